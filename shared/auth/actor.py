@@ -1,0 +1,40 @@
+"""The actor: on whose behalf a request is made. Agencies act, not persons' accounts."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a caller may do; a token may carry several."""
+
+    COUNSELLOR = "counsellor"
+    """相談支援員: cases, consent, screening, assessments, referrals of the own agency."""
+    DIRECTORY = "directory"
+    """Keeps the directory of agencies and programmes."""
+    PLANNER = "planner"
+    """Keeps course runs and their pools (JEED, prefecture)."""
+    PLACEMENT = "placement"
+    """無料職業紹介 of a municipality (職業安定法 Art. 29): nominates for a seat; instructs where that is delegated."""
+    HELLO_WORK = "hello_work"
+    """公共職業安定所: countersigns nominations and issues training instructions."""
+    PROVIDER = "provider"
+    """Training provider: enrols."""
+    OBSERVER = "observer"
+    """Dashboards: reads the public event stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A verified caller."""
+
+    subject: str
+    agency: str
+    kind: str
+    municipalities: frozenset[str]
+    roles: frozenset[str]
+    authority: tuple[str, ...]
+    """Everything this caller stood for, sorted: a kept answer is given again only to somebody who stands for as much."""
+
+    def serves(self, municipality: str) -> bool:
+        """Whether the municipality's records are this agency's business. A prefecture's code covers its towns."""
+        return municipality in self.municipalities or f"prefecture:{municipality[:2]}" in self.municipalities

@@ -1,0 +1,175 @@
+"""A small issuer for the embedded default: client_credentials with private_key_jwt (RFC 7523), nothing else.
+
+No users, no secrets, no refresh tokens. Clients sign an assertion with their own key; what they may claim stands in the
+registration. Installations with an OIDC provider point `TSUNAGU_ISSUER` at it and leave this one out.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import FastAPI, Form, Request
+from fastapi.responses import JSONResponse
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+from pydantic import BaseModel, ConfigDict
+
+from shared.auth.tokens import ALGORITHM
+
+LIFE_SECONDS = 300
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+class Client(BaseModel):
+    """A registered caller: its public key, and what tokens say about it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    client_id: str
+    public_key: dict[str, str]
+    agency: str
+    agency_kind: str
+    municipalities: list[str] = []
+    roles: list[str] = []
+    name: str = ""
+
+
+class Registration(BaseModel):
+    """The file of clients (`TSUNAGU_ISSUER_CLIENTS_FILE`)."""
+
+    clients: list[Client] = []
+
+
+def sign(
+    client: Client, *, issuer: str, key: ECKey, audiences: Sequence[str], now: float, life: int = LIFE_SECONDS
+) -> str:
+    """An access token for a client (RFC 9068)."""
+    claims = {
+        "iss": issuer,
+        "aud": list(audiences),
+        "sub": client.client_id,
+        "client_id": client.client_id,
+        "iat": int(now),
+        "exp": int(now) + life,
+        "jti": str(uuid4()),
+        "agency": client.agency,
+        "agency_kind": client.agency_kind,
+        "municipalities": client.municipalities,
+        "roles": client.roles,
+    }
+    return jwt.encode({"alg": ALGORITHM, "typ": "at+jwt", "kid": key.kid}, claims, key)
+
+
+def assertion(client_id: str, key: ECKey, *, audience: str, now: float) -> str:
+    """What a client sends to prove who it is; good once, for a minute."""
+    claims = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": audience,
+        "iat": int(now),
+        "exp": int(now) + 60,
+        "jti": str(uuid4()),
+    }
+    return jwt.encode({"alg": ALGORITHM, "typ": "JWT"}, claims, key)
+
+
+def issuer_app(
+    *,
+    issuer: str,
+    key: ECKey,
+    registration: Registration,
+    audiences: Sequence[str],
+    clock: Callable[[], float] = time.time,
+) -> FastAPI:
+    """The issuer's three addresses: metadata, keys, tokens."""
+    app = FastAPI(title="Tsunagu issuer", openapi_url=None, docs_url=None, redoc_url=None)
+    clients = {client.client_id: client for client in registration.clients}
+    used: dict[str, float] = {}
+
+    @app.get("/.well-known/oauth-authorization-server")
+    async def metadata() -> Mapping[str, Any]:
+        return {
+            "issuer": issuer,
+            "token_endpoint": f"{issuer}/token",
+            "jwks_uri": f"{issuer}/jwks",
+            "grant_types_supported": ["client_credentials"],
+            "response_types_supported": [],
+            "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+            "token_endpoint_auth_signing_alg_values_supported": [ALGORITHM],
+        }
+
+    @app.get("/jwks")
+    async def jwks() -> Mapping[str, Any]:
+        return {"keys": [{**key.as_dict(private=False), "kid": key.kid, "use": "sig", "alg": ALGORITHM}]}
+
+    @app.get("/health/ready")
+    @app.get("/health/live")
+    async def health() -> Mapping[str, str]:
+        return {"status": "ready", "service": "issuer"}
+
+    @app.post("/token")
+    async def token(
+        request: Request,
+        grant_type: Annotated[str, Form(max_length=64)] = "",
+        client_assertion_type: Annotated[str, Form(max_length=128)] = "",
+        client_assertion: Annotated[str, Form(max_length=4096)] = "",
+    ) -> JSONResponse:
+        if grant_type != "client_credentials":
+            return _error("unsupported_grant_type")
+        client = _authenticated(client_assertion_type, client_assertion, clients, used, issuer, clock())
+        if client is None:
+            return _error("invalid_client", 401)
+        signed = sign(client, issuer=issuer, key=key, audiences=audiences, now=clock())
+        return JSONResponse(
+            {"access_token": signed, "token_type": "Bearer", "expires_in": LIFE_SECONDS},
+            headers={"Cache-Control": "no-store"},
+        )
+
+    return app
+
+
+def _authenticated(
+    kind: str,
+    given: str,
+    clients: Mapping[str, Client],
+    used: dict[str, float],
+    issuer: str,
+    now: float,
+) -> Client | None:
+    """The client whose key signed the assertion, if it is for us, fresh, and not seen before."""
+    if kind != _ASSERTION_TYPE:
+        return None
+    for jti in [jti for jti, gone_at in used.items() if gone_at < now]:
+        del used[jti]
+    try:
+        unverified = json.loads(_payload(given))
+        client = clients[unverified["sub"]]
+        claims = jwt.decode(given, ECKey.import_key(dict(client.public_key)), algorithms=[ALGORITHM]).claims
+    except (JoseError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    fresh = (
+        isinstance(claims.get("exp"), int)
+        and now < claims["exp"] <= now + 300
+        and claims.get("iss") == client.client_id
+        and claims.get("aud") in {issuer, f"{issuer}/token"}
+        and isinstance(claims.get("jti"), str)
+        and claims["jti"] not in used
+    )
+    if not fresh:
+        return None
+    used[claims["jti"]] = float(claims["exp"])
+    return client
+
+
+def _payload(token: str) -> bytes:
+    segment = token.split(".")[1]
+    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+
+
+def _error(code: str, status: int = 400) -> JSONResponse:
+    """RFC 6749 section 5.2."""
+    return JSONResponse({"error": code}, status_code=status, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,341 @@
+"""The inbox: what arrives at least once takes effect once, in order per key, and poison never stops the others.
+
+The row in `inbox` is the first statement of the effect's transaction. What can't be read, or fails eight times, is
+*parked* with its reason; later events of the same key wait behind it, every other key flows. Operators list, show,
+retry and drop (`parked_events`, `retry_parked`, `drop_parked`).
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import Row, bindparam, delete, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import Uuid
+
+from shared.bus.envelope import Envelope, Unreadable, open_envelope
+from shared.bus.mailbox import Origin, parked
+from shared.bus.port import Record
+from shared.database import Database
+from shared.events import EVENTS, Event
+
+_log = structlog.get_logger()
+_TAKEN = Counter("tsunagu_events_taken", "Events by what became of them", ["service", "outcome"])
+
+ATTEMPTS = 8
+_KEY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7470004))")
+_WAITING = select(parked.c.id).where(parked.c.key == bindparam("key"), parked.c.dropped_at.is_(None)).limit(1)
+_FIRST = text(
+    "WITH fresh AS (INSERT INTO inbox (event_id) SELECT DISTINCT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING"
+    " RETURNING event_id) SELECT array(SELECT event_id FROM fresh) AS fresh, clock_timestamp() AS now,"
+    " array(SELECT DISTINCT key FROM parked WHERE dropped_at IS NULL AND key = ANY(:keys)) AS quarantined"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An event as a reaction hears it: the fact, and when and why it was told."""
+
+    event: Event
+    event_id: UUID
+    now: datetime
+    sequence: int
+    by: str | None
+    cause: str | None
+    published_at: datetime
+    record: Record
+
+
+Reaction = Callable[[AsyncSession, Any, News], Awaitable[None]]
+"""What an event means here: `async def seat_for_referral(session, event, news)`. May run twice, takes effect once."""
+Projection = Callable[[AsyncSession, Sequence[News]], Awaitable[None]]
+"""For read models: many events in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """What a service listens to: reactions by event class, one transaction each, or one projection for batches."""
+
+    reactions: Mapping[type[Event], Reaction]
+    projection: Projection | None = None
+
+    def hears(self, type_: str) -> bool:
+        """Whether an event of this type means anything here; a projection hears all."""
+        return type_ in EVENTS and (self.projection is not None or EVENTS[type_] in self.reactions)
+
+    @property
+    def publishers(self) -> list[str]:
+        """Whose topics to read."""
+        events = EVENTS.values() if self.projection is not None else self.reactions
+        return sorted({event.publisher for event in events})
+
+    async def react(self, session: AsyncSession, news: Sequence[News]) -> None:
+        """Let the news take effect in this transaction."""
+        if self.projection is not None:
+            await self.projection(session, news)
+            return
+        for item in news:
+            await self.reactions[type(item.event)](session, item.event, item)
+
+
+class Inbox:
+    """Delivers the records of a partition, in order, into one service."""
+
+    def __init__(
+        self,
+        service: str,
+        database: Database,
+        ears: Ears,
+        *,
+        offset: Callable[[], timedelta] = timedelta,
+        pauses: Sequence[float] = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0),
+    ) -> None:
+        self._service = service
+        self._database = database
+        self._ears = ears
+        self._offset = offset
+        self._pauses = pauses
+        self._batch = 200 if ears.projection is not None else 1
+
+    async def deliver(self, records: Sequence[Record]) -> None:
+        """Handle records of one partition. Returning means that all of them took effect, or were parked."""
+        for start in range(0, len(records), self._batch):
+            await self._chunk(records[start : start + self._batch])
+
+    async def _chunk(self, records: Sequence[Record]) -> None:
+        if len(records) > 1:
+            try:
+                await self._together(records)
+                return
+            except Exception as error:
+                _log.warning("inbox_one_by_one", service=self._service, error=type(error).__name__)
+        for record in records:
+            await self._one(record)
+
+    async def _together(self, records: Sequence[Record]) -> None:
+        """Several in one transaction; whatever goes wrong, they are tried again one by one."""
+        opened = [(record, open_envelope(record.value, record.headers)) for record in records]
+        heard = [(record, envelope) for record, envelope in opened if self._ears.hears(envelope.type)]
+        if heard:
+            async with self._database.transaction() as session:
+                await self._effect(session, heard)
+        _TAKEN.labels(self._service, "ignored").inc(len(opened) - len(heard))
+
+    async def _one(self, record: Record) -> None:
+        try:
+            envelope = open_envelope(record.value, record.headers)
+        except Unreadable as error:
+            await self._park(record, None, reason=error.reason, error=None, attempts=0)
+            return
+        if not self._ears.hears(envelope.type):
+            _TAKEN.labels(self._service, "ignored").inc()
+            return
+        attempts = 0
+        while True:
+            try:
+                async with self._database.transaction() as session:
+                    await self._effect(session, [(record, envelope)])
+                return
+            except Unreadable as error:
+                await self._park(record, envelope, reason=error.reason, error=None, attempts=attempts)
+                return
+            except Exception as error:
+                if not _is_outage(error):
+                    attempts += 1
+                    _log.warning(
+                        "reaction_failed",
+                        service=self._service,
+                        event_id=str(envelope.id),
+                        type=envelope.type,
+                        attempts=attempts,
+                        error=type(error).__name__,
+                    )
+                if attempts >= ATTEMPTS:
+                    await self._park(record, envelope, reason="failed", error=type(error).__name__, attempts=attempts)
+                    return
+                await asyncio.sleep(self._pauses[min(max(attempts - 1, 0), len(self._pauses) - 1)])
+
+    async def _effect(self, session: AsyncSession, opened: Sequence[tuple[Record, Envelope]]) -> None:
+        first = (
+            await session.execute(
+                _FIRST,
+                {"ids": [envelope.id for _, envelope in opened], "keys": [record.key for record, _ in opened]},
+            )
+        ).one()
+        fresh, quarantined = set(first.fresh), set(first.quarantined)
+        _TAKEN.labels(self._service, "repeated").inc(len(opened) - len(fresh))
+        now = first.now.astimezone(UTC) + self._offset()
+        news = []
+        for record, envelope in opened:
+            if envelope.id not in fresh:
+                continue
+            fresh.discard(envelope.id)  # the same event twice in one batch
+            if record.key in quarantined and await _is_quarantined(session, record.key):
+                await session.execute(
+                    _parking(record, envelope, reason="behind_parked", error=None, attempts=0)
+                )
+                _TAKEN.labels(self._service, "behind_parked").inc()
+                continue
+            news.append(_news(record, envelope, now))
+        if not news:
+            return
+        if len(news) == 1:
+            session.info["origin"] = Origin(by=news[0].by, cause=str(news[0].event_id))
+        await self._ears.react(session, news)
+        _TAKEN.labels(self._service, "effective").inc(len(news))
+
+    async def _park(
+        self, record: Record, envelope: Envelope | None, *, reason: str, error: str | None, attempts: int
+    ) -> None:
+        """Set the record aside, together with its inbox row, so that a redelivery doesn't set it aside twice."""
+        while True:
+            try:
+                async with self._database.transaction() as session:
+                    await session.execute(_KEY_LOCK, {"key": record.key})
+                    if envelope is not None:
+                        await session.execute(
+                            text("INSERT INTO inbox (event_id) VALUES (:id) ON CONFLICT DO NOTHING").bindparams(
+                                bindparam("id", type_=Uuid)
+                            ),
+                            {"id": envelope.id},
+                        )
+                    await session.execute(
+                        _parking(record, envelope, reason=reason, error=error, attempts=attempts)
+                    )
+                break
+            except Exception as failure:
+                if not _is_outage(failure):
+                    raise
+                await asyncio.sleep(self._pauses[-1])
+        _TAKEN.labels(self._service, "parked").inc()
+        _log.error(
+            "event_parked",
+            service=self._service,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason,
+            error=error,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What a retry came to: how many took effect, and what stopped it, if anything."""
+
+    done: int
+    stopped_at: int | None = None
+    error: str | None = None
+
+
+async def parked_events(session: AsyncSession, *, include_dropped: bool = False) -> Sequence[Row[Any]]:
+    """Everything set aside, oldest first within each key."""
+    query = select(parked).order_by(parked.c.key, parked.c.id)
+    if not include_dropped:
+        query = query.where(parked.c.dropped_at.is_(None))
+    return (await session.execute(query)).all()
+
+
+async def retry_parked(database: Database, ears: Ears, key: str) -> Retried:
+    """Let everything parked under a key take effect, in order, one transaction each; stop at the first that fails."""
+    done = 0
+    while True:
+        row: Row[Any] | None = None
+        try:
+            async with database.transaction() as session:
+                await session.execute(_KEY_LOCK, {"key": key})
+                row = (
+                    await session.execute(
+                        select(parked)
+                        .where(parked.c.key == key, parked.c.dropped_at.is_(None))
+                        .order_by(parked.c.id)
+                        .limit(1)
+                    )
+                ).one_or_none()
+                if row is None:
+                    return Retried(done)
+                await _let_take_effect(session, ears, row)
+                await session.execute(delete(parked).where(parked.c.id == row.id))
+        except Exception as error:
+            reason = error.reason if isinstance(error, Unreadable) else type(error).__name__
+            return Retried(done, stopped_at=row.id if row is not None else None, error=reason)
+        done += 1
+
+
+async def drop_parked(session: AsyncSession, parked_id: int, *, by: str, reason: str) -> bool:
+    """Give one up for good; the row stays as evidence, with who and why. False if there is none waiting."""
+    found = await session.execute(
+        update(parked)
+        .where(parked.c.id == parked_id, parked.c.dropped_at.is_(None))
+        .values(dropped_at=text("clock_timestamp()"), dropped_by=by, dropped_reason=reason)
+        .returning(parked.c.id)
+    )
+    return found.scalar_one_or_none() is not None
+
+
+async def _let_take_effect(session: AsyncSession, ears: Ears, row: Row[Any]) -> None:
+    record = Record(row.topic, row.partition, row.log_offset, row.key, row.value, row.headers)
+    envelope = open_envelope(record.value, record.headers)
+    if not ears.hears(envelope.type):
+        return
+    now = (await session.execute(text("SELECT clock_timestamp()"))).scalar_one().astimezone(UTC)
+    news = _news(record, envelope, now)
+    session.info["origin"] = Origin(by=news.by, cause=str(news.event_id))
+    await ears.react(session, [news])
+
+
+async def _is_quarantined(session: AsyncSession, key: str) -> bool:
+    """Look again with the key's lock held: a retry may have emptied the quarantine in the meantime."""
+    await session.execute(_KEY_LOCK, {"key": key})
+    return (await session.execute(_WAITING, {"key": key})).one_or_none() is not None
+
+
+def _parking(record: Record, envelope: Envelope | None, *, reason: str, error: str | None, attempts: int) -> Any:
+    row = {
+        "event_id": envelope.id if envelope else None,
+        "topic": record.topic,
+        "partition": record.partition,
+        "log_offset": record.offset,
+        "key": record.key,
+        "type": envelope.type if envelope else None,
+        "value": record.value,
+        "headers": json.loads(json.dumps(dict(record.headers))),
+        "reason": reason,
+        "error": error,
+        "attempts": attempts,
+    }
+    return upsert(parked).values(row).on_conflict_do_nothing()
+
+
+def _news(record: Record, envelope: Envelope, now: datetime) -> News:
+    return News(
+        event=envelope.read(),
+        event_id=envelope.id,
+        now=now,
+        sequence=envelope.sequence,
+        by=envelope.by,
+        cause=envelope.cause,
+        published_at=datetime.fromisoformat(envelope.time),
+        record=record,
+    )
+
+
+def _is_outage(error: Exception) -> bool:
+    """The database is away or busy: wait for it, and don't blame the event."""
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None)
+        if state in {"40001", "40P01", "55P03"}:  # serialisation failure, deadlock, lock not to be had in time
+            return True
+        return error.connection_invalidated or isinstance(error, InterfaceError) or (
+            isinstance(error, OperationalError) and (state or "").startswith(("08", "53", "57P"))
+        )
+    return isinstance(error, OSError | TimeoutError)

@@ -1,0 +1,452 @@
+"""The port on Apache Kafka: aiokafka, at least once, every partition on its own.
+
+aiokafka may wait for ever for a broker that is gone, so every call stands under a timeout, and a client that failed is
+thrown away and built anew: nothing here trusts one to recover.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import CommitFailedError, TopicAlreadyExistsError, for_code
+from aiokafka.structs import ConsumerRecord
+
+from shared.bus.port import PARTITIONS, Handler, Message, Record
+
+log = structlog.get_logger()
+
+RETENTION_DAYS = 30
+"""How long a topic remembers. The inbox remembers longer, or a replay would take effect twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long to wait for what, in seconds, and how much to take at once."""
+
+    timeout: float = 10.0
+    """For one exchange with the broker; `publish` raises after it."""
+    session_timeout: float = 30.0
+    """A member that is silent for so long loses its partitions. The client's own 10 s are little for a busy loop."""
+    heartbeat_interval: float = 3.0
+    retry_delay: float = 0.2
+    """After a failure; doubled each time, up to the longest."""
+    longest_retry_delay: float = 10.0
+    watch_interval: float = 30.0
+    """Between two looks for partitions that have records and do not move."""
+    batch_size: int = 100
+
+
+USUAL_PACE = Pace()
+
+
+class KafkaTransport:
+    """See `shared.bus.port`. End the `consume` tasks before `stop`: a consumer belongs to its task."""
+
+    def __init__(
+        self, bootstrap_servers: str, client_id: str, *, replication_factor: int = 1, pace: Pace = USUAL_PACE
+    ) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._client_id = client_id
+        self._replication_factor = replication_factor
+        self._pace = pace
+        self._producer: AIOKafkaProducer | None = None
+        self._producer_lock = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Nothing to do: clients connect when first used, so a broker that is away delays nobody's start."""
+
+    async def stop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            self._retire(_close_producer(producer))
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    # ------------------------------------------------------------------------------------------------------ topics
+
+    async def ensure_topics(self, topics: Sequence[str]) -> None:
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self._bootstrap_servers,
+            client_id=self._client_id,
+            request_timeout_ms=_ms(self._pace.timeout),
+        )
+        try:
+            async with asyncio.timeout(self._pace.timeout * 2):
+                await admin.start()
+                missing = sorted(set(topics) - set(await admin.list_topics()))
+                if missing:
+                    answer = await admin.create_topics([self._new_topic(name) for name in missing])
+                    _refuse_errors(answer.topic_errors)
+        finally:
+            await self._retire(_close_admin(admin))
+
+    def _new_topic(self, name: str) -> NewTopic:
+        copies = self._replication_factor
+        return NewTopic(
+            name,
+            PARTITIONS,
+            copies,
+            topic_configs={
+                "cleanup.policy": "delete",  # compaction would remove the middle of a case's story
+                "retention.ms": str(RETENTION_DAYS * 24 * 60 * 60 * 1000),
+                # `acks=all` means all replicas in step, which may be one: ask for a majority of three.
+                "min.insync.replicas": str(max(1, copies - 1)),
+            },
+        )
+
+    # ----------------------------------------------------------------------------------------------------- publish
+
+    async def publish(self, batch: Sequence[Message]) -> None:
+        if not batch:
+            return
+        producer: AIOKafkaProducer | None = None
+        sent: list[asyncio.Future[Any]] = []
+        try:
+            async with asyncio.timeout(self._pace.timeout):
+                producer = await self._connected_producer()
+                for message in batch:
+                    # `send` only queues, in order; the waiting is done once, for all of them.
+                    future = await producer.send(message.topic, message.value, **_key_and_headers(message))
+                    sent.append(future)
+                await asyncio.gather(*sent)
+        except BaseException:
+            # What was queued may still arrive, later than what the next producer sends: the caller sends everything
+            # again from the first message, so the first arrival of each is in order, and repeats are the inbox's work.
+            for future in sent:
+                future.add_done_callback(_look_at_outcome)
+            if producer is not None and producer is self._producer:
+                self._producer = None
+                self._retire(_close_producer(producer, flush=False))
+            raise
+
+    async def _connected_producer(self) -> AIOKafkaProducer:
+        async with self._producer_lock:
+            if self._producer is not None:
+                return self._producer
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap_servers,
+                client_id=self._client_id,
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=0,
+                max_batch_size=131072,
+                request_timeout_ms=_ms(self._pace.timeout),
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                self._retire(_close_producer(producer, flush=False))
+                raise
+            self._producer = producer
+            return producer
+
+    # ----------------------------------------------------------------------------------------------------- consume
+
+    async def consume(self, group: str, topics: Sequence[str], handler: Handler) -> None:
+        delay = self._pace.retry_delay
+        while True:
+            membership = _Membership(self._new_consumer(group), group, handler, self._pace)
+            try:
+                await self._consume_until_failure(membership, topics)
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong inside a client, the ears must grow back
+                log.warning("bus.consumer_failed", group=group, error=type(error).__name__, again_in=delay)
+            if membership.taken:
+                delay = self._pace.retry_delay
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, self._pace.longest_retry_delay)
+
+    async def _consume_until_failure(self, membership: "_Membership", topics: Sequence[str]) -> None:
+        consumer = membership.consumer
+        try:
+            async with asyncio.timeout(self._pace.timeout):
+                await consumer.start()
+            # After `start`, which would otherwise wait for the partitions: that may take as long as the slowest
+            # member needs to let go, and a timeout in the middle of it would begin the whole exchange again.
+            consumer.subscribe(topics, listener=membership)
+            await self._watch(membership)
+        finally:
+            await membership.end()
+            await self._retire(_close_consumer(consumer))
+
+    def _new_consumer(self, group: str) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap_servers,
+            client_id=f"{self._client_id}-{group}",
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",  # the default would let a new group miss everything before it
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),  # each more costs a join of its own
+            session_timeout_ms=_ms(self._pace.session_timeout),
+            heartbeat_interval_ms=_ms(self._pace.heartbeat_interval),
+            request_timeout_ms=_ms(self._pace.timeout),
+            # A partition that gets free again may have to wait for the running fetch of the others: keep it short.
+            fetch_max_wait_ms=200,
+            metadata_max_age_ms=30_000,  # a topic made later is found in this time
+        )
+
+    async def _watch(self, membership: "_Membership") -> None:
+        """Return never: raise when the consumer is broken, also when it does not know that itself."""
+        loop = asyncio.get_running_loop()
+        next_look = loop.time() + self._pace.watch_interval
+        behind: Mapping[TopicPartition, int] = {}
+        while True:
+            await membership.failure(within=min(1.0, self._pace.watch_interval))
+            # Asks for a partition nobody has: yields no records, but raises what the group's coordination met, and
+            # tells the client that we live, which it would otherwise doubt while every handler is busy.
+            async with asyncio.timeout(self._pace.session_timeout * 3):
+                await membership.consumer.getmany(_NOBODYS, timeout_ms=0)
+            if loop.time() >= next_look:
+                behind = await self._refuse_standstill(membership, behind)
+                next_look = loop.time() + self._pace.watch_interval
+
+    async def _refuse_standstill(
+        self, membership: "_Membership", before: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, int]:
+        """Raise when an idle partition is behind at the same place twice: such clients were seen to wait for ever."""
+        consumer, idle = membership.consumer, membership.idle()
+        async with asyncio.timeout(self._pace.timeout):
+            ends = await consumer.end_offsets(idle)
+            # After the question, and without a pause: what was taken away meanwhile is no longer ours to look at.
+            places = {tp: await consumer.position(tp) for tp in idle if tp in consumer.assignment()}
+        behind = {tp: place for tp, place in places.items() if place < ends[tp]}
+        for tp, place in behind.items():
+            if before.get(tp) == place:
+                raise StandstillError(f"{tp.topic}/{tp.partition} stands at {place} of {ends[tp]}")
+        return behind
+
+    # --------------------------------------------------------------------------------------------------------- lag
+
+    async def lag(self, group: str, topics: Sequence[str]) -> Mapping[str, int]:
+        consumer = self._new_consumer(group)  # it never subscribes, so it never becomes a member
+        try:
+            async with asyncio.timeout(self._pace.timeout):
+                await consumer.start()
+                existing = await consumer.topics()
+                places = [TopicPartition(topic, p) for topic in topics if topic in existing for p in range(PARTITIONS)]
+                begins, ends, taken = await asyncio.gather(
+                    consumer.beginning_offsets(places),
+                    consumer.end_offsets(places),
+                    asyncio.gather(*(consumer.committed(place) for place in places)),
+                )
+        finally:
+            await self._retire(_close_consumer(consumer))
+        behind = dict.fromkeys(topics, 0)
+        for place, offset in zip(places, taken, strict=True):
+            # Retention may have passed a group that was away for long: what is gone is not waiting.
+            behind[place.topic] += ends[place] - max(begins[place], offset or 0)
+        return behind
+
+    def _retire(self, closing: Coroutine[Any, Any, None]) -> "asyncio.Future[None]":
+        """Close a client in a task of its own: it ends also if we are cancelled, and `stop` waits for it."""
+        task = asyncio.create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        return asyncio.shield(task)
+
+
+class StandstillError(Exception):
+    """Records wait and nothing moves, while the client believes that all is well."""
+
+
+_NOBODYS = TopicPartition("", 0)
+
+
+class _Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
+    """One consumer's share of a group: a worker for each partition, so that a slow one holds up nobody else."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, group: str, handler: Handler, pace: Pace) -> None:
+        self.consumer = consumer
+        self.taken = 0
+        self._group = group
+        self._handler = handler
+        self._pace = pace
+        self._workers: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._busy: set[TopicPartition] = set()
+        self._failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        for tp in assigned:
+            worker = asyncio.create_task(self._work(tp), name=f"bus {self._group} {tp.topic}/{tp.partition}")
+            worker.add_done_callback(self._worker_ended)
+            self._workers[tp] = worker
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """The group goes on only when this returns: until then nobody else may touch these partitions."""
+        del revoked  # always all of them: aiokafka knows no cooperative rebalance
+        await self.end()
+
+    async def end(self) -> None:
+        workers, self._workers = self._workers, {}
+        for worker in workers.values():
+            worker.cancel()
+        if workers:
+            # Bounded: a handler that will not be cancelled must not keep the whole group waiting.
+            _, stubborn = await asyncio.wait(workers.values(), timeout=self._pace.timeout)
+            if stubborn:
+                log.error("bus.handler_ignores_cancel", group=self._group, workers=len(stubborn))
+
+    async def failure(self, *, within: float) -> None:
+        """Raise what ended a worker; return if nothing did within this time."""
+        done, _ = await asyncio.wait({self._failed}, timeout=within)
+        if done:
+            raise self._failed.result()
+
+    def idle(self) -> list[TopicPartition]:
+        return [tp for tp in self._workers if tp not in self._busy]
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        error = asyncio.CancelledError() if worker.cancelled() else worker.exception()
+        if error is not None and not isinstance(error, asyncio.CancelledError) and not self._failed.done():
+            self._failed.set_result(error)
+
+    async def _work(self, tp: TopicPartition) -> None:
+        while True:
+            fetched = await self.consumer.getmany(tp, timeout_ms=1000, max_records=self._pace.batch_size)
+            for batch in fetched.values():
+                self._busy.add(tp)
+                await self._hand_over(tp, [_record(raw) for raw in batch])
+                await self._commit(tp, batch[-1].offset + 1)
+                self._busy.discard(tp)
+                self.taken += len(batch)
+
+    async def _hand_over(self, tp: TopicPartition, records: Sequence[Record]) -> None:
+        """Give the same records to the handler until it takes them: held here, they need no second fetch."""
+        delay = self._pace.retry_delay
+        while not await self._handled(tp, records):
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, self._pace.longest_retry_delay)
+
+    async def _handled(self, tp: TopicPartition, records: Sequence[Record]) -> bool:
+        try:
+            await self._handler(records)
+        except asyncio.CancelledError:
+            if _being_cancelled():
+                raise
+            error = "CancelledError"  # something inside the handler was cancelled, not we
+        except Exception as raised:  # noqa: BLE001 - raising is the handler's way to say "again"
+            error = type(raised).__name__
+        else:
+            return True
+        log.warning(
+            "bus.handler_failed",
+            group=self._group,
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=records[0].offset,
+            records=len(records),
+            error=error,
+        )
+        return False
+
+    async def _commit(self, tp: TopicPartition, offset: int) -> None:
+        try:
+            async with asyncio.timeout(self._pace.timeout):
+                await self.consumer.commit({tp: offset})
+        except CommitFailedError:
+            # The group has moved on and will take this partition from us in a moment. Failing at once would start
+            # another round for all members; waiting lets the one that runs end.
+            await asyncio.sleep(self._pace.timeout)
+            raise
+
+
+def _record(raw: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
+    return Record(
+        topic=raw.topic,
+        partition=raw.partition,
+        offset=raw.offset,
+        # A stranger's record may hold anything: refusing it here would stop the partition for ever.
+        key=(raw.key or b"").decode(errors="replace"),
+        value=raw.value or b"",
+        headers={name: (value or b"").decode(errors="replace") for name, value in raw.headers},
+    )
+
+
+def _key_and_headers(message: Message) -> dict[str, Any]:
+    return {
+        "key": message.key.encode(),
+        "headers": [(name, value.encode()) for name, value in message.headers.items()],
+    }
+
+
+def _refuse_errors(topic_errors: Iterable[Sequence[Any]]) -> None:
+    for topic, code, *_ in topic_errors:
+        error = for_code(code)
+        if code != 0 and error is not TopicAlreadyExistsError:  # another service was faster
+            raise error(topic)
+
+
+def _look_at_outcome(future: "asyncio.Future[Any]") -> None:
+    """An exception nobody looks at is reported when the future is collected, long after we raised our own."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+# ---------------------------------------------------------------------------------------------------------- closing
+
+CLOSE_TIMEOUT = 2.0
+"""For each of the two tries to close a client: `stop` returns within a few seconds, whatever the broker does."""
+
+
+async def _close_admin(admin: AIOKafkaAdminClient) -> None:
+    await _within_close_timeout(admin.close())
+
+
+async def _close_producer(producer: AIOKafkaProducer, *, flush: bool = True) -> None:
+    if flush and await _within_close_timeout(producer.stop()):
+        return
+    # The connections first: what waits for an answer fails, and the sender's task can end. Then again, for the sender
+    # may have opened one in between.
+    await _within_close_timeout(producer.client.close())
+    await _within_close_timeout(producer._sender.close())  # noqa: SLF001 - `stop` waits for the broker, this does not
+    await _within_close_timeout(producer.client.close())
+    producer._closed = True  # noqa: SLF001 - or it warns, when collected, that nobody closed it
+
+
+async def _close_consumer(consumer: AIOKafkaConsumer) -> None:
+    if await _within_close_timeout(consumer.stop()):
+        return
+    # `stop` waits for the broker to let us leave the group. Here nobody answers: end the client's tasks by hand.
+    coordinator, fetcher, client = consumer._coordinator, consumer._fetcher, consumer._client  # noqa: SLF001
+    await _within_close_timeout(client.close())
+    tasks: list[asyncio.Task[Any] | None] = []
+    if coordinator is not None:
+        tasks += [coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task]  # noqa: SLF001
+    if fetcher is not None:
+        tasks += [fetcher._fetch_task, *fetcher._pending_tasks]  # noqa: SLF001
+    running = {task for task in tasks if task is not None and not task.done()}
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running, timeout=CLOSE_TIMEOUT)
+    await _within_close_timeout(client.close())
+
+
+async def _within_close_timeout(closing: Coroutine[Any, Any, None]) -> bool:
+    """Whether it ended well. In a task of its own, for aiokafka's `stop` may raise a CancelledError of its inside."""
+    task = asyncio.ensure_future(closing)
+    done, _ = await asyncio.wait({task}, timeout=CLOSE_TIMEOUT)
+    if not done:
+        task.cancel()
+        await asyncio.wait({task}, timeout=CLOSE_TIMEOUT)
+        return False
+    if task.cancelled():
+        return False
+    error = task.exception()
+    if error is not None:
+        log.info("bus.close_failed", error=type(error).__name__)
+    return error is None

@@ -1,0 +1,90 @@
+"""The relay: one per service at a time, it carries the outbox to the transport and deletes what was taken.
+
+No transaction is open while the broker is spoken to. If publishing fails, nothing is deleted and the same batch goes
+again from its first row: duplicates are possible, disorder is not.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+from zlib import crc32
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import BigInteger, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.bus.envelope import headers_of
+from shared.bus.port import Message, Transport
+from shared.database import Database
+
+_log = structlog.get_logger()
+_PUBLISHED = Counter("tsunagu_events_published", "Events handed to the transport", ["service"])
+
+BATCH = 500
+_READ = text("SELECT seq, id, topic, key, type, value FROM outbox ORDER BY seq LIMIT :batch")
+_DELETE = text("DELETE FROM outbox WHERE seq = ANY(:taken)").bindparams(bindparam("taken", type_=ARRAY(BigInteger)))
+
+
+class Relay:
+    """Carries one service's outbox; `wake` it after a commit, otherwise it looks once a second."""
+
+    def __init__(self, service: str, database: Database, transport: Transport, *, pause: float = 1.0) -> None:
+        self._service = service
+        self._database = database
+        self._transport = transport
+        self._pause = pause
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Lead and carry until the connection is lost or the task is cancelled."""
+        engine = self._database.engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            while not await self._leads(connection):
+                await asyncio.sleep(self._pause)
+            _log.info("relay_leads", service=self._service)
+            while True:
+                self._woken.clear()
+                while await self._carry(connection) == BATCH:
+                    pass
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), self._pause)
+
+    async def _leads(self, connection: AsyncConnection) -> bool:
+        """A session lock: it ends with the connection, so a killed leader is followed within seconds."""
+        found = await connection.execute(
+            text("SELECT pg_try_advisory_lock(7470003, :service)"), {"service": _signed(self._service)}
+        )
+        return bool(found.scalar_one())
+
+    async def _carry(self, connection: AsyncConnection) -> int:
+        rows = (await connection.execute(_READ, {"batch": BATCH})).all()
+        if not rows:
+            return 0
+        await self._transport.publish(_messages(rows))
+        await connection.execute(_DELETE, {"taken": [row.seq for row in rows]})
+        _PUBLISHED.labels(self._service).inc(len(rows))
+        return len(rows)
+
+
+def _messages(rows: Sequence[Any]) -> list[Message]:
+    return [
+        Message(
+            topic=row.topic,
+            key=row.key,
+            value=row.value,
+            headers=headers_of(event_id=row.id, type_=row.type, subject=row.key, topic=row.topic),
+        )
+        for row in rows
+    ]
+
+
+def _signed(name: str) -> int:
+    """A lock number of 32 signed bits."""
+    return crc32(name.encode()) - 2**31

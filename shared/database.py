@@ -1,0 +1,175 @@
+"""PostgreSQL: the engine of one service's role and schema, the one transaction, and provisioning.
+
+One schema and one login role per service. The tables belong to a second role that can't log in, so that a service
+can't change its own schema, and a ledger's rows can be made immutable by simply not granting UPDATE.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from pydantic import SecretStr
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Database:
+    """One service's engine and its transactions; `after_emit` is called when a transaction with events committed."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.after_emit: Callable[[], None] = _nobody_listens
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    def session(self) -> AsyncSession:
+        """A session that takes a connection with its first statement; the caller ends it."""
+        return self._sessions()
+
+    async def commit(self, session: AsyncSession) -> None:
+        """Commit; then, if the transaction told anything, wake the relay."""
+        await session.commit()
+        if session.info.pop("emitted", False):
+            self.after_emit()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Commit on the way out, roll back on any exception. The edges use it; handlers never do."""
+        async with self._sessions() as session:
+            yield session
+            await self.commit(session)
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def connect(url: str, *, schema: str, password: SecretStr | None = None, pool: int = 10) -> Database:
+    """The service's database. Time limits are the server's, so that a lost client can't hold a lock for long."""
+    settings = {
+        "search_path": schema,
+        "application_name": f"tsunagu-{schema}",
+        "timezone": "UTC",
+        "jit": "off",
+        "statement_timeout": "15s",
+        "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "60s",
+    }
+    engine = create_async_engine(
+        _with_password(url, password),
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=10,
+        # SQLAlchemy's error texts carry the bound values otherwise.
+        hide_parameters=True,
+        connect_args={"server_settings": settings, "timeout": 5, "command_timeout": 20},
+    )
+    return Database(engine)
+
+
+async def database_time(session: AsyncSession) -> datetime:
+    """The database's clock: the only one that decides about deadlines."""
+    return cast(datetime, (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()).astimezone(UTC)
+
+
+async def provision(admin_url: str, *, schema: str, password: SecretStr | None, admin_password: SecretStr | None) -> None:
+    """Create the schema with its owner and login role, or bring them up to date. Needs an admin's connection."""
+    engine = create_async_engine(_with_password(admin_url, admin_password), isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT pg_advisory_lock(7470001)"))
+            await connection.execute(text(_PROVISION.replace("{schema}", schema)))
+            if password is not None:
+                # A password can't be a bound parameter of ALTER ROLE: let the server quote it.
+                quoted = await connection.execute(
+                    text("SELECT format('ALTER ROLE %I PASSWORD %L', CAST(:role AS text), CAST(:password AS text))"),
+                    {"role": f"tsunagu_{schema}", "password": password.get_secret_value()},
+                )
+                await connection.exec_driver_sql(quoted.scalar_one())
+    finally:
+        await engine.dispose()
+
+
+_PROVISION = """
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tsunagu_{schema}_owner') THEN
+        CREATE ROLE tsunagu_{schema}_owner NOLOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tsunagu_{schema}') THEN
+        CREATE ROLE tsunagu_{schema} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+    END IF;
+    EXECUTE format('GRANT tsunagu_{schema}_owner TO %I', current_user);
+    CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION tsunagu_{schema}_owner;
+    REVOKE ALL ON SCHEMA {schema} FROM PUBLIC;
+    GRANT USAGE ON SCHEMA {schema} TO tsunagu_{schema};
+    ALTER DEFAULT PRIVILEGES FOR ROLE tsunagu_{schema}_owner IN SCHEMA {schema}
+        GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO tsunagu_{schema};
+    ALTER DEFAULT PRIVILEGES FOR ROLE tsunagu_{schema}_owner IN SCHEMA {schema}
+        GRANT USAGE, SELECT ON SEQUENCES TO tsunagu_{schema};
+END $$;
+"""
+
+
+async def migrate(
+    admin_url: str, *, schema: str, admin_password: SecretStr | None = None, revision: str = "heads"
+) -> None:
+    """Bring the schema to `revision` (Alembic), as its owner role. Two migrations at once wait for one another."""
+    engine = create_async_engine(
+        _with_password(admin_url, admin_password), connect_args={"server_settings": {"lock_timeout": "4s"}}
+    )
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(7470002)"))
+            await connection.execute(text(f"SET LOCAL ROLE tsunagu_{schema}_owner"))
+            await connection.execute(text(f"SET LOCAL search_path = {schema}"))
+            await connection.run_sync(_run_alembic, schema, revision)
+    finally:
+        await engine.dispose()
+
+
+async def is_migrated(session: AsyncSession, schema: str) -> bool:
+    """Whether the schema stands exactly at the heads that this code knows."""
+    connection = await session.connection()
+    current = await connection.run_sync(lambda sync: set(MigrationContext.configure(sync).get_current_heads()))
+    return current == set(ScriptDirectory.from_config(alembic_config(schema)).get_heads())
+
+
+def alembic_config(schema: str) -> Config:
+    """Two branches in one schema: the frame's tables (shared/migrations) and the service's own."""
+    own = _ROOT / "services" / schema / "migrations"
+    if schema == "bus":
+        own = _ROOT / "shared" / "bus" / "migrations"
+    frame = _ROOT / "shared" / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(frame))
+    config.set_main_option("path_separator", "newline")
+    versions = [own] if schema == "bus" else [frame / "versions", own]
+    config.set_main_option("version_locations", "\n".join(str(path) for path in versions))
+    return config
+
+
+def _run_alembic(connection: Connection, schema: str, revision: str) -> None:
+    config = alembic_config(schema)
+    config.attributes["connection"] = connection
+    if revision.startswith("-") or revision == "base":
+        command.downgrade(config, revision)
+    else:
+        command.upgrade(config, revision)
+
+
+def _with_password(url: str, password: SecretStr | None) -> Any:
+    parsed = make_url(url)
+    return parsed if password is None else parsed.set(password=password.get_secret_value())
+
+
+def _nobody_listens() -> None:
+    """Until a relay is started, committed events simply wait in the outbox."""

@@ -1,0 +1,316 @@
+"""The conversation: every public event, in the order in which it happens to a person.
+
+Events are facts in the past tense, published by the service that owns them. They carry ids, codes and what a listener
+needs to act, and never a name, address, birth date, phone number or free text: `tests/contract` walks every field and
+admits only the classes named below. Within a version fields are only added, with defaults; another meaning is another
+event. Readers ignore fields they don't know and must expect codes they don't know.
+"""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from shared.codes import AgencyId, Code, MunicipalityCode
+
+Id = Annotated[UUID, Field(json_schema_extra={"x-class": "id"})]
+Agency = Annotated[AgencyId, Field(json_schema_extra={"x-class": "agency"})]
+Coded = Annotated[Code, Field(json_schema_extra={"x-class": "code"})]
+Municipality = Annotated[MunicipalityCode, Field(json_schema_extra={"x-class": "municipality"})]
+Moment = Annotated[AwareDatetime, Field(json_schema_extra={"x-class": "moment"})]
+Day = Annotated[date, Field(json_schema_extra={"x-class": "day"})]
+Count = Annotated[int, Field(ge=0, le=1_000_000, json_schema_extra={"x-class": "count"})]
+Level = Annotated[int, Field(ge=1, le=5, json_schema_extra={"x-class": "level"})]
+Flag = Annotated[bool, Field(json_schema_extra={"x-class": "flag"})]
+
+EVENTS: dict[str, type["Event"]] = {}
+"""Every event by its CloudEvents `type`, filled as the classes below are read."""
+
+
+class Event(BaseModel):
+    """What every event is: immutable, published by one service, about one subject."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    publisher: ClassVar[str]
+    about: ClassVar[str]
+    type: ClassVar[str]
+
+    def __init_subclass__(cls, *, publisher: str, about: str = "case_id", version: int = 1, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
+        cls.publisher, cls.about = publisher, about
+        cls.type = f"jp.tsunagu.{publisher}.{name}.v{version}"
+        if cls.type in EVENTS:
+            raise TypeError(f"two events are called {cls.type}")
+        EVENTS[cls.type] = cls
+
+    @property
+    def subject(self) -> str:
+        """What it is about: the record key, and so the unit of order."""
+        return str(getattr(self, self.about))
+
+
+def topic_of(publisher: str) -> str:
+    """One topic per publishing service, so that the events of a case stay in order across types."""
+    return f"tsunagu.{publisher}"
+
+
+# --- 相談受付 intake: a person comes to any door --------------------------------------------------------------------
+
+
+class CaseOpened(Event, publisher="intake"):
+    """A consultation was taken up (相談受付). Nobody is refused, so almost everything may be missing."""
+
+    case_id: Id
+    municipality: Municipality
+    agency_id: Agency
+    entrance: Coded
+    topics: list[Coded] = []
+    needs: list[Coded] = []
+    urgent: Flag = False
+    opened_at: Moment
+
+
+class ConsentGiven(Event, publisher="intake"):
+    """The person agreed that named agencies share what is needed (同意)."""
+
+    case_id: Id
+    consent_version: Count
+    purposes: list[Coded]
+    recipients: list[Agency] = []
+    valid_until: Day | None = None
+
+
+class ConsentPending(Event, publisher="intake"):
+    """Not yet: a normal working state, in which work towards consent goes on (同意未取得)."""
+
+    case_id: Id
+    consent_version: Count
+
+
+class ConsentRefused(Event, publisher="intake"):
+    """The person said no to sharing; the consultation itself goes on (不同意)."""
+
+    case_id: Id
+    consent_version: Count
+
+
+class ConsentWithdrawn(Event, publisher="intake"):
+    """The person took consent back; what rests on it alone stops (同意撤回)."""
+
+    case_id: Id
+    consent_version: Count
+
+
+class CaseScreened(Event, publisher="intake"):
+    """Screening outcome 1 to 5 (スクリーニング): information, hand-off, no_consent_yet, support, interrupted."""
+
+    case_id: Id
+    outcome: Coded
+
+
+# --- アセスメント assessment: the five axes ------------------------------------------------------------------------
+
+
+class AssessmentRecorded(Event, publisher="assessment"):
+    """An FDP rating was made: levels 1 to 5 on five axes; an axis not observed is absent, and never "safe"."""
+
+    case_id: Id
+    assessment_id: Id
+    number: Count
+    rubric: Coded
+    setting: Coded
+    interpersonal: Level | None = None
+    mental: Level | None = None
+    stress: Level | None = None
+    thinking: Level | None = None
+    environment: Level | None = None
+    prolongation_risk: Coded
+    rated_at: Moment
+
+
+# --- つなぎ referral: from hand to hand ----------------------------------------------------------------------------
+
+
+class ReferralSent(Event, publisher="referral"):
+    """A referral left its sender, who stays responsible until somebody accepts."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    programme_id: Id | None = None
+    course_run_id: Id | None = None
+
+
+class TrainingReferred(Event, publisher="referral"):
+    """A referral to a training course: training is asked for a seat."""
+
+    case_id: Id
+    referral_id: Id
+    course_run_id: Id
+    municipality: Municipality
+    sender: Agency
+    hold_until: Moment | None = None
+
+
+class ReferralReceived(Event, publisher="referral"):
+    """The receiver has seen it."""
+
+    case_id: Id
+    referral_id: Id
+    receiver: Agency
+
+
+class ReferralAccepted(Event, publisher="referral"):
+    """The receiver took responsibility."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+
+
+class ReferralDeclined(Event, publisher="referral"):
+    """The receiver can't take it on, with a coded reason; responsibility is the sender's, as it was."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    reason: Coded
+
+
+class ReferralWithdrawn(Event, publisher="referral"):
+    """The sender, or the person's withdrawn consent, took it back."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    reason: Coded
+
+
+# --- 訓練 training: seats ------------------------------------------------------------------------------------------
+
+
+class CourseOffered(Event, publisher="training", about="course_run_id"):
+    """A course run (開講) stands in the catalogue, or its entry was changed."""
+
+    course_run_id: Id
+    course_number: Coded
+    provider: Agency
+    prefecture: Coded
+    site_municipality: Municipality
+    system: Coded
+    field: Coded
+    starts_on: Day
+    ends_on: Day
+    applications_close_at: Moment
+    capacity: Count
+
+
+class PoolChanged(Event, publisher="training", about="pool_id"):
+    """The seats of a pool (枠) after a change: granted, held, filled, and how many wait."""
+
+    pool_id: Id
+    course_run_id: Id
+    kind: Coded
+    municipality: Municipality | None = None
+    granted: Count
+    held: Count
+    filled: Count
+    waiting: Count
+
+
+class SeatHeld(Event, publisher="training"):
+    """A seat is held for a person until a moment (仮押さえ). It is not an acceptance, instruction or enrolment."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    pool_id: Id
+    pool_kind: Coded
+    expires_at: Moment
+
+
+class SeatWaitlisted(Event, publisher="training"):
+    """No seat is free: the person stands in line (待ち)."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    pool_id: Id
+    position: Count
+
+
+class SeatRefused(Event, publisher="training"):
+    """A seat can't be asked for at all, with a coded reason."""
+
+    case_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    reason: Coded
+
+
+class SeatReleased(Event, publisher="training"):
+    """A held or waiting place was given up or ran out: expired, withdrawn, consent_withdrawn, course_cancelled."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    pool_id: Id
+    reason: Coded
+
+
+class TrainingNominated(Event, publisher="training"):
+    """The municipality's free job placement nominated the person for the seat (推薦)."""
+
+    case_id: Id
+    seat_request_id: Id
+    course_run_id: Id
+    by_agency: Agency
+    authority: Coded
+
+
+class NominationCountersigned(Event, publisher="training"):
+    """Hello Work countersigned the nomination, as today's law asks."""
+
+    case_id: Id
+    seat_request_id: Id
+    course_run_id: Id
+    by_agency: Agency
+
+
+class InstructionIssued(Event, publisher="training"):
+    """The training instruction (受講指示) was issued by the body that has the power to."""
+
+    case_id: Id
+    seat_request_id: Id
+    instruction_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    by_agency: Agency
+    authority: Coded
+
+
+class Enrolled(Event, publisher="training"):
+    """The person is enrolled (受講開始): the held seat is filled."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    pool_id: Id
+    starts_on: Day
+
+
+def event_time(moment: datetime) -> str:
+    """RFC 3339 in UTC with microseconds, as every event writes its moments."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

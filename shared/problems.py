@@ -1,0 +1,115 @@
+"""Problems: requests that can't be met, as RFC 9457 problem details in Japanese and English.
+
+A `Problem` is raised, rolls the transaction back and leaves no trace. A refusal that is an *outcome* (no seat free, say)
+is not a problem: it is a value that the handler returns. Nothing that was sent is ever echoed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """One kind of problem: a stable code, its HTTP status, and what to tell people."""
+
+    code: str
+    status: int
+    title: str
+    title_ja: str
+
+    @property
+    def uri(self) -> str:
+        """The stable `type` member."""
+        return f"urn:tsunagu:problem:{self.code}"
+
+
+class Problem(HTTPException):
+    """Raise `Problem(NOT_FOUND)`; `detail` and `detail_ja` add what to do about it, never the value that was sent."""
+
+    def __init__(
+        self,
+        kind: ProblemType,
+        *,
+        detail: str | None = None,
+        detail_ja: str | None = None,
+        errors: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status_code=kind.status, detail=kind.code, headers=dict(headers or {}))
+        self.kind = kind
+        self.members: dict[str, Any] = {
+            "type": kind.uri,
+            "title": kind.title,
+            "title_ja": kind.title_ja,
+            "status": kind.status,
+            "code": kind.code,
+        }
+        if detail is not None:
+            self.members["detail"] = detail
+        if detail_ja is not None:
+            self.members["detail_ja"] = detail_ja
+        if errors:
+            self.members["errors"] = list(errors)
+
+
+MALFORMED = ProblemType("malformed", 400, "The body is not strict JSON", "本文が正しいJSONではありません")
+KEY_MISSING = ProblemType(
+    "idempotency_key_missing", 400, "An Idempotency-Key header is needed", "Idempotency-Key ヘッダーが必要です"
+)
+KEY_INVALID = ProblemType(
+    "idempotency_key_invalid", 400, "The Idempotency-Key is not usable", "Idempotency-Key の形式が正しくありません"
+)
+KEY_REUSED = ProblemType(
+    "idempotency_key_reused",
+    422,
+    "This Idempotency-Key was used for another request",
+    "この Idempotency-Key は別の内容の要求で使われています",
+)
+IN_PROGRESS = ProblemType(
+    "request_in_progress", 409, "The same request is still running", "同じ要求を処理している途中です"
+)
+UNAUTHENTICATED = ProblemType("unauthenticated", 401, "A valid token is needed", "有効なトークンが必要です")
+FORBIDDEN = ProblemType("forbidden", 403, "Your role does not allow this", "この操作の権限がありません")
+NOT_FOUND = ProblemType("not_found", 404, "Not found", "見つかりません")
+METHOD_NOT_ALLOWED = ProblemType("method_not_allowed", 405, "Method not allowed", "この方法では呼び出せません")
+CONFLICT = ProblemType("conflict", 409, "This contradicts what is already recorded", "記録済みの内容と矛盾します")
+STALE = ProblemType(
+    "stale", 412, "Somebody changed this in the meantime; load it again", "ほかの人が更新しました。読み直してください"
+)
+TOO_LARGE = ProblemType("too_large", 413, "The body is too large", "送られたデータが大きすぎます")
+UNSUPPORTED_MEDIA = ProblemType(
+    "unsupported_media_type", 415, "Send application/json", "application/json で送ってください"
+)
+INVALID = ProblemType("invalid", 422, "Some values can't be accepted", "受け付けられない値があります")
+IF_MATCH_MISSING = ProblemType("if_match_missing", 428, "An If-Match header is needed", "If-Match ヘッダーが必要です")
+INTERNAL = ProblemType("internal", 500, "Something went wrong here", "内部で問題が起きました")
+UNAVAILABLE = ProblemType("unavailable", 503, "Try again shortly", "しばらくしてからもう一度お試しください")
+
+_BY_STATUS = {
+    kind.status: kind
+    for kind in (
+        MALFORMED,
+        UNAUTHENTICATED,
+        FORBIDDEN,
+        NOT_FOUND,
+        METHOD_NOT_ALLOWED,
+        CONFLICT,
+        TOO_LARGE,
+        UNSUPPORTED_MEDIA,
+        INVALID,
+        INTERNAL,
+        UNAVAILABLE,
+    )
+}
+
+
+def problem_for_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
+    """The problem for an answer that a library gave as a bare status."""
+    known = _BY_STATUS.get(status)
+    kind = known or ProblemType("refused", status, "The request can't be met", "要求を受け付けられません")
+    return Problem(kind, headers=headers)

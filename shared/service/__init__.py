@@ -1,0 +1,35 @@
+"""The service frame: three doors (HTTP, event, sweep), one transaction, and everything a service needs to be operated.
+
+A service declares a `Service`; `create_app` makes it run, alone in its container or beside the others in one process.
+"""
+
+from shared.service.app import create_app, make_transport
+from shared.service.clock import JST, Clock, day_in_japan
+from shared.service.declare import Service, Sweep
+from shared.service.paging import Pages, Paging, page
+from shared.service.route import router
+from shared.service.strict import Body
+from shared.service.transaction import Now, Reading, Transaction, in_line
+from shared.service.versions import IfMatch, etag, expect
+
+__all__ = [
+    "JST",
+    "Body",
+    "Clock",
+    "IfMatch",
+    "Now",
+    "Pages",
+    "Paging",
+    "Reading",
+    "Service",
+    "Sweep",
+    "Transaction",
+    "create_app",
+    "day_in_japan",
+    "etag",
+    "expect",
+    "in_line",
+    "make_transport",
+    "page",
+    "router",
+]

@@ -1,0 +1,162 @@
+"""`create_app`: a declared service becomes an app with its three doors open."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from shared.auth import Verifier
+from shared.auth.guard import rule_of
+from shared.auth.tokens import KeyRing, fetch_over_http
+from shared.bus.inbox import Inbox
+from shared.bus.mailbox import Origin
+from shared.bus.port import Transport
+from shared.bus.postgres import PostgresTransport
+from shared.bus.relay import Relay
+from shared.database import connect
+from shared.events import topic_of
+from shared.service.clock import Clock
+from shared.service.declare import Service, Sweep
+from shared.service.edge import Edge
+from shared.service.failures import answer_failures
+from shared.service.health import VERSION, health_router
+from shared.service.keeping import HOUSEKEEPING
+from shared.service.logs import configure_logs
+from shared.service.loops import running
+from shared.service.openapi import describe
+from shared.service.transaction import Desk
+from shared.settings import Settings
+
+_log = structlog.get_logger()
+
+
+def create_app(
+    service: Service, settings: Settings, *, transport: Transport | None = None, keys: KeyRing | None = None
+) -> FastAPI:
+    """The service as an ASGI app. Given a transport, it shares it; otherwise it makes and ends its own."""
+    configure_logs(settings)
+    database = connect(
+        settings.database_url, schema=service.name, password=settings.database_password, pool=settings.database_pool
+    )
+    desk = Desk(database, Clock(), settings)
+    carrier = transport or make_transport(settings, client=service.name)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with _own(carrier if transport is None else None):
+            relay = Relay(service.name, database, carrier)
+            database.after_emit = relay.wake
+            async with running(service.name, _loops(service, desk, carrier, relay)):
+                _log.info("started", service=service.name, version=VERSION)
+                yield
+        await database.dispose()
+        _log.info("stopped", service=service.name)
+
+    app = FastAPI(
+        title=service.title,
+        version=VERSION,
+        lifespan=lifespan,
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=settings.max_body_bytes,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.desk = desk
+    app.state.verifier = Verifier(
+        issuer=settings.issuer,
+        audience=f"tsunagu-{service.name}",
+        keys=keys or KeyRing(fetch_over_http(settings.keys_url)),
+    )
+    for router in (*service.routers, health_router(service.name)):
+        app.include_router(router)
+    answer_failures(app)
+    describe(app, service)
+    if service.prepare is not None:
+        service.prepare(app)
+    _refuse_undeclared(app)
+    app.add_middleware(Edge, service=service.name)
+    return app
+
+
+def make_transport(settings: Settings, *, client: str) -> Transport:
+    """The transport that the settings name."""
+    if settings.transport == "kafka":
+        from shared.bus.kafka import KafkaTransport
+
+        return KafkaTransport(
+            settings.kafka_bootstrap_servers,
+            client_id=f"tsunagu-{client}",
+            replication_factor=settings.kafka_replication_factor,
+        )
+    return PostgresTransport(settings.bus_database_url or settings.database_url, password=settings.database_password)
+
+
+@contextlib.asynccontextmanager
+async def _own(transport: Transport | None) -> AsyncIterator[None]:
+    if transport is None:
+        yield
+        return
+    await transport.start()
+    try:
+        yield
+    finally:
+        await transport.stop()
+
+
+def _loops(
+    service: Service, desk: Desk, transport: Transport, relay: Relay
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    inbox = Inbox(service.name, desk.database, service.ears, offset=lambda: desk.clock.offset)
+    topics = [topic_of(publisher) for publisher in service.ears.publishers]
+
+    async def listen() -> None:
+        await transport.ensure_topics(topics)
+        await transport.consume(service.name, topics, inbox.deliver)
+
+    async def carry() -> None:
+        await transport.ensure_topics([topic_of(service.name)])
+        await relay.run()
+
+    loops: dict[str, Callable[[], Awaitable[None]]] = {"relay": carry}
+    if topics:
+        loops["inbox"] = listen
+    for sweep in (*service.sweeps, *HOUSEKEEPING):
+        loops[sweep.name] = _sweeping(sweep, desk)
+    if isinstance(transport, PostgresTransport):
+        loops["prune_bus"] = lambda: _prune(transport)
+    return loops
+
+
+def _sweeping(sweep: Sweep, desk: Desk) -> Callable[[], Awaitable[None]]:
+    async def sweep_on() -> None:
+        while True:
+            while await sweep_once(sweep, desk):
+                pass
+            await asyncio.sleep(sweep.every.total_seconds())
+
+    return sweep_on
+
+
+async def sweep_once(sweep: Sweep, desk: Desk) -> bool:
+    """One subject, one transaction. Whether there was one."""
+    async with desk.database.transaction() as session:
+        session.info["origin"] = Origin(cause=f"sweep:{sweep.name}")
+        return await sweep.run(session, await desk.clock.now(session))
+
+
+async def _prune(transport: PostgresTransport) -> None:
+    while True:
+        await transport.prune()
+        await asyncio.sleep(3600)
+
+
+def _refuse_undeclared(app: FastAPI) -> None:
+    """Default deny: a route that doesn't say who may call it stops the start."""
+    for route in app.routes:
+        if isinstance(route, APIRoute) and rule_of(list(route.dependencies)) is None:
+            raise RuntimeError(f"{route.path} declares no rule: requires(...) or public")

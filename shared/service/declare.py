@@ -1,0 +1,44 @@
+"""What a service declares about itself; `create_app` makes it run."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.bus.inbox import Ears, Projection, Reaction
+from shared.events import Event
+
+Run = Callable[[AsyncSession, datetime], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The clock's door: `run` handles **one** subject in its transaction and says whether there was one."""
+
+    name: str
+    every: timedelta
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service in one view: routers (HTTP), reactions (events), sweeps (the clock)."""
+
+    name: str
+    title: str
+    title_ja: str
+    routers: Sequence[APIRouter]
+    reactions: Mapping[type[Event], Reaction] = field(default_factory=dict)
+    projection: Projection | None = None
+    sweeps: Sequence[Sweep] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[FastAPI], Any] | None = None
+    """Called once with the finished app, e.g. to mount static files."""
+
+    @property
+    def ears(self) -> Ears:
+        """What it listens to."""
+        return Ears(self.reactions, self.projection)

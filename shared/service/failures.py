@@ -1,0 +1,79 @@
+"""Every 4xx and 5xx is a problem (RFC 9457), with pointers to what is wrong and never what was sent."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from shared.problems import INVALID, MALFORMED, MEDIA_TYPE, Problem, problem_for_status
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "missing": ("This is needed", "必須です"),
+    "extra_forbidden": ("There is no such field", "この項目はありません"),
+    "personal_number": ("A number that may not be kept here was found", "ここに書いてはならない番号が含まれています"),
+    "municipality_code": ("Not a local government code (six digits)", "全国地方公共団体コード(6桁)ではありません"),
+    "corporate_number": ("Not a corporate number (13 digits)", "法人番号(13桁)ではありません"),
+    "control_character": ("Control characters are not allowed", "制御文字は使えません"),
+    "uuid_parsing": ("Not an id", "IDの形式ではありません"),
+    "uuid_type": ("Not an id", "IDの形式ではありません"),
+    "enum": ("Not one of the codes", "決められたコードではありません"),
+    "literal_error": ("Not one of the codes", "決められたコードではありません"),
+    "string_pattern_mismatch": ("Not in the expected form", "形式が違います"),
+    "string_too_long": ("Too long", "長すぎます"),
+    "string_too_short": ("Too short", "短すぎます"),
+    "greater_than_equal": ("Too small", "小さすぎます"),
+    "less_than_equal": ("Too large", "大きすぎます"),
+    "timezone_aware": ("A date and time needs its offset, e.g. +09:00", "日時には時差(+09:00 など)が必要です"),
+}
+_OTHER = ("This value can't be accepted", "受け付けられない値です")
+
+
+def answer_failures(app: FastAPI) -> None:
+    """Register the three handlers that turn failures into problems."""
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+
+
+def problem_response(problem: Problem, request: Request) -> Response:
+    """The problem as an answer; `instance` is the request's id, for the support desk."""
+    members = dict(problem.members)
+    request_id = request.scope.get("state", {}).get("request_id")
+    if request_id is not None:
+        members["instance"] = f"urn:uuid:{request_id}"
+    return Response(
+        json.dumps(members, ensure_ascii=False).encode(),
+        status_code=problem.status_code,
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", **(problem.headers or {})},
+    )
+
+
+def words_for(code: str) -> tuple[str, str]:
+    """What to tell people about a validation code, in English and Japanese."""
+    return _WORDS.get(code, _OTHER)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = error if isinstance(error, Problem) else problem_for_status(error.status_code, error.headers)
+    return problem_response(problem, request)
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        return problem_response(Problem(MALFORMED), request)
+    return problem_response(Problem(INVALID, errors=[_pointed(item) for item in found[:20]]), request)
+
+
+def _pointed(item: Mapping[str, Any]) -> dict[str, str]:
+    place, *path = (str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        path = path[:-1]  # the unknown name is the caller's own text, and may be anything
+    english, japanese = words_for(item["type"])
+    escaped = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+    return {"in": place, "pointer": escaped or "/", "code": item["type"], "message": english, "message_ja": japanese}

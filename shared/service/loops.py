@@ -1,0 +1,36 @@
+"""Loops that outlive any single failure: a service whose relay or ears died silently would look healthy and be deaf."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+import structlog
+from prometheus_client import Counter
+
+from shared.service.logs import where
+
+_log = structlog.get_logger()
+_FAILED = Counter("tsunagu_loop_failures", "Times a background loop failed and was begun again", ["service", "loop"])
+
+
+async def forever(service: str, name: str, run: Callable[[], Awaitable[None]], *, pause: float = 1.0) -> None:
+    """Run again and again, whatever happens, until cancelled."""
+    while True:
+        try:
+            await run()
+        except Exception as error:
+            _FAILED.labels(service, name).inc()
+            _log.error("loop_failed", service=service, loop=name, error=type(error).__name__, where=where(error))
+        await asyncio.sleep(pause)
+
+
+@contextlib.asynccontextmanager
+async def running(service: str, loops: Mapping[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    """Keep the loops running while the block lasts; end them within three seconds."""
+    tasks = [asyncio.create_task(forever(service, name, run), name=f"{service}-{name}") for name, run in loops.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=3) if tasks else None

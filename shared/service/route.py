@@ -1,0 +1,62 @@
+"""The HTTP door: a route that opens one transaction, commits it before the answer leaves, and turns failures into problems."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from shared.problems import INTERNAL, UNAVAILABLE, Problem
+from shared.service.logs import where
+from shared.service.strict import StrictRequest
+from shared.service.transaction import Replay, Work
+
+_log = structlog.get_logger()
+_BUSY = {"55P03", "57014", "57P01", "57P02", "57P03", "53300", "40P01", "40001"}
+
+
+class Route(APIRoute):
+    """Every route of every service."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's own handler, inside one transaction."""
+        answer = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            strict = StrictRequest(request.scope, request.receive)
+            work = Work(request.app.state.desk, strict)
+            strict.state.work = work
+            try:
+                response = await answer(strict)
+                await work.finish(response)
+                return response
+            except Replay as replay:
+                return replay.response
+            except (HTTPException, RequestValidationError):
+                raise
+            except Exception as error:
+                raise _as_problem(error) from error
+            finally:
+                await work.close()
+
+        return handle
+
+
+def router(prefix: str = "", tag: str | None = None) -> APIRouter:
+    """A router whose routes are transactions. Tags are ASCII; the app gives them Japanese names."""
+    return APIRouter(prefix=prefix, route_class=Route, tags=[tag] if tag else None)
+
+
+def _as_problem(error: Exception) -> Problem:
+    """An outage is 503 and may be tried again; anything else is a bug: 500, and a line for operators."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    away = isinstance(error, PoolTimeout | OSError | TimeoutError)
+    if isinstance(error, DBAPIError):
+        away = error.connection_invalidated or state in _BUSY or (state or "08").startswith("08")
+    _log.error("request_failed", error=type(error).__name__, sqlstate=state, where=where(error))
+    return Problem(UNAVAILABLE, headers={"Retry-After": "2"}) if away else Problem(INTERNAL)

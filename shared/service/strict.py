@@ -1,0 +1,72 @@
+"""Strict JSON: what parsers usually let pass is refused: duplicate fields, NaN, NUL, lone surrogates, absurd depth."""
+
+import json
+from typing import Any
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict
+
+from shared.problems import MALFORMED, Problem
+
+
+class Body(BaseModel):
+    """Every request body: unknown fields are refused, values are never echoed."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+
+class StrictRequest(Request):
+    """A request whose JSON is read strictly."""
+
+    async def json(self) -> Any:
+        """The body as JSON. Raises `Problem(MALFORMED)`."""
+        if not hasattr(self, "_json"):
+            self._json = loads(await self.body())
+        return self._json
+
+
+def loads(body: bytes) -> Any:
+    """Parse strictly; the reason is told in words, the value never."""
+    try:
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+        if b"\\u" in body or b"\x00" in body:
+            _check_text(value)
+    except RecursionError:
+        raise _malformed("too deeply nested", "入れ子が深すぎます") from None
+    except _Strict as error:
+        raise _malformed(*error.args) from None
+    except ValueError:
+        raise _malformed("not JSON in UTF-8", "UTF-8 のJSONではありません") from None
+    return value
+
+
+class _Strict(ValueError):
+    """A reason in English and Japanese."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _Strict("a field appears twice", "同じ項目が二度書かれています")
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise _Strict("NaN and Infinity are not JSON", "NaN や Infinity は使えません")
+
+
+def _check_text(value: Any) -> None:
+    if isinstance(value, str):
+        if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            raise _Strict("a text holds NUL or half a character", "文字として扱えない値が含まれています")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check_text(name)
+            _check_text(member)
+    elif isinstance(value, list):
+        for member in value:
+            _check_text(member)
+
+
+def _malformed(english: str, japanese: str) -> Problem:
+    return Problem(MALFORMED, detail=f"The body is {english}." if english.startswith(("not", "too")) else english, detail_ja=japanese)

@@ -1,0 +1,1 @@
+"""Tests; each folder asks its own question, see ARCHITECTURE.md."""

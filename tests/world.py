@@ -1,0 +1,222 @@
+"""A small world for tests: services on one database, callers with tokens, events delivered by hand.
+
+No loops run here: what a service told stands in its outbox (`told`), what it hears is handed to it (`hear`), and the
+clock moves by hand (`pass_time`). Journeys with everything running are in tests/e2e.
+"""
+
+import contextlib
+import importlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx2
+from fastapi import FastAPI
+from joserfc.jwk import ECKey
+
+from embedded.postgres import EmbeddedPostgres
+from shared.auth import Role
+from shared.auth.issuer import Client, sign
+from shared.auth.tokens import KeyRing
+from shared.bus.envelope import headers_of, new_id, open_envelope, seal
+from shared.bus.inbox import Inbox
+from shared.bus.port import Record
+from shared.database import Database
+from shared.events import Event, topic_of
+from shared.service.app import create_app, sweep_once
+from shared.service.clock import wall_time
+from shared.service.declare import Service
+from shared.settings import Settings
+
+SERVICES = ("intake", "assessment", "referral", "training", "dashboard")
+ISSUER = "http://issuer.test"
+KEY = ECKey.generate_key("P-256", parameters={"kid": "test-key"}, auto_kid=False)
+
+KAGOSHIMA, KIRISHIMA, ZAMA = "462012", "462187", "142166"
+"""鹿児島市, 霧島市, 座間市."""
+
+
+async def keys() -> Mapping[str, Any]:
+    """The test issuer's key set."""
+    return {"keys": [{**KEY.as_dict(private=False), "kid": "test-key"}]}
+
+
+def token(
+    agency: str = "kagoshima-desk",
+    *roles: Role,
+    municipalities: Sequence[str] = (KAGOSHIMA,),
+    kind: str = "self_reliance_desk",
+    life: int = 3600,
+) -> str:
+    """A signed access token for an agency, good at every service."""
+    client = Client(
+        client_id=f"client-{agency}",
+        public_key={},
+        agency=agency,
+        agency_kind=kind,
+        municipalities=list(municipalities),
+        roles=[*roles] or [Role.COUNSELLOR],
+    )
+    audiences = [f"tsunagu-{service}" for service in SERVICES]
+    return sign(client, issuer=ISSUER, key=KEY, audiences=audiences, now=time.time(), life=life)
+
+
+class Caller:
+    """An agency's system: an HTTP client with a token, and a fresh Idempotency-Key for each POST unless given one."""
+
+    def __init__(self, client: httpx2.AsyncClient, bearer: str | None) -> None:
+        self._client = client
+        self._headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
+
+    async def get(self, path: str, **kwargs: Any) -> httpx2.Response:
+        """GET with the token."""
+        return await self._client.get(path, headers=self._headers | kwargs.pop("headers", {}), **kwargs)
+
+    async def post(self, path: str, json: Any = None, *, key: str | None = None, **kwargs: Any) -> httpx2.Response:
+        """POST with the token and a key."""
+        headers = self._headers | {"Idempotency-Key": key or str(uuid4())} | kwargs.pop("headers", {})
+        if json is not None:
+            kwargs["json"] = json
+        return await self._client.post(path, headers=headers, **kwargs)
+
+    async def patch(self, path: str, json: Any, *, etag: str | None, **kwargs: Any) -> httpx2.Response:
+        """PATCH with the token and the ETag that was read."""
+        headers = self._headers | ({"If-Match": etag} if etag else {})
+        return await self._client.patch(path, json=json, headers=headers, **kwargs)
+
+
+class Running:
+    """One service in a test: its app, its database, its outbox."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self.service = service
+        self.app: FastAPI = create_app(service, settings, transport=Deaf(), keys=KeyRing(keys))
+        self.desk = self.app.state.desk
+        self.database: Database = self.desk.database
+        self.inbox = Inbox(
+            service.name, self.database, service.ears, offset=lambda: self.desk.clock.offset, pauses=(0.0,)
+        )
+        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
+        self.client = httpx2.AsyncClient(transport=transport, base_url=f"http://{service.name}.test")
+        self._offset = 0
+
+    def as_(self, agency: str = "kagoshima-desk", *roles: Role, **kwargs: Any) -> Caller:
+        """A caller from an agency."""
+        return Caller(self.client, token(agency, *roles, **kwargs))
+
+    @property
+    def anonymous(self) -> Caller:
+        """A caller without a token."""
+        return Caller(self.client, None)
+
+    async def told(self) -> list[Event]:
+        """Everything in the outbox, in order."""
+        return [open_envelope(row["value"], {}).read() for row in await self.rows("SELECT value FROM outbox ORDER BY seq")]
+
+    async def hear(self, *events: Event, event_id: Any = None) -> None:
+        """Deliver events as the bus would."""
+        records = []
+        for event in events:
+            made = event_id or new_id()
+            value = seal(event, event_id=made, at=wall_time(), sequence=self._offset, by="somebody", cause=None)
+            headers = headers_of(
+                event_id=made, type_=event.type, subject=event.subject, topic=topic_of(event.publisher)
+            )
+            records.append(Record(topic_of(event.publisher), 0, self._offset, event.subject, value, headers))
+            self._offset += 1
+        await self.inbox.deliver(records)
+
+    async def sweep(self) -> int:
+        """Run the service's own sweeps until nothing is left; how many subjects were handled."""
+        done = 0
+        for sweep in self.service.sweeps:
+            while await sweep_once(sweep, self.desk):
+                done += 1
+        return done
+
+    def pass_time(self, by: timedelta) -> None:
+        """Move this service's clock on."""
+        self.desk.clock.offset += by
+
+    async def rows(self, sql: str, *values: Any) -> list[asyncpg.Record]:
+        """Look into the service's schema, as its own role."""
+        async with self.database.engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not None
+            found: list[asyncpg.Record] = await raw.driver_connection.fetch(sql, *values)
+            return found
+
+    async def close(self) -> None:
+        """Give everything back."""
+        await self.client.aclose()
+        await self.database.dispose()
+
+
+class Deaf:
+    """A transport for tests in which nothing travels by itself."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def ensure_topics(self, topics: Sequence[str]) -> None: ...
+    async def publish(self, batch: Sequence[Any]) -> None: ...
+    async def consume(self, group: str, topics: Sequence[str], handler: Any) -> None: ...
+    async def lag(self, group: str, topics: Sequence[str]) -> Mapping[str, int]:
+        return {}
+
+
+class World:
+    """Makes services on demand: `world.service("training")`."""
+
+    def __init__(self, postgres: EmbeddedPostgres, database_name: str) -> None:
+        self.postgres = postgres
+        self.database_name = database_name
+        self._running: dict[str, Running] = {}
+
+    def url(self, user: str) -> str:
+        """The test's database as a role."""
+        return self.postgres.url(user=user, database=self.database_name)
+
+    def settings(self, name: str, **changes: Any) -> Settings:
+        """A service's settings in this world."""
+        values: dict[str, Any] = {
+            "service": name,
+            "database_url": self.url(f"tsunagu_{name}"),
+            "bus_database_url": self.url("tsunagu_bus"),
+            "issuer": ISSUER,
+            "log_level": "error",
+        }
+        return Settings(**(values | changes))
+
+    def service(self, name: str) -> Running:
+        """The named service, started once per test."""
+        if name not in self._running:
+            declared = importlib.import_module(f"services.{name}.app").service
+            self._running[name] = Running(declared, self.settings(name))
+        return self._running[name]
+
+    def declared(self, service: Service) -> Running:
+        """A service declared by the test itself, on the schema of the service it is named for."""
+        running = Running(service, self.settings(service.name))
+        self._running[f"{service.name}-{len(self._running)}"] = running
+        return running
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator["World"]:
+        """Close every service at the end."""
+        try:
+            yield self
+        finally:
+            for running in self._running.values():
+                await running.close()
+
+
+async def execute_as_admin(postgres: EmbeddedPostgres, sql: str, database: str = "postgres") -> None:
+    """One statement outside a transaction, as the superuser."""
+    connection = await asyncpg.connect(user="postgres", database=database, host=str(postgres.socket_folder))
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
