@@ -8,6 +8,8 @@ PY := .venv/bin/python
 
 # More arguments for the command behind a word, e.g.  make test ARGS="-k seats"
 ARGS ?=
+# Another port than 8080, e.g.  make run PORT=8081  and then  make demo PORT=8081
+PORT ?=
 # Whose token `make token` makes, e.g.  make token AGENCY=kagoshima-desk
 AGENCY ?=
 
@@ -19,14 +21,14 @@ help: ## この一覧を表示 / show this list
 	@echo
 
 run: environment-run ## 全サービスを一つのプロセスで起動 / start everything in one process, with a demonstration region
-	@$(PY) all_in_one.py $(ARGS)
+	@exec $(PY) all_in_one.py run $(if $(PORT),--port $(PORT)) $(ARGS)
 
 demo: environment-run ## 主な仕事を目の前で演じる / play the main job before your eyes (make run in another terminal first)
-	@$(PY) -m demo $(ARGS)
+	@$(PY) -m demo $(if $(PORT),--url http://127.0.0.1:$(PORT)) $(ARGS)
 
 token: environment-run ## 機関の鍵を発行 / make a token for an agency: make token AGENCY=...
 	@test -n "$(AGENCY)" || { echo "機関を指定してください / Name the agency:  make token AGENCY=..." >&2; exit 2; }
-	@$(PY) all_in_one.py token --agency "$(AGENCY)" $(ARGS)
+	@$(PY) all_in_one.py token --agency "$(AGENCY)" $(if $(PORT),--port $(PORT)) $(ARGS)
 
 migrate: environment-run ## データベースを今の版に上げる / bring every schema of the database up to date
 	@$(PY) all_in_one.py migrate $(ARGS)
@@ -61,7 +63,7 @@ kafka-stop: ## その Kafka を停止 / stop that Kafka
 	@ops/kafka/run.sh stop
 
 contracts: environment-run ## イベントの型を書き出す / write the event schemas, AsyncAPI and OpenAPI; the diff is the review
-	@$(PY) -m shared.bus contracts --write $(ARGS)
+	@$(PY) all_in_one.py contracts --write $(ARGS)
 
 bench: environment-dev ## 速さを比率で測る / measure the speed, as ratios
 	@$(PY) -m bench $(ARGS)
@@ -70,6 +72,10 @@ pins: ## 部品の版を固定し直す / pin the packages anew from requirement
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt $(ARGS)
 	$(COMPILE) requirements/run.in -o requirements/run.txt -c requirements/dev.txt $(ARGS)
 	$(COMPILE) requirements/service.in -o requirements/service.txt -c requirements/dev.txt $(ARGS)
+
+clean-data: ## 手元のデータを消して最初からに / delete the data of make run and start afresh
+	@test ! -e .tsunagu/pg18/data/postmaster.pid || { echo "先に止めてください / Stop it first (Ctrl+C)" >&2; exit 2; }
+	rm -rf .tsunagu/pg18 .tsunagu/issuer .tsunagu/clients
 
 clean: ## 環境と一時ファイルを消す / remove the environment and caches; data stays
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -104,5 +110,5 @@ FIND_PYTHON = python=; \
     echo 'if it has a place of its own, name it:  make run PYTHON=/path/to/python3' >&2; \
     exit 1; }
 
-.PHONY: help run demo token migrate up down test lint format kafka kafka-stop contracts bench pins clean \
+.PHONY: help run demo token migrate up down test lint format kafka kafka-stop contracts bench pins clean clean-data \
         environment-run environment-dev

@@ -74,7 +74,9 @@ class EmbeddedPostgres:
         if self.is_running():
             return
         self._clear_stale_pid()
-        done = self._run("pg_ctl", "-D", self._data, "-l", str(self.log), "-w", "-t", str(seconds), "start", check=False)
+        done = self._run(
+            "pg_ctl", "-D", self._data, "-l", str(self.log), "-w", "-t", str(seconds), "start", check=False
+        )
         if done.returncode != 0:
             raise StartFailed(self._diagnosis())
 

@@ -16,7 +16,9 @@ from pydantic_core import PydanticCustomError
 
 _LOCAL_WEIGHTS = (6, 5, 4, 3, 2)
 _SEPARATORS = re.compile(r"(?<=\d)[\s\u3000\-\u2010-\u2015\u2212\u30fc\uff0d\u00b7\u30fb.,_/]{1,3}(?=\d)")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _TWELVE_DIGITS = re.compile(r"(?<!\d)\d{12}(?!\d)")
+_IN_FOURS = re.compile(r"(?<!\d)(?<!\d[-\u2010-\u2015])\d{4}([^\d\n]{1,3})\d{4}\1\d{4}(?!\d|[-\u2010-\u2015]\d)")
 
 
 def is_municipality_code(code: str) -> bool:
@@ -46,9 +48,11 @@ def is_my_number(digits: str) -> bool:
 
 def holds_my_number(text: str) -> bool:
     """Whether a text holds a standalone run of twelve digits that is a valid My Number, in any width or grouping."""
-    joined = _SEPARATORS.sub("", unicodedata.normalize("NFKC", text))
-    plain = unicodedata.normalize("NFKC", text)
-    runs = (*_TWELVE_DIGITS.findall(joined), *_TWELVE_DIGITS.findall(plain))
+    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    joined = _SEPARATORS.sub("", plain)
+    # As printed on the card, 4-4-4, it is seen even where other digits stand a space away.
+    fours = [re.sub(r"\D", "", found.group()) for found in _IN_FOURS.finditer(plain)]
+    runs = (*_TWELVE_DIGITS.findall(joined), *_TWELVE_DIGITS.findall(plain), *fours)
     return any(is_my_number(run) for run in runs)
 
 

@@ -80,7 +80,9 @@ async def database_time(session: AsyncSession) -> datetime:
     return cast(datetime, (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()).astimezone(UTC)
 
 
-async def provision(admin_url: str, *, schema: str, password: SecretStr | None, admin_password: SecretStr | None) -> None:
+async def provision(
+    admin_url: str, *, schema: str, password: SecretStr | None, admin_password: SecretStr | None
+) -> None:
     """Create the schema with its owner and login role, or bring them up to date. Needs an admin's connection."""
     engine = create_async_engine(_with_password(admin_url, admin_password), isolation_level="AUTOCOMMIT")
     try:

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
         default='{"clients": []}', description="JSON: registered clients of the built-in issuer and their public keys."
     )
 
+    issuer_audiences: str = Field(
+        default="", description="Comma-separated `aud` values of the built-in issuer's tokens, e.g. tsunagu-intake."
+    )
+
     max_body_bytes: int = Field(default=262_144, ge=1_024, description="Longest request body that is read.")
     max_import_bytes: int = Field(default=8_388_608, ge=1_024, description="Longest CSV file that is read.")
     seat_line_width: int = Field(

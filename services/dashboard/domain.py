@@ -1,8 +1,8 @@
 """What the dashboard shows: how far cases came, and how many seats are left. Counts only, never a person."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
 from uuid import UUID
 
 STAGES = ("opened", "consented", "assessed", "referred", "accepted", "seat_held", "instructed", "enrolled")
@@ -22,7 +22,7 @@ class Pool:
     """The seats of one course run that one party may give out (一般枠, or 委ねた枠 of a municipality)."""
 
     pool_id: UUID
-    kind: Literal["general", "delegated"]
+    kind: str
     municipality: str | None
     granted: int
     held: int
@@ -44,8 +44,7 @@ class CourseRun:
     field: str
     starts_on: date
     applications_close_at: datetime
-    provider_agency_id: UUID
-    status: str
+    provider: str
     pools: tuple[Pool, ...]
 
     @property
@@ -77,6 +76,37 @@ class Figures:
     @property
     def waiting(self) -> int:
         return sum(pool.waiting for run in self.seats for pool in run.pools)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Somebody told that a case reached a stage, or only where the case belongs."""
+
+    case_id: UUID
+    stage: str | None
+    municipality: str | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a case came: the first moment at each stage it reached, as far as these steps tell."""
+
+    case_id: UUID
+    municipality: str | None
+    reached: Mapping[str, datetime]
+
+
+def progress_of(steps: Iterable[Step]) -> list[Progress]:
+    """One progress per case, whatever the order of the steps and however often one is told."""
+    municipalities: dict[UUID, str | None] = {}
+    reached: dict[UUID, dict[str, datetime]] = {}
+    for step in steps:
+        municipalities[step.case_id] = municipalities.get(step.case_id) or step.municipality
+        first = reached.setdefault(step.case_id, {})
+        if step.stage is not None:
+            first[step.stage] = min(step.at, first.get(step.stage, step.at))
+    return [Progress(case_id, municipalities[case_id], first) for case_id, first in reached.items()]
 
 
 def share(part: int, whole: int) -> str | None:

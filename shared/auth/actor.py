@@ -21,6 +21,8 @@ class Role(StrEnum):
     """Training provider: enrols."""
     OBSERVER = "observer"
     """Dashboards: reads the public event stream."""
+    OPERATOR = "operator"
+    """Runs the platform; may rehearse faults where the region is invented."""
 
 
 @dataclass(frozen=True, slots=True)

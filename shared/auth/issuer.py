@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import FastAPI, Form, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -86,9 +87,10 @@ def issuer_app(
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The issuer's three addresses: metadata, keys, tokens."""
-    app = FastAPI(title="Tsunagu issuer", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Tsunagu issuer", openapi_url=None, docs_url=None, redoc_url=None, max_body_size=16_384)
+    app.add_exception_handler(RequestValidationError, _not_a_request)
     clients = {client.client_id: client for client in registration.clients}
-    used: dict[str, float] = {}
+    used: dict[tuple[str, str], float] = {}
 
     @app.get("/.well-known/oauth-authorization-server")
     async def metadata() -> Mapping[str, Any]:
@@ -113,16 +115,15 @@ def issuer_app(
 
     @app.post("/token")
     async def token(
-        request: Request,
         grant_type: Annotated[str, Form(max_length=64)] = "",
         client_assertion_type: Annotated[str, Form(max_length=128)] = "",
         client_assertion: Annotated[str, Form(max_length=4096)] = "",
     ) -> JSONResponse:
         if grant_type != "client_credentials":
-            return _error("unsupported_grant_type")
+            return _refuse("unsupported_grant_type")
         client = _authenticated(client_assertion_type, client_assertion, clients, used, issuer, clock())
         if client is None:
-            return _error("invalid_client", 401)
+            return _refuse("invalid_client", 401)
         signed = sign(client, issuer=issuer, key=key, audiences=audiences, now=clock())
         return JSONResponse(
             {"access_token": signed, "token_type": "Bearer", "expires_in": LIFE_SECONDS},
@@ -136,20 +137,20 @@ def _authenticated(
     kind: str,
     given: str,
     clients: Mapping[str, Client],
-    used: dict[str, float],
+    used: dict[tuple[str, str], float],
     issuer: str,
     now: float,
 ) -> Client | None:
     """The client whose key signed the assertion, if it is for us, fresh, and not seen before."""
     if kind != _ASSERTION_TYPE:
         return None
-    for jti in [jti for jti, gone_at in used.items() if gone_at < now]:
-        del used[jti]
+    for seen in [seen for seen, gone_at in used.items() if gone_at < now]:
+        del used[seen]
     try:
         unverified = json.loads(_payload(given))
         client = clients[unverified["sub"]]
         claims = jwt.decode(given, ECKey.import_key(dict(client.public_key)), algorithms=[ALGORITHM]).claims
-    except (JoseError, ValueError, KeyError, TypeError, IndexError):
+    except (JoseError, ValueError, KeyError, TypeError, IndexError, RecursionError):
         return None
     fresh = (
         isinstance(claims.get("exp"), int)
@@ -157,12 +158,17 @@ def _authenticated(
         and claims.get("iss") == client.client_id
         and claims.get("aud") in {issuer, f"{issuer}/token"}
         and isinstance(claims.get("jti"), str)
-        and claims["jti"] not in used
+        and (client.client_id, claims["jti"]) not in used
     )
     if not fresh:
         return None
-    used[claims["jti"]] = float(claims["exp"])
+    used[client.client_id, claims["jti"]] = float(claims["exp"])
     return client
+
+
+async def _not_a_request(_request: Request, _error: Exception) -> JSONResponse:
+    """FastAPI's own answer would echo the assertion."""
+    return _refuse("invalid_request")
 
 
 def _payload(token: str) -> bytes:
@@ -170,6 +176,6 @@ def _payload(token: str) -> bytes:
     return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
 
 
-def _error(code: str, status: int = 400) -> JSONResponse:
+def _refuse(code: str, status: int = 400) -> JSONResponse:
     """RFC 6749 section 5.2."""
     return JSONResponse({"error": code}, status_code=status, headers={"Cache-Control": "no-store"})

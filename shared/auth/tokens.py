@@ -7,8 +7,10 @@ expires (190 µs against 2 µs).
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -68,14 +70,22 @@ class KeyRing:
                 return
             self._tried_at = self._clock()
             try:
-                found = await self._fetch()
-                for jwk in found.get("keys", []):
-                    if jwk.get("kty") == "EC" and jwk.get("crv") == "P-256" and isinstance(jwk.get("kid"), str):
-                        self._keys[jwk["kid"]] = ECKey.import_key({k: jwk[k] for k in ("kty", "crv", "x", "y", "kid")})
-            except (httpx2.HTTPError, OSError, ValueError, KeyError, JoseError) as error:
+                self._keys |= _usable(await self._fetch())
+            except (httpx2.HTTPError, OSError, ValueError) as error:
                 # An issuer that is away must not lock out callers whose keys are known. Look again soon, though.
                 self._tried_at = self._clock() - self._every + 1.0
                 _log.warning("issuer_keys_unreachable", error=type(error).__name__)
+
+
+def _usable(found: Mapping[str, Any]) -> dict[str, ECKey]:
+    """The set's keys for ES256; a broken or foreign one spoils no other."""
+    keys = found.get("keys")
+    usable = {}
+    for jwk in keys if isinstance(keys, list) else []:
+        with contextlib.suppress(JoseError, ValueError, KeyError, TypeError, AttributeError):
+            if jwk["kty"] == "EC" and jwk["crv"] == "P-256" and isinstance(jwk["kid"], str):
+                usable[jwk["kid"]] = ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y", "kid")})
+    return usable
 
 
 def fetch_over_http(url: str) -> FetchKeys:
@@ -96,9 +106,7 @@ def fetch_over_http(url: str) -> FetchKeys:
 class Verifier:
     """Turns a token into an `Actor`, for one audience (one service)."""
 
-    def __init__(
-        self, *, issuer: str, audience: str, keys: KeyRing, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, *, issuer: str, audience: str, keys: KeyRing, clock: Callable[[], float] = time.time) -> None:
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
@@ -121,7 +129,7 @@ class Verifier:
     async def _claims(self, token: str) -> Mapping[str, Any]:
         try:
             header = json.loads(_unpadded(token.split(".", 1)[0]))
-        except (ValueError, IndexError):
+        except (ValueError, RecursionError):
             raise Refused("not_a_token") from None
         if not isinstance(header, dict) or header.get("alg") != ALGORITHM:
             raise Refused("algorithm")
@@ -133,7 +141,7 @@ class Verifier:
         try:
             signed = jws.deserialize_compact(token, key, algorithms=[ALGORITHM], registry=_REGISTRY)
             claims = json.loads(signed.payload)
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, RecursionError):
             raise Refused("signature") from None
         if not isinstance(claims, dict):
             raise Refused("claims")
@@ -149,8 +157,8 @@ class Verifier:
             raise Refused("issuer")
         if self._audience not in audiences:
             raise Refused("audience")
-        for name in ("exp", "iat"):
-            if not isinstance(claims.get(name), int | float) or isinstance(claims.get(name), bool):
+        for name, value in (("exp", claims.get("exp")), ("iat", claims.get("iat")), ("nbf", claims.get("nbf", 0))):
+            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
                 raise Refused(name)
         if claims["exp"] + _LEEWAY <= now:
             raise Refused("expired")

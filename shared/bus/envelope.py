@@ -94,7 +94,7 @@ def headers_of(*, event_id: UUID | str, type_: str, subject: str, topic: str) ->
 def open_envelope(value: bytes, headers: Mapping[str, str]) -> Envelope:
     """Read structured or binary mode. Raises `Unreadable`; unknown attributes are ignored."""
     try:
-        body = from_json(value)
+        body = from_json(value, allow_inf_nan=False)
     except ValueError as error:
         raise Unreadable("not_json") from error
     if not headers.get("content-type", "").startswith("application/cloudevents") and "ce_id" in headers:
@@ -105,18 +105,22 @@ def open_envelope(value: bytes, headers: Mapping[str, str]) -> Envelope:
         raise Unreadable("not_a_cloudevent")
     try:
         return Envelope(
-            id=UUID(body["id"]),
+            id=UUID(str(body["id"])),
             type=str(body["type"]),
             source=str(body["source"]),
             subject=str(body["subject"]),
             time=str(body["time"]),
             sequence=int(body.get("sequence", "0")),
-            by=body.get("by"),
-            cause=body.get("cause"),
+            by=_as_text(body.get("by")),
+            cause=_as_text(body.get("cause")),
             data=_as_object(body.get("data")),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise Unreadable("missing_attributes") from error
+
+
+def _as_text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _as_object(data: Any) -> dict[str, Any]:

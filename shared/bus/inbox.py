@@ -6,7 +6,6 @@ retry and drop (`parked_events`, `retry_parked`, `drop_parked`).
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,8 @@ from prometheus_client import Counter
 from sqlalchemy import Row, bindparam, delete, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
 
@@ -32,8 +32,13 @@ _log = structlog.get_logger()
 _TAKEN = Counter("tsunagu_events_taken", "Events by what became of them", ["service", "outcome"])
 
 ATTEMPTS = 8
+_TRANSIENT = {"40001", "40P01", "55P03", "25P03", "25006"}
+"""Serialisation failure, deadlock, lock not to be had in time, idle too long, read-only (a switch-over)."""
 _KEY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7470004))")
 _WAITING = select(parked.c.id).where(parked.c.key == bindparam("key"), parked.c.dropped_at.is_(None)).limit(1)
+_TAKE_ID = text("INSERT INTO inbox (event_id) VALUES (:id) ON CONFLICT DO NOTHING RETURNING event_id").bindparams(
+    bindparam("id", type_=Uuid)
+)
 _FIRST = text(
     "WITH fresh AS (INSERT INTO inbox (event_id) SELECT DISTINCT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING"
     " RETURNING event_id) SELECT array(SELECT event_id FROM fresh) AS fresh, clock_timestamp() AS now,"
@@ -105,6 +110,8 @@ class Inbox:
         self._offset = offset
         self._pauses = pauses
         self._batch = 200 if ears.projection is not None else 1
+        # Kept here, for a transport that loses patience delivers anew, and a slow poison would begin at one for ever.
+        self._attempts: dict[UUID, int] = {}
 
     async def deliver(self, records: Sequence[Record]) -> None:
         """Handle records of one partition. Returning means that all of them took effect, or were parked."""
@@ -139,7 +146,11 @@ class Inbox:
         if not self._ears.hears(envelope.type):
             _TAKEN.labels(self._service, "ignored").inc()
             return
-        attempts = 0
+        await self._patiently(record, envelope)
+        self._attempts.pop(envelope.id, None)
+
+    async def _patiently(self, record: Record, envelope: Envelope) -> None:
+        attempts = self._attempts.get(envelope.id, 0)
         while True:
             try:
                 async with self._database.transaction() as session:
@@ -151,6 +162,7 @@ class Inbox:
             except Exception as error:
                 if not _is_outage(error):
                     attempts += 1
+                    self._attempts[envelope.id] = attempts
                     _log.warning(
                         "reaction_failed",
                         service=self._service,
@@ -180,9 +192,7 @@ class Inbox:
                 continue
             fresh.discard(envelope.id)  # the same event twice in one batch
             if record.key in quarantined and await _is_quarantined(session, record.key):
-                await session.execute(
-                    _parking(record, envelope, reason="behind_parked", error=None, attempts=0)
-                )
+                await session.execute(_parking(record, envelope, reason="behind_parked", error=None, attempts=0))
                 _TAKEN.labels(self._service, "behind_parked").inc()
                 continue
             news.append(_news(record, envelope, now))
@@ -200,17 +210,10 @@ class Inbox:
         while True:
             try:
                 async with self._database.transaction() as session:
-                    await session.execute(_KEY_LOCK, {"key": record.key})
+                    await session.execute(_KEY_LOCK, {"key": _storable(record.key)})
                     if envelope is not None:
-                        await session.execute(
-                            text("INSERT INTO inbox (event_id) VALUES (:id) ON CONFLICT DO NOTHING").bindparams(
-                                bindparam("id", type_=Uuid)
-                            ),
-                            {"id": envelope.id},
-                        )
-                    await session.execute(
-                        _parking(record, envelope, reason=reason, error=error, attempts=attempts)
-                    )
+                        await session.execute(_TAKE_ID, {"id": envelope.id})
+                    await session.execute(_parking(record, envelope, reason=reason, error=error, attempts=attempts))
                 break
             except Exception as failure:
                 if not _is_outage(failure):
@@ -273,6 +276,11 @@ async def retry_parked(database: Database, ears: Ears, key: str) -> Retried:
 
 async def drop_parked(session: AsyncSession, parked_id: int, *, by: str, reason: str) -> bool:
     """Give one up for good; the row stays as evidence, with who and why. False if there is none waiting."""
+    # A retry of the same key may be letting it take effect at this moment: either it, or we.
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(key, 7470004)) FROM parked WHERE id = :id"),
+        {"id": parked_id},
+    )
     found = await session.execute(
         update(parked)
         .where(parked.c.id == parked_id, parked.c.dropped_at.is_(None))
@@ -287,6 +295,11 @@ async def _let_take_effect(session: AsyncSession, ears: Ears, row: Row[Any]) -> 
     envelope = open_envelope(record.value, record.headers)
     if not ears.hears(envelope.type):
         return
+    if row.event_id is None:
+        # It couldn't be read when it was set aside, so its id is not in the inbox yet.
+        fresh = await session.execute(_TAKE_ID, {"id": envelope.id})
+        if fresh.scalar_one_or_none() is None:
+            return
     now = (await session.execute(text("SELECT clock_timestamp()"))).scalar_one().astimezone(UTC)
     news = _news(record, envelope, now)
     session.info["origin"] = Origin(by=news.by, cause=str(news.event_id))
@@ -305,15 +318,20 @@ def _parking(record: Record, envelope: Envelope | None, *, reason: str, error: s
         "topic": record.topic,
         "partition": record.partition,
         "log_offset": record.offset,
-        "key": record.key,
+        "key": _storable(record.key),
         "type": envelope.type if envelope else None,
         "value": record.value,
-        "headers": json.loads(json.dumps(dict(record.headers))),
+        "headers": {_storable(name): _storable(text) for name, text in record.headers.items()},
         "reason": reason,
         "error": error,
         "attempts": attempts,
     }
     return upsert(parked).values(row).on_conflict_do_nothing()
+
+
+def _storable(text: str) -> str:
+    """Anybody may write to a topic: NUL and half characters, which a text column refuses, must not stop the parking."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
 def _news(record: Record, envelope: Envelope, now: datetime) -> News:
@@ -333,9 +351,9 @@ def _is_outage(error: Exception) -> bool:
     """The database is away or busy: wait for it, and don't blame the event."""
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None)
-        if state in {"40001", "40P01", "55P03"}:  # serialisation failure, deadlock, lock not to be had in time
-            return True
-        return error.connection_invalidated or isinstance(error, InterfaceError) or (
-            isinstance(error, OperationalError) and (state or "").startswith(("08", "53", "57P"))
-        )
-    return isinstance(error, OSError | TimeoutError)
+        if state is None:  # the driver itself: a lost connection, or a value that it can't write
+            return isinstance(error, InterfaceError) and not isinstance(
+                getattr(error.orig, "__cause__", None), ValueError
+            )
+        return error.connection_invalidated or state in _TRANSIENT or state.startswith(("08", "53", "57P"))
+    return isinstance(error, OSError | TimeoutError | PoolTimeout)

@@ -1,11 +1,13 @@
 """The port on Apache Kafka: aiokafka, at least once, every partition on its own.
 
-aiokafka may wait for ever for a broker that is gone, so every call stands under a timeout, and a client that failed is
-thrown away and built anew: nothing here trusts one to recover.
+aiokafka may wait for ever, so every call stands under a timeout, and a client that failed is thrown away and built
+anew. One exception: while the broker itself is away, a consumer is kept. It is still a member when the broker is back
+and goes on at once; a new one would wait until the broker has given the old one up.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +15,15 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import CommitFailedError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import CommitFailedError, KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.structs import ConsumerRecord
 
 from shared.bus.port import PARTITIONS, Handler, Message, Record
 
 log = structlog.get_logger()
+
+# It repeats the same complaint ten times a second while a broker is away. What matters is raised, and told by us.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 RETENTION_DAYS = 30
 """How long a topic remembers. The inbox remembers longer, or a replay would take effect twice."""
@@ -35,7 +40,7 @@ class Pace:
     heartbeat_interval: float = 3.0
     retry_delay: float = 0.2
     """After a failure; doubled each time, up to the longest."""
-    longest_retry_delay: float = 10.0
+    longest_retry_delay: float = 5.0
     watch_interval: float = 30.0
     """Between two looks for partitions that have records and do not move."""
     batch_size: int = 100
@@ -184,7 +189,10 @@ class KafkaTransport:
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),  # each more costs a join of its own
             session_timeout_ms=_ms(self._pace.session_timeout),
             heartbeat_interval_ms=_ms(self._pace.heartbeat_interval),
-            request_timeout_ms=_ms(self._pace.timeout),
+            # The request to join is answered when the slowest member has joined or was given up: an earlier timeout
+            # makes the client ask anew, as one more member to wait for. Our own calls have timeouts of their own.
+            rebalance_timeout_ms=_ms(self._pace.session_timeout),
+            request_timeout_ms=_ms(self._pace.session_timeout + self._pace.timeout),
             # A partition that gets free again may have to wait for the running fetch of the others: keep it short.
             fetch_max_wait_ms=200,
             metadata_max_age_ms=30_000,  # a topic made later is found in this time
@@ -199,8 +207,9 @@ class KafkaTransport:
             await membership.failure(within=min(1.0, self._pace.watch_interval))
             # Asks for a partition nobody has: yields no records, but raises what the group's coordination met, and
             # tells the client that we live, which it would otherwise doubt while every handler is busy.
-            async with asyncio.timeout(self._pace.session_timeout * 3):
-                await membership.consumer.getmany(_NOBODYS, timeout_ms=0)
+            await membership.bounded(
+                lambda: membership.consumer.getmany(_NOBODYS, timeout_ms=0), timeout=self._pace.session_timeout * 3
+            )
             if loop.time() >= next_look:
                 behind = await self._refuse_standstill(membership, behind)
                 next_look = loop.time() + self._pace.watch_interval
@@ -210,9 +219,14 @@ class KafkaTransport:
     ) -> Mapping[TopicPartition, int]:
         """Raise when an idle partition is behind at the same place twice: such clients were seen to wait for ever."""
         consumer, idle = membership.consumer, membership.idle()
+        try:
+            async with asyncio.timeout(self._pace.timeout):
+                ends = await consumer.end_offsets(idle)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("bus.broker_away", group=membership.group, error=type(error).__name__)
+            return {}
         async with asyncio.timeout(self._pace.timeout):
-            ends = await consumer.end_offsets(idle)
-            # After the question, and without a pause: what was taken away meanwhile is no longer ours to look at.
+            # What was taken from us since the question is no longer ours to look at.
             places = {tp: await consumer.position(tp) for tp in idle if tp in consumer.assignment()}
         behind = {tp: place for tp, place in places.items() if place < ends[tp]}
         for tp, place in behind.items():
@@ -263,16 +277,17 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
     def __init__(self, consumer: AIOKafkaConsumer, group: str, handler: Handler, pace: Pace) -> None:
         self.consumer = consumer
         self.taken = 0
-        self._group = group
+        self.group = group
         self._handler = handler
         self._pace = pace
         self._workers: dict[TopicPartition, asyncio.Task[None]] = {}
         self._busy: set[TopicPartition] = set()
+        self._committing: set[TopicPartition] = set()
         self._failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         for tp in assigned:
-            worker = asyncio.create_task(self._work(tp), name=f"bus {self._group} {tp.topic}/{tp.partition}")
+            worker = asyncio.create_task(self._work(tp), name=f"bus {self.group} {tp.topic}/{tp.partition}")
             worker.add_done_callback(self._worker_ended)
             self._workers[tp] = worker
 
@@ -282,14 +297,21 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
         await self.end()
 
     async def end(self) -> None:
+        """Cancel the workers and wait for them; only a position on its way to the broker may arrive first."""
         workers, self._workers = self._workers, {}
+        committing = {worker for tp, worker in workers.items() if tp in self._committing}
         for worker in workers.values():
-            worker.cancel()
+            if worker not in committing:
+                worker.cancel()
+        if committing:
+            _, late = await asyncio.wait(committing, timeout=1)
+            for worker in late:
+                worker.cancel()
         if workers:
             # Bounded: a handler that will not be cancelled must not keep the whole group waiting.
             _, stubborn = await asyncio.wait(workers.values(), timeout=self._pace.timeout)
             if stubborn:
-                log.error("bus.handler_ignores_cancel", group=self._group, workers=len(stubborn))
+                log.error("bus.handler_ignores_cancel", group=self.group, workers=len(stubborn))
 
     async def failure(self, *, within: float) -> None:
         """Raise what ended a worker; return if nothing did within this time."""
@@ -306,14 +328,18 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
             self._failed.set_result(error)
 
     async def _work(self, tp: TopicPartition) -> None:
-        while True:
+        while self._workers.get(tp) is asyncio.current_task():
             fetched = await self.consumer.getmany(tp, timeout_ms=1000, max_records=self._pace.batch_size)
             for batch in fetched.values():
                 self._busy.add(tp)
-                await self._hand_over(tp, [_record(raw) for raw in batch])
-                await self._commit(tp, batch[-1].offset + 1)
-                self._busy.discard(tp)
-                self.taken += len(batch)
+                try:
+                    await self._hand_over(tp, [_record(raw) for raw in batch])
+                    self._committing.add(tp)
+                    await self._commit({tp: batch[-1].offset + 1})
+                    self.taken += len(batch)
+                finally:
+                    self._busy.discard(tp)
+                    self._committing.discard(tp)
 
     async def _hand_over(self, tp: TopicPartition, records: Sequence[Record]) -> None:
         """Give the same records to the handler until it takes them: held here, they need no second fetch."""
@@ -335,7 +361,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
             return True
         log.warning(
             "bus.handler_failed",
-            group=self._group,
+            group=self.group,
             topic=tp.topic,
             partition=tp.partition,
             offset=records[0].offset,
@@ -344,15 +370,37 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
         )
         return False
 
-    async def _commit(self, tp: TopicPartition, offset: int) -> None:
+    async def _commit(self, position: Mapping[TopicPartition, int]) -> None:
         try:
-            async with asyncio.timeout(self._pace.timeout):
-                await self.consumer.commit({tp: offset})
+            await self.bounded(lambda: self.consumer.commit(position), timeout=self._pace.timeout)
         except CommitFailedError:
             # The group has moved on and will take this partition from us in a moment. Failing at once would start
             # another round for all members; waiting lets the one that runs end.
             await asyncio.sleep(self._pace.timeout)
             raise
+
+    async def bounded(self, call: Callable[[], Awaitable[object]], *, timeout: float) -> None:
+        """Call again and again while the broker is away; give up when it answers others and not us."""
+        unheard = 0
+        while True:
+            try:
+                async with asyncio.timeout(timeout):
+                    await call()
+            except TimeoutError:
+                # Twice, for it may just have come back.
+                unheard = unheard + 1 if await self._broker_answers() else 0
+                if unheard == 2:
+                    raise
+            else:
+                return
+
+    async def _broker_answers(self) -> bool:
+        try:
+            async with asyncio.timeout(self._pace.timeout):
+                await self.consumer.topics()
+        except (KafkaError, TimeoutError):
+            return False
+        return True
 
 
 def _record(raw: "ConsumerRecord[bytes | None, bytes | None]") -> Record:

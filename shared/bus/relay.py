@@ -37,6 +37,12 @@ class Relay:
         self._transport = transport
         self._pause = pause
         self._woken = asyncio.Event()
+        self.published_twice = 0
+        self._twice = False
+
+    def publish_next_batch_twice(self) -> None:
+        """Rehearse what a relay does that is killed between publishing and deleting: the same batch goes out again."""
+        self._twice = True
 
     def wake(self) -> None:
         """Something was committed."""
@@ -46,15 +52,22 @@ class Relay:
         """Lead and carry until the connection is lost or the task is cancelled."""
         engine = self._database.engine.execution_options(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
-            while not await self._leads(connection):
-                await asyncio.sleep(self._pause)
-            _log.info("relay_leads", service=self._service)
-            while True:
-                self._woken.clear()
-                while await self._carry(connection) == BATCH:
-                    pass
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._pause)
+            try:
+                while not await self._leads(connection):
+                    await asyncio.sleep(self._pause)
+                _log.info("relay_leads", service=self._service)
+                await self._carry_on(connection)
+            finally:
+                # Given back to the pool, the connection would keep the lock, and nobody could lead any more.
+                await connection.invalidate()
+
+    async def _carry_on(self, connection: AsyncConnection) -> None:
+        while True:
+            self._woken.clear()
+            while await self._carry(connection) == BATCH:
+                pass
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._pause)
 
     async def _leads(self, connection: AsyncConnection) -> bool:
         """A session lock: it ends with the connection, so a killed leader is followed within seconds."""
@@ -68,6 +81,10 @@ class Relay:
         if not rows:
             return 0
         await self._transport.publish(_messages(rows))
+        if self._twice:
+            await self._transport.publish(_messages(rows))
+            self._twice = False
+            self.published_twice += len(rows)
         await connection.execute(_DELETE, {"taken": [row.seq for row in rows]})
         _PUBLISHED.labels(self._service).inc(len(rows))
         return len(rows)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 
 from shared.auth import Verifier
 from shared.auth.guard import rule_of
@@ -27,6 +27,7 @@ from shared.service.keeping import HOUSEKEEPING
 from shared.service.logs import configure_logs
 from shared.service.loops import running
 from shared.service.openapi import describe
+from shared.service.rehearsal import rehearsal_router
 from shared.service.transaction import Desk
 from shared.settings import Settings
 
@@ -49,6 +50,7 @@ def create_app(
         async with _own(carrier if transport is None else None):
             relay = Relay(service.name, database, carrier)
             database.after_emit = relay.wake
+            app.state.relay = relay
             async with running(service.name, _loops(service, desk, carrier, relay)):
                 _log.info("started", service=service.name, version=VERSION)
                 yield
@@ -74,6 +76,8 @@ def create_app(
     )
     for router in (*service.routers, health_router(service.name)):
         app.include_router(router)
+    if settings.demo:
+        app.include_router(rehearsal_router())
     answer_failures(app)
     describe(app, service)
     if service.prepare is not None:
@@ -157,6 +161,8 @@ async def _prune(transport: PostgresTransport) -> None:
 
 def _refuse_undeclared(app: FastAPI) -> None:
     """Default deny: a route that doesn't say who may call it stops the start."""
-    for route in app.routes:
-        if isinstance(route, APIRoute) and rule_of(list(route.dependencies)) is None:
+    # `app.routes` shows an included router as one thing: only the contexts show its routes, with inherited rules.
+    for route in iter_route_contexts(app.routes):
+        kind = route.original_route
+        if isinstance(kind, APIRoute | APIWebSocketRoute) and rule_of(list(route.dependencies)) is None:
             raise RuntimeError(f"{route.path} declares no rule: requires(...) or public")

@@ -5,9 +5,13 @@ from collections.abc import Callable
 
 import structlog
 from prometheus_client import Histogram
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.bus.envelope import new_id
+from shared.problems import MEDIA_TYPE, TOO_LARGE, Problem
+from shared.service.failures import problem_response
 
 _log = structlog.get_logger()
 _DURATION = Histogram(
@@ -16,6 +20,7 @@ _DURATION = Histogram(
     ["service", "method", "route", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 
@@ -36,15 +41,19 @@ class Edge:
         request_id = str(new_id())
         scope.setdefault("state", {})["request_id"] = request_id
         status = 500
+        instead: Response | None = None
 
         async def send_on(message: Message) -> None:
-            nonlocal status
+            nonlocal status, instead
             if message["type"] == "http.response.start":
-                status = message["status"]
-                message = {
-                    **message,
-                    "headers": [*message["headers"], *_HEADERS, (b"x-request-id", request_id.encode())],
-                }
+                status, headers = message["status"], message["headers"]
+                if status == 413 and (b"content-type", MEDIA_TYPE.encode()) not in headers:
+                    # Starlette's own limit answers in plain text when the length is told beforehand.
+                    instead = problem_response(Problem(TOO_LARGE), Request(scope))
+                    headers = [*instead.raw_headers, (b"connection", b"close")]
+                message = {**message, "headers": [*headers, *_HEADERS, (b"x-request-id", request_id.encode())]}
+            elif instead is not None:
+                message = {"type": "http.response.body", "body": bytes(instead.body), "more_body": False}
             await send(message)
 
         try:
@@ -52,14 +61,16 @@ class Edge:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             seconds = self._clock() - began
-            _DURATION.labels(self._service, scope["method"], route, str(status)).observe(seconds)
+            # A method is any word the caller likes: it must not become a label or a log's text.
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            _DURATION.labels(self._service, method, route, str(status)).observe(seconds)
             if not route.startswith(("/health", "/metrics")):
                 actor = scope["state"].get("actor")
                 _log.info(
                     "request",
                     service=self._service,
                     request_id=request_id,
-                    method=scope["method"],
+                    method=method,
                     route=route,
                     status=status,
                     ms=round(seconds * 1000, 1),

@@ -4,11 +4,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 
-from shared.problems import INVALID, MALFORMED, MEDIA_TYPE, Problem, problem_for_status
+from shared.problems import INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, Problem, problem_for_status
+from shared.service.logs import where
+
+_log = structlog.get_logger()
 
 _WORDS: dict[str, tuple[str, str]] = {
     "missing": ("This is needed", "必須です"),
@@ -35,6 +41,7 @@ def answer_failures(app: FastAPI) -> None:
     """Register the three handlers that turn failures into problems."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(Exception, _bug)
 
 
 def problem_response(problem: Problem, request: Request) -> Response:
@@ -59,7 +66,24 @@ def words_for(code: str) -> tuple[str, str]:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     problem = error if isinstance(error, Problem) else problem_for_status(error.status_code, error.headers)
+    if problem.status_code == 405:
+        problem.headers = {"Allow": ", ".join(_allowed(request))}
     return problem_response(problem, request)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method that this path has; the router itself knows only the first route's."""
+    allowed: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.methods and route.path_regex.match(get_route_path(request.scope)):
+            allowed |= route.methods
+    return sorted(allowed)
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    """Outside the routes that are transactions: health, and the frame itself."""
+    _log.error("request_failed", error=type(error).__name__, where=where(error))
+    return problem_response(Problem(INTERNAL), request)
 
 
 async def _validation(request: Request, error: Exception) -> Response:
@@ -67,13 +91,36 @@ async def _validation(request: Request, error: Exception) -> Response:
     found = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
         return problem_response(Problem(MALFORMED), request)
-    return problem_response(Problem(INVALID, errors=[_pointed(item) for item in found[:20]]), request)
+    return problem_response(
+        Problem(INVALID, errors=[_pointed(item, _names(request.app)) for item in found[:20]]), request
+    )
 
 
-def _pointed(item: Mapping[str, Any]) -> dict[str, str]:
-    place, *path = (str(part) for part in item["loc"])
+def _names(app: FastAPI) -> frozenset[str]:
+    """Every name of a field or parameter in the app's own description; any other name is a caller's text."""
+    if not hasattr(app.state, "names"):
+        document = app.openapi()
+        schemas = document["components"]["schemas"].values()
+        operations = [operation for path in document.get("paths", {}).values() for operation in path.values()]
+        app.state.names = frozenset(
+            {name for schema in schemas for name in schema.get("properties", {})}
+            | {parameter["name"].lower() for operation in operations for parameter in operation.get("parameters", [])}
+        )
+    names: frozenset[str] = app.state.names
+    return names
+
+
+def _pointed(item: Mapping[str, Any], names: frozenset[str]) -> dict[str, str]:
+    place, *path = item["loc"]
     if item["type"] == "extra_forbidden":
         path = path[:-1]  # the unknown name is the caller's own text, and may be anything
+    parts = [str(part) if isinstance(part, int) or part in names or part.lower() in names else "*" for part in path]
     english, japanese = words_for(item["type"])
-    escaped = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-    return {"in": place, "pointer": escaped or "/", "code": item["type"], "message": english, "message_ja": japanese}
+    escaped = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+    return {
+        "in": str(place),
+        "pointer": escaped or "/",
+        "code": item["type"],
+        "message": english,
+        "message_ja": japanese,
+    }

@@ -106,7 +106,9 @@ def read_sheet(content: bytes) -> Sheet:
     try:
         rows = list(csv.reader(io.StringIO(text_, newline=""), strict=True))
     except csv.Error:
-        raise _unreadable("not a CSV file (check the quotes)", "CSVとして読めません(引用符を確かめてください)") from None
+        raise _unreadable(
+            "not a CSV file (check the quotes)", "CSVとして読めません(引用符を確かめてください)"
+        ) from None
     if not rows or not any(cell.strip() for cell in rows[0]):
         raise _unreadable("the header line is missing", "見出しの行がありません")
     header = tuple(cell.strip() for cell in rows[0])
@@ -155,7 +157,9 @@ def parse_rows(sheet: Sheet, model: type[R]) -> tuple[list[tuple[int, R]], list[
     errors: list[RowError] = []
     for number, cells in sheet.lines:
         if len(cells) > len(sheet.header):
-            errors.append(RowError(number, None, "too_many_cells", "More cells than columns", "列より多くの値があります"))
+            errors.append(
+                RowError(number, None, "too_many_cells", "More cells than columns", "列より多くの値があります")
+            )
             continue
         values = {
             names[column]: _undefused(cell.strip())
@@ -375,7 +379,9 @@ def _row_errors(number: int, error: ValidationError, japanese: Mapping[str, str]
 
 
 def _unreadable(english: str, japanese: str) -> Problem:
-    return Problem(INVALID, detail=f"The file can't be read: {english}.", detail_ja=f"ファイルを読めません: {japanese}。")
+    return Problem(
+        INVALID, detail=f"The file can't be read: {english}.", detail_ja=f"ファイルを読めません: {japanese}。"
+    )
 
 
 def _example(model: type[FileRow]) -> str:

@@ -50,7 +50,7 @@ def only_allowed(_logger: object, _name: str, entry: MutableMapping[str, Any]) -
 def where(error: BaseException, depth: int = 4) -> list[str]:
     """The last places an exception passed, innermost last, without its text."""
     frames = traceback.extract_tb(error.__traceback__)[-depth:]
-    return [f"{frame.filename.rsplit('/', 2)[-2]}/{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in frames]
+    return [f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno}" for frame in frames]
 
 
 class _Quiet(logging.Handler):

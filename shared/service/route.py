@@ -57,6 +57,8 @@ def _as_problem(error: Exception) -> Problem:
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     away = isinstance(error, PoolTimeout | OSError | TimeoutError)
     if isinstance(error, DBAPIError):
-        away = error.connection_invalidated or state in _BUSY or (state or "08").startswith("08")
+        # Without a state it is the driver's own: a lost connection, unless it is about a value that it can't write.
+        lost = state is None and not isinstance(getattr(error.orig, "__cause__", None), ValueError)
+        away = error.connection_invalidated or lost or state in _BUSY or (state or "").startswith(("08", "28", "3D"))
     _log.error("request_failed", error=type(error).__name__, sqlstate=state, where=where(error))
     return Problem(UNAVAILABLE, headers={"Retry-After": "2"}) if away else Problem(INTERNAL)

@@ -1,12 +1,15 @@
 """Strict JSON: what parsers usually let pass is refused: duplicate fields, NaN, NUL, lone surrogates, absurd depth."""
 
 import json
+import math
 from typing import Any
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict
 
 from shared.problems import MALFORMED, Problem
+
+_DEPTH = 32
 
 
 class Body(BaseModel):
@@ -28,9 +31,11 @@ class StrictRequest(Request):
 def loads(body: bytes) -> Any:
     """Parse strictly; the reason is told in words, the value never."""
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
-        if b"\\u" in body or b"\x00" in body:
-            _check_text(value)
+        value = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite
+        )
+        if b"\\u" in body or body.count(b"[") + body.count(b"{") > _DEPTH:
+            _check(value)
     except RecursionError:
         raise _malformed("too deeply nested", "入れ子が深すぎます") from None
     except _Strict as error:
@@ -55,18 +60,31 @@ def _no_constant(name: str) -> Any:
     raise _Strict("NaN and Infinity are not JSON", "NaN や Infinity は使えません")
 
 
-def _check_text(value: Any) -> None:
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise _Strict("a number is too large", "数が大きすぎます")
+    return number
+
+
+def _check(value: Any, depth: int = 0) -> None:
+    if depth > _DEPTH:  # whatever reads the value later may have less room than the parser had
+        raise RecursionError
     if isinstance(value, str):
         if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
             raise _Strict("a text holds NUL or half a character", "文字として扱えない値が含まれています")
     elif isinstance(value, dict):
         for name, member in value.items():
-            _check_text(name)
-            _check_text(member)
+            _check(name, depth)
+            _check(member, depth + 1)
     elif isinstance(value, list):
         for member in value:
-            _check_text(member)
+            _check(member, depth + 1)
 
 
 def _malformed(english: str, japanese: str) -> Problem:
-    return Problem(MALFORMED, detail=f"The body is {english}." if english.startswith(("not", "too")) else english, detail_ja=japanese)
+    return Problem(
+        MALFORMED,
+        detail=f"The body is {english}." if english.startswith(("not", "too")) else english,
+        detail_ja=japanese,
+    )

@@ -164,6 +164,11 @@ def test_every_setting_is_one_that_the_program_knows(name: str) -> None:
             assert variable.removeprefix(PREFIX).removesuffix("_FILE").lower() in Settings.model_fields
 
 
+def test_the_issuers_tokens_are_for_every_service() -> None:
+    audiences = CONTAINERS["issuer"]["environment"]["TSUNAGU_ISSUER_AUDIENCES"].split(",")
+    assert sorted(audiences) == [f"tsunagu-{service}" for service in SERVICES]
+
+
 def test_a_service_sees_its_own_secrets_and_only_who_prepares_sees_the_administrators() -> None:
     may_see = {"admin-secrets": {"secrets", "postgres"} | {f"{name}-migrate" for name in SERVICES}}
     may_see |= {f"{name}-secrets": {name, f"{name}-migrate"} for name in SERVICES}
@@ -197,7 +202,7 @@ def test_a_secret_is_made_once_and_never_again(tmp_path: Path) -> None:
 
 def test_making_secrets_hands_over_to_the_command(tmp_path: Path) -> None:
     script, password = ROOT / "ops" / "compose" / "secret_files.py", tmp_path / "password"
-    command = [sys.executable, script, f"password={password}", "--", sys.executable, "-c", "print('handed over')"]
+    command = [sys.executable, str(script), f"password={password}", "--", sys.executable, "-c", "print('handed over')"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "handed over\n", "and nothing of the secret is printed"
     assert password.exists()
@@ -276,6 +281,8 @@ def test_the_image_starts_without_a_shell_and_without_root() -> None:
         "-m",
         "shared.service",
         "run",
+        "--host",
+        "0.0.0.0",  # noqa: S104  # inside a container whose port nobody publishes
     ]
     check = next(arguments for keyword, arguments in stage if keyword == "HEALTHCHECK").split("CMD", 1)[1]
     assert json.loads(check) == CONTAINERS["training"]["healthcheck"]["test"][1:]

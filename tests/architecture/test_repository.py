@@ -142,6 +142,7 @@ def test_every_word_has_a_recipe(word: str) -> None:
     planned = make("--dry-run", word)
     assert planned.returncode == 0, planned.stderr
     assert planned.stdout.strip()
+    assert "Nothing to be done" not in planned.stdout
 
 
 def test_what_the_words_call_is_there() -> None:
@@ -228,28 +229,21 @@ def test_an_unreachable_mirror_is_told_in_plain_words_and_tried_again(tmp_path: 
     assert not (tmp_path / ".venv" / "installed-run").exists()
 
 
-def test_an_environment_that_fits_is_left_alone_and_a_changed_list_is_not(tmp_path: Path) -> None:
-    copy_bootstrap(tmp_path)
-    pins = tmp_path / "requirements" / "run.txt"
+def test_an_environment_is_made_once_and_anew_when_its_list_or_its_place_has_changed(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    copy_bootstrap(here)
+    pins = here / "requirements" / "run.txt"
     pins.write_text("# nothing is needed\n", encoding="utf-8")
-    name = f"PYTHON={sys.executable}"
-    assert "Ready" in make("environment-run", name, folder=tmp_path).stdout
-    assert make("environment-run", name, folder=tmp_path).stdout == ""
+    prepare = ("environment-run", f"PYTHON={sys.executable}")
+    assert "Ready" in make(*prepare, folder=here).stdout
+    assert make(*prepare, folder=here).stdout == ""
     pins.write_text("# nothing is needed, said differently\n", encoding="utf-8")
-    assert "Ready" in make("environment-run", name, folder=tmp_path).stdout
-
-
-def test_a_moved_environment_is_made_anew(tmp_path: Path) -> None:
-    """Its scripts would go on calling the old place."""
-    before, after = tmp_path / "before", tmp_path / "after"
-    before.mkdir()
-    copy_bootstrap(before)
-    (before / "requirements" / "run.txt").write_text("# nothing is needed\n", encoding="utf-8")
-    name = f"PYTHON={sys.executable}"
-    assert make("environment-run", name, folder=before).returncode == 0
-    before.rename(after)
-    assert make("environment-run", name, folder=after).returncode == 0
-    assert str(after / ".venv") in (after / ".venv" / "bin" / "pip").read_text(encoding="utf-8")
+    assert "Ready" in make(*prepare, folder=here).stdout
+    here.rename(there)
+    assert "Ready" in make(*prepare, folder=there).stdout
+    scripts_call = (there / ".venv" / "bin" / "pip").read_text(encoding="utf-8")
+    assert str(there / ".venv") in scripts_call
 
 
 # ------------------------------------------------------------------------------------------------------------ pins

@@ -1,0 +1,351 @@
+"""Every service in one process, on an embedded PostgreSQL: the default, and the only file that knows them all.
+
+`python all_in_one.py` (or `make run`) starts everything and prints the addresses; Ctrl+C stops it and keeps the data.
+"""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from joserfc.jwk import ECKey
+from rich.console import Console
+
+from embedded.postgres import EmbeddedPostgres, StartFailed
+from shared.auth.issuer import Registration, issuer_app
+from shared.auth.tokens import KeyRing
+from shared.bus.postgres import PostgresTransport
+from shared.database import alembic_config, migrate, provision
+from shared.service.app import create_app
+from shared.service.declare import Service
+from shared.settings import Settings
+
+SERVICES = ("intake", "assessment", "referral", "training", "dashboard")
+ROOT = Path(__file__).resolve().parent
+DATA = ROOT / ".tsunagu"
+console = Console(highlight=False)
+cli = typer.Typer(add_completion=False, help="つなぐ Tsunagu: everything in one process / 全部入り")
+
+PortOption = Annotated[int, typer.Option(help="ポート番号 / port")]
+DataOption = Annotated[Path, typer.Option(help="データの置き場所 / where the data lies")]
+DemoOption = Annotated[bool, typer.Option(help="架空の地域を読み込む / load the invented region")]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where an installation keeps its things."""
+
+    data: Path
+
+    @property
+    def postgres(self) -> EmbeddedPostgres:
+        """Its database server."""
+        return EmbeddedPostgres(self.data / "pg18")
+
+    @property
+    def issuer_key(self) -> Path:
+        """The issuer's signing key."""
+        return self.data / "issuer" / "key.pem"
+
+    @property
+    def clients(self) -> Path:
+        """The registered callers."""
+        return self.data / "issuer" / "clients.json"
+
+    def client_key(self, agency: str) -> Path:
+        """A demonstration agency's own private key."""
+        return self.data / "clients" / f"{agency}.pem"
+
+
+@cli.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """Without a command: run."""
+    if context.invoked_subcommand is None:
+        run()
+
+
+@cli.command()
+def run(port: PortOption = 8080, data: DataOption = DATA, demo: DemoOption = True) -> None:
+    """すべてを起動する / start everything."""
+    began = time.perf_counter()
+    home = Home(data.resolve())
+    _refuse_taken_port(port)
+    try:
+        asyncio.run(_run(home, port, demo=demo, began=began))
+    except StartFailed as failed:
+        _stop_with(str(failed))
+
+
+@cli.command(name="token")
+def token_command(
+    agency: Annotated[str, typer.Option(help="機関ID / agency id, see demo/region/clients.json")],
+    port: PortOption = 8080,
+    data: DataOption = DATA,
+) -> None:
+    """試すためのアクセストークンを表示する / print an access token of a demonstration agency."""
+    from demo.client import fetch_token
+
+    key = Home(data.resolve()).client_key(agency)
+    if not key.exists():
+        known = (
+            ", ".join(sorted(path.stem for path in key.parent.glob("*.pem"))) or "(make run を先に / make run first)"
+        )
+        _stop_with(f"その機関はありません / no such agency: {agency}\n  {known}")
+    print(asyncio.run(fetch_token(f"http://127.0.0.1:{port}", agency, key.read_text(encoding="ascii"))))
+
+
+@cli.command(name="migrate")
+def migrate_command(data: DataOption = DATA) -> None:
+    """表の定義を最新にする / bring every schema up to date."""
+
+    async def work() -> None:
+        async with _postgres(Home(data.resolve())) as admin:
+            await _prepare_database(admin)
+            console.print("✓ すべてのスキーマが最新です / every schema is up to date")
+
+    try:
+        asyncio.run(work())
+    except StartFailed as failed:
+        _stop_with(str(failed))
+
+
+@cli.command()
+def contracts(
+    write: Annotated[bool, typer.Option(help="書き換える / write them")] = False,
+) -> None:
+    """API・イベントの契約ファイルを確かめる / check the committed contracts against the code."""
+    from shared.bus import contracts as files
+
+    apps = {name: create_app(_declared(name), Settings(service=name)) for name in SERVICES}
+    documents = {name: app.openapi() for name, app in apps.items()}
+    listeners = {name: _declared(name).ears for name in SERVICES}
+    if write:
+        files.write(ROOT / "contracts", documents, listeners)
+    found = files.differences(ROOT / "contracts", documents, listeners)
+    for line in found:
+        console.print(f"✗ {line}")
+    if found:
+        _stop_with("契約ファイルが古くなっています: make contracts / the contract files are out of date")
+    console.print("✓ contracts/")
+
+
+def build(settings: Mapping[str, Settings], *, transport: PostgresTransport, issuer: FastAPI, keys: KeyRing) -> FastAPI:
+    """One app that holds every service under its own prefix, as the gateway shows them."""
+    parts = {name: create_app(_declared(name), settings[name], transport=transport, keys=keys) for name in SERVICES}
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await transport.start()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                for part in parts.values():
+                    # A mounted app's lifespan is never run by its parent.
+                    await stack.enter_async_context(part.router.lifespan_context(part))
+                yield
+        finally:
+            await transport.stop()
+
+    whole = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    whole.state.parts = parts
+
+    @whole.get("/")
+    async def home() -> RedirectResponse:
+        return RedirectResponse("/dashboard/")
+
+    for name, part in parts.items():
+        whole.mount(f"/{name}", part)
+    whole.mount("/issuer", issuer)
+    return whole
+
+
+async def _run(home: Home, port: int, *, demo: bool, began: float) -> None:
+    console.print("[bold]つなぐ Tsunagu[/bold]")
+    async with _postgres(home) as admin:
+        _done("データベース / database", began)
+        await _prepare_database(admin)
+        _done("表の準備 / schemas", began)
+        app = await _assemble(home, admin, port, demo=demo)
+        server = Server(uvicorn.Config(
+            app, host="127.0.0.1", port=port, access_log=False, log_level="error", server_header=False,
+            timeout_graceful_shutdown=2, lifespan="on",
+        ))  # fmt: skip
+        serving = asyncio.create_task(server.serve())
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.02)
+        if server.started:
+            _done("サービス / services", began)
+            await _welcome(home, port, server, demo=demo)
+        await serving
+    console.print("止めました。データは残っています / stopped; the data is kept")
+
+
+async def _welcome(home: Home, port: int, server: "Server", *, demo: bool) -> None:
+    base = f"http://127.0.0.1:{port}"
+    if demo:
+        from demo.load import load_region
+
+        loading = asyncio.create_task(load_region(base, home.data / "clients", console))
+        while not loading.done() and not server.should_exit:
+            await asyncio.sleep(0.05)
+        if server.should_exit:
+            loading.cancel()
+            return
+        await loading
+    console.print(
+        f"\n  [bold]{base}/[/bold]                    はじめの画面 / start page"
+        f"\n  {base}/dashboard/reference  APIと事象の説明 / API and event reference"
+        f"\n  {base}/issuer/token         トークン / tokens (make token AGENCY=…)"
+        "\n\n  次は / next: make demo   ・ 止める / stop: Ctrl+C\n"
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn, telling open event streams to end when a stop is asked for; otherwise they would hold it up."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """On SIGINT or SIGTERM."""
+        app = self.config.app
+        if isinstance(app, FastAPI):
+            for part in app.state.parts.values():
+                ending = getattr(part.state, "ending", None)
+                if ending is not None:
+                    ending.set()
+        super().handle_exit(sig, frame)
+
+
+@contextlib.asynccontextmanager
+async def _postgres(home: Home) -> AsyncIterator[str]:
+    """The admin's address of the database `tsunagu`: our own server, or the one the settings name."""
+    given = Settings().admin_database_url
+    if given is not None:
+        yield given
+        return
+    server = home.postgres
+    home.data.mkdir(parents=True, exist_ok=True, mode=0o755)
+    await asyncio.to_thread(server.start)
+    try:
+        connection = await asyncpg.connect(user="postgres", database="postgres", host=str(server.socket_folder))
+        if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'tsunagu'") is None:
+            await connection.execute("CREATE DATABASE tsunagu")
+        await connection.close()
+        yield server.url(database="tsunagu")
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def _prepare_database(admin: str) -> None:
+    """Roles, schemas and migrations; nothing is touched where everything is up to date."""
+    for schema in ("bus", *SERVICES):
+        if not await _is_current(admin, schema):
+            await provision(admin, schema=schema, password=None, admin_password=None)
+            await migrate(admin, schema=schema)
+
+
+async def _is_current(admin: str, schema: str) -> bool:
+    from alembic.script import ScriptDirectory
+
+    connection = await asyncpg.connect(admin.replace("+asyncpg", ""))
+    try:
+        rows = await connection.fetch(f"SELECT version_num FROM {schema}.alembic_version")
+    except asyncpg.UndefinedTableError:
+        return False
+    finally:
+        await connection.close()
+    return {row["version_num"] for row in rows} == set(ScriptDirectory.from_config(alembic_config(schema)).get_heads())
+
+
+async def _assemble(home: Home, admin: str, port: int, *, demo: bool) -> FastAPI:
+    key = _issuer_key(home)
+    issuer_url = f"http://127.0.0.1:{port}/issuer"
+    registration = _registration(home, demo=demo)
+    audiences = [f"tsunagu-{name}" for name in SERVICES]
+
+    async def own_keys() -> Mapping[str, Any]:
+        return {"keys": [{**key.as_dict(private=False), "kid": key.kid}]}
+
+    def as_role(role: str) -> str:
+        return admin.replace("postgres@", f"{role}@", 1)
+
+    settings = {
+        name: Settings(
+            service=name,
+            demo=demo,
+            database_url=as_role(f"tsunagu_{name}"),
+            bus_database_url=as_role("tsunagu_bus"),
+            issuer=issuer_url,
+            log_level="warning",
+        )
+        for name in SERVICES
+    }
+    return build(
+        settings,
+        transport=PostgresTransport(as_role("tsunagu_bus")),
+        issuer=issuer_app(issuer=issuer_url, key=key, registration=registration, audiences=audiences),
+        keys=KeyRing(own_keys),
+    )
+
+
+def _issuer_key(home: Home) -> ECKey:
+    from shared.service.__main__ import issuer_key
+
+    if not home.issuer_key.exists():
+        home.issuer_key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home.issuer_key.touch(mode=0o600)
+        home.issuer_key.write_bytes(ECKey.generate_key("P-256").as_pem(private=True))
+    return issuer_key(home.issuer_key.read_text(encoding="ascii"))
+
+
+def _registration(home: Home, *, demo: bool) -> Registration:
+    if demo:
+        from demo.client import register_clients
+
+        register_clients(home.clients, home.data / "clients")
+    if not home.clients.exists():
+        return Registration()
+    return Registration.model_validate(json.loads(home.clients.read_text(encoding="utf-8")))
+
+
+def _declared(name: str) -> Service:
+    import importlib
+
+    service: Service = importlib.import_module(f"services.{name}.app").service
+    return service
+
+
+def _refuse_taken_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            _stop_with(
+                f"ポート {port} はすでに使われています。もう一つ動いていませんか。別の番号: make run PORT=8081\n"
+                f"Port {port} is taken. Is another one running? Another number: make run PORT=8081"
+            )
+
+
+def _done(what: str, began: float) -> None:
+    console.print(f"  ✓ {what} [dim]({time.perf_counter() - began:.1f} s)[/dim]")
+
+
+def _stop_with(words: str) -> None:
+    Console(stderr=True, highlight=False).print(f"[bold red]✗[/bold red] {words}")
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cli()

@@ -1,0 +1,102 @@
+"""Loads the invented region over HTTP, in the two steps that any office's file takes: dry run, then commit.
+
+The plan quota is a real notice's (Kagoshima, October to December 2022: 768 seats); agencies, courses and persons are
+invented (架空). Course runs start some weeks from today, so that applications are open whenever the region is loaded.
+"""
+
+import csv
+import io
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from demo.client import REGION, Agency
+from shared.service.clock import day_in_japan, wall_time
+
+PLANNER = "kenchou-planner"
+_COLUMNS = (
+    "講座番号", "講座名", "訓練種別", "分野", "実施機関ID", "所在地コード", "開始日", "終了日", "定員", "応募締切",
+    "仮押さえ時間", "委ねる枠", "出典", "確認日",
+)  # fmt: skip
+_CLOSES_DAYS_BEFORE = 14
+
+
+async def load_region(base: str, keys: Path, console: Console) -> None:
+    """Load what isn't there yet. Raises `demo.client.Refused` when the platform refuses a file."""
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
+        planner = Agency.from_keys(base, PLANNER, keys, client)
+        if (await planner.get("/training/v1/course-runs", limit=1))["items"]:
+            console.print("  ✓ 架空の地域はすでに読み込まれています / the invented region is already there")
+            return
+        today = day_in_japan(wall_time())
+        files = [
+            ("機関 agencies", "/referral/v1/agency-imports", (REGION / "agencies.csv").read_bytes()),
+            ("事業 programmes", "/referral/v1/programme-imports", (REGION / "programmes.csv").read_bytes()),
+            ("訓練コース course runs", "/training/v1/course-run-imports", course_run_file(today)),
+        ]
+        columns = (TextColumn("  … {task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("架空の地域 / invented region", total=2 * len(files))
+            for name, path, content in files:
+                progress.update(task, description=name)
+                report = await take_in(planner, path, content, lambda: progress.advance(task))
+                console.print(f"  ✓ {name}: {report['created'] + report['updated'] + report['unchanged']}")
+
+
+async def take_in(planner: Agency, path: str, content: bytes, advance: Any = lambda: None) -> Any:
+    """Check a file, then commit it; a rejected row stops the loading with its words."""
+    checked = await planner.post(path, content)
+    advance()
+    if checked["rejected"]:
+        raise ValueError("; ".join(f"{e['row']}: {e['column']} {e['message_ja']}" for e in checked["errors"][:5]))
+    committed = await planner.post(f"{path}/{checked['import_id']}/commit", {})
+    advance()
+    return committed
+
+
+def course_run_file(today: date) -> bytes:
+    """The region's course runs as a file for import (cp932), with days counted from today."""
+    with (REGION / "course_runs.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = [
+            [
+                row["講座番号"], row["講座名"], row["訓練種別"], row["分野"], row["実施機関ID"], row["所在地コード"],
+                *_days(today, int(row["開始まで(週)"]), int(row["月数"])), row["定員"],
+                f"{today + timedelta(weeks=int(row['開始まで(週)']), days=-_CLOSES_DAYS_BEFORE)} 16:00",
+                row["仮押さえ時間"], row["委ねる枠"], "架空 (定員の合計は鹿児島県の令和4年10〜12月の計画による)", today.isoformat(),
+            ]
+            for row in csv.DictReader(file)
+        ]  # fmt: skip
+    return as_file(rows)
+
+
+def popular_course_file(today: date, number: str, *, capacity: int, delegated: str) -> bytes:
+    """One more course run, for the play: few seats, and many who want them."""
+    starts, ends = _days(today, 6, 5)
+    closes = f"{today + timedelta(weeks=6, days=-_CLOSES_DAYS_BEFORE)} 16:15"
+    row = [
+        number,
+        "(架空)人気のWebデザイン科・追加開講",
+        "job_seeker_practical",
+        "web_design",
+        "school-iroha",
+        "462187",
+    ]
+    return as_file([[*row, starts, ends, str(capacity), closes, "72", delegated, "架空", today.isoformat()]])
+
+
+def as_file(rows: list[list[str]]) -> bytes:
+    """Rows under the import's columns, as a Japanese office's spreadsheet saves them."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(rows)
+    return out.getvalue().encode("cp932")
+
+
+def _days(today: date, weeks: int, months: int) -> tuple[str, str]:
+    starts = today + timedelta(weeks=weeks)
+    return starts.isoformat(), (starts + timedelta(days=months * 30)).isoformat()

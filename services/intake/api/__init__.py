@@ -1,0 +1,1 @@
+"""The counter's doors over HTTP: `shapes` on the wire, `cases` the endpoints."""

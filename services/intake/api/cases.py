@@ -1,0 +1,286 @@
+"""The counter's endpoints: permissions, status codes, one call into the handlers each."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Literal, NoReturn, TypeVar
+from uuid import UUID
+
+from fastapi import Query, Response
+
+from services.intake import handlers, tables
+from services.intake.api.shapes import (
+    CaseAnswer,
+    CaseList,
+    ChangeCase,
+    ConsentFact,
+    ConsentList,
+    ConsentStanding,
+    OpenCase,
+    SaidAboutConsent,
+    ScreenCase,
+    Screening,
+    Timeline,
+    TimelineEntry,
+)
+from services.intake.domain import FIRST_STEP, Case, ConsentState, Contradicted, Need, Topic
+from shared.auth import Actor, Caller, Role, requires
+from shared.bus.envelope import new_id
+from shared.codes import AgencyId
+from shared.problems import INVALID, Problem, ProblemType
+from shared.service import IfMatch, Now, Pages, Paging, Transaction, day_in_japan, etag, page, router
+
+T = TypeVar("T")
+cases = router(tag="cases")
+
+_CONTRADICTIONS = {
+    "nothing_to_withdraw": ProblemType(
+        "nothing_to_withdraw",
+        409,
+        "No consent stands that could be withdrawn",
+        "撤回できる同意がありません",
+    ),
+    "consent_stands": ProblemType(
+        "consent_stands",
+        409,
+        "A consent stands: it ends by being withdrawn",
+        "有効な同意があります。終わらせるには「撤回」を記録してください",
+    ),
+    "consent_unchanged": ProblemType(
+        "consent_unchanged",
+        409,
+        "This is recorded already; record it again when what was agreed to has changed",
+        "同じ内容がすでに記録されています。内容が変わったときに新しく記録してください",
+    ),
+}
+
+
+@cases.post(
+    "/v1/cases",
+    status_code=201,
+    summary="Open a case",
+    description="相談を受け付け、支援ケースを開きます。本文は `{}` でも構いません。どの機関も、どの市町村の相談でも"
+    "受け付けられます(断らない相談支援)。受け付けた機関が担当になります。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def open_case(body: OpenCase, response: Response, session: Transaction, now: Now, actor: Caller) -> CaseAnswer:
+    """Whoever asks is taken up; a case needs a municipality and gets an owner and a next step."""
+    if body.consent is not None:
+        _check_end(body.consent, "/consent/valid_until", now)
+    opening = handlers.Opening(
+        municipality=body.municipality or _only_municipality(actor),
+        entrance=body.entrance.value,
+        topics=_codes(body.topics),
+        needs=_codes(body.needs),
+        urgent=body.urgent,
+        next_step=body.next_step or FIRST_STEP,
+        next_step_on=body.next_step_on or day_in_japan(now),
+        consent=None if body.consent is None else body.consent.consent(),
+    )
+    case = await handlers.open_case(session, opening, case_id=new_id(), agency=actor.agency, now=now)
+    if isinstance(case, Contradicted):
+        raise Problem(_CONTRADICTIONS[case.reason])
+    # Relative, since the service doesn't know under which path it is mounted.
+    response.headers["Location"] = f"cases/{case.id}"
+    return _shown(case, response)
+
+
+@cases.get(
+    "/v1/cases",
+    summary="List cases",
+    description="自機関が受け付けた・担当する支援ケースと、担当市町村の支援ケースの一覧です(新しい順)。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def list_cases(
+    session: Transaction,
+    actor: Caller,
+    pages: Pages,
+    status: Literal["open", "closed"] | None = None,
+    consent: ConsentState | None = None,
+    holder: Annotated[AgencyId | None, Query(description="The agency responsible for the case.")] = None,
+) -> CaseList:
+    """The caller's own agency's cases, and those of its municipalities."""
+    found = await tables.find_cases(
+        session,
+        agency=actor.agency,
+        municipalities=sorted(actor.municipalities),
+        status=status,
+        consent=consent,
+        holder=holder,
+        before=_after(pages, lambda key: UUID(key[0])),
+        limit=pages.limit + 1,
+    )
+    shown, next_cursor = page(found, pages, key=lambda case: (case.id,))
+    return CaseList(items=[_answer(case) for case in shown], next_cursor=next_cursor)
+
+
+@cases.get(
+    "/v1/cases/{case_id}",
+    summary="Read a case",
+    description="支援ケースを読みます。更新に使う ETag が付きます。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def read_case(case_id: UUID, response: Response, session: Transaction, actor: Caller) -> CaseAnswer:
+    """The case as it stands, with the ETag for a change."""
+    return _shown(await handlers.get_case(session, case_id, actor), response)
+
+
+@cases.patch(
+    "/v1/cases/{case_id}",
+    summary="Change a case",
+    description="次の対応、相談内容、課題、緊急度を書き換えます。省いた項目はそのまま残ります。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def change_case(
+    case_id: UUID, body: ChangeCase, read: IfMatch, response: Response, session: Transaction, now: Now, actor: Caller
+) -> CaseAnswer:
+    """Next step, topics, needs, urgency."""
+    changes = body.model_dump(exclude_none=True)
+    for name in ("topics", "needs"):
+        if name in changes:
+            changes[name] = _codes(changes[name])
+    return _shown(await handlers.change_case(session, case_id, changes, read=read, actor=actor, now=now), response)
+
+
+@cases.post(
+    "/v1/cases/{case_id}/consents",
+    status_code=201,
+    summary="Record consent",
+    description="情報共有についての本人の意思(同意・未取得・不同意・撤回)を、新しい版として記録します。"
+    "記録した事実は書き換えません。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def add_consent(
+    case_id: UUID, body: SaidAboutConsent, session: Transaction, now: Now, actor: Caller
+) -> ConsentFact:
+    """A versioned fact, never an edit."""
+    _check_end(body, "/valid_until", now)
+    fact = await handlers.add_consent(session, case_id, body.consent(), actor=actor, now=now)
+    if isinstance(fact, Contradicted):
+        raise Problem(_CONTRADICTIONS[fact.reason])
+    return ConsentFact.model_validate(fact)
+
+
+@cases.get(
+    "/v1/cases/{case_id}/consents",
+    summary="List consents",
+    description="同意の記録を古い順に返します。最後のものが今の状態です。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def list_consents(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> ConsentList:
+    """All that was ever said about sharing, oldest first."""
+    await handlers.get_case(session, case_id, actor)
+    after = _after(pages, lambda key: _count(key[0], bits=32)) or 0
+    found = await tables.find_consents(session, case_id, after=after, limit=pages.limit + 1)
+    shown, next_cursor = page(found, pages, key=lambda fact: (fact.version,))
+    return ConsentList(items=[ConsentFact.model_validate(fact) for fact in shown], next_cursor=next_cursor)
+
+
+@cases.post(
+    "/v1/cases/{case_id}/screenings",
+    status_code=201,
+    summary="Record a screening",
+    description="スクリーニングの結果(情報提供のみ・つなぎ・同意未取得・支援する・中断)を記録します。"
+    "どの結果でもケースは閉じません。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def screen_case(case_id: UUID, body: ScreenCase, session: Transaction, now: Now, actor: Caller) -> Screening:
+    """The decision at the door; the case stays open whatever it is."""
+    row = await handlers.screen_case(session, case_id, body.outcome.value, screening_id=new_id(), actor=actor, now=now)
+    return Screening(screening_id=row.id, case_id=case_id, outcome=row.outcome, recorded_by=row.recorded_by, at=row.at)
+
+
+@cases.get(
+    "/v1/cases/{case_id}/timeline",
+    summary="Read the timeline",
+    description="支援ケースの経過です。自機関の記録に加え、つなぎ・訓練などで起きたことが自動で届きます(古い順)。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def read_timeline(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> Timeline:
+    """What was done here and what came back, in the order in which it happened."""
+    await handlers.get_case(session, case_id, actor)
+    after = _after(pages, lambda key: (_moment(key[0]), _count(key[1], bits=64)))
+    found = await tables.find_timeline(session, case_id, after=after, limit=pages.limit + 1)
+    shown, next_cursor = page(found, pages, key=lambda entry: (entry.at.isoformat(), entry.id))
+    return Timeline(items=[TimelineEntry.model_validate(entry) for entry in shown], next_cursor=next_cursor)
+
+
+def _shown(case: Case, response: Response) -> CaseAnswer:
+    response.headers["ETag"] = etag(case.version)
+    return _answer(case)
+
+
+def _answer(case: Case) -> CaseAnswer:
+    return CaseAnswer(
+        case_id=case.id,
+        number=case.number,
+        municipality=case.municipality,
+        opened_by=case.opened_by,
+        holder_agency=case.holder_agency,
+        status="open" if case.status == "open" else "closed",
+        entrance=case.entrance,
+        topics=list(case.topics),
+        needs=list(case.needs),
+        urgent=case.urgent,
+        next_step=case.next_step,
+        next_step_on=case.next_step_on,
+        consent=ConsentStanding(state=case.consent_state, version=case.consent_version),
+        screening_outcome=case.screening_outcome,
+        opened_at=case.opened_at,
+        version=case.version,
+    )
+
+
+def _codes(chosen: list[Topic] | list[Need]) -> tuple[str, ...]:
+    """Each once, in the order in which they were named."""
+    return tuple(dict.fromkeys(code.value for code in chosen))
+
+
+def _only_municipality(actor: Actor) -> str:
+    served = [code for code in actor.municipalities if not code.startswith("prefecture:")]
+    if len(served) != 1 or len(actor.municipalities) != 1:
+        _refuse(
+            "/municipality",
+            "missing",
+            "Your agency serves more than one municipality, or none by name: say which one this is about",
+            "担当する市町村が一つに決まらないため、どの市町村の相談かを指定してください",
+        )
+    return served[0]
+
+
+def _check_end(said: SaidAboutConsent, pointer: str, now: datetime) -> None:
+    if said.valid_until is not None and said.valid_until < day_in_japan(now):
+        _refuse(pointer, "in_the_past", "Consent can't end before it is given", "同意の期限が過ぎています")
+
+
+def _refuse(pointer: str, code: str, english: str, japanese: str) -> NoReturn:
+    error = {"in": "body", "pointer": pointer, "code": code, "message": english, "message_ja": japanese}
+    raise Problem(INVALID, errors=[error])
+
+
+def _after(pages: Paging, read: Callable[[tuple[str, ...]], T]) -> T | None:
+    """The place where the page before ended."""
+    if pages.after is None:
+        return None
+    try:
+        return read(pages.after)
+    except (ValueError, IndexError, OverflowError):
+        raise Problem(
+            INVALID,
+            detail="The cursor is damaged. Start without one.",
+            detail_ja="続きの位置が正しくありません。cursor なしで最初から読み直してください。",
+        ) from None
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("a moment without its offset")
+    return found.astimezone(UTC)
+
+
+def _count(text: str, *, bits: int) -> int:
+    """A number that fits its column, or the database would refuse the whole request."""
+    found = int(text)
+    if not 0 <= found < 1 << bits - 1:
+        raise ValueError("out of range")
+    return found

@@ -1,0 +1,270 @@
+"""What goes over the wire: bodies, answers, and an example of each."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from services.intake.domain import Consent, ConsentState, Entrance, Need, Purpose, ScreeningOutcome, Topic
+from shared.codes import AgencyId, Code, FreeText, MunicipalityCode
+from shared.service import Body
+
+Line = Annotated[FreeText, Field(min_length=1)]
+Topics = Annotated[list[Topic], Field(max_length=len(Topic))]
+Needs = Annotated[list[Need], Field(max_length=len(Need))]
+
+
+class SaidAboutConsent(Body):
+    """What the person said about sharing (同意)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "state": "given",
+                    "purposes": ["assessment", "referral", "training"],
+                    "recipients": ["kagoshima-hello-work"],
+                    "valid_until": "2027-03-31",
+                    "text_version": "kagoshima-2026-1",
+                }
+            ]
+        }
+    )
+
+    state: ConsentState
+    purposes: list[Purpose] = Field(default=[], max_length=len(Purpose), description="Needed when consent is given.")
+    recipients: list[AgencyId] = Field(default=[], max_length=50, description="Empty: whoever the purposes need.")
+    valid_until: date | None = None
+    text_version: Code | None = Field(default=None, description="Which consent sentence was read out or signed.")
+
+    @model_validator(mode="after")
+    def _terms_belong_to_consent(self) -> Self:
+        if self.state is ConsentState.GIVEN and not self.purposes:
+            raise PydanticCustomError("purposes_missing", "consent is given for a purpose")
+        if self.state is not ConsentState.GIVEN and (self.purposes or self.recipients or self.valid_until):
+            raise PydanticCustomError("terms_without_consent", "only given consent has purposes, recipients and an end")
+        return self
+
+    def consent(self) -> Consent:
+        """The same, as the domain knows it."""
+        return Consent(
+            state=self.state,
+            purposes=frozenset(str(purpose) for purpose in self.purposes),
+            recipients=frozenset(self.recipients),
+            valid_until=self.valid_until,
+            text_version=self.text_version,
+        )
+
+
+class OpenCase(Body):
+    """What is known when somebody comes. `{}` is enough for an agency with one municipality."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {},
+                {
+                    "municipality": "462012",
+                    "entrance": "outreach",
+                    "topics": ["withdrawal", "income"],
+                    "needs": ["isolation", "with_people"],
+                    "next_step": "来週、居場所でもう一度会う",
+                    "next_step_on": "2026-12-01",
+                    "consent": {"state": "not_yet"},
+                },
+            ]
+        }
+    )
+
+    municipality: MunicipalityCode | None = Field(default=None, description="Default: the caller's only municipality.")
+    entrance: Entrance = Entrance.WALK_IN
+    topics: Topics = Field(default=[])
+    needs: Needs = Field(default=[])
+    urgent: bool | None = Field(
+        default=None, strict=True, description="Set by the topics violence and nothing_to_eat in any case."
+    )
+    next_step: Line | None = None
+    next_step_on: date | None = None
+    consent: SaidAboutConsent | None = None
+
+
+class ChangeCase(Body):
+    """What is absent or null stays as it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"next_step": "ハローワークに同行する", "next_step_on": "2026-12-03"}]}
+    )
+
+    next_step: Line | None = None
+    next_step_on: date | None = None
+    topics: Topics | None = None
+    needs: Needs | None = None
+    urgent: bool | None = Field(default=None, strict=True)
+
+
+class ScreenCase(Body):
+    """The decision at the door (スクリーニング)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"outcome": "support"}]})
+
+    outcome: ScreeningOutcome
+
+
+class ConsentStanding(BaseModel):
+    """The consent as it stands; version 0 is "nobody has asked yet"."""
+
+    state: str
+    version: int
+
+
+class CaseAnswer(BaseModel):
+    """A case (支援ケース)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "case_id": "01939c1e-7a10-7c44-9f55-0b8b1f1a2c3d",
+                    "number": "2026-000123",
+                    "municipality": "462012",
+                    "opened_by": "kagoshima-desk",
+                    "holder_agency": "kagoshima-desk",
+                    "status": "open",
+                    "entrance": "walk_in",
+                    "topics": ["job_search"],
+                    "needs": ["with_people"],
+                    "urgent": False,
+                    "next_step": "アセスメントをする",
+                    "next_step_on": "2026-12-01",
+                    "consent": {"state": "given", "version": 1},
+                    "screening_outcome": "support",
+                    "opened_at": "2026-11-23T01:15:00Z",
+                    "version": 3,
+                }
+            ]
+        }
+    )
+
+    case_id: UUID
+    number: str
+    municipality: str
+    opened_by: str
+    holder_agency: str
+    status: Literal["open", "closed"]
+    entrance: str
+    topics: list[str]
+    needs: list[str]
+    urgent: bool
+    next_step: str
+    next_step_on: date
+    consent: ConsentStanding
+    screening_outcome: str | None
+    opened_at: datetime
+    version: int
+
+
+class CaseList(BaseModel):
+    """A page of cases, newest first."""
+
+    items: list[CaseAnswer]
+    next_cursor: str | None
+
+
+class ConsentFact(BaseModel):
+    """One consent fact; the newest stands."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "case_id": "01939c1e-7a10-7c44-9f55-0b8b1f1a2c3d",
+                    "version": 1,
+                    "state": "given",
+                    "purposes": ["referral"],
+                    "recipients": [],
+                    "valid_until": None,
+                    "text_version": "kagoshima-2026-1",
+                    "recorded_by": "kagoshima-desk",
+                    "at": "2026-11-23T01:15:00Z",
+                }
+            ]
+        },
+    )
+
+    case_id: UUID
+    version: int
+    state: str
+    purposes: list[str]
+    recipients: list[str]
+    valid_until: date | None
+    text_version: str | None
+    recorded_by: str
+    at: datetime
+
+
+class ConsentList(BaseModel):
+    """A page of consent facts, oldest first."""
+
+    items: list[ConsentFact]
+    next_cursor: str | None
+
+
+class Screening(BaseModel):
+    """A screening that was recorded."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "screening_id": "01939c1e-8b21-7d55-8a66-1c9c2f2b3d4e",
+                    "case_id": "01939c1e-7a10-7c44-9f55-0b8b1f1a2c3d",
+                    "outcome": "support",
+                    "recorded_by": "kagoshima-desk",
+                    "at": "2026-11-23T01:20:00Z",
+                }
+            ]
+        }
+    )
+
+    screening_id: UUID
+    case_id: UUID
+    outcome: str
+    recorded_by: str
+    at: datetime
+
+
+class TimelineEntry(BaseModel):
+    """Something that happened to the case: here or, told by `service`, elsewhere. Expect kinds you don't know."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "at": "2026-11-24T02:00:00Z",
+                    "kind": "referral_accepted",
+                    "service": "referral",
+                    "codes": {
+                        "referral_id": "01939c1f-0000-7000-8000-000000000001",
+                        "sender": "kagoshima-desk",
+                        "receiver": "kirishima-npo",
+                    },
+                }
+            ]
+        },
+    )
+
+    at: datetime
+    kind: str
+    service: str
+    codes: dict[str, Any]
+
+
+class Timeline(BaseModel):
+    """A page of the timeline, oldest first."""
+
+    items: list[TimelineEntry]
+    next_cursor: str | None

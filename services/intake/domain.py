@@ -1,0 +1,179 @@
+"""What the counter knows and decides: codes, consent, urgency, and whose business a case is."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class Entrance(StrEnum):
+    """Through which door the person came."""
+
+    WALK_IN = "walk_in"
+    PHONE = "phone"
+    LETTER = "letter"
+    ON_BEHALF = "on_behalf"
+    AGENCY_SHEET = "agency_sheet"
+    OUTREACH = "outreach"
+    DROP_IN = "drop_in"
+    OWN_FORM = "own_form"
+
+
+class Topic(StrEnum):
+    """相談内容: the 16 topics of the reception sheet, in its order."""
+
+    HEALTH = "health"
+    HOUSING = "housing"
+    INCOME = "income"
+    RENT_OR_LOAN = "rent_or_loan"
+    TAXES_AND_UTILITIES = "taxes_and_utilities"
+    DEBT = "debt"
+    JOB_SEARCH = "job_search"
+    TROUBLE_AT_WORK = "trouble_at_work"
+    COMMUNITY = "community"
+    FAMILY = "family"
+    CHILD_RAISING = "child_raising"
+    CARE = "care"
+    WITHDRAWAL = "withdrawal"
+    """ひきこもり・不登校."""
+    VIOLENCE = "violence"
+    """DV・虐待."""
+    NOTHING_TO_EAT = "nothing_to_eat"
+    OTHER = "other"
+
+
+class Need(StrEnum):
+    """Two kinds of problem at once: six of the counter's own business, six of career formation."""
+
+    HEALTH = "health"
+    DAILY_LIVING = "daily_living"
+    ISOLATION = "isolation"
+    FAMILY = "family"
+    HOUSING = "housing"
+    INCOME = "income"
+    HABITS_OF_MIND = "habits_of_mind"
+    WITH_PEOPLE = "with_people"
+    WITH_TASKS = "with_tasks"
+    SELF_ESTEEM = "self_esteem"
+    """Success experience (成功体験) and self-esteem."""
+    GOALS_AND_OUTLOOK = "goals_and_outlook"
+    EDUCATION_AND_SKILLS = "education_and_skills"
+
+
+class Purpose(StrEnum):
+    """What the person agrees that data is shared for (利用目的)."""
+
+    ASSESSMENT = "assessment"
+    CASE_CONFERENCE = "case_conference"
+    REFERRAL = "referral"
+    TRAINING = "training"
+
+
+class ConsentState(StrEnum):
+    """同意: not yet is a normal working state."""
+
+    GIVEN = "given"
+    NOT_YET = "not_yet"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+class ScreeningOutcome(StrEnum):
+    """スクリーニング: none of them closes the case, so that nobody falls through."""
+
+    INFORMATION = "information"
+    HAND_OFF = "hand_off"
+    NO_CONSENT_YET = "no_consent_yet"
+    SUPPORT = "support"
+    INTERRUPTED = "interrupted"
+
+
+URGENT_TOPICS = frozenset({Topic.VIOLENCE, Topic.NOTHING_TO_EAT})
+FIRST_STEP = "次の対応を決める"
+"""A case always has a next step: this one, due on the day of opening, where the counsellor wrote none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """支援ケース: the thread through everything."""
+
+    id: UUID
+    number: str
+    municipality: str
+    opened_by: str
+    holder_agency: str
+    entrance: str
+    topics: tuple[str, ...]
+    needs: tuple[str, ...]
+    urgent: bool
+    status: str
+    next_step: str
+    next_step_on: date
+    consent_state: str
+    consent_version: int
+    screening_outcome: str | None
+    opened_at: datetime
+    version: int
+
+    def concerns(self, agency: str, serves: Callable[[str], bool]) -> bool:
+        """Whose business it is: who opened it, who is responsible for it, and its municipality's agencies."""
+        return agency in {self.opened_by, self.holder_agency} or serves(self.municipality)
+
+
+def case_number(opened_on: date, running: int) -> str:
+    """The number for people, as written on the paper sheet; the running part goes on over the years."""
+    return f"{opened_on.year}-{running:06d}"
+
+
+def is_urgent(*, present: bool, said: bool | None, added: Collection[str]) -> bool:
+    """A newly recorded violence or hunger makes a case urgent; only afterwards may a counsellor say it no longer is."""
+    if URGENT_TOPICS & set(added):
+        return True
+    return present if said is None else said
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a person said about sharing, and for what."""
+
+    state: ConsentState
+    purposes: frozenset[str] = frozenset()
+    recipients: frozenset[str] = frozenset()
+    valid_until: date | None = None
+    text_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The next version of the consent."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contradicted:
+    """It can't follow on what is recorded: nothing_to_withdraw, consent_stands or consent_unchanged."""
+
+    reason: str
+
+
+def record_consent(present: Consent | None, said: Consent, *, version: int) -> Recorded | Contradicted:
+    """Whether `said` may follow on `present`, which was recorded as `version`.
+
+    A consent that stands ends only by being withdrawn: "not yet" or "refused" would hide that it once carried a
+    disclosure. The same again is a fact only when what was agreed to has changed.
+    """
+    stands = present is not None and present.state is ConsentState.GIVEN
+    if said.state is ConsentState.WITHDRAWN and not stands:
+        return Contradicted("nothing_to_withdraw")
+    if said == present:
+        return Contradicted("consent_unchanged")
+    if stands and said.state in {ConsentState.NOT_YET, ConsentState.REFUSED}:
+        return Contradicted("consent_stands")
+    return Recorded(version + 1)
+
+
+def holder_after_acceptance(holder: str, *, sender: str, receiver: str) -> str:
+    """Responsibility goes over from the sender who carries it; beside a parallel referral the holder stays."""
+    return receiver if sender == holder else holder

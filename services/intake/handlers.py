@@ -1,0 +1,227 @@
+"""Load, ask, store, tell: opening a case, consent, screening, and what comes back about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, assert_never
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.intake import tables
+from services.intake.domain import (
+    Case,
+    Consent,
+    ConsentState,
+    Contradicted,
+    Recorded,
+    holder_after_acceptance,
+    is_urgent,
+    record_consent,
+)
+from shared.auth import Actor
+from shared.bus.mailbox import emit
+from shared.events import (
+    CaseOpened,
+    CaseScreened,
+    ConsentGiven,
+    ConsentPending,
+    ConsentRefused,
+    ConsentWithdrawn,
+    Event,
+)
+from shared.problems import NOT_FOUND, Problem
+from shared.service import day_in_japan, expect
+
+_CONSENT_KINDS = {
+    ConsentState.GIVEN: "consent_given",
+    ConsentState.NOT_YET: "consent_pending",
+    ConsentState.REFUSED: "consent_refused",
+    ConsentState.WITHDRAWN: "consent_withdrawn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What is known when a person comes: almost everything may be missing."""
+
+    municipality: str
+    entrance: str
+    topics: tuple[str, ...]
+    needs: tuple[str, ...]
+    urgent: bool | None
+    next_step: str
+    next_step_on: date
+    consent: Consent | None
+
+
+async def open_case(
+    session: AsyncSession, opening: Opening, *, case_id: UUID, agency: str, now: datetime
+) -> Case | Contradicted:
+    """Take up a consultation (断らない相談支援); who opens a case is responsible for it until somebody else accepts."""
+    consent_version = 0
+    if opening.consent is not None:
+        match record_consent(None, opening.consent, version=0):
+            case Contradicted() as contradicted:
+                return contradicted
+            case Recorded(version):
+                consent_version = version
+    case = Case(
+        id=case_id,
+        number=await tables.next_case_number(session, day_in_japan(now)),
+        municipality=opening.municipality,
+        opened_by=agency,
+        holder_agency=agency,
+        entrance=opening.entrance,
+        topics=opening.topics,
+        needs=opening.needs,
+        urgent=is_urgent(present=False, said=opening.urgent, added=opening.topics),
+        status="open",
+        next_step=opening.next_step,
+        next_step_on=opening.next_step_on,
+        consent_state=str(opening.consent.state if opening.consent else ConsentState.NOT_YET),
+        consent_version=consent_version,
+        screening_outcome=None,
+        opened_at=now,
+        version=1 + consent_version,
+    )
+    await tables.add_case(session, case)
+    opened = _opened(case)
+    codes = opened.model_dump(mode="json", include={"agency_id", "entrance", "topics", "needs", "urgent"})
+    await tables.note(session, case.id, "case_opened", codes, at=now)
+    told: list[tuple[Event, int]] = [(opened, 1)]
+    if opening.consent is not None:
+        await _add_consent(session, case, opening.consent, agency=agency, now=now)
+        told.append((_consent_event(case, opening.consent), case.version))
+    await emit(session, *told, at=now)
+    return case
+
+
+async def change_case(
+    session: AsyncSession, case_id: UUID, changes: Mapping[str, Any], *, read: int, actor: Actor, now: datetime
+) -> Case:
+    """Write the next step, topics, needs or urgency anew; what is the same already is no change."""
+    case = await _lock_case(session, case_id, actor)
+    expect(case.version, read)
+    added = set(changes.get("topics", ())) - set(case.topics)
+    wanted = {**changes, "urgent": is_urgent(present=case.urgent, said=changes.get("urgent"), added=added)}
+    different = {name: value for name, value in wanted.items() if value != getattr(case, name)}
+    if not different:
+        return case
+    changed = await tables.change_case(session, case, **different)
+    await tables.note(session, case_id, "case_changed", {"changed": sorted(different), "by": actor.agency}, at=now)
+    return changed
+
+
+async def add_consent(
+    session: AsyncSession, case_id: UUID, said: Consent, *, actor: Actor, now: datetime
+) -> Row[Any] | Contradicted:
+    """Record what the person said about sharing."""
+    case = await _lock_case(session, case_id, actor)
+    present = await tables.find_consent(session, case)
+    decision = record_consent(present, said, version=case.consent_version)
+    match decision:
+        case Contradicted():
+            return decision
+        case Recorded(version):
+            changed = await tables.change_case(session, case, consent_state=str(said.state), consent_version=version)
+            fact = await _add_consent(session, changed, said, agency=actor.agency, now=now)
+            await emit(session, (_consent_event(changed, said), changed.version), at=now)
+            return fact
+        case _:
+            assert_never(decision)
+
+
+async def screen_case(
+    session: AsyncSession, case_id: UUID, outcome: str, *, screening_id: UUID, actor: Actor, now: datetime
+) -> Row[Any]:
+    """Record the decision at the door. It never closes the case."""
+    case = await _lock_case(session, case_id, actor)
+    changed = await tables.change_case(session, case, screening_outcome=outcome)
+    row = await tables.add_screening(
+        session, screening_id=screening_id, case_id=case_id, outcome=outcome, by=actor.agency, at=now
+    )
+    await tables.note(session, case_id, "case_screened", {"outcome": outcome, "by": actor.agency}, at=now)
+    await emit(session, (CaseScreened(case_id=case_id, outcome=outcome), changed.version), at=now)
+    return row
+
+
+async def get_case(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:
+    """The case, for somebody whose business it is. 404 for everybody else, as if there were none."""
+    return _concerning(await tables.find_case(session, case_id), actor)
+
+
+async def note_news(
+    session: AsyncSession,
+    case_id: UUID,
+    kind: str,
+    codes: dict[str, Any],
+    *,
+    at: datetime,
+    service: str,
+    event_id: UUID,
+) -> bool:
+    """Write into the timeline what another service told; False if it stands there already."""
+    return await tables.note(session, case_id, kind, codes, at=at, service=service, event_id=event_id)
+
+
+async def hand_over(session: AsyncSession, case_id: UUID, *, sender: str, receiver: str) -> None:
+    """Let the receiver of an accepted referral hold the case, if its sender did."""
+    case = await tables.lock_case(session, case_id)
+    if case is None:
+        return
+    holder = holder_after_acceptance(case.holder_agency, sender=sender, receiver=receiver)
+    if holder != case.holder_agency:
+        await tables.change_case(session, case, holder_agency=holder)
+
+
+async def _lock_case(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:
+    return _concerning(await tables.lock_case(session, case_id), actor)
+
+
+def _concerning(case: Case | None, actor: Actor) -> Case:
+    if case is None or not case.concerns(actor.agency, actor.serves):
+        raise Problem(NOT_FOUND)
+    return case
+
+
+async def _add_consent(session: AsyncSession, case: Case, said: Consent, *, agency: str, now: datetime) -> Row[Any]:
+    fact = await tables.add_consent(session, case.id, case.consent_version, said, by=agency, at=now)
+    codes = {"consent_version": case.consent_version, "purposes": fact.purposes, "recipients": fact.recipients}
+    shown = {name: value for name, value in codes.items() if value}
+    await tables.note(session, case.id, _CONSENT_KINDS[said.state], {**shown, "by": agency}, at=now)
+    return fact
+
+
+def _opened(case: Case) -> CaseOpened:
+    return CaseOpened(
+        case_id=case.id,
+        municipality=case.municipality,
+        agency_id=case.opened_by,
+        entrance=case.entrance,
+        topics=list(case.topics),
+        needs=list(case.needs),
+        urgent=case.urgent,
+        opened_at=case.opened_at,
+    )
+
+
+def _consent_event(case: Case, said: Consent) -> Event:
+    match said.state:
+        case ConsentState.GIVEN:
+            return ConsentGiven(
+                case_id=case.id,
+                consent_version=case.consent_version,
+                purposes=sorted(said.purposes),
+                recipients=sorted(said.recipients),
+                valid_until=said.valid_until,
+            )
+        case ConsentState.NOT_YET:
+            return ConsentPending(case_id=case.id, consent_version=case.consent_version)
+        case ConsentState.REFUSED:
+            return ConsentRefused(case_id=case.id, consent_version=case.consent_version)
+        case ConsentState.WITHDRAWN:
+            return ConsentWithdrawn(case_id=case.id, consent_version=case.consent_version)
+        case _:
+            assert_never(said.state)

@@ -1,0 +1,78 @@
+"""What became of a case elsewhere comes back to its timeline, without anybody having asked: codes and ids only."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.intake import handlers
+from shared.bus.inbox import News, Reaction
+from shared.events import (
+    AssessmentRecorded,
+    Enrolled,
+    Event,
+    InstructionIssued,
+    NominationCountersigned,
+    ReferralAccepted,
+    ReferralDeclined,
+    ReferralReceived,
+    ReferralSent,
+    ReferralWithdrawn,
+    SeatHeld,
+    SeatRefused,
+    SeatReleased,
+    SeatWaitlisted,
+    TrainingNominated,
+)
+
+
+def noted(kind: str, *shown: str) -> Reaction:
+    """Keeps the named fields. FDP levels are not among them: a timeline is read by more people than a rating."""
+
+    async def note(session: AsyncSession, event: Event, news: News) -> None:
+        await _note(session, event, news, kind, *shown)
+
+    return note
+
+
+async def referral_accepted(session: AsyncSession, event: ReferralAccepted, news: News) -> None:
+    """The receiver took responsibility: from now on it holds the case, if the sender did."""
+    if await _note(session, event, news, "referral_accepted", "referral_id", "sender", "receiver"):
+        await handlers.hand_over(session, event.case_id, sender=event.sender, receiver=event.receiver)
+
+
+async def _note(session: AsyncSession, event: Event, news: News, kind: str, *shown: str) -> bool:
+    return await handlers.note_news(
+        session,
+        UUID(event.subject),
+        kind,
+        event.model_dump(mode="json", include=set(shown), exclude_none=True),
+        at=news.published_at,
+        service=event.publisher,
+        event_id=news.event_id,
+    )
+
+
+reactions: dict[type[Event], Reaction] = {
+    AssessmentRecorded: noted("assessment_recorded", "assessment_id", "number", "setting", "prolongation_risk"),
+    ReferralSent: noted("referral_sent", "referral_id", "sender", "receiver", "programme_id", "course_run_id"),
+    ReferralReceived: noted("referral_received", "referral_id", "receiver"),
+    ReferralAccepted: referral_accepted,
+    ReferralDeclined: noted("referral_declined", "referral_id", "sender", "receiver", "reason"),
+    ReferralWithdrawn: noted("referral_withdrawn", "referral_id", "sender", "receiver", "reason"),
+    SeatHeld: noted("seat_held", "seat_request_id", "referral_id", "course_run_id", "pool_kind", "expires_at"),
+    SeatWaitlisted: noted("seat_waitlisted", "seat_request_id", "referral_id", "course_run_id", "position"),
+    SeatRefused: noted("seat_refused", "referral_id", "course_run_id", "reason"),
+    SeatReleased: noted("seat_released", "seat_request_id", "referral_id", "course_run_id", "reason"),
+    TrainingNominated: noted("training_nominated", "seat_request_id", "course_run_id", "by_agency", "authority"),
+    NominationCountersigned: noted("nomination_countersigned", "seat_request_id", "course_run_id", "by_agency"),
+    InstructionIssued: noted(
+        "instruction_issued",
+        "seat_request_id",
+        "instruction_id",
+        "referral_id",
+        "course_run_id",
+        "by_agency",
+        "authority",
+    ),
+    Enrolled: noted("enrolled", "seat_request_id", "referral_id", "course_run_id", "starts_on"),
+}

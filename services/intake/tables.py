@@ -1,0 +1,241 @@
+"""The tables of intake, and the loads that lock or return domain values."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Integer,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    Uuid,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.intake.domain import Case, Consent, ConsentState, case_number
+
+metadata = MetaData()
+
+case_ = Table(
+    "case_",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("number", Text, nullable=False),
+    Column("municipality", Text, nullable=False),
+    Column("opened_by", Text, nullable=False),
+    Column("holder_agency", Text, nullable=False),
+    Column("entrance", Text, nullable=False),
+    Column("topics", ARRAY(Text, as_tuple=True), nullable=False),
+    Column("needs", ARRAY(Text, as_tuple=True), nullable=False),
+    Column("urgent", Boolean, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("next_step", Text, nullable=False),
+    Column("next_step_on", Date, nullable=False),
+    Column("consent_state", Text, nullable=False),
+    Column("consent_version", Integer, nullable=False),
+    Column("screening_outcome", Text),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+case_consent = Table(
+    "case_consent",
+    metadata,
+    Column("case_id", Uuid, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("purposes", ARRAY(Text), nullable=False),
+    Column("recipients", ARRAY(Text), nullable=False),
+    Column("valid_until", Date),
+    Column("text_version", Text),
+    Column("recorded_by", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+
+screening = Table(
+    "screening",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("case_id", Uuid, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("recorded_by", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+
+timeline = Table(
+    "timeline",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("case_id", Uuid, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("codes", JSONB, nullable=False),
+    Column("event_id", Uuid),
+)
+
+_NEXT_NUMBER = select(func.nextval(text("'case_running_number'")))
+
+
+async def next_case_number(session: AsyncSession, opened_on: date) -> str:
+    """A number nobody else has. Gaps are harmless here, and a counter row would make all counters wait in one line."""
+    return case_number(opened_on, (await session.execute(_NEXT_NUMBER)).scalar_one())
+
+
+async def add_case(session: AsyncSession, case: Case) -> None:
+    """A new case."""
+    await session.execute(insert(case_).values(asdict(case)))
+
+
+async def find_case(session: AsyncSession, case_id: UUID) -> Case | None:
+    """The case as it stands."""
+    return _case((await session.execute(select(case_).where(case_.c.id == case_id))).one_or_none())
+
+
+async def lock_case(session: AsyncSession, case_id: UUID) -> Case | None:
+    """The case, held until the transaction ends."""
+    return _case((await session.execute(select(case_).where(case_.c.id == case_id).with_for_update())).one_or_none())
+
+
+async def change_case(session: AsyncSession, case: Case, **changes: Any) -> Case:
+    """Write changes to a locked case, as its next version."""
+    values = {**changes, "version": case.version + 1}
+    found = await session.execute(update(case_).where(case_.c.id == case.id).values(values).returning(case_))
+    return Case(**found.one()._asdict())
+
+
+async def find_cases(
+    session: AsyncSession,
+    *,
+    agency: str,
+    municipalities: Sequence[str],
+    status: str | None,
+    consent: str | None,
+    holder: str | None,
+    before: UUID | None,
+    limit: int,
+) -> list[Case]:
+    """Newest first (ids are in the order of time): the agency's own cases and those of its municipalities."""
+    prefectures = [code.removeprefix("prefecture:") for code in municipalities if code.startswith("prefecture:")]
+    query = (
+        select(case_)
+        .where(
+            or_(
+                case_.c.opened_by == agency,
+                case_.c.holder_agency == agency,
+                case_.c.municipality.in_(municipalities),
+                func.left(case_.c.municipality, 2).in_(prefectures),
+            )
+        )
+        .order_by(case_.c.id.desc())
+        .limit(limit)
+    )
+    for column, wanted in ((case_.c.status, status), (case_.c.consent_state, consent), (case_.c.holder_agency, holder)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if before is not None:
+        query = query.where(case_.c.id < before)
+    return [Case(**row._mapping) for row in await session.execute(query)]  # noqa: SLF001
+
+
+async def add_consent(
+    session: AsyncSession, case_id: UUID, version: int, consent: Consent, *, by: str, at: datetime
+) -> Row[Any]:
+    """The next consent fact of a case."""
+    values = {
+        "case_id": case_id,
+        "version": version,
+        "state": str(consent.state),
+        "purposes": sorted(consent.purposes),
+        "recipients": sorted(consent.recipients),
+        "valid_until": consent.valid_until,
+        "text_version": consent.text_version,
+        "recorded_by": by,
+        "at": at,
+    }
+    added: Row[Any] = (await session.execute(insert(case_consent).values(values).returning(case_consent))).one()
+    return added
+
+
+async def find_consent(session: AsyncSession, case: Case) -> Consent | None:
+    """The consent fact that stands; none if nobody has asked yet."""
+    if case.consent_version == 0:
+        return None
+    query = select(case_consent).where(
+        case_consent.c.case_id == case.id, case_consent.c.version == case.consent_version
+    )
+    row = (await session.execute(query)).one()
+    return Consent(
+        ConsentState(row.state), frozenset(row.purposes), frozenset(row.recipients), row.valid_until, row.text_version
+    )
+
+
+async def find_consents(session: AsyncSession, case_id: UUID, *, after: int, limit: int) -> Sequence[Row[Any]]:
+    """The consent facts of a case, oldest first."""
+    query = (
+        select(case_consent)
+        .where(case_consent.c.case_id == case_id, case_consent.c.version > after)
+        .order_by(case_consent.c.version)
+        .limit(limit)
+    )
+    return (await session.execute(query)).all()
+
+
+async def add_screening(
+    session: AsyncSession, *, screening_id: UUID, case_id: UUID, outcome: str, by: str, at: datetime
+) -> Row[Any]:
+    """A screening of a case."""
+    values = {"id": screening_id, "case_id": case_id, "outcome": outcome, "recorded_by": by, "at": at}
+    added: Row[Any] = (await session.execute(insert(screening).values(values).returning(screening))).one()
+    return added
+
+
+async def note(
+    session: AsyncSession,
+    case_id: UUID,
+    kind: str,
+    codes: dict[str, Any],
+    *,
+    at: datetime,
+    service: str = "intake",
+    event_id: UUID | None = None,
+) -> bool:
+    """Add to the timeline; False if this event stands there already."""
+    values = {"case_id": case_id, "at": at, "kind": kind, "service": service, "codes": codes, "event_id": event_id}
+    noted = await session.execute(
+        upsert(timeline).values(values).on_conflict_do_nothing(index_elements=["event_id"]).returning(timeline.c.id)
+    )
+    return noted.scalar_one_or_none() is not None
+
+
+async def find_timeline(
+    session: AsyncSession, case_id: UUID, *, after: tuple[datetime, int] | None, limit: int
+) -> Sequence[Row[Any]]:
+    """What happened to a case, in the order in which it happened, wherever it did."""
+    query = select(timeline).where(timeline.c.case_id == case_id)
+    if after is not None:
+        query = query.where(tuple_(timeline.c.at, timeline.c.id) > after)
+    return (await session.execute(query.order_by(timeline.c.at, timeline.c.id).limit(limit))).all()
+
+
+def _case(row: Row[Any] | None) -> Case | None:
+    return None if row is None else Case(**row._asdict())

@@ -1,0 +1,22 @@
+"""The referral service in one view."""
+
+from fastapi import FastAPI
+
+from services.referral import api
+from services.referral.reactions import reactions
+from shared.service import Service, create_app
+from shared.settings import Settings
+
+service = Service(
+    name="referral",
+    title="referral",
+    title_ja="つなぎ・支援機関",
+    routers=api.routers,
+    reactions=reactions,
+    tags={"referrals": "つなぎ", "candidates": "つなぎ先の候補", "directory": "支援機関・事業"},
+)
+
+
+def app() -> FastAPI:
+    """For `uvicorn --factory`."""
+    return create_app(service, Settings())

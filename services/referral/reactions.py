@@ -1,0 +1,201 @@
+"""What the others' facts mean here. They come from three topics, in any order across them, and sometimes twice."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral import handlers, tables
+from services.referral.domain import Consent, Party
+from shared.bus.inbox import News, Reaction
+from shared.events import (
+    AssessmentRecorded,
+    CaseOpened,
+    ConsentGiven,
+    ConsentPending,
+    ConsentRefused,
+    ConsentWithdrawn,
+    CourseOffered,
+    Enrolled,
+    Event,
+    InstructionIssued,
+    NominationCountersigned,
+    PoolChanged,
+    SeatHeld,
+    SeatRefused,
+    SeatReleased,
+    SeatWaitlisted,
+    TrainingNominated,
+)
+
+AXES = ("interpersonal", "mental", "stress", "thinking", "environment")
+
+
+async def case_opened(session: AsyncSession, event: CaseOpened, news: News) -> None:
+    """From now on the case can be referred; an assessment may have been heard of before."""
+    await tables.put_case_fact(
+        session,
+        event.case_id,
+        municipality=event.municipality,
+        opened_by=event.agency_id,
+        topics=event.topics,
+        needs=event.needs,
+        urgent=event.urgent,
+    )
+
+
+async def consent_given(session: AsyncSession, event: ConsentGiven, news: News) -> None:
+    """What may be shared, with whom, until when."""
+    consent = Consent("given", frozenset(event.purposes), frozenset(event.recipients), event.valid_until)
+    await handlers.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
+
+
+async def consent_pending(session: AsyncSession, event: ConsentPending, news: News) -> None:
+    """Not yet: nothing new can be sent, what is on its way stays."""
+    await handlers.note_consent(
+        session, event.case_id, Consent("pending"), version=event.consent_version, now=news.now
+    )
+
+
+async def consent_refused(session: AsyncSession, event: ConsentRefused, news: News) -> None:
+    """A no after an earlier yes takes back what nobody has accepted."""
+    await handlers.note_consent(
+        session, event.case_id, Consent("refused"), version=event.consent_version, now=news.now
+    )
+
+
+async def consent_withdrawn(session: AsyncSession, event: ConsentWithdrawn, news: News) -> None:
+    """What rests on consent alone stops: open referrals are withdrawn."""
+    await handlers.note_consent(
+        session, event.case_id, Consent("withdrawn"), version=event.consent_version, now=news.now
+    )
+
+
+async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, news: News) -> None:
+    """The newest rating; an axis that nobody observed stays absent."""
+    levels = {axis: level for axis in AXES if (level := getattr(event, axis)) is not None}
+    await tables.put_case_fact(
+        session,
+        event.case_id,
+        tables.case_fact.c.assessment_number,
+        assessment_number=event.number,
+        levels=levels,
+        prolongation_risk=event.prolongation_risk,
+    )
+
+
+async def course_offered(session: AsyncSession, event: CourseOffered, news: News) -> None:
+    """A course run that cases can be referred to, or its changed entry."""
+    await tables.put_newer(
+        session,
+        tables.course_option,
+        tables.course_option.c.course_run_id,
+        **event.model_dump(),
+        sequence=news.sequence,
+    )
+
+
+async def pool_changed(session: AsyncSession, event: PoolChanged, news: News) -> None:
+    """How many seats are left, and to whom."""
+    await tables.put_newer(
+        session, tables.course_pool, tables.course_pool.c.pool_id, **event.model_dump(), sequence=news.sequence
+    )
+
+
+async def seat_held(session: AsyncSession, event: SeatHeld, news: News) -> None:
+    """Training has seen the referral and keeps a seat. Nobody has accepted yet."""
+    await _seat(session, event, news, "hold_seat")
+
+
+async def seat_waitlisted(session: AsyncSession, event: SeatWaitlisted, news: News) -> None:
+    """Training has seen the referral; the person stands in line."""
+    await _seat(session, event, news, "wait_for_seat")
+
+
+async def instruction_issued(session: AsyncSession, event: InstructionIssued, news: News) -> None:
+    """受講指示: still not an enrolment."""
+    await _seat(session, event, news, "instruct")
+
+
+async def enrolled(session: AsyncSession, event: Enrolled, news: News) -> None:
+    """The course has begun for the person: the provider is responsible now."""
+    await _seat(session, event, news, "enrol")
+
+
+async def seat_refused(session: AsyncSession, event: SeatRefused, news: News) -> None:
+    """It comes back to the sender, with training's reason."""
+    await handlers.follow_training(
+        session,
+        case_id=event.case_id,
+        referral_id=event.referral_id,
+        name="refuse_seat",
+        reason=event.reason,
+        now=news.now,
+    )
+
+
+async def seat_released(session: AsyncSession, event: SeatReleased, news: News) -> None:
+    """The same; but a seat released because consent was withdrawn is the person's word, whichever topic was faster."""
+    withdrawn = event.reason == "consent_withdrawn"
+    await handlers.follow_training(
+        session,
+        case_id=event.case_id,
+        referral_id=event.referral_id,
+        name="end_consent" if withdrawn else "release_seat",
+        party=Party.PERSON if withdrawn else Party.TRAINING,
+        reason=event.reason,
+        now=news.now,
+    )
+
+
+async def training_nominated(session: AsyncSession, event: TrainingNominated, news: News) -> None:
+    """推薦 by the municipality's free job placement."""
+    await _nomination(session, event, news, "nominate")
+
+
+async def nomination_countersigned(session: AsyncSession, event: NominationCountersigned, news: News) -> None:
+    """Hello Work agreed, as today's law asks."""
+    await _nomination(session, event, news, "countersign")
+
+
+async def _seat(
+    session: AsyncSession, event: SeatHeld | SeatWaitlisted | InstructionIssued | Enrolled, news: News, name: str
+) -> None:
+    await handlers.follow_training(
+        session,
+        case_id=event.case_id,
+        referral_id=event.referral_id,
+        name=name,
+        seat_request_id=event.seat_request_id,
+        now=news.now,
+    )
+
+
+async def _nomination(
+    session: AsyncSession, event: TrainingNominated | NominationCountersigned, news: News, name: str
+) -> None:
+    await handlers.follow_nomination(
+        session,
+        case_id=event.case_id,
+        course_run_id=event.course_run_id,
+        seat_request_id=event.seat_request_id,
+        name=name,
+        now=news.now,
+    )
+
+
+reactions: dict[type[Event], Reaction] = {
+    CaseOpened: case_opened,
+    ConsentGiven: consent_given,
+    ConsentPending: consent_pending,
+    ConsentRefused: consent_refused,
+    ConsentWithdrawn: consent_withdrawn,
+    AssessmentRecorded: assessment_recorded,
+    CourseOffered: course_offered,
+    PoolChanged: pool_changed,
+    SeatHeld: seat_held,
+    SeatWaitlisted: seat_waitlisted,
+    SeatRefused: seat_refused,
+    SeatReleased: seat_released,
+    TrainingNominated: training_nominated,
+    NominationCountersigned: nomination_countersigned,
+    InstructionIssued: instruction_issued,
+    Enrolled: enrolled,
+}

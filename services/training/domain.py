@@ -1,0 +1,405 @@
+"""Decisions about seats: who gets one, who waits, who is next, and which body may take which step.
+
+Two rules hold after every decision: a pool never gives more seats than it was granted, and no seat stays free beside
+somebody who waits and may have it. Time is an argument; a moment that is a deadline still belongs to those who keep it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+from uuid import UUID
+
+GENERAL = "general"
+DELEGATED = "delegated"
+
+
+class State(StrEnum):
+    """Where a request stands."""
+
+    WAITING = "waiting"
+    HELD = "held"
+    NOMINATED = "nominated"
+    COUNTERSIGNED = "countersigned"
+    INSTRUCTED = "instructed"
+    ENROLLED = "enrolled"
+    RELEASED = "released"
+
+
+class Move(StrEnum):
+    """What can be done with a request."""
+
+    NOMINATE = "nominate"
+    COUNTERSIGN = "countersign"
+    INSTRUCT = "instruct"
+    ENROL = "enrol"
+    RELEASE = "release"
+
+
+class Authority(StrEnum):
+    """Who may issue the training instruction (受講指示) in a prefecture."""
+
+    CURRENT_LAW = "current_law"
+    """Hello Work alone (雇用保険法 Art. 15(3), 職業安定法 Art. 24); the municipality nominates, Hello Work countersigns."""
+    DELEGATED = "delegated"
+    """The municipality's free job placement (無料職業紹介), as the programme proposes."""
+
+
+class Reason(StrEnum):
+    """Why a seat can't be asked for."""
+
+    NO_SUCH_COURSE = "no_such_course"
+    ALREADY_REQUESTED = "already_requested"
+    APPLICATIONS_CLOSED = "applications_closed"
+    HOLD_UNTIL_PASSED = "hold_until_passed"
+    NO_SEATS_FOR_YOU = "no_seats_for_you"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A course run (開講), as far as seats are concerned."""
+
+    id: UUID
+    provider_agency: str
+    applications_close_at: datetime
+    hold_for: timedelta
+    starts_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Seats of one course run (枠): for all, or delegated (委ねる枠) to one municipality."""
+
+    id: UUID
+    kind: str
+    municipality: str | None
+    granted: int
+    held: int
+    filled: int
+    waiting: int
+    next_line_no: int = 1
+    version: int = 0
+
+    @property
+    def free(self) -> int:
+        """Seats that nobody has."""
+        return self.granted - self.held - self.filled
+
+    @property
+    def taken(self) -> int:
+        """Seats that can't be taken away any more."""
+        return self.held + self.filled
+
+    def serves(self, municipality: str) -> bool:
+        """Whether its seats are for people of this municipality."""
+        return self.granted > 0 and self.municipality in {None, municipality}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A seat is held (仮押さえ)."""
+
+    pool: Pool
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Waitlisted:
+    """No seat is free: a place in the line (待ち), kept until `expires_at`."""
+
+    pool: Pool
+    line_no: int
+    position: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No seat can be asked for."""
+
+    reason: Reason
+
+
+def request_seat(
+    course: Course | None,
+    pools: Sequence[Pool],
+    *,
+    municipality: str,
+    now: datetime,
+    hold_until: datetime | None = None,
+    already_requested: bool = False,
+) -> Held | Waitlisted | Refused:
+    """The own municipality's seats first, then the general ones; else the end of the line of whichever comes first."""
+    if course is None:
+        return Refused(Reason.NO_SUCH_COURSE)
+    if already_requested:
+        return Refused(Reason.ALREADY_REQUESTED)
+    if now > course.applications_close_at:
+        return Refused(Reason.APPLICATIONS_CLOSED)
+    if hold_until is not None and now > hold_until:
+        return Refused(Reason.HOLD_UNTIL_PASSED)
+    pool = choose_pool(pools, municipality)
+    if pool is None:
+        return Refused(Reason.NO_SEATS_FOR_YOU)
+    waits_until = wait_ends(course, hold_until)
+    if _open_to_newcomers(pool):
+        return Held(pool, min(now + course.hold_for, waits_until))
+    return Waitlisted(pool, pool.next_line_no, pool.waiting + 1, waits_until)
+
+
+def choose_pool(pools: Sequence[Pool], municipality: str) -> Pool | None:
+    """The pool that gives a seat at once; if none does, the one to wait in. Delegated seats come before general ones."""
+    usable = sorted((pool for pool in pools if pool.serves(municipality)), key=_delegated_first)
+    return next((pool for pool in usable if _open_to_newcomers(pool)), usable[0] if usable else None)
+
+
+def wait_ends(course: Course, hold_until: datetime | None) -> datetime:
+    """Until when a place in the line means anything: the deadline, or the earlier moment that the caller gave."""
+    return course.applications_close_at if hold_until is None else min(hold_until, course.applications_close_at)
+
+
+def _open_to_newcomers(pool: Pool) -> bool:
+    return pool.free > 0 and pool.waiting == 0
+
+
+def _delegated_first(pool: Pool) -> bool:
+    return pool.kind != DELEGATED
+
+
+# --- freed or new seats ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """Somebody who waits."""
+
+    seat_request_id: UUID
+    pool_id: UUID
+    municipality: str
+    line_no: int
+    requested_at: datetime
+    waits_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """The next in line has a seat, in this pool."""
+
+    place: InLine
+    pool_id: UUID
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """The wait was over before a seat came free."""
+
+    place: InLine
+
+
+def offer_free_seats(
+    course: Course, pools: Sequence[Pool], line: Sequence[InLine], now: datetime
+) -> list[Promoted | Lapsed]:
+    """Give every free seat to whoever is next.
+
+    A pool's own line comes first, in its order. A seat that nobody there wants goes to whoever has waited longest in
+    the course's other lines and may have it, rather than stay idle beside them.
+    """
+    outcomes: list[Promoted | Lapsed] = []
+    waiting = sorted(line, key=lambda place: (place.requested_at, place.seat_request_id))
+    for pool in sorted(pools, key=_delegated_first):
+        free = pool.free
+        while free > 0 and (place := _next_for(pool, waiting)) is not None:
+            waiting.remove(place)
+            if now > place.waits_until:
+                outcomes.append(Lapsed(place))
+                continue
+            free -= 1
+            outcomes.append(Promoted(place, pool.id, min(now + course.hold_for, place.waits_until)))
+    return outcomes
+
+
+def _next_for(pool: Pool, waiting: Sequence[InLine]) -> InLine | None:
+    own = [place for place in waiting if place.pool_id == pool.id]
+    if own:
+        return min(own, key=lambda place: place.line_no)
+    return next((place for place in waiting if pool.serves(place.municipality)), None)
+
+
+# --- from a held seat to an enrolment -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SeatRequest:
+    """A request for a seat in a course run, for a case."""
+
+    id: UUID
+    course_run_id: UUID
+    pool_id: UUID
+    case_id: UUID
+    municipality: str
+    referral_id: UUID | None
+    state: State
+    expires_at: datetime | None
+    version: int
+
+    @property
+    def holds_a_seat(self) -> bool:
+        """Whether a seat of the pool is held for it: neither waiting, nor filled, nor given back."""
+        return self.state in {State.HELD, State.NOMINATED, State.COUNTERSIGNED, State.INSTRUCTED}
+
+    def has_run_out(self, now: datetime) -> bool:
+        """Whether its time is over. Said by comparing times, so a late sweep gives nobody more of it."""
+        return self.expires_at is not None and now > self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The step may be taken, and leads here."""
+
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Illegal:
+    """The step can't be taken from here; these can."""
+
+    legal: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """The hold ran out: the seat belongs to the next in line."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYours:
+    """Another body has the power to take this step here."""
+
+    authority: Authority
+
+
+_LEADS_TO = {
+    Move.NOMINATE: State.NOMINATED,
+    Move.COUNTERSIGN: State.COUNTERSIGNED,
+    Move.INSTRUCT: State.INSTRUCTED,
+    Move.ENROL: State.ENROLLED,
+    Move.RELEASE: State.RELEASED,
+}
+
+
+def legal_moves(state: State, authority: Authority) -> tuple[Move, ...]:
+    """What can be done next. Where the power is delegated, nothing needs a countersignature."""
+    match state:
+        case State.WAITING:
+            return (Move.RELEASE,)
+        case State.HELD:
+            return (Move.NOMINATE, Move.RELEASE)
+        case State.NOMINATED if authority is Authority.CURRENT_LAW:
+            return (Move.COUNTERSIGN, Move.RELEASE)
+        case State.NOMINATED | State.COUNTERSIGNED:
+            return (Move.INSTRUCT, Move.RELEASE)
+        case State.INSTRUCTED:
+            return (Move.ENROL, Move.RELEASE)
+        case State.ENROLLED | State.RELEASED:
+            return ()
+        case _:
+            assert_never(state)
+
+
+def take_step(
+    request: SeatRequest, move: Move, *, authority: Authority, now: datetime
+) -> Moved | Illegal | TooLate:
+    """Whether a request may move. What has run out may still be given back, and nothing else."""
+    legal = legal_moves(request.state, authority)
+    if move not in legal:
+        return Illegal(legal)
+    if move is not Move.RELEASE and request.has_run_out(now):
+        return TooLate()
+    return Moved(_LEADS_TO[move])
+
+
+def instruct(
+    request: SeatRequest, *, authority: Authority, as_hello_work: bool, as_placement: bool, now: datetime
+) -> Moved | Illegal | TooLate | NotYours:
+    """Issue the training instruction (受講指示), by the one body that has the power in this prefecture."""
+    may = as_hello_work if authority is Authority.CURRENT_LAW else as_placement
+    return take_step(request, Move.INSTRUCT, authority=authority, now=now) if may else NotYours(authority)
+
+
+# --- what a course run offers ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CourseOffer:
+    """A course run as its planner wants it to stand in the catalogue, with the seats delegated to municipalities."""
+
+    course_number: str
+    title: str
+    provider_agency: str
+    site_municipality: str
+    system: str
+    field: str
+    starts_on: date
+    ends_on: date
+    applications_close_at: datetime
+    capacity: int
+    hold_hours: int
+    source: str
+    checked_on: date
+    delegated: Mapping[str, int]
+
+    @property
+    def prefecture(self) -> str:
+        """The two digits of the site's prefecture."""
+        return self.site_municipality[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What each pool is to be granted more (or, below zero, less). New pools stand under their municipality."""
+
+    deltas: Mapping[str | None, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The offer contradicts itself, or what people already have; `about` names the field."""
+
+    reason: str
+    about: str
+
+
+def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Denied:
+    """Share the capacity out: what is delegated to municipalities, and the rest for all. Nobody loses a taken seat."""
+    if offer.ends_on < offer.starts_on:
+        return Denied("ends_before_it_starts", "ends_on")
+    if sum(offer.delegated.values()) > offer.capacity:
+        return Denied("delegated_above_capacity", "delegated")
+    wanted: dict[str | None, int] = {pool.municipality: 0 for pool in pools}
+    wanted |= offer.delegated
+    wanted[None] = offer.capacity - sum(offer.delegated.values())
+    standing = {pool.municipality: pool for pool in pools}
+    for municipality, seats in wanted.items():
+        pool = standing.get(municipality)
+        if pool is None:
+            continue
+        about = "capacity" if municipality is None else "delegated"
+        if seats < pool.taken:
+            return Denied("below_what_is_taken", about)
+        if seats == 0 and pool.waiting > 0:
+            # They would stand in a line that no seat ever comes to.
+            return Denied("people_wait_for_these_seats", about)
+    before = {municipality: pool.granted for municipality, pool in standing.items()}
+    return Granted({municipality: seats - before.get(municipality, 0) for municipality, seats in wanted.items()})
+
+
+def after_hold(pool: Pool) -> Pool:
+    """The pool with one more seat held."""
+    return replace(pool, held=pool.held + 1, version=pool.version + 1)
+
+
+def after_joining(pool: Pool) -> Pool:
+    """The pool with one more in its line."""
+    return replace(pool, waiting=pool.waiting + 1, next_line_no=pool.next_line_no + 1, version=pool.version + 1)

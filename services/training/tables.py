@@ -1,0 +1,400 @@
+"""Statements that lock, that return domain values, or that write what was decided. The tables stand in migrations/.
+
+Whoever changes seats locks the course run first and reads afterwards, in another statement: under READ COMMITTED only
+that one sees what the lock's previous holder committed. Nothing here ever writes a pool's counters; the ledger does.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.training.domain import (
+    Authority,
+    Course,
+    CourseOffer,
+    Held,
+    InLine,
+    Pool,
+    SeatRequest,
+    State,
+    Waitlisted,
+)
+
+_COURSE = "c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on"
+_WAITING = "(SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting')"
+_POOL = f"p.id, p.kind, p.municipality, p.granted, p.held, p.filled, {_WAITING} AS waiting, p.next_line_no, p.version"
+_REQUEST = (
+    "r.id, r.course_run_id, r.pool_id, r.case_id, r.municipality, r.referral_id, r.state, r.expires_at, r.version"
+)
+
+# --- locks ----------------------------------------------------------------------------------------------------------
+
+_LOCK_COURSE = text(f"SELECT {_COURSE} FROM course_run c WHERE c.id = :id FOR UPDATE")
+_LOCK_COURSE_OF = text(
+    f"SELECT {_COURSE} FROM course_run c"
+    " WHERE c.id = (SELECT course_run_id FROM seat_request WHERE id = :id) FOR UPDATE OF c"
+)
+_LOCK_NEXT_DUE = text(
+    f"SELECT {_COURSE}, r.id AS seat_request_id FROM seat_request r JOIN course_run c ON c.id = r.course_run_id"
+    " WHERE r.expires_at < :now ORDER BY r.expires_at, r.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED"
+)
+
+
+async def lock_course(session: AsyncSession, course_run_id: UUID) -> Course | None:
+    """The course run, locked: the one scarce thing, and so the only lock that a change of seats takes."""
+    row = (await session.execute(_LOCK_COURSE, {"id": course_run_id})).one_or_none()
+    return None if row is None else _course(row)
+
+
+async def lock_course_of(session: AsyncSession, seat_request_id: UUID) -> Course | None:
+    """The course run that a request is for, locked."""
+    row = (await session.execute(_LOCK_COURSE_OF, {"id": seat_request_id})).one_or_none()
+    return None if row is None else _course(row)
+
+
+async def lock_next_due(session: AsyncSession, now: datetime) -> tuple[Course, UUID] | None:
+    """A course run with a request that may have run out, and which; courses that somebody else works on are passed by."""
+    row = (await session.execute(_LOCK_NEXT_DUE, {"now": now})).one_or_none()
+    return None if row is None else (_course(row), row.seat_request_id)
+
+
+# --- loads ----------------------------------------------------------------------------------------------------------
+
+_POOLS = text(f"SELECT {_POOL} FROM pool p WHERE p.course_run_id = :course_run_id ORDER BY p.kind, p.municipality")
+_POOLS_FOR = text(
+    f"SELECT {_POOL}, EXISTS (SELECT FROM seat_request r WHERE r.course_run_id = :course_run_id"
+    " AND r.case_id = :case_id AND r.state <> 'released') AS already_requested"
+    " FROM pool p WHERE p.course_run_id = :course_run_id"
+)
+_FIND_REQUEST = text(f"SELECT {_REQUEST} FROM seat_request r WHERE r.id = :id")
+_FIND_BY_REFERRAL = text(f"SELECT {_REQUEST} FROM seat_request r WHERE r.referral_id = :referral_id")
+_FIND_REQUESTS_OF_CASE = text(
+    f"SELECT {_REQUEST} FROM seat_request r WHERE r.case_id = :case_id AND r.state NOT IN ('enrolled', 'released')"
+    " ORDER BY r.course_run_id"
+)
+_LINE = text(
+    "SELECT r.id, r.pool_id, r.municipality, r.line_no, r.requested_at, r.expires_at, r.case_id, r.referral_id,"
+    " r.version FROM seat_request r WHERE r.course_run_id = :course_run_id AND r.state = 'waiting'"
+    " ORDER BY r.pool_id, r.line_no"
+)
+_AUTHORITY = text(
+    "SELECT mode, in_force_from, decided_by FROM region_authority"
+    " WHERE prefecture = :prefecture AND in_force_from <= :day ORDER BY in_force_from DESC, id DESC LIMIT 1"
+)
+
+
+async def read_pools(session: AsyncSession, course_run_id: UUID) -> list[Pool]:
+    """The pools of a course run."""
+    return [_pool(row) for row in await session.execute(_POOLS, {"course_run_id": course_run_id})]
+
+
+async def read_pools_for(session: AsyncSession, course_run_id: UUID, case_id: UUID) -> tuple[list[Pool], bool]:
+    """The pools, and whether the case has a request in this course already; one statement, for the hot path."""
+    rows = (await session.execute(_POOLS_FOR, {"course_run_id": course_run_id, "case_id": case_id})).all()
+    return [_pool(row) for row in rows], any(row.already_requested for row in rows)
+
+
+async def find_request(session: AsyncSession, seat_request_id: UUID) -> SeatRequest | None:
+    """A request. Only what is read after its course was locked may be decided on."""
+    row = (await session.execute(_FIND_REQUEST, {"id": seat_request_id})).one_or_none()
+    return None if row is None else _request(row)
+
+
+async def find_request_of_referral(session: AsyncSession, referral_id: UUID) -> SeatRequest | None:
+    """The request that a referral led to."""
+    row = (await session.execute(_FIND_BY_REFERRAL, {"referral_id": referral_id})).one_or_none()
+    return None if row is None else _request(row)
+
+
+async def find_requests_of_case(session: AsyncSession, case_id: UUID) -> list[SeatRequest]:
+    """A case's requests that may still be given back, by course, so that everybody locks courses in one order."""
+    return [_request(row) for row in await session.execute(_FIND_REQUESTS_OF_CASE, {"case_id": case_id})]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A place in the line, with what has to be told when it moves."""
+
+    place: InLine
+    case_id: UUID
+    referral_id: UUID | None
+    version: int
+
+
+async def read_line(session: AsyncSession, course_run_id: UUID) -> list[Standing]:
+    """Everybody who waits for a seat of the course."""
+    rows = await session.execute(_LINE, {"course_run_id": course_run_id})
+    return [
+        Standing(
+            InLine(row.id, row.pool_id, row.municipality, row.line_no, row.requested_at, row.expires_at),
+            row.case_id,
+            row.referral_id,
+            row.version,
+        )
+        for row in rows
+    ]
+
+
+async def find_authority(session: AsyncSession, prefecture: str, day: Any) -> Row[Any] | None:
+    """What was decided about the prefecture, as in force on a day."""
+    return (await session.execute(_AUTHORITY, {"prefecture": prefecture, "day": day})).one_or_none()
+
+
+async def authority_in(session: AsyncSession, prefecture: str, day: Any) -> Authority:
+    """Who may issue instructions there; today's law where nothing else was decided."""
+    decided = await find_authority(session, prefecture, day)
+    return Authority.CURRENT_LAW if decided is None else Authority(decided.mode)
+
+
+# --- requests and the ledger ----------------------------------------------------------------------------------------
+
+_ADD = (
+    "INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state,"
+    " line_no, hold_until, expires_at, requested_at) VALUES (:id, :course_run_id, :pool_id, :case_id, :municipality,"
+    " :referral_id, :requested_by, :state, :line_no, :hold_until, :expires_at, :now)"
+)
+_ADD_HELD = text(
+    f"WITH added AS ({_ADD} RETURNING id),"
+    " told AS (UPDATE pool SET version = version + 1 WHERE id = :pool_id)"
+    " INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at, by, cause)"
+    " SELECT :pool_id, :course_run_id, 'hold', 1, id, :now, :by, :cause FROM added"
+)
+_ADD_WAITING = text(
+    f"WITH added AS ({_ADD})"
+    " UPDATE pool SET version = version + 1, next_line_no = next_line_no + 1 WHERE id = :pool_id"
+)
+_CHANGE = text(
+    "UPDATE seat_request SET state = :state, expires_at = :expires_at, released_reason = :reason, pool_id = :pool_id,"
+    " version = version + 1 WHERE id = :id"
+)
+_ENTER = text(
+    "INSERT INTO seat_entry (pool_id, course_run_id, kind, granted_delta, held_delta, filled_delta, seat_request_id,"
+    " at, by, cause) VALUES (:pool_id, :course_run_id, :kind, :granted, :held, :filled, :seat_request_id, :now, :by,"
+    " :cause)"
+)
+_TOUCH_POOLS = text(
+    f"UPDATE pool p SET version = version + 1 WHERE p.id = ANY(CAST(:ids AS uuid[])) RETURNING {_POOL}"
+)
+
+
+async def add_request(
+    session: AsyncSession,
+    outcome: Held | Waitlisted,
+    *,
+    seat_request_id: UUID,
+    course_run_id: UUID,
+    case_id: UUID,
+    municipality: str,
+    referral_id: UUID | None,
+    requested_by: str,
+    hold_until: datetime | None,
+    now: datetime,
+) -> None:
+    """The request, its ledger entry if a seat is held, and the pool's next version, in one statement."""
+    values = {
+        "id": seat_request_id,
+        "course_run_id": course_run_id,
+        "pool_id": outcome.pool.id,
+        "case_id": case_id,
+        "municipality": municipality,
+        "referral_id": referral_id,
+        "requested_by": requested_by,
+        "hold_until": hold_until,
+        "expires_at": outcome.expires_at,
+        "now": now,
+    }
+    match outcome:
+        case Held():
+            held = {"state": State.HELD.value, "line_no": None}
+            await session.execute(_ADD_HELD, values | held | origin_of(session))
+        case Waitlisted(line_no=line_no):
+            await session.execute(_ADD_WAITING, values | {"state": State.WAITING.value, "line_no": line_no})
+
+
+async def change_request(
+    session: AsyncSession,
+    seat_request_id: UUID,
+    *,
+    state: State,
+    pool_id: UUID,
+    expires_at: datetime | None = None,
+    reason: str | None = None,
+) -> None:
+    """A request's next state and version."""
+    await session.execute(
+        _CHANGE,
+        {"id": seat_request_id, "state": state.value, "pool_id": pool_id, "expires_at": expires_at, "reason": reason},
+    )
+
+
+async def enter(
+    session: AsyncSession,
+    kind: str,
+    *,
+    pool_id: UUID,
+    course_run_id: UUID,
+    now: datetime,
+    seat_request_id: UUID | None = None,
+    seats: int = 1,
+) -> None:
+    """One entry of the ledger; the database moves the pool's counters by it, or refuses it."""
+    granted, held, filled = {
+        "grant": (seats, 0, 0),
+        "return": (-seats, 0, 0),
+        "hold": (0, 1, 0),
+        "release": (0, -1, 0),
+        "expire": (0, -1, 0),
+        "enrol": (0, -1, 1),
+    }[kind]
+    values = {"granted": granted, "held": held, "filled": filled, "seat_request_id": seat_request_id, "now": now}
+    place = {"kind": kind, "pool_id": pool_id, "course_run_id": course_run_id}
+    await session.execute(_ENTER, values | place | origin_of(session))
+
+
+async def touch_pools(session: AsyncSession, pool_ids: Iterable[UUID]) -> list[Pool]:
+    """The next version of each pool that changed, with its figures as they now stand."""
+    rows = await session.execute(_TOUCH_POOLS, {"ids": sorted(pool_ids)})
+    return sorted((_pool(row) for row in rows), key=lambda pool: (pool.kind, pool.municipality or ""))
+
+
+def origin_of(session: AsyncSession) -> dict[str, str | None]:
+    """Who acts and why, as the door that opened the session knows it; stands in every entry of the ledger."""
+    origin = session.info.get("origin")
+    return {"by": getattr(origin, "by", None), "cause": getattr(origin, "cause", None)}
+
+
+# --- facts ----------------------------------------------------------------------------------------------------------
+
+_FACTS: dict[str, TextClause] = {
+    "nomination": text(
+        "INSERT INTO nomination (seat_request_id, agency, legal_entity, notification_number, authority, at)"
+        " VALUES (:seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
+    ),
+    "countersignature": text(
+        "INSERT INTO countersignature (seat_request_id, agency, legal_entity, notification_number, authority, at)"
+        " VALUES (:seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
+    ),
+    "instruction": text(
+        "INSERT INTO instruction (id, seat_request_id, agency, legal_entity, notification_number, authority, at)"
+        " VALUES (:id, :seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
+    ),
+    "enrolment": text(
+        "INSERT INTO enrolment (seat_request_id, agency, legal_entity, authority, at)"
+        " VALUES (:seat_request_id, :agency, :legal_entity, :authority, :now)"
+    ),
+}
+
+
+async def add_fact(session: AsyncSession, table: str, values: dict[str, Any]) -> None:
+    """Who did it, in whose name, on what authority, when: written once, changed never."""
+    await session.execute(_FACTS[table], values)
+
+
+# --- course runs ----------------------------------------------------------------------------------------------------
+
+_OFFER_COLUMNS = (
+    "title, provider_agency, prefecture, site_municipality, system, field, starts_on, ends_on, applications_close_at,"
+    " capacity, hold_hours, source, checked_on"
+)
+_FIND_OFFER = text(
+    f"SELECT id, version, course_number, {_OFFER_COLUMNS} FROM course_run WHERE course_number = :course_number"
+)
+_ADD_COURSE = text(
+    f"INSERT INTO course_run (id, course_number, {_OFFER_COLUMNS}) VALUES (:id, :course_number, "
+    + ", ".join(f":{column}" for column in _OFFER_COLUMNS.split(", "))
+    + ") ON CONFLICT (course_number) DO NOTHING RETURNING id"
+)
+_CHANGE_COURSE = text(
+    "UPDATE course_run SET version = version + 1, "
+    + ", ".join(f"{column} = :{column}" for column in _OFFER_COLUMNS.split(", "))
+    + " WHERE id = :id RETURNING version"
+)
+_ADD_POOL = text(
+    "INSERT INTO pool (id, course_run_id, kind, municipality) VALUES (:id, :course_run_id, :kind, :municipality)"
+)
+# Somebody who waits may wait as long as the deadline says now; a hold is shortened by an earlier one, never lengthened.
+_FOLLOW_DEADLINE = text(
+    "UPDATE seat_request r SET version = r.version + 1, expires_at ="
+    " CASE r.state WHEN 'waiting' THEN LEAST(:closes_at, r.hold_until) ELSE LEAST(:closes_at, r.expires_at) END"
+    " WHERE r.course_run_id = :course_run_id AND r.expires_at IS NOT NULL AND r.expires_at <>"
+    " CASE r.state WHEN 'waiting' THEN LEAST(:closes_at, r.hold_until) ELSE LEAST(:closes_at, r.expires_at) END"
+    f" RETURNING {_REQUEST}"
+)
+
+
+async def find_offer(session: AsyncSession, course_number: str) -> Row[Any] | None:
+    """A course run's entry in the catalogue, by its number."""
+    return (await session.execute(_FIND_OFFER, {"course_number": course_number})).one_or_none()
+
+
+async def add_course(session: AsyncSession, course_run_id: UUID, offer: CourseOffer) -> bool:
+    """A new entry; False if the number is taken."""
+    values = {"id": course_run_id, "course_number": offer.course_number} | offer_values(offer)
+    return (await session.execute(_ADD_COURSE, values)).one_or_none() is not None
+
+
+async def change_course(session: AsyncSession, course_run_id: UUID, offer: CourseOffer) -> int:
+    """The entry as it is offered now, and its version."""
+    version: int = (
+        await session.execute(_CHANGE_COURSE, {"id": course_run_id} | offer_values(offer))
+    ).scalar_one()
+    return version
+
+
+async def add_pool(session: AsyncSession, pool_id: UUID, course_run_id: UUID, municipality: str | None) -> None:
+    """A pool without seats; the ledger grants them."""
+    kind = "general" if municipality is None else "delegated"
+    values = {"id": pool_id, "course_run_id": course_run_id, "kind": kind, "municipality": municipality}
+    await session.execute(_ADD_POOL, values)
+
+
+async def follow_deadline(session: AsyncSession, course_run_id: UUID, closes_at: datetime) -> list[SeatRequest]:
+    """Let holds and waits follow a deadline that was moved; those whose time changed."""
+    rows = await session.execute(_FOLLOW_DEADLINE, {"course_run_id": course_run_id, "closes_at": closes_at})
+    return [_request(row) for row in rows]
+
+
+def offer_values(offer: CourseOffer) -> dict[str, Any]:
+    """The offer's columns."""
+    return {column: getattr(offer, column) for column in _OFFER_COLUMNS.split(", ")}
+
+
+# --- rows as values -------------------------------------------------------------------------------------------------
+
+
+def _course(row: Row[Any]) -> Course:
+    return Course(row.id, row.provider_agency, row.applications_close_at, timedelta(hours=row.hold_hours), row.starts_on)
+
+
+def _pool(row: Row[Any]) -> Pool:
+    return Pool(
+        id=row.id,
+        kind=row.kind,
+        municipality=row.municipality,
+        granted=row.granted,
+        held=row.held,
+        filled=row.filled,
+        waiting=row.waiting,
+        next_line_no=row.next_line_no,
+        version=row.version,
+    )
+
+
+def _request(row: Row[Any]) -> SeatRequest:
+    return SeatRequest(
+        id=row.id,
+        course_run_id=row.course_run_id,
+        pool_id=row.pool_id,
+        case_id=row.case_id,
+        municipality=row.municipality,
+        referral_id=row.referral_id,
+        state=State(row.state),
+        expires_at=row.expires_at,
+        version=row.version,
+    )
+

@@ -1,0 +1,199 @@
+"""Commands of one service, as a container runs them: run, migrate, issuer, parked."""
+
+import asyncio
+import importlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+import uvicorn
+from joserfc.jwk import ECKey
+from rich.console import Console
+from rich.table import Table
+
+from shared.auth.issuer import Registration, issuer_app
+from shared.bus.inbox import drop_parked, parked_events, retry_parked
+from shared.database import Database, connect, migrate, provision
+from shared.service.declare import Service
+from shared.service.logs import configure_logs
+from shared.settings import Settings
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Tsunagu: one service / サービス単体のコマンド")
+parked_cli = typer.Typer(no_args_is_help=True, help="Events set aside / 保留された事象: list, show, retry, drop")
+cli.add_typer(parked_cli, name="parked")
+console = Console()
+
+ServiceName = Annotated[str, typer.Option("--service", help="Which service; default: TSUNAGU_SERVICE.")]
+Port = Annotated[int, typer.Option(help="Where to listen.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; in a container 0.0.0.0.")]
+
+
+@cli.command()
+def run(host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Serve the service."""
+    settings = Settings()
+    uvicorn.run(
+        f"services.{_name(settings, '')}.app:app",
+        factory=True,
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+@cli.command(name="migrate")
+def migrate_command() -> None:
+    """Create or update the service's roles and schema. Needs TSUNAGU_ADMIN_DATABASE_URL."""
+    settings = Settings()
+    if settings.admin_database_url is None:
+        raise typer.BadParameter("TSUNAGU_ADMIN_DATABASE_URL is not set / 管理者用の接続先が設定されていません")
+    asyncio.run(_migrate(settings, _name(settings, "")))
+    console.print(f"✓ {_name(settings, '')}")
+
+
+@cli.command()
+def issuer(host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Serve the built-in token issuer."""
+    settings = Settings()
+    configure_logs(settings)
+    if settings.issuer_key is None:
+        raise typer.BadParameter("TSUNAGU_ISSUER_KEY_FILE is not set / 署名鍵が設定されていません")
+    app = issuer_app(
+        issuer=settings.issuer,
+        key=issuer_key(settings.issuer_key.get_secret_value()),
+        registration=Registration.model_validate_json(settings.issuer_clients),
+        audiences=[name.strip() for name in settings.issuer_audiences.split(",") if name.strip()],
+    )
+    uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", server_header=False)
+
+
+def issuer_key(pem: str) -> ECKey:
+    """The issuer's signing key, with the thumbprint of its public half as key id (RFC 7638)."""
+    key = ECKey.import_key(pem)
+    key.ensure_kid()
+    return key
+
+
+@parked_cli.command(name="list")
+def list_parked(service: ServiceName = "", dropped: Annotated[bool, typer.Option(help="Dropped too.")] = False) -> None:
+    """What waits for an operator, oldest first within each key."""
+
+    async def work(database: Database, _: Service) -> None:
+        async with database.transaction() as session:
+            rows = await parked_events(session, include_dropped=dropped)
+        if not rows:
+            console.print("保留はありません / nothing is parked")
+            return
+        table = Table("id", "key", "type", "reason", "error", "attempts", "parked at", "dropped")
+        for row in rows:
+            table.add_row(
+                str(row.id), row.key, row.type or "?", row.reason, row.error or "", str(row.attempts),
+                f"{row.parked_at:%Y-%m-%d %H:%M:%S}", row.dropped_reason or "",
+            )  # fmt: skip
+        console.print(table)
+
+    _with_service(service, work)
+
+
+@parked_cli.command(name="show")
+def show_parked(parked_id: int, service: ServiceName = "") -> None:
+    """One parked event whole: codes and ids only, as every event."""
+
+    async def work(database: Database, _: Service) -> None:
+        async with database.transaction() as session:
+            found = [row for row in await parked_events(session, include_dropped=True) if row.id == parked_id]
+        if not found:
+            console.print("ありません / there is none")
+            raise typer.Exit(1)
+        row = found[0]
+        console.print_json(
+            json.dumps(
+                {
+                    "id": row.id, "event_id": row.event_id, "topic": row.topic, "partition": row.partition,
+                    "offset": row.log_offset, "key": row.key, "reason": row.reason, "error": row.error,
+                    "attempts": row.attempts, "parked_at": row.parked_at, "headers": row.headers,
+                    "value": row.value.decode("utf-8", "backslashreplace"),
+                },
+                default=str,
+                ensure_ascii=False,
+            )
+        )  # fmt: skip
+
+    _with_service(service, work)
+
+
+@parked_cli.command(name="retry")
+def retry(key: str, service: ServiceName = "") -> None:
+    """Let everything parked under a key take effect, in order."""
+
+    async def work(database: Database, declared: Service) -> None:
+        retried = await retry_parked(database, declared.ears, key)
+        console.print(f"{retried.done} 件を処理しました / events took effect")
+        if retried.stopped_at is not None:
+            console.print(f"id {retried.stopped_at} で止まりました / stopped at it: {retried.error}")
+            raise typer.Exit(1)
+
+    _with_service(service, work)
+
+
+@parked_cli.command(name="drop")
+def drop(
+    parked_id: int,
+    reason: Annotated[str, typer.Option(help="Why; kept with the event.")],
+    by: Annotated[str, typer.Option(help="Who decides.")],
+    service: ServiceName = "",
+) -> None:
+    """Give one parked event up for good. It stays in the table as evidence."""
+
+    async def work(database: Database, _: Service) -> None:
+        async with database.transaction() as session:
+            if not await drop_parked(session, parked_id, by=by, reason=reason):
+                console.print("待っているものの中にありません / not among those waiting")
+                raise typer.Exit(1)
+        console.print("取り除きました / dropped")
+
+    _with_service(service, work)
+
+
+async def _migrate(settings: Settings, name: str) -> None:
+    assert settings.admin_database_url is not None
+    schemas = [name] if settings.transport == "kafka" else ["bus", name]
+    for schema in schemas:
+        await provision(
+            settings.admin_database_url,
+            schema=schema,
+            password=settings.database_password,
+            admin_password=settings.admin_database_password,
+        )
+        await migrate(settings.admin_database_url, schema=schema, admin_password=settings.admin_database_password)
+
+
+def _with_service(name: str, work: Callable[[Database, Service], Awaitable[None]]) -> None:
+    settings = Settings(log_level="error")
+    configure_logs(settings)
+    chosen = _name(settings, name)
+    declared: Service = importlib.import_module(f"services.{chosen}.app").service
+
+    async def go() -> None:
+        database = connect(settings.database_url, schema=chosen, password=settings.database_password, pool=2)
+        try:
+            await work(database, declared)
+        finally:
+            await database.dispose()
+
+    asyncio.run(go())
+
+
+def _name(settings: Settings, given: str) -> str:
+    name = given or settings.service
+    if not name.isidentifier():
+        raise typer.BadParameter("TSUNAGU_SERVICE is not set / サービス名が指定されていません")
+    return name
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,157 @@
+"""What became of a case elsewhere comes back to intake, without anybody having asked."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.intake.reactions import reactions
+from shared.events import (
+    EVENTS,
+    AssessmentRecorded,
+    Enrolled,
+    Event,
+    InstructionIssued,
+    NominationCountersigned,
+    ReferralAccepted,
+    ReferralDeclined,
+    ReferralReceived,
+    ReferralSent,
+    ReferralWithdrawn,
+    SeatHeld,
+    SeatRefused,
+    SeatReleased,
+    SeatWaitlisted,
+    TrainingNominated,
+)
+from tests.world import KAGOSHIMA, ZAMA, Running, World
+
+R, C, S, P = UUID(int=1), UUID(int=2), UUID(int=3), UUID(int=4)
+AT = datetime(2026, 11, 23, 1, tzinfo=UTC)
+
+
+def outcomes(case: UUID) -> list[Event]:
+    """One of each that comes back."""
+    desk, npo = "kagoshima-desk", "kirishima-npo"
+    return [
+        AssessmentRecorded(
+            case_id=case,
+            assessment_id=R,
+            number=1,
+            rubric="fdp-sample-1",
+            setting="solo",
+            mental=2,
+            prolongation_risk="true",
+            rated_at=AT,
+        ),
+        ReferralSent(case_id=case, referral_id=R, sender=desk, receiver=npo, course_run_id=C),
+        ReferralReceived(case_id=case, referral_id=R, receiver=npo),
+        ReferralDeclined(case_id=case, referral_id=R, sender=desk, receiver=npo, reason="full"),
+        ReferralWithdrawn(case_id=case, referral_id=R, sender=desk, receiver=npo, reason="person_moved"),
+        ReferralAccepted(case_id=case, referral_id=R, sender=desk, receiver=npo),
+        SeatRefused(case_id=case, referral_id=R, course_run_id=C, reason="applications_closed"),
+        SeatWaitlisted(case_id=case, seat_request_id=S, course_run_id=C, pool_id=P, position=3),
+        SeatHeld(case_id=case, seat_request_id=S, course_run_id=C, pool_id=P, pool_kind="delegated", expires_at=AT),
+        SeatReleased(case_id=case, seat_request_id=S, course_run_id=C, pool_id=P, reason="expired"),
+        TrainingNominated(case_id=case, seat_request_id=S, course_run_id=C, by_agency=desk, authority="current_law"),
+        NominationCountersigned(case_id=case, seat_request_id=S, course_run_id=C, by_agency="kagoshima-hw"),
+        InstructionIssued(
+            case_id=case,
+            seat_request_id=S,
+            instruction_id=R,
+            course_run_id=C,
+            by_agency="kagoshima-hw",
+            authority="current_law",
+        ),
+        Enrolled(case_id=case, seat_request_id=S, course_run_id=C, pool_id=P, starts_on=date(2026, 12, 1)),
+    ]
+
+
+async def test_every_outcome_stands_in_the_timeline(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await open_case(intake)
+    events = outcomes(case_id)
+    assert {type(event) for event in events} == set(reactions)
+    await intake.hear(*events)
+    shown = (await timeline(intake, case_id))[1:]
+    assert [entry["kind"] for entry in shown] == [type(event).type.split(".")[3].replace("-", "_") for event in events]
+    assert [entry["service"] for entry in shown] == [event.publisher for event in events]
+    by_kind = {entry["kind"]: entry["codes"] for entry in shown}
+    assert by_kind["seat_waitlisted"]["position"] == 3
+    assert by_kind["referral_declined"]["reason"] == "full"
+    assert by_kind["enrolled"]["starts_on"] == "2026-12-01"
+    assert by_kind["assessment_recorded"]["prolongation_risk"] == "true"
+
+
+async def test_levels_do_not_stand_in_the_timeline(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await open_case(intake)
+    await intake.hear(outcomes(case_id)[0])
+    (entry,) = (await timeline(intake, case_id))[1:]
+    assert not {"interpersonal", "mental", "stress", "thinking", "environment"} & entry["codes"].keys()
+
+
+async def test_what_arrives_twice_stands_there_once(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await open_case(intake)
+    event_id = uuid4()
+    accepted = ReferralAccepted(case_id=case_id, referral_id=R, sender="kagoshima-desk", receiver="kirishima-npo")
+    await intake.hear(accepted, event_id=event_id)
+    await intake.hear(accepted, event_id=event_id)
+    await intake.rows("DELETE FROM inbox")  # its memory has run out, and the topic is read again from its beginning
+    await intake.hear(accepted, event_id=event_id)
+    assert [entry["kind"] for entry in await timeline(intake, case_id)] == ["case_opened", "referral_accepted"]
+    (case,) = await intake.rows("SELECT holder_agency, version FROM case_")
+    assert (case["holder_agency"], case["version"]) == ("kirishima-npo", 2)
+
+
+async def test_who_accepts_holds_the_case_from_then_on(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await open_case(intake)
+    npo = intake.as_("zama-npo", municipalities=[ZAMA])
+    assert (await npo.get(f"/v1/cases/{case_id}")).status_code == 404
+    desk_to_npo = ReferralAccepted(case_id=case_id, referral_id=R, sender="kagoshima-desk", receiver="zama-npo")
+    beside = ReferralAccepted(case_id=case_id, referral_id=S, sender="kagoshima-desk", receiver="somebody-else")
+    await intake.hear(desk_to_npo, beside)
+    assert (await npo.get(f"/v1/cases/{case_id}")).json()["holder_agency"] == "zama-npo"
+    opener = intake.as_("kagoshima-desk", municipalities=[ZAMA])
+    assert (await opener.get(f"/v1/cases/{case_id}")).status_code == 200
+
+
+async def test_news_of_an_unknown_case_stops_nobody(world: World) -> None:
+    intake = world.service("intake")
+    await intake.hear(*outcomes(uuid4()))
+    assert await intake.rows("SELECT id FROM parked") == []
+
+
+async def test_the_timeline_is_in_the_order_in_which_things_happened(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await open_case(intake)
+    await intake.hear(*outcomes(case_id)[:4])
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        found = (await intake.as_().get(f"/v1/cases/{case_id}/timeline?limit=2{cursor}")).json()
+        seen += [entry["at"] for entry in found["items"]]
+        if found["next_cursor"] is None:
+            break
+        cursor = f"&cursor={found['next_cursor']}"
+    assert len(seen) == 5
+    assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("event", sorted(reactions, key=lambda event: event.type), ids=lambda event: event.__name__)
+def test_intake_hears_others_only(event: type[Event]) -> None:
+    assert event.publisher != "intake"
+    assert EVENTS[event.type] is event
+
+
+async def open_case(intake: Running) -> UUID:
+    answer = await intake.as_("kagoshima-desk", municipalities=[KAGOSHIMA]).post("/v1/cases", {})
+    return UUID(answer.json()["case_id"])
+
+
+async def timeline(intake: Running, case_id: UUID) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await intake.as_().get(f"/v1/cases/{case_id}/timeline")).json()["items"]
+    return items

@@ -1,0 +1,147 @@
+"""What the counter decides, as plain values."""
+
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intake.domain import (
+    Case,
+    Consent,
+    ConsentState,
+    Contradicted,
+    Need,
+    Recorded,
+    Topic,
+    case_number,
+    holder_after_acceptance,
+    is_urgent,
+    record_consent,
+)
+
+GIVEN, NOT_YET, REFUSED, WITHDRAWN = (
+    ConsentState.GIVEN,
+    ConsentState.NOT_YET,
+    ConsentState.REFUSED,
+    ConsentState.WITHDRAWN,
+)
+REFERRAL = Consent(GIVEN, frozenset({"referral"}))
+TRAINING = Consent(GIVEN, frozenset({"referral", "training"}))
+
+CONSENTS = st.one_of(
+    st.sampled_from([Consent(NOT_YET), Consent(REFUSED), Consent(WITHDRAWN)]),
+    st.builds(
+        Consent,
+        st.just(GIVEN),
+        st.frozensets(st.sampled_from(["referral", "training"]), min_size=1),
+        st.frozensets(st.sampled_from(["kagoshima-desk", "kirishima-npo"])),
+        st.none() | st.dates(date(2026, 1, 1), date(2027, 12, 31)),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("present", "said", "expected"),
+    [
+        (None, Consent(NOT_YET), Recorded(1)),
+        (None, REFERRAL, Recorded(1)),
+        (None, Consent(REFUSED), Recorded(1)),
+        (None, Consent(WITHDRAWN), Contradicted("nothing_to_withdraw")),
+        (Consent(NOT_YET), Consent(WITHDRAWN), Contradicted("nothing_to_withdraw")),
+        (Consent(WITHDRAWN), Consent(WITHDRAWN), Contradicted("nothing_to_withdraw")),
+        (Consent(NOT_YET), Consent(NOT_YET), Contradicted("consent_unchanged")),
+        (Consent(REFUSED), Consent(REFUSED), Contradicted("consent_unchanged")),
+        (Consent(REFUSED), Consent(NOT_YET), Recorded(1)),
+        (Consent(REFUSED), REFERRAL, Recorded(1)),
+        (REFERRAL, REFERRAL, Contradicted("consent_unchanged")),
+        (REFERRAL, TRAINING, Recorded(1)),
+        (REFERRAL, Consent(NOT_YET), Contradicted("consent_stands")),
+        (REFERRAL, Consent(REFUSED), Contradicted("consent_stands")),
+        (REFERRAL, Consent(WITHDRAWN), Recorded(1)),
+        (Consent(WITHDRAWN), REFERRAL, Recorded(1)),
+        (Consent(WITHDRAWN), Consent(REFUSED), Recorded(1)),
+    ],
+)
+def test_what_may_follow_on_what_was_said(
+    present: Consent | None, said: Consent, expected: Recorded | Contradicted
+) -> None:
+    assert record_consent(present, said, version=0) == expected
+
+
+@given(st.lists(CONSENTS, max_size=12))
+def test_consent_that_stands_ends_only_by_being_withdrawn(sayings: list[Consent]) -> None:
+    present, version, history = None, 0, [NOT_YET]
+    for said in sayings:
+        decision = record_consent(present, said, version=version)
+        if isinstance(decision, Recorded):
+            assert decision.version == version + 1
+            present, version = said, decision.version
+            history.append(said.state)
+    assert all(
+        after in {GIVEN, WITHDRAWN} for before, after in zip(history, history[1:], strict=False) if before is GIVEN
+    )
+    assert all(before is GIVEN for before, after in zip(history, history[1:], strict=False) if after is WITHDRAWN)
+
+
+@pytest.mark.parametrize("topic", ["violence", "nothing_to_eat"])
+@pytest.mark.parametrize("said", [None, True, False])
+def test_violence_and_hunger_are_urgent_whatever_was_ticked(topic: str, said: bool | None) -> None:
+    assert is_urgent(present=False, said=said, added=["debt", topic])
+
+
+@pytest.mark.parametrize(
+    ("present", "said", "urgent"),
+    [(True, None, True), (False, None, False), (True, False, False), (False, True, True)],
+)
+def test_otherwise_the_counsellor_says_what_is_urgent(present: bool, said: bool | None, urgent: bool) -> None:
+    assert is_urgent(present=present, said=said, added=["debt"]) is urgent
+
+
+def test_the_sheet_has_sixteen_topics_and_needs_come_in_two_groups_of_six() -> None:
+    assert (len(Topic), len(Need)) == (16, 12)
+
+
+@pytest.mark.parametrize(
+    ("running", "number"), [(123, "2026-000123"), (999_999, "2026-999999"), (1_000_000, "2026-1000000")]
+)
+def test_a_case_number_never_loses_digits(running: int, number: str) -> None:
+    assert case_number(date(2026, 4, 1), running) == number
+
+
+def test_responsibility_goes_over_from_whoever_carries_it_only() -> None:
+    assert holder_after_acceptance("desk", sender="desk", receiver="npo") == "npo"
+    assert holder_after_acceptance("desk", sender="another", receiver="npo") == "desk"
+
+
+@pytest.mark.parametrize(
+    ("agency", "served", "concerned"),
+    [
+        ("opener", "142166", True),
+        ("holder", "142166", True),
+        ("somebody", "462012", True),
+        ("somebody", "142166", False),
+    ],
+)
+def test_a_case_concerns_its_opener_its_holder_and_its_municipality(agency: str, served: str, concerned: bool) -> None:
+    case = Case(
+        id=UUID(int=1),
+        number="2026-000001",
+        municipality="462012",
+        opened_by="opener",
+        holder_agency="holder",
+        entrance="walk_in",
+        topics=(),
+        needs=(),
+        urgent=False,
+        status="open",
+        next_step="次の対応を決める",
+        next_step_on=date(2026, 11, 23),
+        consent_state="not_yet",
+        consent_version=0,
+        screening_outcome=None,
+        opened_at=datetime(2026, 11, 23, tzinfo=UTC),
+        version=1,
+    )
+    assert case.concerns(agency, lambda code: code == served) is concerned
