@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -131,7 +131,7 @@ def contracts(
 
     apps = {name: create_app(_declared(name), Settings(service=name)) for name in SERVICES}
     documents = {name: app.openapi() for name, app in apps.items()}
-    listeners = {name: _declared(name).ears for name in SERVICES}
+    listeners = {name: _declared(name).ears.types for name in SERVICES}
     if write:
         files.write(ROOT / "contracts", documents, listeners)
     found = files.differences(ROOT / "contracts", documents, listeners)
@@ -183,37 +183,46 @@ async def _run(home: Home, port: int, *, demo: bool, began: float) -> None:
             timeout_graceful_shutdown=2, lifespan="on",
         ))  # fmt: skip
         serving = asyncio.create_task(server.serve())
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.02)
-        if server.started:
-            _done("サービス / services", began)
-            await _welcome(home, port, server, demo=demo)
+        welcoming = asyncio.create_task(_welcome(home, port, server, demo=demo, began=began))
+        await asyncio.wait({serving, welcoming}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            await welcoming
+        welcoming.cancel()
         await serving
     console.print("止めました。データは残っています / stopped; the data is kept")
 
 
-async def _welcome(home: Home, port: int, server: "Server", *, demo: bool) -> None:
+async def _welcome(home: Home, port: int, server: "Server", *, demo: bool, began: float) -> None:
     base = f"http://127.0.0.1:{port}"
+    while not server.started:  # noqa: ASYNC110  # uvicorn offers a flag and no event
+        await asyncio.sleep(0.02)
+    _done("サービス / services", began)
     if demo:
         from demo.load import load_region
 
-        loading = asyncio.create_task(load_region(base, home.data / "clients", console))
-        while not loading.done() and not server.should_exit:
-            await asyncio.sleep(0.05)
-        if server.should_exit:
-            loading.cancel()
-            return
-        await loading
+        await load_region(base, home.data / "clients", console)
     console.print(
-        f"\n  [bold]{base}/[/bold]                    はじめの画面 / start page"
-        f"\n  {base}/dashboard/reference  APIと事象の説明 / API and event reference"
-        f"\n  {base}/issuer/token         トークン / tokens (make token AGENCY=…)"
-        "\n\n  次は / next: make demo   ・ 止める / stop: Ctrl+C\n"
+        f"\n  はじめの画面 / start page             [bold]{base}/[/bold]"
+        f"\n  APIとイベントの説明 / reference       {base}/dashboard/reference"
+        "\n  トークン / a token to try the API     make token AGENCY=kagoshima-desk"
+        "\n\n  次は / next: make demo   ・ 止める / stop: Ctrl+C\n",
+        soft_wrap=True,
     )
 
 
 class Server(uvicorn.Server):
     """uvicorn, telling open event streams to end when a stop is asked for; otherwise they would hold it up."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM while serving. uvicorn's own way raises them again afterwards, and so would cut
+        short what comes after serving: stopping PostgreSQL in order."""
+        before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """On SIGINT or SIGTERM."""
@@ -259,7 +268,7 @@ async def _is_current(admin: str, schema: str) -> bool:
 
     connection = await asyncpg.connect(admin.replace("+asyncpg", ""))
     try:
-        rows = await connection.fetch(f"SELECT version_num FROM {schema}.alembic_version")
+        rows = await connection.fetch(f"SELECT version_num FROM {schema}.alembic_version")  # noqa: S608  # our own names
     except asyncpg.UndefinedTableError:
         return False
     finally:

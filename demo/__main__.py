@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from demo.checks import Check, check
-from demo.client import Refused
+from demo.client import Refused, municipality_names
 from demo.load import load_region
 from demo.play import OBSERVER, Played, play
 
@@ -73,14 +73,20 @@ def _show(played: Played, figures: Any, checks: list[Check]) -> None:
     funnel = Table("段階 / stage", "地域全体 / region so far", title="相談から受講まで / from the door to the course")
     for stage in figures["funnel"]:
         funnel.add_row(f"{STAGES.get(stage['stage'], '')} {stage['stage']}", str(stage["cases"]))
-    seats = Table("コース / course", "枠 / pool", "定員", "仮押さえ held", "受講 filled", "空き free", "待ち waiting")
+    seats = Table(title="席 / seats")
+    seats.add_column("コース / course", no_wrap=True)
+    seats.add_column("枠 / pool", no_wrap=True)
+    for heading in ("定員\nseats", "仮押さえ\nheld", "受講\nfilled", "空き\nfree", "待ち\nwaiting"):
+        seats.add_column(heading, justify="right")
+    names = municipality_names()
     runs = sorted(figures["seats"], key=lambda run: -sum(p["held"] + p["filled"] + p["waiting"] for p in run["pools"]))
     for run in runs[:8]:
         for pool in run["pools"]:
             free = pool["granted"] - pool["held"] - pool["filled"]
-            where = f"{pool['kind']} {pool['municipality'] or ''}".strip()
+            where = "一般枠 general" if pool["kind"] == "general" else f"{names[pool['municipality']]}の枠 delegated"
             numbers = (pool["granted"], pool["held"], pool["filled"], free, pool["waiting"])
             seats.add_row(run["course_number"], where, *(str(number) for number in numbers))
+        seats.add_section()
     waits = Table("待つ理由 / who waits and why", "人 / persons")
     for reason, number in Counter(person.waits_for for person in played.persons if person.waits_for).most_common():
         waits.add_row(WAITS.get(reason, reason), str(number))

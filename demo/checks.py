@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from demo.client import eventually
@@ -85,7 +86,7 @@ def _opened_once(played: Played, events: Sequence[Mapping[str, Any]]) -> Check:
 
 def _no_event_twice(events: Sequence[Mapping[str, Any]]) -> Check:
     seen = Counter(event["id"] for event in events)
-    gaps = [b["seq"] - a["seq"] for a, b in zip(events, events[1:], strict=False)]
+    gaps = [b["seq"] - a["seq"] for a, b in pairwise(events)]
     ok = max(seen.values(), default=0) == 1 and all(gap == 1 for gap in gaps)
     return Check("no event twice, no gap in the feed", "事象の重複・抜けがない", ok, f"{len(events)} events")
 
@@ -112,16 +113,18 @@ async def _popular_course(played: Played, requests: Mapping[str, Sequence[Any]])
         sum(p[k] for p in course["pools"]) for k in ("granted", "held", "filled", "waiting")
     )
     idle = [p for p in course["pools"] if p["waiting"] and p["granted"] - p["held"] - p["filled"] > 0]
-    numbers = [{k: p[k] for k in ("pool_id", "granted", "held", "filled", "waiting")} for p in course["pools"]]
-    shown_numbers = [{k: p[k] for k in ("pool_id", "granted", "held", "filled", "waiting")} for p in shown["pools"]]
-    by_pool = sorted(numbers, key=lambda p: p["pool_id"]) == sorted(shown_numbers, key=lambda p: p["pool_id"])
+    same = _numbers(course["pools"]) == _numbers(shown["pools"])
     return [
         Check("nothing oversold", "定員を超えた席がない", held + filled <= granted, f"{held}+{filled} ≤ {granted}"),
-        Check("seats taken = persons with a seat", "席の数=席を得た人の数", held + filled == taken, f"{held + filled} = {taken}"),
-        Check("the line = persons waiting", "待ちの数=待つ人の数", waiting == states["waiting"], f"{waiting} = {states['waiting']}"),
+        Check("seats = persons with one", "席の数=席を得た人の数", held + filled == taken, f"{held + filled} = {taken}"),
+        Check("the line = persons waiting", "待ちの数=待つ人の数", waiting == states["waiting"], f"{waiting}"),
         Check("no idle seat beside a waiting person", "待つ人がいるのに空く席がない", not idle, f"{len(idle)}"),
-        Check("the dashboard shows what training knows", "画面の数=訓練の数", by_pool, f"{len(numbers)} pools"),
+        Check("the dashboard shows what training knows", "画面の数=訓練の数", same, f"{len(course['pools'])} pools"),
     ]  # fmt: skip
+
+
+def _numbers(pools: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, ...]]:
+    return {p["pool_id"]: (p["granted"], p["held"], p["filled"], p["waiting"]) for p in pools}
 
 
 def _upstream(played: Played, requests: Mapping[str, Sequence[Any]], timelines: Mapping[str, Sequence[Any]]) -> Check:

@@ -1,6 +1,7 @@
-"""What an agency's own system needs to talk to Tsunagu: a key, a token, an Idempotency-Key made before the first try."""
+"""What an agency's own system needs to talk to Tsunagu: a key, a token, and an Idempotency-Key per request."""
 
 import asyncio
+import csv
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +25,12 @@ def demo_agencies() -> list[dict[str, Any]]:
     return agencies
 
 
+def municipality_names() -> dict[str, str]:
+    """Names of the prefecture's cities by their local government code."""
+    with (REGION / "municipalities.csv").open(encoding="utf-8-sig", newline="") as file:
+        return {code: name for code, name in list(csv.reader(file))[1:]}
+
+
 def register_clients(registration: Path, keys: Path) -> None:
     """Make a key pair for every demonstration agency that has none yet, and write the issuer's file of clients."""
     keys.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -34,7 +41,8 @@ def register_clients(registration: Path, keys: Path) -> None:
             path.touch(mode=0o600)
             path.write_bytes(ECKey.generate_key("P-256").as_pem(private=True))
         key = ECKey.import_key(path.read_text(encoding="ascii"))
-        clients.append(Client(client_id=agency["agency"], public_key={k: str(v) for k, v in key.as_dict(private=False).items()}, **agency))
+        public = {name: str(value) for name, value in key.as_dict(private=False).items()}
+        clients.append(Client(client_id=agency["agency"], public_key=public, **agency))
     registration.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     registration.write_text(Registration(clients=clients).model_dump_json(indent=1), encoding="utf-8")
 

@@ -23,6 +23,7 @@ _COLUMNS = (
     "仮押さえ時間", "委ねる枠", "出典", "確認日",
 )  # fmt: skip
 _CLOSES_DAYS_BEFORE = 14
+SOURCE = "架空 (定員の合計は鹿児島県の令和4年10〜12月の計画による)"
 
 
 async def load_region(base: str, keys: Path, console: Console) -> None:
@@ -66,7 +67,7 @@ def course_run_file(today: date) -> bytes:
                 row["講座番号"], row["講座名"], row["訓練種別"], row["分野"], row["実施機関ID"], row["所在地コード"],
                 *_days(today, int(row["開始まで(週)"]), int(row["月数"])), row["定員"],
                 f"{today + timedelta(weeks=int(row['開始まで(週)']), days=-_CLOSES_DAYS_BEFORE)} 16:00",
-                row["仮押さえ時間"], row["委ねる枠"], "架空 (定員の合計は鹿児島県の令和4年10〜12月の計画による)", today.isoformat(),
+                row["仮押さえ時間"], row["委ねる枠"], SOURCE, today.isoformat(),
             ]
             for row in csv.DictReader(file)
         ]  # fmt: skip

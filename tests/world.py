@@ -114,7 +114,8 @@ class Running:
 
     async def told(self) -> list[Event]:
         """Everything in the outbox, in order."""
-        return [open_envelope(row["value"], {}).read() for row in await self.rows("SELECT value FROM outbox ORDER BY seq")]
+        rows = await self.rows("SELECT value FROM outbox ORDER BY seq")
+        return [open_envelope(row["value"], {}).read() for row in rows]
 
     async def hear(self, *events: Event, event_id: Any = None) -> None:
         """Deliver events as the bus would."""

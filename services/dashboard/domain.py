@@ -54,7 +54,10 @@ class CourseRun:
 
 @dataclass(frozen=True)
 class Figures:
-    """Everything the start page counts, true at one position of the feed."""
+    """Everything the start page counts, true at one position of the feed.
+
+    `lag_seconds` is how long the newest event was on its way; none as long as nothing came.
+    """
 
     as_of: datetime
     position: int

@@ -6,7 +6,7 @@ Every address in a page is relative, so the pages work under any prefix, on any 
 import io
 import json
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,12 +14,15 @@ from typing import Annotated, Any, Literal
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.dashboard.domain import FIELDS, STAGES, CourseRun, Figures, share
+from services.dashboard.handlers import OUTAGE, Lookout
+from shared.auth import public
+from shared.problems import UNAVAILABLE, Problem
 
 Language = Literal["ja", "en"]
 
@@ -36,18 +39,25 @@ VIEWER_POLICY = (
     f"{POLICY}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; worker-src 'self' blob:"
 )
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[public])
 assets = StaticFiles(directory=HERE / "static")
 
 
-async def current_figures() -> Figures:
-    """Replaced by the service's own reading of its tables."""
-    return Figures(as_of=datetime.fromtimestamp(0, UTC), position=0, funnel=(), seats=(), lag_seconds=None)
+async def current_figures(request: Request) -> Figures:
+    """The figures now; while the database is away, the last ones, which say themselves of when they are."""
+    lookout: Lookout = request.app.state.lookout
+    try:
+        return await lookout.figures()
+    except OUTAGE:
+        if lookout.last_figures is None:
+            raise Problem(UNAVAILABLE, headers={"Retry-After": "2"}) from None
+        return lookout.last_figures
 
 
-async def demonstration() -> bool:
+async def demonstration(request: Request) -> bool:
     """Whether this region is invented, and every page says so."""
-    return False
+    demo: bool = request.app.state.desk.settings.demo
+    return demo
 
 
 async def language(lang: Annotated[str, Query(max_length=10)] = "ja") -> Language:
@@ -101,8 +111,6 @@ def page(template: str, lang: Language, policy: str, **values: Any) -> HTMLRespo
         "Content-Language": lang,
         "Content-Security-Policy": policy,
         "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "same-origin",
     }
     return HTMLResponse(html, headers=headers)
 

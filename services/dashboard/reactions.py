@@ -4,8 +4,9 @@ Events of one case come from several topics, so in any order; the same event may
 statement here gives the same rows whatever the order and however often.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
+from uuid import UUID
 
 from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -58,8 +59,8 @@ async def copy_to_feed(session: AsyncSession, news: Sequence[News]) -> None:
     listen(session.sync_session, "after_commit", lambda _: bell.ring(), once=True)
     await append_to_feed(session, [_line(item) for item in news])
     await advance_cases(session, progress_of(_steps(news)))
-    await put_course_runs(session, _newest(_course_rows(news)))
-    await put_pools(session, _newest(_pool_rows(news)))
+    await put_course_runs(session, _newest(_course_rows(news), lambda row: row.course_run_id))
+    await put_pools(session, _newest(_pool_rows(news), lambda row: row.pool_id))
 
 
 def _line(news: News) -> Line:
@@ -83,6 +84,8 @@ def _steps(news: Iterable[News]) -> Iterable[Step]:
             case event if type(event) in STAGE_OF:
                 # Every stage is reached by a case: `case_id` is what these events are about.
                 yield Step(getattr(event, event.about), STAGE_OF[type(event)], None, item.published_at)
+            case _:
+                pass
 
 
 def _course_rows(news: Iterable[News]) -> Iterable[CourseRow]:
@@ -116,11 +119,11 @@ def _pool_rows(news: Iterable[News]) -> Iterable[PoolRow]:
             )
 
 
-def _newest(rows: Iterable[Row]) -> list[Row]:
+def _newest(rows: Iterable[Row], key: Callable[[Row], UUID]) -> list[Row]:
     """One row for each key: an upsert can't touch the same row twice in one statement."""
-    newest: dict[object, Row] = {}
+    newest: dict[UUID, Row] = {}
     for row in rows:
-        key = row.pool_id if isinstance(row, PoolRow) else row.course_run_id
-        if key not in newest or newest[key].sequence < row.sequence:
-            newest[key] = row
+        known = newest.get(key(row))
+        if known is None or known.sequence < row.sequence:
+            newest[key(row)] = row
     return list(newest.values())

@@ -95,7 +95,8 @@ _APPEND = _statement(
     """
     WITH fresh AS (
         SELECT n.*, row_number() OVER (ORDER BY place) AS number
-        FROM unnest(:ids, :types, :subjects, :values, :told) WITH ORDINALITY AS n(id, type, subject, value, told_at, place)
+        FROM unnest(:ids, :types, :subjects, :values, :told) WITH ORDINALITY
+             AS n(id, type, subject, value, told_at, place)
         WHERE NOT EXISTS (SELECT FROM feed WHERE event_id = n.id)
     ), counted AS (
         UPDATE feed_counter SET last = last + (SELECT count(*) FROM fresh) RETURNING last
@@ -247,7 +248,7 @@ async def read_page(session: AsyncSession, *, after: int | None, types: Sequence
     first, last = rows[0].first, rows[0].last
     lines = [Numbered(row.seq, row.type, row.value.decode("utf-8")) for row in rows if row.seq is not None]
     start = first - 1 if after is None else after
-    reached = lines[-1].seq if len(lines) == limit else max(start, min(start + _WINDOW, last))
+    reached = lines[-1].seq if lines and len(lines) == limit else max(start, min(start + _WINDOW, last))
     return Page(lines, reached, first, last)
 
 

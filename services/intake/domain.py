@@ -52,13 +52,16 @@ class Need(StrEnum):
     FAMILY = "family"
     HOUSING = "housing"
     INCOME = "income"
-    HABITS_OF_MIND = "habits_of_mind"
-    WITH_PEOPLE = "with_people"
-    WITH_TASKS = "with_tasks"
-    SELF_ESTEEM = "self_esteem"
+    MIND = "mind"
+    """Habits and abilities of mind; the two below: with people, and with tasks."""
+    PEOPLE = "people"
+    TASKS = "tasks"
+    EXPERIENCE = "experience"
     """Success experience (成功体験) and self-esteem."""
-    GOALS_AND_OUTLOOK = "goals_and_outlook"
-    EDUCATION_AND_SKILLS = "education_and_skills"
+    GOALS = "goals"
+    """Goals and outlook."""
+    EDUCATION = "education"
+    """Education and skills."""
 
 
 class Purpose(StrEnum):
@@ -135,7 +138,7 @@ def is_urgent(*, present: bool, said: bool | None, added: Collection[str]) -> bo
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What a person said about sharing, and for what."""
+    """What a person said about sharing, and for what; short of consent, the purposes are those that were asked for."""
 
     state: ConsentState
     purposes: frozenset[str] = frozenset()

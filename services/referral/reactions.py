@@ -1,9 +1,14 @@
 """What the others' facts mean here. They come from three topics, in any order across them, and sometimes twice."""
 
+from typing import Any
+
+from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral import handlers, tables
-from services.referral.domain import Consent, Party
+from services.referral.domain.consent import Consent
+from services.referral.domain.moves import Party
+from services.referral.handlers import referrals
+from services.referral.tables import facts, schema
 from shared.bus.inbox import News, Reaction
 from shared.events import (
     AssessmentRecorded,
@@ -28,9 +33,9 @@ from shared.events import (
 AXES = ("interpersonal", "mental", "stress", "thinking", "environment")
 
 
-async def case_opened(session: AsyncSession, event: CaseOpened, news: News) -> None:
+async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None:
     """From now on the case can be referred; an assessment may have been heard of before."""
-    await tables.put_case_fact(
+    await facts.put_case_fact(
         session,
         event.case_id,
         municipality=event.municipality,
@@ -44,37 +49,37 @@ async def case_opened(session: AsyncSession, event: CaseOpened, news: News) -> N
 async def consent_given(session: AsyncSession, event: ConsentGiven, news: News) -> None:
     """What may be shared, with whom, until when."""
     consent = Consent("given", frozenset(event.purposes), frozenset(event.recipients), event.valid_until)
-    await handlers.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
+    await referrals.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
 
 
 async def consent_pending(session: AsyncSession, event: ConsentPending, news: News) -> None:
     """Not yet: nothing new can be sent, what is on its way stays."""
-    await handlers.note_consent(
+    await referrals.note_consent(
         session, event.case_id, Consent("pending"), version=event.consent_version, now=news.now
     )
 
 
 async def consent_refused(session: AsyncSession, event: ConsentRefused, news: News) -> None:
     """A no after an earlier yes takes back what nobody has accepted."""
-    await handlers.note_consent(
+    await referrals.note_consent(
         session, event.case_id, Consent("refused"), version=event.consent_version, now=news.now
     )
 
 
 async def consent_withdrawn(session: AsyncSession, event: ConsentWithdrawn, news: News) -> None:
     """What rests on consent alone stops: open referrals are withdrawn."""
-    await handlers.note_consent(
+    await referrals.note_consent(
         session, event.case_id, Consent("withdrawn"), version=event.consent_version, now=news.now
     )
 
 
-async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, news: News) -> None:
+async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, _: News) -> None:
     """The newest rating; an axis that nobody observed stays absent."""
     levels = {axis: level for axis in AXES if (level := getattr(event, axis)) is not None}
-    await tables.put_case_fact(
+    await facts.put_case_fact(
         session,
         event.case_id,
-        tables.case_fact.c.assessment_number,
+        schema.case_fact.c.assessment_number,
         assessment_number=event.number,
         levels=levels,
         prolongation_risk=event.prolongation_risk,
@@ -83,20 +88,12 @@ async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, 
 
 async def course_offered(session: AsyncSession, event: CourseOffered, news: News) -> None:
     """A course run that cases can be referred to, or its changed entry."""
-    await tables.put_newer(
-        session,
-        tables.course_option,
-        tables.course_option.c.course_run_id,
-        **event.model_dump(),
-        sequence=news.sequence,
-    )
+    await _keep(session, schema.course_option, schema.course_option.c.course_run_id, event, news)
 
 
 async def pool_changed(session: AsyncSession, event: PoolChanged, news: News) -> None:
     """How many seats are left, and to whom."""
-    await tables.put_newer(
-        session, tables.course_pool, tables.course_pool.c.pool_id, **event.model_dump(), sequence=news.sequence
-    )
+    await _keep(session, schema.course_pool, schema.course_pool.c.pool_id, event, news)
 
 
 async def seat_held(session: AsyncSession, event: SeatHeld, news: News) -> None:
@@ -121,7 +118,7 @@ async def enrolled(session: AsyncSession, event: Enrolled, news: News) -> None:
 
 async def seat_refused(session: AsyncSession, event: SeatRefused, news: News) -> None:
     """It comes back to the sender, with training's reason."""
-    await handlers.follow_training(
+    await referrals.follow_training(
         session,
         case_id=event.case_id,
         referral_id=event.referral_id,
@@ -134,7 +131,7 @@ async def seat_refused(session: AsyncSession, event: SeatRefused, news: News) ->
 async def seat_released(session: AsyncSession, event: SeatReleased, news: News) -> None:
     """The same; but a seat released because consent was withdrawn is the person's word, whichever topic was faster."""
     withdrawn = event.reason == "consent_withdrawn"
-    await handlers.follow_training(
+    await referrals.follow_training(
         session,
         case_id=event.case_id,
         referral_id=event.referral_id,
@@ -155,10 +152,15 @@ async def nomination_countersigned(session: AsyncSession, event: NominationCount
     await _nomination(session, event, news, "countersign")
 
 
+async def _keep(session: AsyncSession, table: Table, key: Column[Any], event: Event, news: News) -> None:
+    values = event.model_dump(include=set(table.c.keys()))  # an event may tell more than we keep
+    await facts.put_newer(session, table, key, **values, sequence=news.sequence)
+
+
 async def _seat(
     session: AsyncSession, event: SeatHeld | SeatWaitlisted | InstructionIssued | Enrolled, news: News, name: str
 ) -> None:
-    await handlers.follow_training(
+    await referrals.follow_training(
         session,
         case_id=event.case_id,
         referral_id=event.referral_id,
@@ -171,7 +173,7 @@ async def _seat(
 async def _nomination(
     session: AsyncSession, event: TrainingNominated | NominationCountersigned, news: News, name: str
 ) -> None:
-    await handlers.follow_nomination(
+    await referrals.follow_nomination(
         session,
         case_id=event.case_id,
         course_run_id=event.course_run_id,

@@ -41,7 +41,7 @@ class Authority(StrEnum):
     """Who may issue the training instruction (受講指示) in a prefecture."""
 
     CURRENT_LAW = "current_law"
-    """Hello Work alone (雇用保険法 Art. 15(3), 職業安定法 Art. 24); the municipality nominates, Hello Work countersigns."""
+    """Hello Work alone, as today's law has it: the municipality nominates, Hello Work countersigns and instructs."""
     DELEGATED = "delegated"
     """The municipality's free job placement (無料職業紹介), as the programme proposes."""
 
@@ -149,7 +149,7 @@ def request_seat(
 
 
 def choose_pool(pools: Sequence[Pool], municipality: str) -> Pool | None:
-    """The pool that gives a seat at once; if none does, the one to wait in. Delegated seats come before general ones."""
+    """The pool that gives a seat at once; if none does, the one to wait in. Delegated seats come first."""
     usable = sorted((pool for pool in pools if pool.serves(municipality)), key=_delegated_first)
     return next((pool for pool in usable if _open_to_newcomers(pool)), usable[0] if usable else None)
 
@@ -308,9 +308,7 @@ def legal_moves(state: State, authority: Authority) -> tuple[Move, ...]:
             assert_never(state)
 
 
-def take_step(
-    request: SeatRequest, move: Move, *, authority: Authority, now: datetime
-) -> Moved | Illegal | TooLate:
+def take_step(request: SeatRequest, move: Move, *, authority: Authority, now: datetime) -> Moved | Illegal | TooLate:
     """Whether a request may move. What has run out may still be given back, and nothing else."""
     legal = legal_moves(request.state, authority)
     if move not in legal:
@@ -378,7 +376,7 @@ def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Den
     if sum(offer.delegated.values()) > offer.capacity:
         return Denied("delegated_above_capacity", "delegated")
     wanted: dict[str | None, int] = {pool.municipality: 0 for pool in pools}
-    wanted |= offer.delegated
+    wanted.update(offer.delegated.items())
     wanted[None] = offer.capacity - sum(offer.delegated.values())
     standing = {pool.municipality: pool for pool in pools}
     for municipality, seats in wanted.items():

@@ -78,6 +78,11 @@ class Ears:
         return type_ in EVENTS and (self.projection is not None or EVENTS[type_] in self.reactions)
 
     @property
+    def types(self) -> list[str]:
+        """The event types that mean anything here; `*` for all."""
+        return ["*"] if self.projection is not None else sorted(event.type for event in self.reactions)
+
+    @property
     def publishers(self) -> list[str]:
         """Whose topics to read."""
         events = EVENTS.values() if self.projection is not None else self.reactions

@@ -151,7 +151,9 @@ class PostgresTransport:
                 except _UNREACHABLE as error:
                     _log.warning("bus_unreachable", group=group, error=type(error).__name__)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), self._pause)
+                    # Not wait_for: on Python 3.11 it can swallow a cancellation that comes in the same tick.
+                    async with asyncio.timeout(self._pause):
+                        await news.wait()
         finally:
             self._news.discard(news)
             tasks = list(busy.values())

@@ -67,7 +67,9 @@ class Relay:
             while await self._carry(connection) == BATCH:
                 pass
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._pause)
+                # Not wait_for: on Python 3.11 it can swallow a cancellation that comes in the same tick.
+                async with asyncio.timeout(self._pause):
+                    await self._woken.wait()
 
     async def _leads(self, connection: AsyncConnection) -> bool:
         """A session lock: it ends with the connection, so a killed leader is followed within seconds."""

@@ -83,7 +83,9 @@ def create_app(
     if service.prepare is not None:
         service.prepare(app)
     _refuse_undeclared(app)
-    app.add_middleware(Edge, service=service.name)
+    # Around everything, FastAPI's own layers too: `add_middleware` would put it inside the body limit.
+    stack = app.build_middleware_stack
+    app.build_middleware_stack = lambda: Edge(stack(), service=service.name)  # type: ignore[method-assign]
     return app
 
 

@@ -50,7 +50,7 @@ class Edge:
                 if status == 413 and (b"content-type", MEDIA_TYPE.encode()) not in headers:
                     # Starlette's own limit answers in plain text when the length is told beforehand.
                     instead = problem_response(Problem(TOO_LARGE), Request(scope))
-                    headers = [*instead.raw_headers, (b"connection", b"close")]
+                    headers = instead.raw_headers
                 message = {**message, "headers": [*headers, *_HEADERS, (b"x-request-id", request_id.encode())]}
             elif instead is not None:
                 message = {"type": "http.response.body", "body": bytes(instead.body), "more_body": False}

@@ -4,15 +4,24 @@ Not the pytest plugin: its browser lives for the whole session with an event loo
 the asyncio tests of other folders cannot run beside it. Here both end with the folder.
 """
 
+import asyncio
+import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
+from demo.client import Agency
 from tests.browser import stage
+from tests.e2e.processes import all_in_one
 
 AXE = (Path(__file__).parent / "vendor" / "axe" / "axe.min.js").read_text("utf-8")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -50,6 +59,40 @@ def stand() -> stage.Stand:
 def site(stand: stage.Stand) -> Iterator[str]:
     with stage.serve(stand) as origin:
         yield origin
+
+
+@dataclass(frozen=True)
+class LivePlatform:
+    """The whole platform with the invented region in it, and the region's agencies."""
+
+    url: str
+    keys: Path
+
+    def as_(self, agency: str, work: Callable[[Agency], Coroutine[Any, Any, Any]]) -> Any:
+        """Let an agency's system do something. In a thread: playwright keeps a loop running in this one."""
+
+        async def go() -> Any:
+            async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+                return await work(Agency.from_keys(self.url, agency, self.keys, client))
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, go()).result()
+
+
+@pytest.fixture(scope="package")
+def platform() -> Iterator[LivePlatform]:
+    """The one that TSUNAGU_PLATFORM_URL and TSUNAGU_PLATFORM_KEYS name, or `make run` on a port of its own."""
+    if "TSUNAGU_PLATFORM_URL" in os.environ:
+        yield LivePlatform(os.environ["TSUNAGU_PLATFORM_URL"].rstrip("/"), Path(os.environ["TSUNAGU_PLATFORM_KEYS"]))
+        return
+    folder = Path(tempfile.mkdtemp(prefix="tsunagu-live-"))
+    folder.chmod(0o755)  # PostgreSQL's own user must be able to enter
+    try:
+        started = all_in_one(folder)
+        yield LivePlatform(started.url, started.keys)
+        started.end()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

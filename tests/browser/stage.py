@@ -62,8 +62,7 @@ def _course_run(number: int) -> CourseRun:
         field=FIELDS[number % len(FIELDS)],
         starts_on=date(2026, 12, 1) + timedelta(days=7 * (number % 6)),
         applications_close_at=AS_OF + timedelta(days=number % 7 * 5 - 3, hours=2),
-        provider_agency_id=UUID(int=9000 + number % 5),
-        status="announced",
+        provider=f"school-{number % 5}",
         pools=(general, delegated) if number % 2 else (general,),
     )
 

@@ -11,14 +11,17 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiokafka.consumer.fetcher import Fetcher
 
 from embedded.postgres import EmbeddedPostgres
 from shared.bus.kafka import KafkaTransport, Pace
 from shared.bus.port import PARTITIONS, Handler, Message, Record, Transport
 from shared.bus.postgres import PostgresTransport
+from shared.database import migrate, provision
 from tests.contract.kafka_brokers import MockBroker, let_followers_sync_first
 from tests.world import execute_as_admin
 
@@ -28,7 +31,7 @@ PATIENCE = 30
 
 # Members hear of one another with their heartbeats; on the mock, a rebalance waits for a session to run out.
 KAFKA_PACE = Pace(session_timeout=6, heartbeat_interval=0.2)
-MOCK_PACE = Pace(timeout=3, session_timeout=2, heartbeat_interval=0.2, longest_retry_delay=1)
+MOCK_PACE = Pace(timeout=3, session_timeout=2, heartbeat_interval=0.2, longest_retry_delay=1, watch_interval=0.3)
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,12 @@ class Ring:
 
 
 @pytest.fixture(scope="session")
-async def postgres_ring(postgres: EmbeddedPostgres, template: str) -> Ring:
+async def postgres_ring(postgres: EmbeddedPostgres) -> Ring:
     name = f"contract_{uuid4().hex[:8]}"
-    await execute_as_admin(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    await execute_as_admin(postgres, f"CREATE DATABASE {name}")
+    # Only the bus: a service's broken migration is not the transport's affair.
+    await provision(postgres.url(database=name), schema="bus", password=None, admin_password=None)
+    await migrate(postgres.url(database=name), schema="bus")
     return Ring("postgres", lambda: PostgresTransport(postgres.url(database=name)))
 
 
@@ -500,3 +506,27 @@ async def test_stopping_takes_seconds_also_when_the_broker_is_down(ring: Ring, t
         with down:
             async with asyncio.timeout(10):
                 await transport.stop()
+
+
+@pytest.mark.parametrize("ring", ["mock"], indirect=True)
+async def test_a_consumer_that_fell_silent_is_replaced(
+    transport: Transport, topic: str, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such clients were seen: they fetch nothing, raise nothing, and the group believes that all is well."""
+    fetch = Fetcher._proc_fetch_request
+    silent: list[Fetcher] = []
+
+    async def fetch_unless_silent(self: Fetcher, *request: Any) -> bool:
+        if not silent:
+            silent.append(self)
+        if self is silent[0]:
+            await asyncio.Event().wait()
+        heard: bool = await fetch(self, *request)
+        return heard
+
+    monkeypatch.setattr(Fetcher, "_proc_fetch_request", fetch_unless_silent)
+    listener = Listener()
+    async with consuming(transport, group, topic, listener):
+        await transport.publish([Message(topic, "k", b"1")])
+        await listener.until_taken(1)
+    assert listener.values == [b"1"]

@@ -102,6 +102,7 @@ async def test_what_arrives_twice_stands_there_once(world: World) -> None:
     await intake.rows("DELETE FROM inbox")  # its memory has run out, and the topic is read again from its beginning
     await intake.hear(accepted, event_id=event_id)
     assert [entry["kind"] for entry in await timeline(intake, case_id)] == ["case_opened", "referral_accepted"]
+    assert await intake.rows("SELECT id FROM parked") == []
     (case,) = await intake.rows("SELECT holder_agency, version FROM case_")
     assert (case["holder_agency"], case["version"]) == ("kirishima-npo", 2)
 
@@ -141,7 +142,7 @@ async def test_the_timeline_is_in_the_order_in_which_things_happened(world: Worl
     assert seen == sorted(seen)
 
 
-@pytest.mark.parametrize("event", sorted(reactions, key=lambda event: event.type), ids=lambda event: event.__name__)
+@pytest.mark.parametrize("event", sorted(reactions, key=str))
 def test_intake_hears_others_only(event: type[Event]) -> None:
     assert event.publisher != "intake"
     assert EVENTS[event.type] is event

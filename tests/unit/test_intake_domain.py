@@ -1,6 +1,7 @@
 """What the counter decides, as plain values."""
 
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -79,10 +80,8 @@ def test_consent_that_stands_ends_only_by_being_withdrawn(sayings: list[Consent]
             assert decision.version == version + 1
             present, version = said, decision.version
             history.append(said.state)
-    assert all(
-        after in {GIVEN, WITHDRAWN} for before, after in zip(history, history[1:], strict=False) if before is GIVEN
-    )
-    assert all(before is GIVEN for before, after in zip(history, history[1:], strict=False) if after is WITHDRAWN)
+    assert all(after in {GIVEN, WITHDRAWN} for before, after in pairwise(history) if before is GIVEN)
+    assert all(before is GIVEN for before, after in pairwise(history) if after is WITHDRAWN)
 
 
 @pytest.mark.parametrize("topic", ["violence", "nothing_to_eat"])

@@ -27,7 +27,7 @@ def upgrade() -> None:
     op.execute(
         """
         CREATE TABLE feed_counter (
-            only boolean PRIMARY KEY DEFAULT true CHECK (only),
+            single boolean PRIMARY KEY DEFAULT true CHECK (single),
             last bigint NOT NULL DEFAULT 0 CHECK (last >= 0)
         ) WITH (fillfactor = 10)
         """

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Literal, NoReturn, TypeVar
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Query, Response
@@ -238,7 +238,7 @@ def _codes(chosen: list[Topic] | list[Need]) -> tuple[str, ...]:
 def _only_municipality(actor: Actor) -> str:
     served = [code for code in actor.municipalities if not code.startswith("prefecture:")]
     if len(served) != 1 or len(actor.municipalities) != 1:
-        _refuse(
+        raise _invalid(
             "/municipality",
             "missing",
             "Your agency serves more than one municipality, or none by name: say which one this is about",
@@ -249,12 +249,12 @@ def _only_municipality(actor: Actor) -> str:
 
 def _check_end(said: SaidAboutConsent, pointer: str, now: datetime) -> None:
     if said.valid_until is not None and said.valid_until < day_in_japan(now):
-        _refuse(pointer, "in_the_past", "Consent can't end before it is given", "同意の期限が過ぎています")
+        raise _invalid(pointer, "in_the_past", "Consent can't end before it is given", "同意の期限が過ぎています")
 
 
-def _refuse(pointer: str, code: str, english: str, japanese: str) -> NoReturn:
+def _invalid(pointer: str, code: str, english: str, japanese: str) -> Problem:
     error = {"in": "body", "pointer": pointer, "code": code, "message": english, "message_ja": japanese}
-    raise Problem(INVALID, errors=[error])
+    return Problem(INVALID, errors=[error])
 
 
 def _after(pages: Paging, read: Callable[[tuple[str, ...]], T]) -> T | None:

@@ -34,17 +34,22 @@ class SaidAboutConsent(Body):
     )
 
     state: ConsentState
-    purposes: list[Purpose] = Field(default=[], max_length=len(Purpose), description="Needed when consent is given.")
+    purposes: list[Purpose] = Field(
+        default=[], max_length=len(Purpose), description="Needed when consent is given; else, what was asked for."
+    )
     recipients: list[AgencyId] = Field(default=[], max_length=50, description="Empty: whoever the purposes need.")
     valid_until: date | None = None
     text_version: Code | None = Field(default=None, description="Which consent sentence was read out or signed.")
 
     @model_validator(mode="after")
-    def _terms_belong_to_consent(self) -> Self:
+    def _terms_fit_the_state(self) -> Self:
         if self.state is ConsentState.GIVEN and not self.purposes:
             raise PydanticCustomError("purposes_missing", "consent is given for a purpose")
-        if self.state is not ConsentState.GIVEN and (self.purposes or self.recipients or self.valid_until):
-            raise PydanticCustomError("terms_without_consent", "only given consent has purposes, recipients and an end")
+        if self.state is not ConsentState.GIVEN and self.valid_until:
+            raise PydanticCustomError("end_without_consent", "only given consent has an end")
+        if self.state is ConsentState.WITHDRAWN and (self.purposes or self.recipients):
+            # It would look like a part taken back, and be the whole: a part is consent given again for the rest.
+            raise PydanticCustomError("withdrawn_whole", "consent is withdrawn as a whole")
         return self
 
     def consent(self) -> Consent:
@@ -69,7 +74,7 @@ class OpenCase(Body):
                     "municipality": "462012",
                     "entrance": "outreach",
                     "topics": ["withdrawal", "income"],
-                    "needs": ["isolation", "with_people"],
+                    "needs": ["isolation", "people"],
                     "next_step": "来週、居場所でもう一度会う",
                     "next_step_on": "2026-12-01",
                     "consent": {"state": "not_yet"},
@@ -134,7 +139,7 @@ class CaseAnswer(BaseModel):
                     "status": "open",
                     "entrance": "walk_in",
                     "topics": ["job_search"],
-                    "needs": ["with_people"],
+                    "needs": ["people"],
                     "urgent": False,
                     "next_step": "アセスメントをする",
                     "next_step_on": "2026-12-01",

@@ -161,8 +161,7 @@ _INDEXES = (
     "CREATE INDEX seat_request_of_municipality ON seat_request (municipality, id)",
     "CREATE INDEX seat_entry_of_pool ON seat_entry (pool_id, id)",
     "CREATE UNIQUE INDEX seat_entry_held_once ON seat_entry (seat_request_id) WHERE kind = 'hold'",
-    "CREATE UNIQUE INDEX seat_entry_ended_once ON seat_entry (seat_request_id)"
-    " WHERE kind IN ('release', 'expire', 'enrol')",
+    "CREATE UNIQUE INDEX seat_entry_ended_once ON seat_entry (seat_request_id) WHERE held_delta = -1",
     "CREATE INDEX region_authority_in_force ON region_authority (prefecture, in_force_from DESC, id DESC)",
 )
 

@@ -1,29 +1,18 @@
-"""Load, ask, store, tell: sending a referral, moving it, and keeping the facts and the directory that it rests on."""
+"""Sending a referral and moving it, by hand, by training's facts, or by what the person says about consent."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, or_, update
+from sqlalchemy import Row, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral import tables
-from services.referral.domain import (
-    Consent,
-    ConsentLacking,
-    Kind,
-    Moved,
-    NotMoved,
-    Party,
-    Referral,
-    Routing,
-    State,
-    advance,
-    consent_gap,
-    route,
-)
+from services.referral.domain.consent import Consent, ConsentLacking, consent_gap
+from services.referral.domain.moves import Kind, Moved, NotMoved, Party, Referral, State, advance
+from services.referral.domain.routing import Routing, route
+from services.referral.tables import directory, facts, referrals, schema
 from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
@@ -77,17 +66,17 @@ async def send_referral(
 ) -> Sent | CaseNotKnown | TargetNotKnown | ConsentLacking | AlreadyReferred:
     """Refer a case to a programme or to a course run."""
     # The case's row is the lock: a withdrawn consent and a second referral both wait for it.
-    fact = await tables.lock_case_fact(session, case_id)
+    fact = await facts.lock_case_fact(session, case_id)
     if fact is None or not _concerns(fact, actor):
         return CaseNotKnown()
     receiver = await _receiver(session, programme_id, course_run_id)
     if receiver is None:
         return TargetNotKnown()
     kind = Kind.PROGRAMME if course_run_id is None else Kind.COURSE_RUN
-    lacking = consent_gap(tables.consent_of(fact), kind=kind, receiver=receiver, today=day_in_japan(now))
+    lacking = consent_gap(facts.consent_of(fact), kind=kind, receiver=receiver, today=day_in_japan(now))
     if lacking is not None:
         return lacking
-    for waiting in await tables.lock_open_referrals(session, case_id):
+    for waiting in await referrals.lock_open_referrals(session, case_id):
         if (waiting.programme_id, waiting.course_run_id) == (programme_id, course_run_id):
             return AlreadyReferred(waiting.id)
     sent = Referral(
@@ -105,17 +94,17 @@ async def send_referral(
         sent_at=now,
         version=1,
     )
-    await tables.add_referral(session, sent, at=now)
+    await referrals.add_referral(session, sent, at=now)
     await emit(session, *((event, sent.version) for event in _sending(sent, hold_until)), at=now)
     return Sent(sent)
 
 
 async def _receiver(session: AsyncSession, programme_id: UUID | None, course_run_id: UUID | None) -> str | None:
     if programme_id is not None:
-        programme = await tables.find_programme(session, programme_id)
+        programme = await directory.find_programme(session, programme_id)
         return None if programme is None else str(programme.agency_id)
     assert course_run_id is not None
-    course = await tables.find_course(session, course_run_id)
+    course = await facts.find_course(session, course_run_id)
     return None if course is None else str(course.provider)
 
 
@@ -168,7 +157,7 @@ async def move_referral(
     read: int | None = None,
 ) -> Moved | NotMoved | NotFound | NotInvolved:
     """Make an agency's move: receive, accept, decline or withdraw."""
-    referral = await tables.lock_referral(session, referral_id)
+    referral = await referrals.lock_referral(session, referral_id)
     if referral is None or not may_see(referral, actor):
         return NotFound()
     parties = referral.parties(actor.agency)
@@ -197,7 +186,7 @@ async def follow_training(
     """Let a fact about a seat move its referral; what is not legal (any more) changes nothing."""
     if referral_id is None:
         return  # a seat that was asked for directly
-    referral = await tables.lock_referral(session, referral_id)
+    referral = await referrals.lock_referral(session, referral_id)
     if referral is not None and referral.case_id == case_id:
         await _follow(session, referral, name, party, reason=reason, seat_request_id=seat_request_id, now=now)
 
@@ -206,7 +195,7 @@ async def follow_nomination(
     session: AsyncSession, *, case_id: UUID, course_run_id: UUID, seat_request_id: UUID, name: str, now: datetime
 ) -> None:
     """The same for facts that name no referral: case, course and seat lead to it."""
-    for referral in await tables.lock_open_referrals(session, case_id, course_run_id=course_run_id):
+    for referral in await referrals.lock_open_referrals(session, case_id, course_run_id=course_run_id):
         if referral.seat_request_id == seat_request_id:
             await _follow(session, referral, name, Party.TRAINING, seat_request_id=seat_request_id, now=now)
 
@@ -234,7 +223,7 @@ async def _store(
 ) -> Sequence[tuple[Event, int]]:
     """Write the move and its step; what there is to tell about it."""
     after = moved.referral
-    await tables.store_move(session, after, step=moved.move.name, by=by, at=now)
+    await referrals.store_move(session, after, step=moved.move.name, by=by, at=now)
     event = None if after.state is before.state else _changed(after)
     return [] if event is None else [(event, after.version)]
 
@@ -247,9 +236,7 @@ def _changed(to: Referral) -> Event | None:
     ended = {State.DECLINED: ReferralDeclined, State.WITHDRAWN: ReferralWithdrawn}.get(to.state)
     if ended is None or to.reason is None:
         return None
-    return ended(
-        case_id=to.case_id, referral_id=to.id, sender=to.sender, receiver=to.receiver, reason=to.reason
-    )
+    return ended(case_id=to.case_id, referral_id=to.id, sender=to.sender, receiver=to.receiver, reason=to.reason)
 
 
 # --- Looking ---------------------------------------------------------------------------------------------------------
@@ -264,10 +251,10 @@ async def get_referral(
     session: AsyncSession, referral_id: UUID, actor: Actor
 ) -> tuple[Referral, Sequence[Row[Any]]] | NotFound:
     """A referral with its steps."""
-    referral = await tables.find_referral(session, referral_id)
+    referral = await referrals.find_referral(session, referral_id)
     if referral is None or not may_see(referral, actor):
         return NotFound()
-    return referral, await tables.steps_of(session, referral_id)
+    return referral, await referrals.steps_of(session, referral_id)
 
 
 async def list_referrals(
@@ -281,26 +268,24 @@ async def list_referrals(
     limit: int,
 ) -> Sequence[Referral]:
     """What my agency receives (`in`), what it sent (`out`), or everything that it may see."""
-    column = tables.referral.c
+    column = schema.referral.c
     conditions = {"in": column.receiver == actor.agency, "out": column.sender == actor.agency}
-    visible = or_(*conditions.values(), tables.served(column.municipality, actor.municipalities))
+    visible = or_(*conditions.values(), referrals.served(column.municipality, actor.municipalities))
     chosen = [visible if box is None else conditions[box]]
     if state is not None:
         chosen.append(column.state == state)
     if case_id is not None:
         chosen.append(column.case_id == case_id)
-    return await tables.list_referrals(session, *chosen, before=before, limit=limit)
+    return await referrals.list_referrals(session, *chosen, before=before, limit=limit)
 
 
-async def find_candidates(
-    session: AsyncSession, case_id: UUID, actor: Actor, now: datetime
-) -> Routing | CaseNotKnown:
+async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, now: datetime) -> Routing | CaseNotKnown:
     """Where a case may go, best first. There is always somebody: the opener, if nobody else."""
-    fact = await tables.find_case_fact(session, case_id)
+    fact = await facts.find_case_fact(session, case_id)
     if fact is None or not _concerns(fact, actor):
         return CaseNotKnown()
-    case = await tables.case_to_route(session, fact)
-    return route(case, await tables.options_near(session, fact.municipality), now)
+    case = await facts.case_to_route(session, fact)
+    return route(case, await directory.options_near(session, fact.municipality), now)
 
 
 def _concerns(fact: Row[Any], actor: Actor) -> bool:
@@ -310,14 +295,12 @@ def _concerns(fact: Row[Any], actor: Actor) -> bool:
 # --- Consent ---------------------------------------------------------------------------------------------------------
 
 
-async def note_consent(
-    session: AsyncSession, case_id: UUID, consent: Consent, *, version: int, now: datetime
-) -> None:
+async def note_consent(session: AsyncSession, case_id: UUID, consent: Consent, *, version: int, now: datetime) -> None:
     """Keep the newest word about consent; a no takes back every referral that nobody has accepted."""
-    newest = await tables.put_case_fact(
+    newest = await facts.put_case_fact(
         session,
         case_id,
-        tables.case_fact.c.consent_version,
+        schema.case_fact.c.consent_version,
         consent_version=version,
         consent_state=consent.state,
         consent_purposes=sorted(consent.purposes),
@@ -327,94 +310,8 @@ async def note_consent(
     if not newest or consent.state not in {"withdrawn", "refused"}:
         return
     told: list[tuple[Event, int]] = []
-    for referral in await tables.lock_open_referrals(session, case_id):
+    for referral in await referrals.lock_open_referrals(session, case_id):
         moved = advance(referral, "end_consent", {Party.PERSON}, reason=f"consent_{consent.state}")
         assert isinstance(moved, Moved)  # an open referral can always be taken back
         told += await _store(session, referral, moved, by=Party.PERSON.value, now=now)
     await emit(session, *told, at=now)
-
-
-# --- The directory ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AgencyEntry:
-    """支援機関, as a directory file tells it."""
-
-    agency_id: str
-    corporate_number: str | None
-    name: str
-    kana: str
-    kind: str
-    municipality: str
-    municipalities_served: Collection[str]
-    phone: str | None
-    confirmed_by: str
-    confirmed_on: date
-
-
-@dataclass(frozen=True, slots=True)
-class ProgrammeEntry:
-    """事業, as a directory file tells it."""
-
-    agency_id: str
-    programme_code: str
-    name: str
-    function: str
-    strand: int
-    stage: str
-    municipalities: Collection[str]
-    needs: Collection[str]
-    capacity_state: str
-    confirmed_on: date
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a row became in the directory."""
-
-    became: str
-
-
-@dataclass(frozen=True, slots=True)
-class AgencyNotKnown:
-    """A programme's agency has to be in the directory first."""
-
-
-async def keep_agency(session: AsyncSession, entry: AgencyEntry) -> Kept:
-    """Write an agency's entry, or bring it up to date."""
-    values = _values(entry)
-    known = await tables.lock_agency(session, entry.agency_id)
-    if known is None:
-        await session.execute(insert(tables.agency).values(**values, version=1))
-        return Kept("created")
-    if _says_the_same(known, values):
-        return Kept("unchanged")
-    same = tables.agency.c.agency_id == entry.agency_id
-    await session.execute(update(tables.agency).where(same).values(**values, version=known.version + 1))
-    return Kept("updated")
-
-
-async def keep_programme(session: AsyncSession, entry: ProgrammeEntry) -> Kept | AgencyNotKnown:
-    """Write a programme's entry, or bring it up to date; its id stays."""
-    values = _values(entry)
-    if await tables.lock_agency(session, entry.agency_id) is None:
-        return AgencyNotKnown()
-    known = await tables.lock_programme(session, entry.agency_id, entry.programme_code)
-    if known is None:
-        await session.execute(insert(tables.programme).values(id=new_id(), **values, version=1))
-        return Kept("created")
-    if _says_the_same(known, values):
-        return Kept("unchanged")
-    same = tables.programme.c.id == known.id
-    await session.execute(update(tables.programme).where(same).values(**values, version=known.version + 1))
-    return Kept("updated")
-
-
-def _values(entry: AgencyEntry | ProgrammeEntry) -> dict[str, Any]:
-    fields = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
-    return {name: list(value) if isinstance(value, tuple | list) else value for name, value in fields.items()}
-
-
-def _says_the_same(known: Row[Any], values: Mapping[str, Any]) -> bool:
-    return all(getattr(known, name) == value for name, value in values.items())

@@ -1,0 +1,62 @@
+"""`make bench`: measures the speed, as ratios within one run, and says which promises were kept."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench import bus, seats, start
+from bench.report import Report, console, machine_load, show, write
+from embedded.postgres import StartFailed
+
+
+class What(StrEnum):
+    """What can be measured."""
+
+    ALL = "all"
+    SEATS = "seats"
+    BUS = "bus"
+    START = "start"
+
+
+def main(
+    what: Annotated[What, typer.Argument(help="何を測るか / what to measure")] = What.ALL,
+    rounds: Annotated[int, typer.Option(min=1, max=9, help="回数 / rounds of each")] = 3,
+    seconds: Annotated[float, typer.Option(min=1, max=30, help="一回の秒数 / seconds of each round of seats")] = 5,
+    events: Annotated[int, typer.Option(min=100, max=200_000, help="事象の数 / events of each round of bus")] = 12_000,
+) -> None:
+    """速さを比率で測る / measures the speed, as ratios within one run."""
+    measures: dict[What, Callable[[Progress], Awaitable[Report]]] = {
+        What.SEATS: lambda progress: seats.measure(progress, rounds=rounds, seconds=seconds),
+        What.BUS: lambda progress: bus.measure(progress, rounds=rounds, events=events),
+        What.START: start.measure,
+    }
+    chosen = list(measures) if what is What.ALL else [what]
+    try:
+        reports = [_measured(each, measures[each]) for each in chosen]
+    except (RuntimeError, StartFailed) as failed:
+        console.print(f"[red]✗[/red] {failed}", markup=True)
+        raise typer.Exit(2) from None
+    for report in reports:
+        show(report)
+    raise typer.Exit(0 if all(report.kept for report in reports) else 1)
+
+
+def _measured(name: What, measure: Callable[[Progress], Awaitable[Report]]) -> Report:
+    load = machine_load()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+
+    async def work() -> Report:
+        with Progress(*columns, console=console, transient=True) as progress:
+            return await measure(progress)
+
+    report = asyncio.run(work())
+    console.print(f"  → {write(name.value, report, load_before=load)}")
+    return report
+
+
+if __name__ == "__main__":
+    typer.run(main)

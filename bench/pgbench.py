@@ -1,0 +1,180 @@
+"""The yardstick: what PostgreSQL's own pgbench does with the statements of a seat request, and nothing around them.
+
+The statements are the service's, in its order, in one transaction; `differences` compares them with what the server
+really got from the service, so that the yardstick can't fall behind the code.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from embedded.postgres import BIN, EmbeddedPostgres
+
+_NAME = re.compile(r"(?<!:):(\w+)")
+_CASE = "CAST(lpad(to_hex(CAST(:i AS bigint)), 12, '0') || lpad(to_hex(CAST(:client_id AS bigint)), 20, '0') AS uuid)"
+_REQUEST = "CAST(lpad(to_hex(CAST(:i AS bigint)), 12, '0') || lpad(to_hex(CAST(:client_id AS bigint) + 4096), 20, '0') AS uuid)"
+_KEY = "lpad(CAST(CAST(:i AS bigint) AS text), 18, '0') || lpad(CAST(CAST(:client_id AS bigint) AS text), 18, '0')"
+_COURSE = "CAST(lpad(to_hex(CAST(:course AS bigint)), 32, '0') AS uuid)"
+_NOW = "CAST(:clock_timestamp AS timestamptz)"
+_CLOSES = f"{_NOW} + interval '3 days'"
+_CALLER = {"caller": "'bench-client'", "route": "'POST /v1/course-runs/{course_run_id}/seat-requests'", "key": _KEY}
+_PLACE = {"pool_id": "CAST(:p_id AS uuid)", "course_run_id": "CAST(:c_id AS uuid)"}
+_ADDED = _PLACE | {
+    "id": _REQUEST,
+    "case_id": _CASE,
+    "municipality": "'462012'",
+    "referral_id": "NULL",
+    "requested_by": "'kagoshima-desk'",
+    "hold_until": "NULL",
+    "expires_at": _CLOSES,
+    "now": _NOW,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement as the service sends it, what pgbench puts for its parameters, and how to keep its answer."""
+
+    sql: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    keep: str | None = None
+
+
+_CLAIM = Statement(
+    "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"
+    " VALUES (:caller, :route, :key, :fingerprint, :authority) ON CONFLICT DO NOTHING RETURNING clock_timestamp()",
+    _CALLER
+    | {
+        "fingerprint": "decode(repeat('5a', 32), 'hex')",
+        "authority": "CAST('{462012,agency-kagoshima-desk,role-counsellor,role-placement}' AS text[])",
+    },
+    keep="",
+)
+_LOCK = Statement(
+    "SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on"
+    " FROM course_run c WHERE c.id = :id FOR UPDATE",
+    {"id": _COURSE},
+    keep="c_",
+)
+_POOLS = Statement(
+    "SELECT p.id, p.kind, p.municipality, p.granted, p.held, p.filled,"
+    " (SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting') AS waiting,"
+    " p.next_line_no, p.version, EXISTS (SELECT FROM seat_request r WHERE r.course_run_id = :course_run_id"
+    " AND r.case_id = :case_id AND r.state <> 'released') AS already_requested"
+    " FROM pool p WHERE p.course_run_id = :course_run_id",
+    {"course_run_id": "CAST(:c_id AS uuid)", "case_id": _CASE},
+    keep="p_",
+)
+_ADD = (
+    "INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state,"
+    " line_no, hold_until, expires_at, requested_at) VALUES (:id, :course_run_id, :pool_id, :case_id, :municipality,"
+    " :referral_id, :requested_by, :state, :line_no, :hold_until, :expires_at, :now)"
+)
+_ADD_HELD = Statement(
+    f"WITH added AS ({_ADD} RETURNING id),"  # noqa: S608 - ours
+    " told AS (UPDATE pool SET version = version + 1 WHERE id = :pool_id)"
+    " INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at, by, cause)"
+    " SELECT :pool_id, :course_run_id, 'hold', 1, id, :now, :by, :cause FROM added",
+    _ADDED | {"state": "'held'", "line_no": "NULL", "by": "'kagoshima-desk'", "cause": f"CAST({_CASE} AS text)"},
+)
+_ADD_WAITING = Statement(
+    f"WITH added AS ({_ADD})"  # noqa: S608 - ours
+    " UPDATE pool SET version = version + 1, next_line_no = next_line_no + 1 WHERE id = :pool_id",
+    _ADDED | {"state": "'waiting'", "line_no": "CAST(:p_next_line_no AS integer)"},
+)
+_TELL = Statement(
+    "INSERT INTO outbox (id, topic, key, type, value) VALUES (:id_m0, :topic_m0, :key_m0, :type_m0, :value_m0),"
+    " (:id_m1, :topic_m1, :key_m1, :type_m1, :value_m1)",
+    {
+        "id_m0": _REQUEST,
+        "topic_m0": "'tsunagu.training'",
+        "key_m0": f"CAST({_CASE} AS text)",
+        "type_m0": "'jp.tsunagu.training.seat-held.v1'",
+        "value_m0": "decode(repeat('5a', 800), 'hex')",
+        "id_m1": _CASE,
+        "topic_m1": "'tsunagu.training'",
+        "key_m1": "CAST(CAST(:p_id AS uuid) AS text)",
+        "type_m1": "'jp.tsunagu.training.pool-changed.v1'",
+        "value_m1": "decode(repeat('5a', 750), 'hex')",
+    },
+)
+_ANSWER = Statement(
+    "UPDATE idempotency SET status = :status, headers = :headers, body = :body"
+    " WHERE caller = :caller AND route = :route AND key = :key",
+    _CALLER
+    | {
+        "status": "201",
+        "headers": """CAST('{"content-type": "application/json"}' AS jsonb)""",
+        "body": "decode(repeat('5a', 300), 'hex')",
+    },
+)
+HELD = (_CLAIM, _LOCK, _POOLS, _ADD_HELD, _TELL, _ANSWER)
+WAITING = (_CLAIM, _LOCK, _POOLS, _ADD_WAITING, _TELL, _ANSWER)
+
+
+def script(*, first_course: int, courses: int) -> str:
+    """The transaction in pgbench's language; whether a seat is free is decided as the service decides it."""
+    before, after = (_rendered(each) for each in (HELD[:3], HELD[4:]))
+    return "\n".join(
+        [
+            "\\set i :i + 1",
+            f"\\set course random({first_course}, {first_course + courses - 1})",
+            "BEGIN;",
+            *before,
+            "\\if :p_granted - :p_held - :p_filled > 0 and :p_waiting = 0",
+            *_rendered([_ADD_HELD]),
+            "\\else",
+            *_rendered([_ADD_WAITING]),
+            "\\endif",
+            *after,
+            "COMMIT;",
+        ]
+    )
+
+
+def _rendered(statements: Sequence[Statement]) -> list[str]:
+    lines = []
+    for statement in statements:
+        sql = _NAME.sub(partial(_value, statement), statement.sql)
+        lines.append(sql + (";" if statement.keep is None else f" \\gset {statement.keep}"))
+    return lines
+
+
+def _value(statement: Statement, name: re.Match[str]) -> str:
+    return f"({statement.values[name[1]]})"
+
+
+def differences(sent: Sequence[str], statements: Sequence[Statement]) -> list[str]:
+    """What the service sent otherwise than these statements, inside its transaction."""
+    ours = [_plain(_NAME.sub("?", statement.sql)) for statement in statements]
+    theirs = [_plain(re.sub(r"\$\d+(::[A-Z]+( WITH TIME ZONE)?(\[\])*)?", "?", sql)) for sql in sent]
+    if len(ours) != len(theirs):
+        return [f"{len(theirs)} statements were sent, pgbench sends {len(ours)}: {theirs}"]
+    return [f"sent: {his}\npgbench: {own}" for own, his in zip(ours, theirs, strict=True) if own != his]
+
+
+def _plain(sql: str) -> str:
+    return re.sub(r"\s+", " ", sql).strip().lower()
+
+
+async def run(
+    server: EmbeddedPostgres, database: str, *, text: str, clients: int, seconds: float, within: Path, start: int
+) -> float:
+    """Transactions a second. `start` sets the ids apart from those of other rounds."""
+    file = within / "seat_request.sql"
+    file.write_text(text, encoding="utf-8")
+    started = await asyncio.create_subprocess_exec(
+        str(BIN / "pgbench"), "-n", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(round(seconds)),
+        "-D", f"i={start}", "-f", str(file), "-h", str(server.socket_folder), "-U", "tsunagu_training", database,
+        env={"PGOPTIONS": "-c search_path=training -c jit=off -c timezone=UTC"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await started.communicate()
+    found = re.search(rb"tps = ([\d.]+)", out)
+    failed = re.search(rb"failed transactions: (\d+)", out)
+    if started.returncode != 0 or found is None or (failed and failed[1] != b"0"):
+        raise RuntimeError(f"pgbench failed: {err.decode(errors='replace')[-800:]}")
+    return float(found[1])

@@ -1,0 +1,1 @@
+"""Assessment over HTTP: `shapes` on the wire, `assessments` and `rubrics` the endpoints."""

@@ -1,0 +1,145 @@
+"""Load, ask, store, tell: recording a rating, and reading what was rated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.assessment import tables
+from services.assessment.domain.fdp import Axis, Change, Rating, assess_prolongation, compare, standing
+from shared.auth import Actor
+from shared.bus.mailbox import emit
+from shared.events import AssessmentRecorded
+from shared.problems import Problem, ProblemType
+
+CASE_NOT_KNOWN = ProblemType("case_not_known", 404, "This case is not known here", "この支援ケースはまだ届いていません")
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """What an agency rated; `rated_at` is None for "just now", or when the corrected one was rated."""
+
+    levels: Mapping[Axis, int | None]
+    setting: str
+    rubric: str
+    raters: tuple[str, ...]
+    rated_at: datetime | None
+    corrects: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToCorrect:
+    """The case has no such assessment."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedAlready:
+    """Another assessment corrects it; that one can be corrected in its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The first and the last rating that stand, and what changed in between."""
+
+    initial: Row[Any]
+    latest: Row[Any]
+    changes: tuple[Change, ...]
+
+
+async def record_assessment(
+    session: AsyncSession, case_id: UUID, rated: Rated, *, assessment_id: UUID, actor: Actor, now: datetime
+) -> Row[Any] | NothingToCorrect | CorrectedAlready:
+    """Add a rating to a case. Nothing that was rated before is touched."""
+    case = _concerning(await tables.lock_case(session, case_id), actor)
+    rated_at = rated.rated_at or now
+    if rated.corrects is not None:
+        corrected = await tables.find_assessment(session, case_id, rated.corrects)
+        if corrected is None:
+            return NothingToCorrect()
+        if await tables.is_corrected(session, rated.corrects):
+            return CorrectedAlready()
+        # A correction takes the place of what it corrects, in time as well: else a first rating would become the last.
+        rated_at = rated.rated_at or corrected.rated_at
+    number = case.assessments + 1
+    found = assess_prolongation(rated.levels)
+    row = await tables.add_assessment(
+        session,
+        {
+            "id": assessment_id,
+            "case_id": case_id,
+            "number": number,
+            "rubric": rated.rubric,
+            "setting": rated.setting,
+            **{str(axis): rated.levels.get(axis) for axis in Axis},
+            "raters": list(rated.raters),
+            "rated_by": actor.agency,
+            "rated_at": rated_at,
+            "recorded_at": now,
+            "prolongation_risk": str(found.risk),
+            "corrects_id": rated.corrects,
+        },
+    )
+    await emit(session, (_recorded(row), number), at=now)
+    return row
+
+
+async def list_assessments(
+    session: AsyncSession, case_id: UUID, *, actor: Actor, after: int, limit: int
+) -> list[Row[Any]]:
+    """A case's assessments by number, corrected ones included."""
+    _concerning(await tables.find_case(session, case_id), actor)
+    return list(await tables.find_assessments(session, case_id, after=after, limit=limit))
+
+
+async def compare_assessments(session: AsyncSession, case_id: UUID, *, actor: Actor) -> Comparison | None:
+    """First and last; None as long as nothing was rated."""
+    _concerning(await tables.find_case(session, case_id), actor)
+    rows: dict[UUID, Row[Any]] = {}
+    ratings: list[Rating] = []
+    for rating, row in await tables.find_ratings(session, case_id):
+        rows[rating.id] = row
+        ratings.append(rating)
+    stand = standing(ratings)
+    if not stand:
+        return None
+    initial, latest = stand[0], stand[-1]
+    return Comparison(rows[initial.id], rows[latest.id], compare(initial, latest))
+
+
+async def keep_case(
+    session: AsyncSession, case_id: UUID, *, municipality: str, opened_by: str, known_at: datetime
+) -> None:
+    """Remember that there is a case."""
+    await tables.keep_case(session, case_id, municipality=municipality, opened_by=opened_by, known_at=known_at)
+
+
+def _concerning(case: Row[Any] | None, actor: Actor) -> Row[Any]:
+    """The case, for its opener and its municipality's agencies. For others it is not known, in the same words."""
+    if case is None or not (case.opened_by == actor.agency or actor.serves(case.municipality)):
+        raise Problem(
+            CASE_NOT_KNOWN,
+            detail="A case opened just now arrives within seconds: try again. Otherwise check the id.",
+            detail_ja="受け付けたばかりのケースは数秒で届きます。もう一度お試しください。続く場合はIDを確かめてください。",
+        )
+    return case
+
+
+def _recorded(row: Row[Any]) -> AssessmentRecorded:
+    return AssessmentRecorded(
+        case_id=row.case_id,
+        assessment_id=row.id,
+        number=row.number,
+        rubric=row.rubric,
+        setting=row.setting,
+        interpersonal=row.interpersonal,
+        mental=row.mental,
+        stress=row.stress,
+        thinking=row.thinking,
+        environment=row.environment,
+        prolongation_risk=row.prolongation_risk,
+        rated_at=row.rated_at,
+    )

@@ -1,0 +1,17 @@
+"""What assessment hears: that there is a case. A withdrawn consent ends sharing, not the record of what was rated."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.assessment import handlers
+from shared.bus.inbox import News, Reaction
+from shared.events import CaseOpened, Event
+
+
+async def case_opened(session: AsyncSession, event: CaseOpened, news: News) -> None:
+    """From now on it can be rated here."""
+    await handlers.keep_case(
+        session, event.case_id, municipality=event.municipality, opened_by=event.agency_id, known_at=news.now
+    )
+
+
+reactions: dict[type[Event], Reaction] = {CaseOpened: case_opened}

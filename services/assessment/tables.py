@@ -1,0 +1,131 @@
+"""The tables of assessment, and the loads that lock or return domain values."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    Row,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.assessment.domain.fdp import Axis, Rating, Risk
+
+metadata = MetaData()
+
+case_fact = Table(
+    "case_fact",
+    metadata,
+    Column("case_id", Uuid, primary_key=True),
+    Column("municipality", Text, nullable=False),
+    Column("opened_by", Text, nullable=False),
+    Column("known_at", DateTime(timezone=True), nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Column("assessments", Integer, nullable=False),
+)
+
+assessment = Table(
+    "assessment",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("case_id", Uuid, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("rubric", Text, nullable=False),
+    Column("setting", Text, nullable=False),
+    *(Column(str(axis), SmallInteger) for axis in Axis),
+    Column("raters", ARRAY(Text), nullable=False),
+    Column("rated_by", Text, nullable=False),
+    Column("rated_at", DateTime(timezone=True), nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("prolongation_risk", Text, nullable=False),
+    Column("corrects_id", Uuid),
+)
+
+
+async def keep_case(
+    session: AsyncSession, case_id: UUID, *, municipality: str, opened_by: str, known_at: datetime
+) -> None:
+    """Remember a case; what is remembered already stays."""
+    values = {
+        "case_id": case_id,
+        "municipality": municipality,
+        "opened_by": opened_by,
+        "known_at": known_at,
+        "closed": False,
+        "assessments": 0,
+    }
+    await session.execute(upsert(case_fact).values(values).on_conflict_do_nothing())
+
+
+async def find_case(session: AsyncSession, case_id: UUID) -> Row[Any] | None:
+    """What is known about a case."""
+    return (await session.execute(select(case_fact).where(case_fact.c.case_id == case_id))).one_or_none()
+
+
+async def lock_case(session: AsyncSession, case_id: UUID) -> Row[Any] | None:
+    """The same, held until the transaction ends: whoever rates this case next waits, and numbers have no gap.
+
+    The count stands in the locked row itself. `max(number)` in this statement would be read from a snapshot taken
+    before the wait, and two ratings would get one number.
+    """
+    query = select(case_fact).where(case_fact.c.case_id == case_id).with_for_update()
+    return (await session.execute(query)).one_or_none()
+
+
+async def add_assessment(session: AsyncSession, values: dict[str, Any]) -> Row[Any]:
+    """One more assessment of a locked case, which counts it."""
+    counted = update(case_fact).where(case_fact.c.case_id == values["case_id"]).values(assessments=values["number"])
+    await session.execute(counted)
+    added: Row[Any] = (await session.execute(insert(assessment).values(values).returning(assessment))).one()
+    return added
+
+
+async def find_assessment(session: AsyncSession, case_id: UUID, assessment_id: UUID) -> Row[Any] | None:
+    """An assessment of this case."""
+    query = select(assessment).where(assessment.c.id == assessment_id, assessment.c.case_id == case_id)
+    return (await session.execute(query)).one_or_none()
+
+
+async def is_corrected(session: AsyncSession, assessment_id: UUID) -> bool:
+    """Whether another assessment corrects this one."""
+    query = select(assessment.c.id).where(assessment.c.corrects_id == assessment_id)
+    return (await session.execute(query)).one_or_none() is not None
+
+
+async def find_assessments(session: AsyncSession, case_id: UUID, *, after: int, limit: int) -> Sequence[Row[Any]]:
+    """The assessments of a case, by number."""
+    query = (
+        select(assessment)
+        .where(assessment.c.case_id == case_id, assessment.c.number > after)
+        .order_by(assessment.c.number)
+        .limit(limit)
+    )
+    return (await session.execute(query)).all()
+
+
+async def find_ratings(session: AsyncSession, case_id: UUID) -> list[tuple[Rating, Row[Any]]]:
+    """All of them, in the order in which people rated, with what is shown of each."""
+    query = select(assessment).where(assessment.c.case_id == case_id)
+    rows = (await session.execute(query.order_by(assessment.c.rated_at, assessment.c.number))).all()
+    return [(rating_of(row), row) for row in rows]
+
+
+def rating_of(row: Row[Any]) -> Rating:
+    """The row as the domain knows it."""
+    levels = {axis: getattr(row, axis) for axis in Axis}
+    return Rating(row.id, row.number, levels, Risk(row.prolongation_risk), row.corrects_id)

@@ -1,0 +1,11 @@
+"""Shapes, permissions and status codes: referrals, candidates, and the directory with its two files."""
+
+from services.referral.api import candidates, directory, referrals
+
+routers = [
+    referrals.referrals,
+    candidates.candidates,
+    directory.directory,
+    directory.agency_files,
+    directory.programme_files,
+]

@@ -1,0 +1,286 @@
+"""支援機関・事業: the directory to look at, and the two files that it is kept from."""
+
+import unicodedata
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain.routing import Capacity, Stage
+from services.referral.handlers import directory as handlers
+from services.referral.handlers.directory import AgencyEntry, AgencyNotKnown, Kept, ProgrammeEntry
+from services.referral.tables import directory as tables
+from shared.auth import Actor, Caller, Role, requires
+from shared.codes import AgencyId, Code, CorporateNumber, DayAsWritten, FreeText, MunicipalityCode
+from shared.problems import INVALID, Problem
+from shared.service import Pages, Transaction, page, router
+from shared.service.imports import Became, FileRow, RowRefused, import_router
+
+directory = router(tag="directory")
+
+_EVERYBODY = tuple(Role)
+_STAGES = {
+    "居場所": Stage.DROP_IN,
+    "就労準備": Stage.WORK_READINESS,
+    "就労準備支援": Stage.WORK_READINESS,
+    "就労訓練": Stage.WORK_TRAINING,
+    "認定就労訓練": Stage.WORK_TRAINING,
+    "職業訓練": Stage.VOCATIONAL_TRAINING,
+    "一般就労": Stage.JOB,
+    "就職": Stage.JOB,
+}
+_CAPACITIES = {
+    "空きあり": Capacity.HAS_ROOM,
+    "満員": Capacity.FULL,
+    "待機": Capacity.WAITING_LIST,
+    "待機あり": Capacity.WAITING_LIST,
+    "要相談": Capacity.ASK_FIRST,
+    "不明": Capacity.UNKNOWN,
+}
+
+
+class AgencyAnswer(BaseModel):
+    """支援機関."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "agency_id": "sakurajima-npo",
+                    "corporate_number": "7000012050002",
+                    "name": "桜島サポートセンター",
+                    "kana": "サクラジマサポートセンター",
+                    "kind": "npo",
+                    "municipality": "462012",
+                    "municipalities_served": ["462012", "462187"],
+                    "phone": "099-000-0000",
+                    "confirmed_by": "鹿児島市福祉課",
+                    "confirmed_on": "2026-04-01",
+                    "version": 1,
+                }
+            ]
+        }
+    )
+
+    agency_id: str
+    corporate_number: str | None
+    name: str
+    kana: str
+    kind: str
+    municipality: str
+    municipalities_served: list[str]
+    phone: str | None
+    confirmed_by: str
+    confirmed_on: date
+    version: int
+
+
+class AgencyPage(BaseModel):
+    """A page of agencies."""
+
+    items: list[AgencyAnswer]
+    next_cursor: str | None
+
+
+class ProgrammeAnswer(BaseModel):
+    """事業."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "01920000-0000-7000-8000-0000000000a1",
+                    "agency_id": "sakurajima-npo",
+                    "agency_name": "桜島サポートセンター",
+                    "programme_code": "ibasho-1",
+                    "name": "朝の居場所",
+                    "function": "drop_in_space",
+                    "strand": 4,
+                    "stage": "drop_in",
+                    "municipalities": ["462012", "462187"],
+                    "needs": ["isolation", "with_people"],
+                    "capacity_state": "has_room",
+                    "confirmed_on": "2026-04-01",
+                    "version": 1,
+                }
+            ]
+        }
+    )
+
+    id: UUID
+    agency_id: str
+    agency_name: str
+    programme_code: str
+    name: str
+    function: str
+    strand: int = Field(
+        description="1 cash benefits, 2 social services, 3 employment insurance, 4 self-reliance support"
+        " Act, 5 job-seeker support Act, 6 firms' human-resource development."
+    )
+    stage: Stage
+    municipalities: list[str] = Field(description="Where it is offered; its agency's area, if it has none of its own.")
+    needs: list[str]
+    capacity_state: Capacity = Field(description="`unknown` is not `has_room`.")
+    confirmed_on: date
+    version: int
+
+
+class ProgrammePage(BaseModel):
+    """A page of programmes."""
+
+    items: list[ProgrammeAnswer]
+    next_cursor: str | None
+
+
+@directory.get(
+    "/v1/agencies",
+    dependencies=[requires(*_EVERYBODY)],
+    summary="Agencies of the directory",
+    description="支援機関の一覧。市町村で絞り込めます。",
+)
+async def list_agencies(
+    pages: Pages,
+    session: Transaction,
+    _: Caller,
+    municipality: Annotated[MunicipalityCode | None, Query(description="Only those who serve it.")] = None,
+) -> AgencyPage:
+    """By id."""
+    after = None if pages.after is None else pages.after[0]
+    rows = await tables.list_agencies(session, municipality=municipality, after=after, limit=pages.limit)
+    shown, next_cursor = page(rows, pages, key=lambda row: (row.agency_id,))
+    return AgencyPage(
+        items=[AgencyAnswer.model_validate(row, from_attributes=True) for row in shown], next_cursor=next_cursor
+    )
+
+
+@directory.get(
+    "/v1/programmes",
+    dependencies=[requires(*_EVERYBODY)],
+    summary="Programmes of the directory",
+    description="事業の一覧。市町村・支援機能・段階で絞り込めます。",
+)
+async def list_programmes(
+    pages: Pages,
+    session: Transaction,
+    _: Caller,
+    municipality: Annotated[MunicipalityCode | None, Query(description="Only what is offered there.")] = None,
+    function: Annotated[Code | None, Query(description="Only this support function.")] = None,
+    stage: Annotated[Stage | None, Query(description="Only this rung of the ladder.")] = None,
+) -> ProgrammePage:
+    """By agency and the agency's own code."""
+    rows = await tables.list_programmes(
+        session,
+        municipality=municipality,
+        function=function,
+        stage=stage,
+        after=_pair(pages.after),
+        limit=pages.limit,
+    )
+    shown, next_cursor = page(rows, pages, key=lambda row: (row.agency_id, row.programme_code))
+    return ProgrammePage(
+        items=[ProgrammeAnswer.model_validate(row, from_attributes=True) for row in shown], next_cursor=next_cursor
+    )
+
+
+def _pair(after: tuple[str, ...] | None) -> tuple[str, str] | None:
+    if after is None:
+        return None
+    if len(after) != 2:
+        raise Problem(INVALID, detail="The cursor is damaged.", detail_ja="続きの位置が正しくありません。")
+    return after[0], after[1]
+
+
+# --- The two files ---------------------------------------------------------------------------------------------------
+
+
+def _split(cell: Any) -> Any:
+    """Several codes in one cell, separated by spaces of any width, commas or 、."""
+    if not isinstance(cell, str):
+        return cell
+    return tuple(dict.fromkeys(unicodedata.normalize("NFKC", cell).replace("、", " ").replace(",", " ").split()))
+
+
+def _named(words: dict[str, Any]) -> BeforeValidator:
+    """The office's own word, or our code."""
+    return BeforeValidator(lambda cell: words.get(unicodedata.normalize("NFKC", cell), cell))
+
+
+_Areas = Annotated[tuple[MunicipalityCode, ...], BeforeValidator(_split)]
+_Needs = Annotated[tuple[Code, ...], BeforeValidator(_split)]
+_Name = Annotated[FreeText, StringConstraints(min_length=1, max_length=200)]
+_Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+() -]{3,20}$")]
+
+
+class AgencyRow(FileRow):
+    """A line of the agencies' file."""
+
+    agency_id: AgencyId = Field(alias="機関ID")
+    corporate_number: CorporateNumber | None = Field(alias="法人番号", default=None)
+    name: _Name = Field(alias="名称")
+    kana: _Name = Field(alias="カナ")
+    kind: Code = Field(alias="種別")
+    municipality: MunicipalityCode = Field(alias="所在地コード")
+    municipalities_served: _Areas = Field(alias="対象地域コード", min_length=1)
+    phone: _Phone | None = Field(alias="電話", default=None)
+    confirmed_by: _Name = Field(alias="確認者")
+    confirmed_on: DayAsWritten = Field(alias="確認日")
+
+
+class ProgrammeRow(FileRow):
+    """A line of the programmes' file."""
+
+    agency_id: AgencyId = Field(alias="機関ID")
+    programme_code: Code = Field(alias="事業コード")
+    name: _Name = Field(alias="事業名")
+    function: Code = Field(alias="支援機能")
+    strand: int = Field(alias="系統", ge=1, le=6)
+    stage: Annotated[Stage, _named(_STAGES)] = Field(alias="段階")
+    municipalities: _Areas = Field(alias="対象地域コード", default=())
+    needs: _Needs = Field(alias="対応する課題", default=())
+    capacity_state: Annotated[Capacity, _named(_CAPACITIES)] = Field(alias="空き状況", default=Capacity.UNKNOWN)
+    confirmed_on: DayAsWritten = Field(alias="確認日")
+
+
+async def take_agency(session: AsyncSession, row: AgencyRow, _now: datetime, _actor: Actor) -> Became:
+    """A line becomes the agency's entry."""
+    return (await handlers.keep_agency(session, AgencyEntry(**row.model_dump()))).became
+
+
+async def take_programme(session: AsyncSession, row: ProgrammeRow, _now: datetime, _actor: Actor) -> Became:
+    """A line becomes the programme's entry."""
+    outcome = await handlers.keep_programme(session, ProgrammeEntry(**row.model_dump(mode="json") | _days(row)))
+    match outcome:
+        case Kept(became):
+            return became
+        case AgencyNotKnown():
+            raise RowRefused(
+                "agency_not_known",
+                "Take the agency's own line in first",
+                "先に支援機関のファイルでこの機関を登録してください",
+                column="機関ID",
+            )
+
+
+def _days(row: ProgrammeRow) -> dict[str, date]:
+    return {"confirmed_on": row.confirmed_on}
+
+
+agency_files = import_router(
+    path="/v1/agency-imports",
+    tag="directory",
+    role=Role.DIRECTORY,
+    row=AgencyRow,
+    apply=take_agency,
+    title_ja="支援機関",
+)
+programme_files = import_router(
+    path="/v1/programme-imports",
+    tag="directory",
+    role=Role.DIRECTORY,
+    row=ProgrammeRow,
+    apply=take_programme,
+    title_ja="事業",
+)

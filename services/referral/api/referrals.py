@@ -1,0 +1,346 @@
+"""つなぎ: send, look at and move referrals. What is legal stands in one table, `domain.MOVES`."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, Literal, assert_never
+from uuid import UUID
+
+from fastapi import Depends, Header, Query, Response
+from sqlalchemy import Row
+
+from services.referral.api.shapes import (
+    DeclineBody,
+    ReferralAnswer,
+    ReferralPage,
+    ReferralWithSteps,
+    SendBody,
+    StepAnswer,
+    WithdrawBody,
+)
+from services.referral.domain.consent import ConsentLacking
+from services.referral.domain.moves import MOVES, Move, Moved, NotMoved, Party, Referral, State, legal_moves
+from services.referral.handlers import referrals as handlers
+from services.referral.handlers.referrals import (
+    AlreadyReferred,
+    CaseNotKnown,
+    NotFound,
+    NotInvolved,
+    Sent,
+    TargetNotKnown,
+)
+from shared.auth import Actor, Caller, Role, requires
+from shared.problems import FORBIDDEN, INVALID, NOT_FOUND, Problem, ProblemType
+from shared.service import Now, Pages, Transaction, etag, page, router
+from shared.service.versions import if_match
+
+referrals = router(tag="referrals")
+
+CASE_NOT_KNOWN = ProblemType(
+    "case_not_known", 404, "No such case is known here", "このケースはここではまだ分かりません"
+)
+CONSENT_MISSING = ProblemType(
+    "consent_missing",
+    409,
+    "The person's consent does not cover this referral",
+    "このつなぎに必要な本人同意がありません",
+)
+ALREADY_REFERRED = ProblemType(
+    "already_referred", 409, "An open referral of this case waits there", "同じつなぎ先への返事待ちのつなぎがあります"
+)
+ILLEGAL_MOVE = ProblemType(
+    "illegal_move", 409, "The referral can't be moved like that", "この状態ではその操作はできません"
+)
+
+_CONSENT_HELP = {
+    "not_given": (
+        "Record the person's consent in intake first. Supporting them goes on without it.",
+        "先に相談受付で本人同意を記録してください。同意がなくても相談・支援は続けられます。",
+    ),
+    "expired": (
+        "The consent has run out. Ask the person again and record it in intake.",
+        "同意の有効期限が過ぎています。本人に改めて確認し、相談受付で記録してください。",
+    ),
+    "other_purpose": (
+        "The consent was given for other purposes. Ask for the purpose 'referral' (for a course also 'training').",
+        "同意の目的に「つなぎ」(訓練の場合は「訓練」でも可)が含まれていません。本人に確認してください。",
+    ),
+    "not_named": (
+        "The consent names other agencies. Ask the person whether this one may know, and record it in intake.",
+        "同意の提供先にこの機関が含まれていません。本人に確認し、相談受付で記録してください。",
+    ),
+}
+_READERS = (Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
+_RECEIVERS = (Role.COUNSELLOR, Role.PROVIDER)
+
+
+async def read_version(
+    if_match_: Annotated[
+        str | None, Header(alias="If-Match", description="The ETag that was read; may be left out.")
+    ] = None,
+) -> int | None:
+    """The version the caller read, if it says so: the state machine alone already lets only one of two accept."""
+    return None if if_match_ is None else await if_match(if_match_)
+
+
+ReadVersion = Annotated[int | None, Depends(read_version)]
+
+
+def table_of(*names: str) -> str:
+    """The lines of `domain.MOVES` for these moves, for people who read the interface."""
+    lines = [
+        f"{'・'.join(sorted(kind.value for kind in move.kinds))}: {move.by.value} may {move.name} from"
+        f" {' or '.join(sorted(state.value for state in move.sources))} to {move.target.value}."
+        for move in MOVES
+        if move.name in names
+    ]
+    return " ".join(lines)
+
+
+@referrals.post(
+    "/v1/referrals",
+    status_code=201,
+    dependencies=[requires(Role.COUNSELLOR)],
+    summary="Refer a case to a programme or a course",
+    description="ケースを事業または訓練コースへつなぎます。相手が受諾するまで、送った機関が責任を持ちます。",
+)
+async def send_referral(
+    body: SendBody, response: Response, session: Transaction, now: Now, actor: Caller
+) -> ReferralAnswer:
+    """The sender stays responsible until somebody accepts."""
+    _check(body, now)
+    outcome = await handlers.send_referral(
+        session,
+        case_id=body.case_id,
+        programme_id=body.programme_id,
+        course_run_id=body.course_run_id,
+        hold_until=body.hold_until,
+        actor=actor,
+        now=now,
+    )
+    match outcome:
+        case Sent(referral):
+            # Relative, since the service doesn't know under which path it is mounted.
+            response.headers["Location"] = f"referrals/{referral.id}"
+            return _answer(referral, actor, response)
+        case CaseNotKnown():
+            raise case_not_known()
+        case TargetNotKnown():
+            raise Problem(
+                NOT_FOUND,
+                detail="No such programme or course run is known here; take one from the candidates or the directory.",
+                detail_ja="この事業・コースはここではまだ分かりません。候補または事業の一覧から選んでください。",
+            )
+        case ConsentLacking(because):
+            detail, detail_ja = _CONSENT_HELP[because]
+            raise Problem(
+                CONSENT_MISSING, detail=detail, detail_ja=detail_ja, errors=[{"pointer": "/case_id", "code": because}]
+            )
+        case AlreadyReferred(referral_id):
+            raise Problem(
+                ALREADY_REFERRED,
+                detail="Wait for the answer, or withdraw that referral first.",
+                detail_ja="返事を待つか、先にそのつなぎを取り下げてください。",
+                errors=[{"referral_id": str(referral_id)}],
+            )
+        case _:
+            assert_never(outcome)
+
+
+def case_not_known() -> Problem:
+    """The same answer for a case that doesn't exist, isn't heard of yet, or is another municipality's."""
+    return Problem(
+        CASE_NOT_KNOWN,
+        detail="If it was opened moments ago, its news may still be on the way: try again shortly.",
+        detail_ja="受付直後は、知らせがまだ届いていないことがあります。少し待ってからもう一度お試しください。",
+    )
+
+
+def _check(body: SendBody, now: datetime) -> None:
+    if (body.programme_id is None) == (body.course_run_id is None):
+        raise Problem(
+            INVALID,
+            detail="Give either programme_id or course_run_id.",
+            detail_ja="programme_id か course_run_id のどちらか一つを指定してください。",
+        )
+    if body.hold_until is not None and (body.course_run_id is None or body.hold_until <= now):
+        raise Problem(
+            INVALID,
+            detail="hold_until is for a course run, and lies in the future.",
+            detail_ja="hold_until は訓練コースへのつなぎだけに、将来の日時で指定してください。",
+        )
+
+
+@referrals.get(
+    "/v1/referrals",
+    dependencies=[requires(*_READERS)],
+    summary="Referrals received, sent, or to be seen",
+    description="box=in は受け取った、box=out は送ったつなぎ。戻ってきたものは box=out&state=declined で。",
+)
+async def list_referrals(
+    pages: Pages,
+    session: Transaction,
+    actor: Caller,
+    box: Annotated[
+        Literal["in", "out"] | None, Query(description="Received or sent; without it, all to be seen.")
+    ] = None,
+    state: Annotated[State | None, Query(description="Only in this state.")] = None,
+    case_id: Annotated[UUID | None, Query(description="Only of this case.")] = None,
+) -> ReferralPage:
+    """Newest first."""
+    before = None if pages.after is None else _cursor_id(pages.after[0])
+    rows = await handlers.list_referrals(
+        session, actor, box=box, state=state, case_id=case_id, before=before, limit=pages.limit
+    )
+    shown, next_cursor = page(rows, pages, key=lambda referral: (referral.id,))
+    return ReferralPage(items=[_answer(referral, actor) for referral in shown], next_cursor=next_cursor)
+
+
+def _cursor_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Problem(INVALID, detail="The cursor is damaged.", detail_ja="続きの位置が正しくありません。") from None
+
+
+@referrals.get(
+    "/v1/referrals/{referral_id}",
+    dependencies=[requires(*_READERS)],
+    summary="A referral with its steps",
+    description="つなぎの今の状態とこれまでの経過。送った機関、受けた機関、その市町村の機関だけが見られます。",
+)
+async def get_referral(referral_id: UUID, response: Response, session: Transaction, actor: Caller) -> ReferralWithSteps:
+    """Its ETag may be sent with the next move."""
+    found = await handlers.get_referral(session, referral_id, actor)
+    if isinstance(found, NotFound):
+        raise Problem(NOT_FOUND)
+    referral, steps = found
+    answer = _answer(referral, actor, response)
+    return ReferralWithSteps(**answer.model_dump(), steps=[_step(row) for row in steps])
+
+
+@referrals.post(
+    "/v1/referrals/{referral_id}/receive",
+    dependencies=[requires(*_RECEIVERS)],
+    summary="Say that it was seen",
+    description=f"受け取ったことを知らせます。責任はまだ送った機関にあります。{table_of('receive')}",
+)
+async def receive_referral(
+    referral_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller, read: ReadVersion
+) -> ReferralAnswer:
+    """The sender sees that it arrived."""
+    moved = await handlers.move_referral(session, referral_id, "receive", actor=actor, now=now, read=read)
+    return _moved(moved, actor, response)
+
+
+@referrals.post(
+    "/v1/referrals/{referral_id}/accept",
+    dependencies=[requires(*_RECEIVERS)],
+    summary="Take responsibility",
+    description=f"受諾します。これで責任は受けた機関に移ります。{table_of('accept')}",
+)
+async def accept_referral(
+    referral_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller, read: ReadVersion
+) -> ReferralAnswer:
+    """Of two who accept at once, one does; the other is told."""
+    moved = await handlers.move_referral(session, referral_id, "accept", actor=actor, now=now, read=read)
+    return _moved(moved, actor, response)
+
+
+@referrals.post(
+    "/v1/referrals/{referral_id}/decline",
+    dependencies=[requires(*_RECEIVERS)],
+    summary="Give it back, with a reason",
+    description=f"理由を付けて戻します。送った機関が引き続き責任を持ち、次の候補を選べます。{table_of('decline')}",
+)
+async def decline_referral(
+    referral_id: UUID,
+    body: DeclineBody,
+    response: Response,
+    session: Transaction,
+    now: Now,
+    actor: Caller,
+    read: ReadVersion,
+) -> ReferralAnswer:
+    """It comes back to the sender visibly."""
+    moved = await handlers.move_referral(
+        session, referral_id, "decline", actor=actor, now=now, reason=body.reason.value, read=read
+    )
+    return _moved(moved, actor, response)
+
+
+@referrals.post(
+    "/v1/referrals/{referral_id}/withdraw",
+    dependencies=[requires(Role.COUNSELLOR)],
+    summary="Take it back",
+    description=f"受諾される前に取り下げます。{table_of('withdraw')}",
+)
+async def withdraw_referral(
+    referral_id: UUID,
+    response: Response,
+    session: Transaction,
+    now: Now,
+    actor: Caller,
+    read: ReadVersion,
+    body: WithdrawBody | None = None,
+) -> ReferralAnswer:
+    """Only before somebody has accepted."""
+    reason = (body or WithdrawBody()).reason.value
+    moved = await handlers.move_referral(
+        session, referral_id, "withdraw", actor=actor, now=now, reason=reason, read=read
+    )
+    return _moved(moved, actor, response)
+
+
+def _moved(outcome: Moved | NotMoved | NotFound | NotInvolved, actor: Actor, response: Response) -> ReferralAnswer:
+    match outcome:
+        case Moved(referral, _):
+            return _answer(referral, actor, response)
+        case NotMoved(legal):
+            raise _illegal(legal)
+        case NotFound():
+            raise Problem(NOT_FOUND)
+        case NotInvolved():
+            raise Problem(
+                FORBIDDEN,
+                detail="Only its sender and its receiver move a referral.",
+                detail_ja="つなぎを動かせるのは、送った機関と受けた機関だけです。",
+            )
+        case _:
+            assert_never(outcome)
+
+
+def _illegal(legal: Iterable[Move]) -> Problem:
+    names = sorted({move.name for move in legal})
+    return Problem(
+        ILLEGAL_MOVE,
+        detail=f"You may now: {', '.join(names)}." if names else "There is nothing left for you to do here.",
+        detail_ja=f"今できる操作: {'、'.join(names)}" if names else "このつなぎで今できる操作はありません。",
+        errors=[{"legal": name} for name in names],
+    )
+
+
+def _answer(referral: Referral, actor: Actor, response: Response | None = None) -> ReferralAnswer:
+    if response is not None:
+        response.headers["ETag"] = etag(referral.version)
+    closed = referral.state in {State.DECLINED, State.WITHDRAWN} and Party.SENDER in referral.parties(actor.agency)
+    return ReferralAnswer(
+        referral_id=referral.id,
+        case_id=referral.case_id,
+        municipality=referral.municipality,
+        sender=referral.sender,
+        receiver=referral.receiver,
+        programme_id=referral.programme_id,
+        course_run_id=referral.course_run_id,
+        state=referral.state,
+        responsible_agency=referral.responsible_agency,
+        progress=referral.progress,
+        reason=referral.reason,
+        sent_at=referral.sent_at,
+        version=referral.version,
+        next_moves=[move.name for move in legal_moves(referral, referral.parties(actor.agency))],
+        next_candidates=f"/v1/cases/{referral.case_id}/candidates" if closed else None,
+    )
+
+
+def _step(row: Row[Any]) -> StepAnswer:
+    return StepAnswer(version=row.version, step=row.step, by=row.by, reason=row.reason, at=row.at)

@@ -1,0 +1,147 @@
+"""The directory, and what of it and of the courses may answer a case."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, case, func, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain.routing import Capacity, CourseRun, Pool, Programme, Stage
+from services.referral.tables.schema import agency, course_option, course_pool, programme
+
+_AREA = case(
+    (func.cardinality(programme.c.municipalities) == 0, agency.c.municipalities_served),
+    else_=programme.c.municipalities,
+)
+_WITHOUT_AREA = [column for column in programme.c if column.name != "municipalities"]
+_WITHIN_REACH = 500
+
+
+async def find_programme(session: AsyncSession, programme_id: UUID) -> Row[Any] | None:
+    """A programme of the directory."""
+    return (await session.execute(select(programme).where(programme.c.id == programme_id))).one_or_none()
+
+
+async def options_near(session: AsyncSession, municipality: str) -> Sequence[Programme | CourseRun]:
+    """Everything that may be an answer: the prefecture's programmes and course runs, and pools of the municipality."""
+    return [*await _programmes_near(session, municipality), *await _courses_near(session, municipality)]
+
+
+async def _programmes_near(session: AsyncSession, municipality: str) -> Iterable[Programme]:
+    query = (
+        select(programme, _AREA.label("area"))
+        .join(agency, agency.c.agency_id == programme.c.agency_id)
+        .where(_written_in(_AREA, municipality[:2]))
+        # Whoever serves the municipality itself comes first, so that the limit never costs a nearer answer.
+        .order_by(_in_area(municipality, _AREA).desc(), programme.c.id)
+        .limit(_WITHIN_REACH)
+    )
+    return [
+        Programme(
+            id=row.id,
+            agency_id=row.agency_id,
+            name=row.name,
+            function=row.function,
+            stage=Stage(row.stage),
+            municipalities=frozenset(row.area),
+            needs=frozenset(row.needs),
+            capacity=Capacity(row.capacity_state),
+        )
+        for row in await session.execute(query)
+    ]
+
+
+async def _courses_near(session: AsyncSession, municipality: str) -> Iterable[CourseRun]:
+    own = select(course_pool.c.course_run_id).where(course_pool.c.municipality == municipality)
+    query = (
+        select(course_option)
+        .where(
+            or_(
+                func.left(course_option.c.site_municipality, 2) == municipality[:2],
+                course_option.c.course_run_id.in_(own),
+            )
+        )
+        .order_by(course_option.c.applications_close_at.desc(), course_option.c.course_run_id)
+        .limit(_WITHIN_REACH)
+    )
+    rows = (await session.execute(query)).all()
+    pools: dict[UUID, list[Pool]] = {row.course_run_id: [] for row in rows}
+    for pool in await session.execute(select(course_pool).where(course_pool.c.course_run_id.in_(pools))):
+        pools[pool.course_run_id].append(
+            Pool(pool.kind, pool.municipality, pool.granted, pool.held, pool.filled, pool.waiting)
+        )
+    return [
+        CourseRun(
+            id=row.course_run_id,
+            number=row.course_number,
+            provider=row.provider,
+            field=row.field,
+            municipality=row.site_municipality,
+            applications_close_at=row.applications_close_at,
+            pools=tuple(pools[row.course_run_id]),
+        )
+        for row in rows
+    ]
+
+
+async def lock_agency(session: AsyncSession, agency_id: str) -> Row[Any] | None:
+    """An agency's entry, locked."""
+    query = select(agency).where(agency.c.agency_id == agency_id).with_for_update()
+    return (await session.execute(query)).one_or_none()
+
+
+async def lock_programme(session: AsyncSession, agency_id: str, programme_code: str) -> Row[Any] | None:
+    """A programme's entry, locked, by the code that its agency gave it."""
+    query = select(programme).where(programme.c.agency_id == agency_id, programme.c.programme_code == programme_code)
+    return (await session.execute(query.with_for_update())).one_or_none()
+
+
+async def list_agencies(
+    session: AsyncSession, *, municipality: str | None, after: str | None, limit: int
+) -> Sequence[Row[Any]]:
+    """By id, one more than asked for."""
+    query = select(agency).order_by(agency.c.agency_id).limit(limit + 1)
+    if municipality is not None:
+        query = query.where(_in_area(municipality, agency.c.municipalities_served))
+    if after is not None:
+        query = query.where(agency.c.agency_id > after)
+    return (await session.execute(query)).all()
+
+
+async def list_programmes(
+    session: AsyncSession,
+    *,
+    municipality: str | None,
+    function: str | None,
+    stage: str | None,
+    after: tuple[str, str] | None,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """By agency and code, one more than asked for; each with its agency's name and the area it really covers."""
+    query: Select[Any] = (
+        select(*_WITHOUT_AREA, _AREA.label("municipalities"), agency.c.name.label("agency_name"))
+        .join(agency, agency.c.agency_id == programme.c.agency_id)
+        .order_by(programme.c.agency_id, programme.c.programme_code)
+        .limit(limit + 1)
+    )
+    if municipality is not None:
+        query = query.where(_in_area(municipality, _AREA))
+    if function is not None:
+        query = query.where(programme.c.function == function)
+    if stage is not None:
+        query = query.where(programme.c.stage == stage)
+    if after is not None:
+        query = query.where(tuple_(programme.c.agency_id, programme.c.programme_code) > tuple_(*after))
+    rows: Sequence[Row[Any]] = (await session.execute(query)).all()
+    return rows
+
+
+def _in_area(municipality: str, area: ColumnElement[Any]) -> ColumnElement[bool]:
+    """`domain.covers`, as a condition."""
+    return or_(_written_in(area, municipality), _written_in(area, f"{municipality[:2]}000"))
+
+
+def _written_in(area: ColumnElement[Any], beginning: str) -> ColumnElement[bool]:
+    """Whether a code of the area begins like that. Codes are digits, so that a blank always parts two of them."""
+    return (literal(" ") + func.array_to_string(area, " ")).like(f"% {beginning}%")

@@ -1,0 +1,85 @@
+"""What the others told about cases, courses and pools; each fact keeps the newest word only."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, Row, Table, func, or_, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain.consent import Consent
+from services.referral.domain.moves import OPEN, State
+from services.referral.domain.routing import Case
+from services.referral.tables.referrals import OPEN_STATES
+from services.referral.tables.schema import case_fact, course_option, referral
+
+
+async def put_case_fact(
+    session: AsyncSession, case_id: UUID, guard: Column[Any] | None = None, /, **facts: Any
+) -> bool:
+    """Write what was heard about a case. With a guard column, only if its new value is greater than the one known."""
+    values = {"topics": [], "needs": [], "urgent": False, "consent_purposes": [], "consent_recipients": []} | facts
+    statement = upsert(case_fact).values(case_id=case_id, **values)
+    newer = None if guard is None else or_(guard.is_(None), guard < facts[guard.name])
+    written = statement.on_conflict_do_update(index_elements=[case_fact.c.case_id], set_=facts, where=newer)
+    return (await session.execute(written.returning(case_fact.c.case_id))).one_or_none() is not None
+
+
+async def lock_case_fact(session: AsyncSession, case_id: UUID) -> Row[Any] | None:
+    """What is known of a case, once its opening was heard; nobody refers it or takes its consent back meanwhile."""
+    return (await session.execute(_opened_case(case_id).with_for_update())).one_or_none()
+
+
+async def find_case_fact(session: AsyncSession, case_id: UUID) -> Row[Any] | None:
+    """The same, to look at."""
+    return (await session.execute(_opened_case(case_id))).one_or_none()
+
+
+def consent_of(fact: Row[Any]) -> Consent:
+    """What was last heard of the consent."""
+    return Consent(
+        state=fact.consent_state,
+        purposes=frozenset(fact.consent_purposes),
+        recipients=frozenset(fact.consent_recipients),
+        valid_until=fact.consent_valid_until,
+    )
+
+
+async def case_to_route(session: AsyncSession, fact: Row[Any]) -> Case:
+    """The case with where it was referred to already."""
+    target = func.coalesce(referral.c.programme_id, referral.c.course_run_id)
+    query = select(target, referral.c.state).where(
+        referral.c.case_id == fact.case_id, or_(OPEN_STATES, referral.c.state == State.DECLINED)
+    )
+    rows = (await session.execute(query)).all()
+    return Case(
+        case_id=fact.case_id,
+        municipality=fact.municipality,
+        opened_by=fact.opened_by,
+        topics=frozenset(fact.topics),
+        needs=frozenset(fact.needs),
+        urgent=fact.urgent,
+        levels=fact.levels,
+        prolongation_risk=fact.prolongation_risk,
+        open_targets=frozenset(where for where, state in rows if state in OPEN),
+        declined_targets=frozenset(where for where, state in rows if state == State.DECLINED),
+    )
+
+
+def _opened_case(case_id: UUID) -> Any:
+    return select(case_fact).where(case_fact.c.case_id == case_id, case_fact.c.municipality.is_not(None))
+
+
+async def put_newer(session: AsyncSession, table: Table, key: Column[Any], **values: Any) -> None:
+    """Write what training told, unless something with a later sequence is known: topics may be replayed."""
+    statement = upsert(table).values(**values)
+    changes = {name: value for name, value in values.items() if name != key.name}
+    await session.execute(
+        statement.on_conflict_do_update(index_elements=[key], set_=changes, where=table.c.sequence < values["sequence"])
+    )
+
+
+async def find_course(session: AsyncSession, course_run_id: UUID) -> Row[Any] | None:
+    """A course run that training told of."""
+    query = select(course_option).where(course_option.c.course_run_id == course_run_id)
+    return (await session.execute(query)).one_or_none()

@@ -1,0 +1,113 @@
+"""The tables of referral; the migrations make them."""
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, MetaData, SmallInteger, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+agency = Table(
+    "agency",
+    metadata,
+    Column("agency_id", Text, primary_key=True),
+    Column("corporate_number", Text),
+    Column("name", Text, nullable=False),
+    Column("kana", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("municipality", Text, nullable=False),
+    Column("municipalities_served", ARRAY(Text), nullable=False),
+    Column("phone", Text),
+    Column("confirmed_by", Text, nullable=False),
+    Column("confirmed_on", Date, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+programme = Table(
+    "programme",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("agency_id", Text, nullable=False),
+    Column("programme_code", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("function", Text, nullable=False),
+    Column("strand", SmallInteger, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("municipalities", ARRAY(Text), nullable=False),
+    Column("needs", ARRAY(Text), nullable=False),
+    Column("capacity_state", Text, nullable=False),
+    Column("confirmed_on", Date, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+course_option = Table(
+    "course_option",
+    metadata,
+    Column("course_run_id", Uuid, primary_key=True),
+    Column("course_number", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("site_municipality", Text, nullable=False),
+    Column("prefecture", Text, nullable=False),
+    Column("starts_on", Date, nullable=False),
+    Column("ends_on", Date, nullable=False),
+    Column("applications_close_at", DateTime(timezone=True), nullable=False),
+    Column("capacity", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+)
+course_pool = Table(
+    "course_pool",
+    metadata,
+    Column("pool_id", Uuid, primary_key=True),
+    Column("course_run_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("municipality", Text),
+    Column("granted", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("filled", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+)
+case_fact = Table(
+    "case_fact",
+    metadata,
+    Column("case_id", Uuid, primary_key=True),
+    Column("municipality", Text),
+    Column("opened_by", Text),
+    Column("topics", ARRAY(Text), nullable=False),
+    Column("needs", ARRAY(Text), nullable=False),
+    Column("urgent", Boolean, nullable=False),
+    Column("consent_state", Text),
+    Column("consent_version", Integer),
+    Column("consent_purposes", ARRAY(Text), nullable=False),
+    Column("consent_recipients", ARRAY(Text), nullable=False),
+    Column("consent_valid_until", Date),
+    Column("assessment_number", Integer),
+    Column("levels", JSONB),
+    Column("prolongation_risk", Text),
+)
+referral = Table(
+    "referral",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("case_id", Uuid, nullable=False),
+    Column("municipality", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("receiver", Text, nullable=False),
+    Column("programme_id", Uuid),
+    Column("course_run_id", Uuid),
+    Column("seat_request_id", Uuid),
+    Column("state", Text, nullable=False),
+    Column("responsible_agency", Text, nullable=False),
+    Column("progress", Text),
+    Column("reason", Text),
+    Column("sent_at", DateTime(timezone=True), nullable=False),
+    Column("version", Integer, nullable=False),
+)
+referral_step = Table(
+    "referral_step",
+    metadata,
+    Column("referral_id", Uuid, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("step", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text),
+    Column("at", DateTime(timezone=True), nullable=False),
+)

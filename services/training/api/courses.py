@@ -1,0 +1,261 @@
+"""The catalogue of course runs, its import from CSV, and which body may issue instructions where."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import Query, Response
+from pydantic import BeforeValidator, Field, StringConstraints
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.training import tables
+from services.training.api.shapes import CourseRun, CourseRuns, Line, line_of
+from services.training.domain import Authority, CourseOffer, Denied
+from services.training.handlers import courses, reading
+from shared.auth import Actor, Caller, Role, requires
+from shared.codes import AgencyId, Code, DayAsWritten, FreeText, MomentAsWritten, MunicipalityCode
+from shared.problems import INVALID, Problem
+from shared.service import Body, Now, Pages, Transaction, day_in_japan, etag, page, router
+from shared.service.imports import Became, FileRow, RowRefused, import_router
+
+
+class System(StrEnum):
+    """Training systems (訓練種別)."""
+
+    PUBLIC_IN_HOUSE = "public_in_house"
+    PUBLIC_COMMISSIONED = "public_commissioned"
+    COMMISSIONED_DISABILITY = "commissioned_disability"
+    DISABILITY_SCHOOL = "disability_school"
+    JOB_SEEKER_BASIC = "job_seeker_basic"
+    JOB_SEEKER_PRACTICAL = "job_seeker_practical"
+
+
+class CourseField(StrEnum):
+    """Fields of training (分野)."""
+
+    BASIC = "basic"
+    CARE = "care"
+    MEDICAL_OFFICE = "medical_office"
+    IT = "it"
+    WEB_DESIGN = "web_design"
+    SALES_OFFICE = "sales_office"
+    REGIONAL_NEEDS = "regional_needs"
+    OTHER = "other"
+
+
+catalogue = router(tag="course-runs")
+
+
+@catalogue.get(
+    "/v1/course-runs",
+    summary="List course runs with their free seats",
+    description="訓練コースの一覧です。自治体を指定すると、その住民が使える枠があるものだけを返します。",
+    dependencies=[requires(*Role)],
+)
+async def list_course_runs(
+    session: Transaction,
+    pages: Pages,
+    field: CourseField | None = None,
+    municipality: Annotated[MunicipalityCode | None, Query(description="Open to people of this municipality.")] = None,
+    with_free: Annotated[bool, Query(description="Only with a free seat.")] = False,
+) -> CourseRuns:
+    """A page, by first day of the course."""
+    found = await reading.list_course_runs(
+        session,
+        field=field,
+        municipality=municipality,
+        with_free=with_free,
+        after=_after(pages.after),
+        limit=pages.limit + 1,
+    )
+    shown, next_cursor = page(found, pages, key=lambda row: (row.starts_on, row.id))
+    return CourseRuns(items=[CourseRun.model_validate(row) for row in shown], next_cursor=next_cursor)
+
+
+@catalogue.get(
+    "/v1/course-runs/{course_run_id}",
+    summary="Read a course run",
+    description="訓練コースと、枠ごとの空き・待ちを返します。",
+    dependencies=[requires(*Role)],
+)
+async def get_course_run(course_run_id: UUID, response: Response, session: Transaction) -> CourseRun:
+    """A course run with its pools."""
+    found = CourseRun.model_validate(await reading.get_course_run(session, course_run_id))
+    response.headers["ETag"] = etag(found.version)
+    return found
+
+
+@catalogue.get(
+    "/v1/course-runs/{course_run_id}/line",
+    summary="Who waits for a course run",
+    description="待ちの順番です。ケース番号は、自分の自治体のものだけが見えます。",
+    dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PLANNER, Role.PROVIDER)],
+)
+async def get_line(course_run_id: UUID, session: Transaction, actor: Caller) -> Line:
+    """Places in order, per pool."""
+    return line_of(await reading.get_line(session, course_run_id), actor.serves)
+
+
+# --- import ---------------------------------------------------------------------------------------------------------
+
+
+def _delegated_as_written(value: Any) -> Any:
+    """「462012:4 462187:2」 as seats by municipality; anything else is left to the validator."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition(":") for part in value.replace("、", " ").replace("：", ":").replace(",", " ").split()]
+    if len({municipality for municipality, _, _ in pairs}) != len(pairs):
+        return value
+    return {municipality: seats for municipality, _, seats in pairs}
+
+
+Text = Annotated[FreeText, StringConstraints(min_length=1, max_length=300)]
+Seats = Annotated[int, Field(ge=0, le=1000)]
+
+
+class CourseRunRow(FileRow):
+    """One course run per line."""
+
+    course_number: Code = Field(alias="講座番号")
+    title: Text = Field(alias="講座名")
+    system: System = Field(alias="訓練種別")
+    field: CourseField = Field(alias="分野")
+    provider: AgencyId = Field(alias="実施機関ID")
+    site_municipality: MunicipalityCode = Field(alias="所在地コード")
+    starts_on: DayAsWritten = Field(alias="開始日")
+    ends_on: DayAsWritten = Field(alias="終了日")
+    capacity: Seats = Field(alias="定員")
+    applications_close_at: MomentAsWritten = Field(alias="応募締切")
+    hold_hours: Annotated[int, Field(ge=1, le=2400)] = Field(default=72, alias="仮押さえ時間")
+    delegated: Annotated[
+        dict[MunicipalityCode, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_delegated_as_written)
+    ] = Field(default_factory=dict, alias="委ねる枠")
+    source: Text = Field(alias="出典")
+    checked_on: DayAsWritten = Field(alias="確認日")
+
+
+_DENIED = {
+    "ends_before_it_starts": ("The course ends before it starts", "終了日が開始日より前です"),
+    "delegated_above_capacity": ("More seats are delegated than there are", "委ねる枠の合計が定員を超えています"),
+    "below_what_is_taken": ("Fewer seats than are held or filled", "すでに仮押さえ・受講中の人数を下回っています"),
+    "people_wait_for_these_seats": ("People wait for these seats", "この枠を待っている人がいます"),
+}
+
+
+async def take_course_run(session: AsyncSession, row: CourseRunRow, now: datetime, _actor: Actor) -> Became:
+    """One line of the file: a new course run, a changed one, or nothing new."""
+    offer = CourseOffer(
+        course_number=row.course_number,
+        title=row.title,
+        provider_agency=row.provider,
+        site_municipality=row.site_municipality,
+        system=row.system.value,
+        field=row.field.value,
+        starts_on=row.starts_on,
+        ends_on=row.ends_on,
+        applications_close_at=row.applications_close_at,
+        capacity=row.capacity,
+        hold_hours=row.hold_hours,
+        source=row.source,
+        checked_on=row.checked_on,
+        delegated=row.delegated,
+    )
+    outcome = await courses.offer_course_run(session, offer, now=now)
+    if isinstance(outcome, Denied):
+        message, message_ja = _DENIED[outcome.reason]
+        raise RowRefused(outcome.reason, message, message_ja, CourseRunRow.model_fields[outcome.about].alias)
+    return outcome.became
+
+
+course_imports = import_router(
+    path="/v1/course-run-imports",
+    tag="course-run-imports",
+    role=Role.PLANNER,
+    row=CourseRunRow,
+    apply=take_course_run,
+    title_ja="訓練コース",
+)
+
+
+# --- authority ------------------------------------------------------------------------------------------------------
+
+authorities = router(tag="authorities")
+Prefecture = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|[1-3][0-9]|4[0-7])$")]
+
+
+class Decision(Body):
+    """What was decided, by whom, and from which day."""
+
+    prefecture: Prefecture = Field(examples=["46"])
+    mode: Literal["current_law", "delegated"] = Field(examples=["delegated"])
+    in_force_from: date = Field(examples=["2022-10-01"])
+    decided_by: Text = Field(examples=["鹿児島県地域職業能力開発促進協議会"])
+
+
+class AuthorityView(Body):
+    """Who may issue instructions in a prefecture today."""
+
+    prefecture: str
+    mode: Authority
+    in_force_from: date | None = Field(description="None while nothing was decided: then today's law applies.")
+    decided_by: str | None
+
+
+@authorities.post(
+    "/v1/authorities",
+    status_code=201,
+    summary="Record who may issue instructions",
+    description="都道府県ごとに、受講指示を出せる機関の決定を記録します(追記のみ)。",
+    dependencies=[requires(Role.PLANNER)],
+)
+async def record_authority(body: Decision, session: Transaction, now: Now, actor: Caller) -> AuthorityView:
+    """Added to the record; decisions are never changed. The planner's own prefecture only."""
+    if not actor.serves(f"{body.prefecture}0000"):
+        raise Problem(
+            INVALID,
+            detail="Only for a prefecture that you serve.",
+            detail_ja="担当する都道府県についてだけ記録できます。",
+        )
+    await courses.record_authority(
+        session,
+        prefecture=body.prefecture,
+        mode=Authority(body.mode),
+        in_force_from=body.in_force_from,
+        decided_by=body.decided_by,
+        recorded_by=actor.agency,
+        now=now,
+    )
+    return await _authority(session, body.prefecture, now)
+
+
+@authorities.get(
+    "/v1/authorities/{prefecture}",
+    summary="Who may issue instructions today",
+    description="現在、受講指示を出せる機関(現行法どおりか、委ねているか)を返します。",
+    dependencies=[requires(*Role)],
+)
+async def get_authority(prefecture: Prefecture, session: Transaction, now: Now) -> AuthorityView:
+    """As in force today, Japan's time."""
+    return await _authority(session, prefecture, now)
+
+
+async def _authority(session: AsyncSession, prefecture: str, now: datetime) -> AuthorityView:
+    found = await tables.find_authority(session, prefecture, day_in_japan(now))
+    if found is None:
+        return AuthorityView(prefecture=prefecture, mode=Authority.CURRENT_LAW, in_force_from=None, decided_by=None)
+    return AuthorityView(
+        prefecture=prefecture,
+        mode=Authority(found.mode),
+        in_force_from=found.in_force_from,
+        decided_by=found.decided_by,
+    )
+
+
+def _after(after: tuple[str, ...] | None) -> tuple[date, UUID] | None:
+    if after is None:
+        return None
+    try:
+        return date.fromisoformat(after[0]), UUID(after[1])
+    except (ValueError, IndexError):
+        raise Problem(INVALID) from None

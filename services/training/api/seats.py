@@ -1,0 +1,283 @@
+"""Seats: asked for, read, taken step by step up to an enrolment, given back."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import Response
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.training import tables
+from services.training.api.shapes import (
+    Fact,
+    SeatRequests,
+    SeatRequestView,
+    SeatRequestWithFacts,
+    refusal,
+    stopped,
+)
+from services.training.domain import Held, Refused, State, Waitlisted, legal_moves
+from services.training.handlers import reading, seats, steps
+from services.training.handlers.steps import Signature
+from shared.auth import Actor, Caller, Role, requires
+from shared.codes import CorporateNumber, FreeText, MunicipalityCode
+from shared.problems import FORBIDDEN, INVALID, Problem
+from shared.service import Body, Now, Pages, Transaction, day_in_japan, etag, in_line, page, router
+
+requests = router(tag="seat-requests")
+Number = Annotated[FreeText, StringConstraints(min_length=1, max_length=60)]
+
+
+class NewSeatRequest(Body):
+    """For which case, and for a resident of which municipality."""
+
+    case_id: UUID = Field(examples=["01985b7e-6c1d-7a3e-9a54-3f1f4a8f0c11"])
+    municipality: MunicipalityCode = Field(examples=["462012"])
+    hold_until: AwareDatetime | None = Field(
+        default=None, description="Hold the seat no longer than this.", examples=["2026-09-16T16:00:00+09:00"]
+    )
+
+
+class SeatAnswer(BaseModel):
+    """A seat is held, or the person stands in line. Neither is an acceptance."""
+
+    seat_request_id: UUID
+    outcome: Literal["held", "waiting"]
+    state: State
+    course_run_id: UUID
+    pool_id: UUID
+    pool_kind: str
+    expires_at: AwareDatetime
+    position: int | None
+    version: int
+
+
+class Nomination(Body):
+    """In whose name the placement acts."""
+
+    legal_entity: CorporateNumber = Field(description="法人番号", examples=["8000020130001"])
+    notification_number: Number = Field(description="届出・許可番号", examples=["46-特-000001"])
+
+
+class Countersignature(Body):
+    """In whose name; may be left out."""
+
+    legal_entity: CorporateNumber | None = Field(default=None, examples=["6000012070001"])
+
+
+class Instruction(Body):
+    """In whose name. A free job placement gives the number of its notification as well."""
+
+    legal_entity: CorporateNumber = Field(examples=["6000012070001"])
+    notification_number: Number | None = None
+
+
+class Release(Body):
+    """Why it is given back."""
+
+    reason: Literal["withdrawn", "person_declined", "other"] = Field(examples=["person_declined"])
+
+
+@requests.post(
+    "/v1/course-runs/{course_run_id}/seat-requests",
+    status_code=201,
+    summary="Ask for a seat",
+    description="訓練の枠を求めます。空きがあれば仮押さえ、なければ待ちの列に入ります。同じ講座には一つのケースで一件だけです。",
+    dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT), in_line("course_run_id")],
+)
+async def request_seat(
+    course_run_id: UUID, body: NewSeatRequest, response: Response, session: Transaction, now: Now, actor: Caller
+) -> SeatAnswer:
+    """Held, or in line; refused with a reason as the problem's code."""
+    if not actor.serves(body.municipality):
+        raise Problem(
+            FORBIDDEN,
+            detail="Only for people of a municipality that you serve.",
+            detail_ja="担当する自治体の方についてだけ申し込めます。",
+        )
+    outcome = await seats.request_seat(
+        session,
+        course_run_id=course_run_id,
+        case_id=body.case_id,
+        municipality=body.municipality,
+        requested_by=actor.agency,
+        now=now,
+        hold_until=body.hold_until,
+    )
+    if isinstance(outcome, Refused):
+        raise refusal(outcome.reason)
+    assert isinstance(outcome, seats.Placed), "only a referral can be repeated"
+    response.headers["Location"] = f"/v1/seat-requests/{outcome.seat_request_id}"
+    response.headers["ETag"] = etag(outcome.version)
+    return _answer(course_run_id, outcome)
+
+
+def _answer(course_run_id: UUID, placed: seats.Placed) -> SeatAnswer:
+    common: dict[str, Any] = {
+        "seat_request_id": placed.seat_request_id,
+        "course_run_id": course_run_id,
+        "pool_id": placed.outcome.pool.id,
+        "pool_kind": placed.outcome.pool.kind,
+        "expires_at": placed.outcome.expires_at,
+        "version": placed.version,
+    }
+    match placed.outcome:
+        case Held():
+            return SeatAnswer(outcome="held", state=State.HELD, position=None, **common)
+        case Waitlisted(position=position):
+            return SeatAnswer(outcome="waiting", state=State.WAITING, position=position, **common)
+
+
+_READERS = requires(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
+
+
+@requests.get(
+    "/v1/seat-requests",
+    summary="List seat requests",
+    description="自分の自治体の申込み(実施機関は自分の講座の申込み)の一覧です。",
+    dependencies=[_READERS],
+)
+async def list_seat_requests(
+    session: Transaction,
+    actor: Caller,
+    pages: Pages,
+    case_id: UUID | None = None,
+    course_run_id: UUID | None = None,
+    state: State | None = None,
+) -> SeatRequests:
+    """A page, in the order in which they came."""
+    found = await reading.list_seat_requests(
+        session,
+        actor,
+        case_id=case_id,
+        course_run_id=course_run_id,
+        state=state,
+        after=_after(pages.after),
+        limit=pages.limit + 1,
+    )
+    shown, next_cursor = page(found, pages, key=lambda row: (row.id,))
+    return SeatRequests(items=[SeatRequestView.model_validate(row) for row in shown], next_cursor=next_cursor)
+
+
+@requests.get(
+    "/v1/seat-requests/{seat_request_id}",
+    summary="Read a seat request with its facts",
+    description="申込みの状態と、推薦・副署・受講指示・受講開始の記録を返します。",
+    dependencies=[_READERS],
+)
+async def get_seat_request(
+    seat_request_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller
+) -> SeatRequestWithFacts:
+    """As it stands, with what can be done next."""
+    return await _shown(seat_request_id, response, session, now, actor)
+
+
+@requests.post(
+    "/v1/seat-requests/{seat_request_id}/nominate",
+    summary="Nominate the person for the held seat",
+    description="市町村の無料職業紹介が、仮押さえした枠に本人を推薦します。",
+    dependencies=[requires(Role.PLACEMENT)],
+)
+async def nominate(
+    seat_request_id: UUID, body: Nomination, response: Response, session: Transaction, now: Now, actor: Caller
+) -> SeatRequestWithFacts:
+    """推薦, before the hold runs out."""
+    signature = Signature(body.legal_entity, body.notification_number)
+    _go_on(await steps.nominate(session, seat_request_id, signature=signature, actor=actor, now=now))
+    return await _shown(seat_request_id, response, session, now, actor)
+
+
+@requests.post(
+    "/v1/seat-requests/{seat_request_id}/countersign",
+    summary="Countersign a nomination",
+    description="公共職業安定所が推薦に副署します(現行法の地域だけ)。",
+    dependencies=[requires(Role.HELLO_WORK)],
+)
+async def countersign(
+    seat_request_id: UUID,
+    response: Response,
+    session: Transaction,
+    now: Now,
+    actor: Caller,
+    body: Countersignature | None = None,
+) -> SeatRequestWithFacts:
+    """Hello Work's consent to the nomination."""
+    signature = Signature(None if body is None else body.legal_entity)
+    _go_on(await steps.countersign(session, seat_request_id, signature=signature, actor=actor, now=now))
+    return await _shown(seat_request_id, response, session, now, actor)
+
+
+@requests.post(
+    "/v1/seat-requests/{seat_request_id}/instruct",
+    summary="Issue the training instruction",
+    description="受講指示を出します。現行法の地域では公共職業安定所、委ねた地域では市町村の無料職業紹介だけが出せます。",
+    dependencies=[requires(Role.HELLO_WORK, Role.PLACEMENT)],
+)
+async def instruct(
+    seat_request_id: UUID, body: Instruction, response: Response, session: Transaction, now: Now, actor: Caller
+) -> SeatRequestWithFacts:
+    """受講指示; from then on the seat no longer runs out."""
+    if body.notification_number is None and Role.HELLO_WORK not in actor.roles:
+        raise Problem(
+            INVALID,
+            detail="A free job placement gives the number of its notification.",
+            detail_ja="無料職業紹介は届出番号を書いてください。",
+        )
+    signature = Signature(body.legal_entity, body.notification_number)
+    _go_on(await steps.instruct(session, seat_request_id, signature=signature, actor=actor, now=now))
+    return await _shown(seat_request_id, response, session, now, actor)
+
+
+@requests.post(
+    "/v1/seat-requests/{seat_request_id}/enrol",
+    summary="Enrol the person",
+    description="訓練実施機関が受講開始を記録します。",
+    dependencies=[requires(Role.PROVIDER)],
+)
+async def enrol(
+    seat_request_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller
+) -> SeatRequestWithFacts:
+    """受講開始: the held seat is filled."""
+    _go_on(await steps.enrol(session, seat_request_id, actor=actor, now=now))
+    return await _shown(seat_request_id, response, session, now, actor)
+
+
+@requests.post(
+    "/v1/seat-requests/{seat_request_id}/release",
+    summary="Give a seat or a place in line back",
+    description="枠や順番を返します。空いた枠はその場で次の方に回ります。",
+    dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT)],
+)
+async def release_seat(
+    seat_request_id: UUID, body: Release, response: Response, session: Transaction, now: Now, actor: Caller
+) -> SeatRequestWithFacts:
+    """Not after an enrolment."""
+    _go_on(await seats.release_seat(session, seat_request_id, reason=body.reason, actor=actor, now=now))
+    return await _shown(seat_request_id, response, session, now, actor)
+
+
+def _go_on(outcome: steps.Stopped | None) -> None:
+    if outcome is not None:
+        raise stopped(outcome)
+
+
+async def _shown(
+    seat_request_id: UUID, response: Response, session: AsyncSession, now: Any, actor: Actor
+) -> SeatRequestWithFacts:
+    found, facts = await reading.get_seat_request(session, seat_request_id, actor)
+    view = SeatRequestView.model_validate(found)
+    authority = await tables.authority_in(session, view.municipality[:2], day_in_japan(now))
+    response.headers["ETag"] = etag(view.version)
+    return SeatRequestWithFacts.model_construct(
+        **dict(view),
+        authority=authority,
+        legal_moves=[move.value for move in legal_moves(view.state, authority)],
+        facts=[Fact.model_validate(fact) for fact in facts],
+    )
+
+
+def _after(after: tuple[str, ...] | None) -> UUID | None:
+    try:
+        return None if after is None else UUID(after[0])
+    except ValueError:
+        raise Problem(INVALID) from None

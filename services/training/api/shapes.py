@@ -1,0 +1,186 @@
+"""What travels: answers about courses, seats and steps, and the words for what can't be done."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, assert_never
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
+
+from services.training.domain import Authority, Illegal, NotYours, Reason, State, TooLate
+from shared.problems import FORBIDDEN, NOT_FOUND, Problem, ProblemType
+
+
+class PoolView(BaseModel):
+    """Seats for all, or delegated to one municipality (枠)."""
+
+    pool_id: UUID
+    kind: str
+    municipality: str | None
+    granted: int
+    held: int
+    filled: int
+    free: int
+    waiting: int
+    version: int
+
+
+class CourseRun(BaseModel):
+    """A course run (開講) with its pools."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    course_run_id: UUID = Field(validation_alias="id")
+    course_number: str
+    title: str
+    provider_agency: str
+    prefecture: str
+    site_municipality: str
+    system: str
+    field: str
+    starts_on: date
+    ends_on: date
+    applications_close_at: datetime
+    capacity: int
+    hold_hours: int
+    source: str
+    checked_on: date = Field(description="確認日: when this entry was last compared with its source.")
+    version: int
+    free: int = Field(description="Free seats; in a list with `municipality`, those open to its people.")
+    pools: list[PoolView]
+
+
+class CourseRuns(BaseModel):
+    """A page of the catalogue."""
+
+    items: list[CourseRun]
+    next_cursor: str | None
+
+
+class PlaceInLine(BaseModel):
+    """One place. Whose it is, is shown to the person's own municipality only."""
+
+    pool_id: UUID
+    pool_kind: str
+    position: int
+    since: datetime
+    seat_request_id: UUID | None
+    case_id: UUID | None
+
+
+class Line(BaseModel):
+    """Who waits for a course run (待ち)."""
+
+    items: list[PlaceInLine]
+
+
+class Fact(BaseModel):
+    """A step that was taken: who did it, in whose name, on what authority."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    step: str
+    agency: str
+    legal_entity: str | None
+    notification_number: str | None
+    authority: str
+    at: datetime
+    id: UUID | None
+
+
+class SeatRequestView(BaseModel):
+    """A request for a seat, as it stands."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    seat_request_id: UUID = Field(validation_alias="id")
+    course_run_id: UUID
+    pool_id: UUID
+    pool_kind: str
+    case_id: UUID
+    municipality: str
+    referral_id: UUID | None
+    requested_by: str
+    state: State
+    position: int | None = Field(description="Place in the line while waiting; 1 is next.")
+    expires_at: datetime | None = Field(description="When the hold, or the wait, runs out; none once instructed.")
+    requested_at: datetime
+    released_reason: str | None
+    version: int
+
+
+class SeatRequestWithFacts(SeatRequestView):
+    """A request with everything that followed from it, and what can be done next."""
+
+    authority: Authority
+    legal_moves: list[str]
+    facts: list[Fact]
+
+
+class SeatRequests(BaseModel):
+    """A page of requests."""
+
+    items: list[SeatRequestView]
+    next_cursor: str | None
+
+
+def line_of(rows: Sequence[Row[Any]], serves: Any) -> Line:
+    """The line as this caller may see it."""
+    return Line(
+        items=[
+            PlaceInLine(
+                pool_id=row.pool_id,
+                pool_kind=row.pool_kind,
+                position=row.position,
+                since=row.requested_at,
+                seat_request_id=row.seat_request_id if serves(row.municipality) else None,
+                case_id=row.case_id if serves(row.municipality) else None,
+            )
+            for row in rows
+        ]
+    )
+
+
+_REFUSALS = {
+    Reason.ALREADY_REQUESTED: ("The case has a request in this course already", "この講座にはすでに申込みがあります"),
+    Reason.APPLICATIONS_CLOSED: ("Applications are closed", "応募は締め切られています"),
+    Reason.HOLD_UNTIL_PASSED: ("The moment to hold until has passed", "仮押さえの期限がすでに過ぎています"),
+    Reason.NO_SEATS_FOR_YOU: ("No seats are open to this municipality", "この自治体が使える枠がありません"),
+}
+_ILLEGAL = ProblemType("illegal_move", 409, "This can't be done from here", "いまの状態ではこの操作はできません")
+_TOO_LATE = ProblemType("hold_expired", 409, "The hold ran out", "仮押さえの期限が過ぎました")
+
+
+def refusal(reason: Reason) -> Problem:
+    """Why no seat can be asked for, over HTTP."""
+    if reason is Reason.NO_SUCH_COURSE:
+        return Problem(NOT_FOUND)
+    title, title_ja = _REFUSALS[reason]
+    return Problem(ProblemType(reason.value, 409, title, title_ja))
+
+
+def stopped(outcome: Illegal | TooLate | NotYours) -> Problem:
+    """Why a step can't be taken, over HTTP, and what can be done instead."""
+    match outcome:
+        case Illegal(legal=legal):
+            moves = ", ".join(legal) or "-"
+            return Problem(_ILLEGAL, detail=f"Possible now: {moves}.", detail_ja=f"いまできる操作: {moves}")
+        case TooLate():
+            return Problem(
+                _TOO_LATE,
+                detail="The seat goes to the next in line. Ask for a seat again.",
+                detail_ja="枠は次の方に回ります。あらためて申し込んでください。",
+            )
+        case NotYours(authority=authority):
+            who, who_ja = {
+                Authority.CURRENT_LAW: ("Hello Work", "公共職業安定所"),
+                Authority.DELEGATED: ("the municipality's free job placement", "市町村の無料職業紹介"),
+            }[authority]
+            return Problem(
+                FORBIDDEN,
+                detail=f"Here only {who} may issue the instruction ({authority}).",
+                detail_ja=f"この地域で受講指示を出せるのは{who_ja}だけです。",
+            )
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,30 @@
+"""The service in one view."""
+
+from fastapi import FastAPI
+
+from services.training.api.courses import authorities, catalogue, course_imports
+from services.training.api.seats import requests
+from services.training.reactions import reactions
+from services.training.sweeps import sweeps
+from shared.service import Service, create_app
+from shared.settings import Settings
+
+service = Service(
+    name="training",
+    title="Training",
+    title_ja="訓練",
+    routers=[catalogue, requests, authorities, course_imports],
+    reactions=reactions,
+    sweeps=sweeps,
+    tags={
+        "course-runs": "訓練コース",
+        "seat-requests": "枠の申込み",
+        "authorities": "受講指示の権限",
+        "course-run-imports": "訓練コースの取込み",
+    },
+)
+
+
+def app() -> FastAPI:
+    """For `uvicorn --factory`."""
+    return create_app(service, Settings())

@@ -1,0 +1,143 @@
+"""What people read: the catalogue with its free seats, the line, and requests with their facts."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.auth import Actor, Role
+from shared.problems import NOT_FOUND, Problem
+
+_COURSES = """
+SELECT c.*, seats.pools, seats.free
+FROM course_run c
+CROSS JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_object(
+               'pool_id', p.id, 'kind', p.kind, 'municipality', p.municipality, 'granted', p.granted, 'held', p.held,
+               'filled', p.filled, 'free', p.granted - p.held - p.filled, 'waiting', (
+                   SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting'
+               ), 'version', p.version
+           ) ORDER BY p.kind, p.municipality) AS pools,
+           coalesce(sum(p.granted - p.held - p.filled) FILTER (WHERE
+               CAST(:municipality AS text) IS NULL OR coalesce(p.municipality, :municipality) = :municipality
+           ), 0) AS free,
+           coalesce(sum(p.granted) FILTER (WHERE
+               CAST(:municipality AS text) IS NULL OR coalesce(p.municipality, :municipality) = :municipality
+           ), 0) AS granted
+    FROM pool p WHERE p.course_run_id = c.id
+) AS seats
+"""
+_LIST_COURSES = text(
+    _COURSES + " WHERE (CAST(:field AS text) IS NULL OR c.field = :field)"
+    " AND (CAST(:municipality AS text) IS NULL OR seats.granted > 0) AND (NOT :with_free OR seats.free > 0)"
+    " AND (CAST(:after_id AS uuid) IS NULL OR (c.starts_on, c.id) > (CAST(:after_on AS date), CAST(:after_id AS uuid)))"
+    " ORDER BY c.starts_on, c.id LIMIT :limit"
+)
+_GET_COURSE = text(_COURSES + " WHERE c.id = :id")
+
+_LINE = text(
+    "SELECT r.id AS seat_request_id, r.case_id, r.municipality, r.pool_id, p.kind AS pool_kind, r.requested_at,"
+    " row_number() OVER (PARTITION BY r.pool_id ORDER BY r.line_no) AS position"
+    " FROM seat_request r JOIN pool p ON p.id = r.pool_id WHERE r.course_run_id = :id AND r.state = 'waiting'"
+    " ORDER BY p.kind, p.municipality, r.line_no"
+)
+
+_REQUESTS = """
+SELECT r.*, p.kind AS pool_kind, c.provider_agency,
+       CASE r.state WHEN 'waiting' THEN (
+           SELECT count(*) FROM seat_request w
+           WHERE w.pool_id = r.pool_id AND w.state = 'waiting' AND w.line_no <= r.line_no
+       ) END AS position
+FROM seat_request r JOIN pool p ON p.id = r.pool_id JOIN course_run c ON c.id = r.course_run_id
+WHERE (
+    r.municipality = ANY(CAST(:municipalities AS text[]))
+    OR 'prefecture:' || left(r.municipality, 2) = ANY(CAST(:municipalities AS text[]))
+    OR c.provider_agency = :provider
+)
+"""
+_LIST_REQUESTS = text(
+    _REQUESTS + " AND (CAST(:case_id AS uuid) IS NULL OR r.case_id = :case_id)"
+    " AND (CAST(:course_run_id AS uuid) IS NULL OR r.course_run_id = :course_run_id)"
+    " AND (CAST(:state AS text) IS NULL OR r.state = :state)"
+    " AND (CAST(:after_id AS uuid) IS NULL OR r.id > :after_id) ORDER BY r.id LIMIT :limit"
+)
+_GET_REQUEST = text(_REQUESTS + " AND r.id = :id")
+_FACTS = text(
+    "SELECT 'nominated' AS step, agency, legal_entity, notification_number, authority, at, NULL::uuid AS id"
+    " FROM nomination WHERE seat_request_id = :id"
+    " UNION ALL SELECT 'countersigned', agency, legal_entity, notification_number, authority, at, NULL"
+    " FROM countersignature WHERE seat_request_id = :id"
+    " UNION ALL SELECT 'instructed', agency, legal_entity, notification_number, authority, at, id"
+    " FROM instruction WHERE seat_request_id = :id"
+    " UNION ALL SELECT 'enrolled', agency, legal_entity, NULL, authority, at, NULL"
+    " FROM enrolment WHERE seat_request_id = :id ORDER BY at"
+)
+
+
+async def list_course_runs(
+    session: AsyncSession,
+    *,
+    field: str | None,
+    municipality: str | None,
+    with_free: bool,
+    after: tuple[date, UUID] | None,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """The catalogue by first day. With a municipality: only what is open to its people, and only those free seats."""
+    values = {
+        "field": field,
+        "municipality": municipality,
+        "with_free": with_free,
+        "after_on": None if after is None else after[0],
+        "after_id": None if after is None else after[1],
+        "limit": limit,
+    }
+    return (await session.execute(_LIST_COURSES, values)).all()
+
+
+async def get_course_run(session: AsyncSession, course_run_id: UUID) -> Row[Any]:
+    """One course run with its pools."""
+    found = (await session.execute(_GET_COURSE, {"id": course_run_id, "municipality": None})).one_or_none()
+    if found is None:
+        raise Problem(NOT_FOUND)
+    return found
+
+
+async def get_line(session: AsyncSession, course_run_id: UUID) -> Sequence[Row[Any]]:
+    """Who waits, in order."""
+    await get_course_run(session, course_run_id)
+    return (await session.execute(_LINE, {"id": course_run_id})).all()
+
+
+async def list_seat_requests(
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    case_id: UUID | None,
+    course_run_id: UUID | None,
+    state: str | None,
+    after: UUID | None,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """Requests for people of the caller's municipalities; for a provider, those in its own courses."""
+    values = {"case_id": case_id, "course_run_id": course_run_id, "state": state, "after_id": after, "limit": limit}
+    return (await session.execute(_LIST_REQUESTS, values | _sight(actor))).all()
+
+
+async def get_seat_request(
+    session: AsyncSession, seat_request_id: UUID, actor: Actor
+) -> tuple[Row[Any], list[Row[Any]]]:
+    """A request and the facts that followed from it: who did what, in whose name, on what authority."""
+    found = (await session.execute(_GET_REQUEST, {"id": seat_request_id} | _sight(actor))).one_or_none()
+    if found is None:
+        raise Problem(NOT_FOUND)
+    return found, list(await session.execute(_FACTS, {"id": seat_request_id}))
+
+
+def _sight(actor: Actor) -> dict[str, Any]:
+    """Which requests are the caller's business."""
+    provider = actor.agency if Role.PROVIDER in actor.roles else None
+    return {"municipalities": sorted(actor.municipalities), "provider": provider}

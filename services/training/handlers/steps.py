@@ -1,0 +1,172 @@
+"""From a held seat to an enrolment: nomination (推薦), countersignature, instruction (受講指示), enrolment (受講開始).
+
+Each is a fact of its own, by a body of its own, recorded with the legal entity in whose name it acted (a free job
+placement must not lend its name: 職業安定法 Art. 29 ff.) and the authority mode that was in force.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.training import domain, tables
+from services.training.domain import Authority, Course, Illegal, Move, Moved, NotYours, SeatRequest, State, TooLate
+from services.training.handlers.seats import lock_request, tell
+from shared.auth import Actor, Role
+from shared.bus.envelope import new_id
+from shared.bus.mailbox import emit
+from shared.events import Enrolled, InstructionIssued, NominationCountersigned, TrainingNominated
+from shared.problems import NOT_FOUND, Problem
+from shared.service import day_in_japan
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """In whose name: corporate number (法人番号) and the number of the notification or permission (届出・許可番号)."""
+
+    legal_entity: str | None = None
+    notification_number: str | None = None
+
+
+Stopped = Illegal | TooLate | NotYours
+"""Why a step was not taken."""
+
+
+async def nominate(
+    session: AsyncSession, seat_request_id: UUID, *, signature: Signature, actor: Actor, now: datetime
+) -> Stopped | None:
+    """The free job placement of the person's municipality nominates the person for the seat."""
+    _, request, authority = await _lock_for(session, seat_request_id, actor, now)
+    step = domain.take_step(request, Move.NOMINATE, authority=authority, now=now)
+    if not isinstance(step, Moved):
+        return step
+    await _record(session, "nomination", request, step.state, signature, actor, authority, now)
+    nominated = TrainingNominated(
+        case_id=request.case_id,
+        seat_request_id=request.id,
+        course_run_id=request.course_run_id,
+        by_agency=actor.agency,
+        authority=authority.value,
+    )
+    await emit(session, (nominated, request.version + 1), at=now)
+    return None
+
+
+async def countersign(
+    session: AsyncSession, seat_request_id: UUID, *, signature: Signature, actor: Actor, now: datetime
+) -> Stopped | None:
+    """Hello Work countersigns the nomination, as today's law asks."""
+    _, request, authority = await _lock_for(session, seat_request_id, actor, now)
+    step = domain.take_step(request, Move.COUNTERSIGN, authority=authority, now=now)
+    if not isinstance(step, Moved):
+        return step
+    await _record(session, "countersignature", request, step.state, signature, actor, authority, now)
+    countersigned = NominationCountersigned(
+        case_id=request.case_id,
+        seat_request_id=request.id,
+        course_run_id=request.course_run_id,
+        by_agency=actor.agency,
+    )
+    await emit(session, (countersigned, request.version + 1), at=now)
+    return None
+
+
+async def instruct(
+    session: AsyncSession, seat_request_id: UUID, *, signature: Signature, actor: Actor, now: datetime
+) -> Stopped | None:
+    """Issue the training instruction (受講指示); from then on the seat no longer runs out."""
+    _, request, authority = await _lock_for(session, seat_request_id, actor, now)
+    step = domain.instruct(
+        request,
+        authority=authority,
+        as_hello_work=Role.HELLO_WORK in actor.roles,
+        as_placement=Role.PLACEMENT in actor.roles,
+        now=now,
+    )
+    if not isinstance(step, Moved):
+        return step
+    instruction_id = new_id()
+    await _record(
+        session, "instruction", request, step.state, signature, actor, authority, now, instruction_id=instruction_id
+    )
+    issued = InstructionIssued(
+        case_id=request.case_id,
+        seat_request_id=request.id,
+        instruction_id=instruction_id,
+        referral_id=request.referral_id,
+        course_run_id=request.course_run_id,
+        by_agency=actor.agency,
+        authority=authority.value,
+    )
+    await emit(session, (issued, request.version + 1), at=now)
+    return None
+
+
+async def enrol(session: AsyncSession, seat_request_id: UUID, *, actor: Actor, now: datetime) -> Stopped | None:
+    """The course's provider takes the person in: the held seat is filled."""
+    course, request = await lock_request(session, seat_request_id)
+    if course.provider_agency != actor.agency:
+        raise Problem(NOT_FOUND)
+    authority = await _authority(session, request, now)
+    step = domain.take_step(request, Move.ENROL, authority=authority, now=now)
+    if not isinstance(step, Moved):
+        return step
+    await _record(session, "enrolment", request, step.state, Signature(), actor, authority, now)
+    await tables.enter(
+        session,
+        "enrol",
+        pool_id=request.pool_id,
+        course_run_id=request.course_run_id,
+        seat_request_id=request.id,
+        now=now,
+    )
+    enrolled = Enrolled(
+        case_id=request.case_id,
+        seat_request_id=request.id,
+        referral_id=request.referral_id,
+        course_run_id=request.course_run_id,
+        pool_id=request.pool_id,
+        starts_on=course.starts_on,
+    )
+    await tell(session, course.id, [(enrolled, request.version + 1)], {request.pool_id}, now)
+    return None
+
+
+async def _lock_for(
+    session: AsyncSession, seat_request_id: UUID, actor: Actor, now: datetime
+) -> tuple[Course, SeatRequest, Authority]:
+    course, request = await lock_request(session, seat_request_id)
+    if not actor.serves(request.municipality):
+        raise Problem(NOT_FOUND)
+    return course, request, await _authority(session, request, now)
+
+
+async def _authority(session: AsyncSession, request: SeatRequest, now: datetime) -> Authority:
+    """As it stands today in the prefecture of the person's municipality, whatever it was at an earlier step."""
+    return await tables.authority_in(session, request.municipality[:2], day_in_japan(now))
+
+
+async def _record(
+    session: AsyncSession,
+    fact: str,
+    request: SeatRequest,
+    state: State,
+    signature: Signature,
+    actor: Actor,
+    authority: Authority,
+    now: datetime,
+    *,
+    instruction_id: UUID | None = None,
+) -> None:
+    ends = None if state in {State.INSTRUCTED, State.ENROLLED} else request.expires_at
+    await tables.change_request(session, request.id, state=state, pool_id=request.pool_id, expires_at=ends)
+    values = {
+        "seat_request_id": request.id,
+        "agency": actor.agency,
+        "legal_entity": signature.legal_entity,
+        "notification_number": signature.notification_number,
+        "authority": authority.value,
+        "now": now,
+    }
+    await tables.add_fact(session, fact, values if instruction_id is None else values | {"id": instruction_id})

@@ -1,0 +1,74 @@
+"""Platforms for journeys: started once, stopped at the end."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded.postgres import EmbeddedPostgres
+from tests.e2e.processes import ROOT, Platform, all_in_one, clean_environment, free_port, one_process_each
+from tests.world import execute_as_admin
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path (a Unix socket's has a limit) that PostgreSQL's own user may enter."""
+    path = Path(tempfile.mkdtemp(prefix="tsunagu-e2e-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def embedded(folder: Path) -> Iterator[Platform]:
+    """`make run`."""
+    platform = all_in_one(folder)
+    yield platform
+    platform.end()
+
+
+class Broker:
+    """A real Kafka of the test's own, which may be stopped and begun again with its data."""
+
+    def __init__(self) -> None:
+        self.port = free_port(beside=2)
+        self.bootstrap = f"127.0.0.1:{self.port}"
+
+    def _run(self, word: str) -> None:
+        environment = clean_environment() | {"KAFKA_PORT": str(self.port)}
+        subprocess.run([ROOT / "ops/kafka/run.sh", word], env=environment, check=True, capture_output=True, timeout=120)
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        self._run("start")
+
+    def stop(self) -> None:
+        """Stop; its data stays."""
+        self._run("stop")
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    """Only where a real Kafka is to be had: in CI always."""
+    if "KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
+        pytest.skip("needs a real Kafka: make kafka")
+    broker = Broker()
+    broker.start()
+    yield broker
+    broker.stop()
+    shutil.rmtree(ROOT / ".tsunagu" / "kafka" / f"node-{broker.port}", ignore_errors=True)
+
+
+@pytest.fixture
+async def separate(folder: Path, postgres: EmbeddedPostgres, template: str, broker: Broker) -> AsyncIterator[Platform]:
+    """One process per service over Kafka, on a database of its own."""
+    name = f"e2e_{broker.port}"
+    await execute_as_admin(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    platform = one_process_each(folder, postgres, name, broker.bootstrap)
+    yield platform
+    platform.end()
+    await execute_as_admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")

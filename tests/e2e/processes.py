@@ -1,0 +1,178 @@
+"""The platform as real processes: all in one, or one process per service over a real Kafka, at one address.
+
+Both give the same addresses, so the same journey is played against either; a process can be killed (-9).
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from joserfc.jwk import ECKey
+
+from demo.client import register_clients
+from embedded.postgres import EmbeddedPostgres
+from tests.world import SERVICES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port(beside: int = 1) -> int:
+    """A port nobody uses, with `beside - 1` free ones after it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        try:
+            for extra in range(1, beside):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port + extra))
+        except OSError:
+            continue
+        return port
+
+
+def wait_until_ready(url: str, seconds: float = 60) -> None:
+    """Until the address answers 200."""
+    ends = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  # our own loopback address
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            pass
+        assert time.monotonic() < ends, f"{url} is not ready after {seconds} s"
+        time.sleep(0.1)
+
+
+@dataclass(slots=True)
+class Platform:
+    """A running platform: its address, the demonstration agencies' keys, and its processes by name."""
+
+    url: str
+    keys: Path
+    folder: Path
+    commands: dict[str, tuple[Sequence[str], dict[str, str]]] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def begin(self, name: str) -> None:
+        """Start a process; its output goes to a file."""
+        command, environment = self.commands[name]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command, env=clean_environment() | environment, stdout=log, stderr=log, cwd=ROOT
+            )
+
+    def kill(self, name: str) -> None:
+        """End it at once (-9), wherever it is."""
+        self.processes[name].send_signal(signal.SIGKILL)
+        self.processes[name].wait()
+
+    def stop(self, name: str, seconds: float = 15) -> float:
+        """Ask it to end; how long it took."""
+        process, began = self.processes[name], time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.wait(seconds)
+        return time.monotonic() - began
+
+    def end(self) -> None:
+        """End everything that still runs."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in self.processes.values():
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def output(self, name: str) -> str:
+        """What the process has written."""
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="backslashreplace")
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours, without anything that would configure the platform."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TSUNAGU_", "KAFKA_"))}
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+def all_in_one(folder: Path) -> Platform:
+    """`make run` on a data folder and port of its own."""
+    port = free_port()
+    platform = Platform(f"http://127.0.0.1:{port}", folder / "data" / "clients", folder)
+    command = [sys.executable, "all_in_one.py", "run", "--port", str(port), "--data", str(folder / "data")]
+    platform.commands["all_in_one"] = (command, {})
+    platform.begin("all_in_one")
+    wait_for_output(platform, "all_in_one", "make demo")
+    return platform
+
+
+def wait_for_output(platform: Platform, name: str, words: str, seconds: float = 90) -> None:
+    """Until the process has said something."""
+    ends = time.monotonic() + seconds
+    while words not in platform.output(name):
+        assert platform.processes[name].poll() is None, platform.output(name)
+        assert time.monotonic() < ends, platform.output(name)
+        time.sleep(0.1)
+
+
+def one_process_each(folder: Path, postgres: EmbeddedPostgres, database: str, bootstrap: str) -> Platform:
+    """Five services, the issuer and a gateway, each a process of its own; events travel over Kafka."""
+    port = free_port()
+    platform = Platform(f"http://127.0.0.1:{port}", folder / "clients", folder)
+    register_clients(folder / "clients.json", platform.keys)
+    key = folder / "issuer.pem"
+    key.write_bytes(ECKey.generate_key("P-256").as_pem(private=True))
+    ports = {name: free_port() for name in (*SERVICES, "issuer")}
+    common = {
+        "TSUNAGU_TRANSPORT": "kafka",
+        "TSUNAGU_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+        "TSUNAGU_ISSUER": f"{platform.url}/issuer",
+        "TSUNAGU_JWKS_URL": f"http://127.0.0.1:{ports['issuer']}/jwks",
+        "TSUNAGU_DEMO": "true",
+        "TSUNAGU_LOG_LEVEL": "warning",
+    }
+    for name in SERVICES:
+        command = [sys.executable, "-m", "shared.service", "run", "--port", str(ports[name])]
+        own = {"TSUNAGU_SERVICE": name, "TSUNAGU_DATABASE_URL": postgres.url(user=f"tsunagu_{name}", database=database)}
+        platform.commands[name] = (command, common | own)
+    platform.commands["issuer"] = (
+        [sys.executable, "-m", "shared.service", "issuer", "--port", str(ports["issuer"])],
+        common
+        | {
+            "TSUNAGU_ISSUER_KEY_FILE": str(key),
+            "TSUNAGU_ISSUER_CLIENTS_FILE": str(folder / "clients.json"),
+            "TSUNAGU_ISSUER_AUDIENCES": ",".join(f"tsunagu-{name}" for name in SERVICES),
+        },
+    )
+    routes = [f"{name}={target}" for name, target in ports.items()]
+    platform.commands["gateway"] = ([sys.executable, "-m", "tests.e2e.gateway", str(port), *routes], {})
+    for name in platform.commands:
+        platform.begin(name)
+    for name in (*SERVICES, "issuer"):
+        wait_until_ready(f"{platform.url}/{name}/health/ready")
+    return platform
+
+
+def play_demo(platform: Platform, *, persons: int, seed: int = 7) -> subprocess.CompletedProcess[str]:
+    """`make demo` against the platform."""
+    command = [sys.executable, "-m", "demo", "--url", platform.url, "--keys", str(platform.keys)]
+    return subprocess.run(
+        [*command, "--persons", str(persons), "--seed", str(seed)],
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )

@@ -1,0 +1,127 @@
+"""The main job, unchanged, in both ways to run: from a person at any door to a seat in a course."""
+
+import random
+import subprocess
+import sys
+import threading
+import time
+
+import httpx2
+import pytest
+
+from demo.client import Agency, eventually
+from tests.e2e.conftest import Broker
+from tests.e2e.processes import ROOT, Platform, clean_environment, play_demo, wait_until_ready
+from tests.world import SERVICES
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_journey_in_one_process(embedded: Platform) -> None:
+    played = play_demo(embedded, persons=60)
+    assert played.returncode == 0, played.stdout + played.stderr + embedded.output("all_in_one")
+
+
+def test_a_stop_takes_under_five_seconds_and_the_data_is_kept(embedded: Platform) -> None:
+    assert play_demo(embedded, persons=20).returncode == 0
+    before = _figures(embedded)
+    assert embedded.stop("all_in_one") < 5
+    embedded.begin("all_in_one")
+    wait_until_ready(f"{embedded.url}/dashboard/health/ready")
+    assert _figures(embedded)["funnel"] == before["funnel"]
+
+
+def test_a_stop_is_not_held_up_by_an_open_stream(embedded: Platform) -> None:
+    with httpx2.stream("GET", f"{embedded.url}/dashboard/v1/figures/stream", timeout=10, trust_env=False) as stream:
+        next(stream.iter_lines())
+        assert embedded.stop("all_in_one") < 5
+
+
+def test_killed_at_any_moment_it_goes_on_where_it_was(embedded: Platform) -> None:
+    """The whole process is killed (-9), PostgreSQL goes on by itself, and the next start finds everything."""
+    assert play_demo(embedded, persons=20).returncode == 0
+    embedded.kill("all_in_one")
+    embedded.begin("all_in_one")
+    wait_until_ready(f"{embedded.url}/dashboard/health/ready")
+    played = play_demo(embedded, persons=20, seed=8)
+    assert played.returncode == 0, played.stdout + played.stderr
+
+
+@pytest.mark.kafka
+def test_the_journey_over_kafka_with_one_process_each(separate: Platform) -> None:
+    played = play_demo(separate, persons=60)
+    assert played.returncode == 0, played.stdout + played.stderr + _outputs(separate)
+
+
+@pytest.mark.kafka
+def test_services_killed_during_the_journey_lose_and_double_nothing(separate: Platform) -> None:
+    """Every second or so one of the services is killed (-9) and begun again; in the end all counts agree."""
+    dice = random.Random(11)
+    over = threading.Event()
+    kills: list[str] = []
+
+    def kill_now_and_then() -> None:
+        while not over.wait(dice.uniform(0.6, 1.6)) and len(kills) < 25:
+            name = dice.choice(SERVICES)
+            separate.kill(name)
+            kills.append(name)
+            separate.begin(name)
+            wait_until_ready(f"{separate.url}/{name}/health/ready")
+
+    chaos = threading.Thread(target=kill_now_and_then)
+    chaos.start()
+    try:
+        played = play_demo(separate, persons=60)
+    finally:
+        over.set()
+        chaos.join()
+    assert len(kills) >= 3
+    assert played.returncode == 0, f"{kills}\n" + played.stdout + played.stderr + _outputs(separate)
+
+
+@pytest.mark.kafka
+async def test_the_broker_away_for_a_minute_fails_no_request(separate: Platform, broker: Broker) -> None:
+    """Writes go on without the broker; afterwards every event arrives."""
+    async with httpx2.AsyncClient(trust_env=False, timeout=10) as client:
+        desk = Agency.from_keys(separate.url, "kagoshima-desk", separate.keys, client)
+        await desk.post("/intake/v1/cases", {})
+        broker.stop()
+        ends = time.monotonic() + 60
+        written = 0
+        while time.monotonic() < ends:
+            await desk.post("/intake/v1/cases", {})
+            written += 1
+        assert written > 60
+        ready = (await client.get(f"{separate.url}/intake/health/ready")).json()
+        assert ready["status"] == "ready"
+        assert ready["unsent"] >= written
+        assert ready["oldest_unsent_seconds"] > 30
+        broker.start()
+        await eventually(
+            lambda: desk.get("/dashboard/v1/figures"),
+            until=lambda figures: figures["funnel"][0]["cases"] == written + 1,
+            what="every case on the dashboard",
+        )
+
+
+def test_a_taken_port_is_said_in_plain_words(embedded: Platform) -> None:
+    port = embedded.url.rsplit(":", 1)[1]
+    command = [sys.executable, "all_in_one.py", "run", "--port", port, "--data", str(embedded.folder / "other")]
+    second = subprocess.run(
+        command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=30, check=False
+    )
+    assert second.returncode == 1
+    assert "使われています" in second.stderr
+    assert "is taken" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def _figures(platform: Platform) -> dict[str, list[dict[str, int]]]:
+    figures: dict[str, list[dict[str, int]]] = httpx2.get(
+        f"{platform.url}/dashboard/v1/figures", trust_env=False
+    ).json()
+    return figures
+
+
+def _outputs(platform: Platform) -> str:
+    return "".join(f"\n--- {name}\n{platform.output(name)[-3000:]}" for name in platform.processes)

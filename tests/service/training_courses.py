@@ -1,0 +1,205 @@
+"""Course runs and callers for the tests of training, and the promises that must hold after every commit."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+
+from services.training.domain import CourseOffer, Denied
+from services.training.handlers.courses import Offered, offer_course_run
+from shared.auth import Role
+from shared.events import Event, TrainingReferred
+from shared.service.clock import wall_time
+from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running
+
+SCHOOL = "kagoshima-school"
+ENTITY = {"legal_entity": "8000020130001", "notification_number": "46-toku-000001"}
+
+
+def an_offer(**changes: Any) -> CourseOffer:
+    """A course run of ten seats, open for thirty days more."""
+    offer = CourseOffer(
+        course_number=f"46-{uuid4().hex[:12]}",
+        title="Web デザイン科",
+        provider_agency=SCHOOL,
+        site_municipality=KAGOSHIMA,
+        system="job_seeker_practical",
+        field="web_design",
+        starts_on=date(2027, 4, 1),
+        ends_on=date(2027, 9, 30),
+        applications_close_at=wall_time().replace(microsecond=0) + timedelta(days=30),
+        capacity=10,
+        hold_hours=72,
+        source="test",
+        checked_on=date(2026, 1, 5),
+        delegated={},
+    )
+    return replace(offer, **changes)
+
+
+async def offered(training: Running, offer: CourseOffer | None = None, **changes: Any) -> UUID:
+    """Put a course run into the catalogue, as an import does."""
+    outcome = await offer_again(training, offer or an_offer(**changes))
+    assert isinstance(outcome, Offered)
+    return outcome.course_run_id
+
+
+async def offer_again(training: Running, offer: CourseOffer) -> Offered | Denied:
+    """Offer a course run and say what it came to."""
+    async with training.database.transaction() as session:
+        return await offer_course_run(session, offer, now=await training.desk.clock.now(session))
+
+
+def desk(training: Running, municipality: str = KAGOSHIMA) -> Caller:
+    """A municipality's counsellors."""
+    return training.as_(f"desk-{municipality}", Role.COUNSELLOR, municipalities=[municipality])
+
+
+def placement(training: Running, municipality: str = KAGOSHIMA) -> Caller:
+    """A municipality's free job placement."""
+    return training.as_(f"placement-{municipality}", Role.PLACEMENT, municipalities=[municipality])
+
+
+def hello_work(training: Running) -> Caller:
+    """Hello Work, for the whole prefecture."""
+    return training.as_("hello-work-kagoshima", Role.HELLO_WORK, municipalities=["prefecture:46"])
+
+
+def school(training: Running, agency: str = SCHOOL) -> Caller:
+    """A training provider, which serves no municipality."""
+    return training.as_(agency, Role.PROVIDER, municipalities=[])
+
+
+def planner(training: Running) -> Caller:
+    """The prefecture's planners."""
+    return training.as_("kencho-planner", Role.PLANNER, municipalities=["prefecture:46"])
+
+
+async def ask(
+    training: Running, course: UUID, *, municipality: str = KAGOSHIMA, case_id: UUID | None = None, **more: Any
+) -> httpx2.Response:
+    """Ask for a seat over HTTP."""
+    body = {"case_id": str(case_id or uuid4()), "municipality": municipality} | more
+    return await desk(training, municipality).post(f"/v1/course-runs/{course}/seat-requests", body)
+
+
+async def seat(training: Running, course: UUID, **more: Any) -> dict[str, Any]:
+    """Ask for a seat that there is."""
+    answer = await ask(training, course, **more)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def step(caller: Caller, asked: dict[str, Any], move: str, body: Any = None) -> httpx2.Response:
+    """Take a step with a request."""
+    return await caller.post(f"/v1/seat-requests/{asked['seat_request_id']}/{move}", body)
+
+
+async def instructed(training: Running, asked: dict[str, Any]) -> None:
+    """Nominate, countersign and instruct under today's law."""
+    assert (await step(placement(training), asked, "nominate", ENTITY)).status_code == 200
+    assert (await step(hello_work(training), asked, "countersign")).status_code == 200
+    answer = await step(hello_work(training), asked, "instruct", {"legal_entity": "6000020271004"})
+    assert answer.status_code == 200, answer.text
+
+
+def referred(course: UUID, *, municipality: str = KAGOSHIMA, **more: Any) -> TrainingReferred:
+    """A referral to a course run."""
+    values = {"case_id": uuid4(), "referral_id": uuid4(), "sender": "kagoshima-desk"} | more
+    return TrainingReferred(course_run_id=course, municipality=municipality, **values)
+
+
+async def told_since(training: Running, before: int) -> list[Event]:
+    """What was told after the first so many events."""
+    return (await training.told())[before:]
+
+
+async def state_of(training: Running, asked: dict[str, Any]) -> str:
+    """Where a request stands, as the table has it."""
+    rows = await training.rows("SELECT state FROM seat_request WHERE id = $1", UUID(asked["seat_request_id"]))
+    state: str = rows[0]["state"]
+    return state
+
+
+async def broken_promises(training: Running, courses: Sequence[UUID] | None = None) -> list[str]:
+    """What must never be true after a commit, in words; empty while all is well."""
+    pools = await training.rows(
+        """
+        SELECT p.*, c.capacity, c.granted AS course_granted, e.granted_sum, e.held_sum, e.filled_sum, r.holding,
+               r.enrolled, r.waiting, r.waiting_for_it
+        FROM pool p JOIN course_run c ON c.id = p.course_run_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(granted_delta), 0) AS granted_sum, coalesce(sum(held_delta), 0) AS held_sum,
+                   coalesce(sum(filled_delta), 0) AS filled_sum
+            FROM seat_entry WHERE pool_id = p.id
+        ) e
+        CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE pool_id = p.id
+                       AND state IN ('held', 'nominated', 'countersigned', 'instructed')) AS holding,
+                   count(*) FILTER (WHERE pool_id = p.id AND state = 'enrolled') AS enrolled,
+                   count(*) FILTER (WHERE pool_id = p.id AND state = 'waiting') AS waiting,
+                   count(*) FILTER (WHERE state = 'waiting'
+                       AND (p.municipality IS NULL OR p.municipality = seat_request.municipality)) AS waiting_for_it
+            FROM seat_request WHERE course_run_id = p.course_run_id
+        ) r
+        WHERE $1::uuid[] IS NULL OR p.course_run_id = ANY($1)
+        """,
+        courses,
+    )
+    broken = []
+    granted: dict[UUID, int] = {}
+    for pool in pools:
+        granted[pool["course_run_id"]] = granted.get(pool["course_run_id"], 0) + pool["granted"]
+        if pool["held"] + pool["filled"] > pool["granted"]:
+            broken.append("oversold")
+        if (pool["granted"], pool["held"], pool["filled"]) != (
+            pool["granted_sum"],
+            pool["held_sum"],
+            pool["filled_sum"],
+        ):
+            broken.append("the counters are not the ledger's sums")
+        if (pool["held"], pool["filled"]) != (pool["holding"], pool["enrolled"]):
+            broken.append("the seats are not the persons who have one")
+        free = pool["granted"] - pool["held"] - pool["filled"]
+        if free > 0 and pool["waiting"] > 0:
+            broken.append("a free seat beside the pool's own line")
+        if free > 0 and pool["waiting_for_it"] > 0:
+            broken.append("a free seat beside somebody who waits elsewhere and may have it")
+    for pool in pools:
+        if not granted[pool["course_run_id"]] == pool["course_granted"] <= pool["capacity"]:
+            broken.append("more granted than there is")
+    return broken
+
+
+def moment(text: str) -> datetime:
+    """A moment out of JSON."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+__all__ = [
+    "ENTITY",
+    "KAGOSHIMA",
+    "KIRISHIMA",
+    "SCHOOL",
+    "an_offer",
+    "ask",
+    "broken_promises",
+    "desk",
+    "hello_work",
+    "instructed",
+    "moment",
+    "offer_again",
+    "offered",
+    "placement",
+    "planner",
+    "referred",
+    "school",
+    "seat",
+    "state_of",
+    "step",
+    "told_since",
+]
