@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import json
+import secrets
 import signal
 import socket
 import sys
@@ -22,13 +23,15 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from joserfc.jwk import ECKey
+from pydantic import SecretStr
 from rich.console import Console
+from sqlalchemy.engine import make_url
 
 from embedded.postgres import EmbeddedPostgres, StartFailed
 from shared.auth.issuer import Registration, issuer_app
 from shared.auth.tokens import KeyRing
 from shared.bus.postgres import PostgresTransport
-from shared.database import alembic_config, migrate, provision
+from shared.database import connect, is_migrated, migrate, provision
 from shared.service.app import create_app
 from shared.service.declare import Service
 from shared.settings import Settings
@@ -68,6 +71,15 @@ class Home:
     def client_key(self, agency: str) -> Path:
         """A demonstration agency's own private key."""
         return self.data / "clients" / f"{agency}.pem"
+
+    def role_password(self) -> SecretStr:
+        """The services' password at a database server of yours, made once; our own server needs none."""
+        path = self.data / "database_password"
+        if not path.exists():
+            self.data.mkdir(parents=True, exist_ok=True, mode=0o755)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32), encoding="ascii")
+        return SecretStr(path.read_text(encoding="ascii"))
 
 
 @cli.callback(invoke_without_command=True)
@@ -112,8 +124,8 @@ def migrate_command(data: DataOption = DATA) -> None:
     """表の定義を最新にする / bring every schema up to date."""
 
     async def work() -> None:
-        async with _postgres(Home(data.resolve())) as admin:
-            await _prepare_database(admin)
+        async with _postgres(Home(data.resolve())) as access:
+            await _prepare_database(access)
             console.print("✓ すべてのスキーマが最新です / every schema is up to date")
 
     try:
@@ -173,11 +185,11 @@ def build(settings: Mapping[str, Settings], *, transport: PostgresTransport, iss
 
 async def _run(home: Home, port: int, *, demo: bool, began: float) -> None:
     console.print("[bold]つなぐ Tsunagu[/bold]")
-    async with _postgres(home) as admin:
+    async with _postgres(home) as access:
         _done("データベース / database", began)
-        await _prepare_database(admin)
+        await _prepare_database(access)
         _done("表の準備 / schemas", began)
-        app = await _assemble(home, admin, port, demo=demo)
+        app = await _assemble(home, access, port, demo=demo)
         server = Server(uvicorn.Config(
             app, host="127.0.0.1", port=port, access_log=False, log_level="error", server_header=False,
             timeout_graceful_shutdown=2, lifespan="on",
@@ -235,48 +247,63 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach the database: as its admin, and as the roles of the services."""
+
+    admin_url: str
+    admin_password: SecretStr | None = None
+    role_password: SecretStr | None = None
+
+    def url_for(self, role: str) -> str:
+        """The same database as a service's role; its password is given apart from the address."""
+        return make_url(self.admin_url).set(username=role, password=None).render_as_string(hide_password=False)
+
+
 @contextlib.asynccontextmanager
-async def _postgres(home: Home) -> AsyncIterator[str]:
-    """The admin's address of the database `tsunagu`: our own server, or the one the settings name."""
-    given = Settings().admin_database_url
-    if given is not None:
-        yield given
+async def _postgres(home: Home) -> AsyncIterator[Access]:
+    """The database `tsunagu` on our own server, or the one that the settings name."""
+    given = Settings()
+    if given.admin_database_url is not None:
+        yield Access(given.admin_database_url, given.admin_database_password, home.role_password())
         return
     server = home.postgres
     home.data.mkdir(parents=True, exist_ok=True, mode=0o755)
-    await asyncio.to_thread(server.start)
+    started = await asyncio.to_thread(server.start)
     try:
         connection = await asyncpg.connect(user="postgres", database="postgres", host=str(server.socket_folder))
         if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'tsunagu'") is None:
             await connection.execute("CREATE DATABASE tsunagu")
         await connection.close()
-        yield server.url(database="tsunagu")
+        yield Access(server.url(database="tsunagu"))
     finally:
-        await asyncio.to_thread(server.stop)
+        if started:  # beside a running platform, `migrate` must not take its database away
+            await asyncio.to_thread(server.stop)
 
 
-async def _prepare_database(admin: str) -> None:
-    """Roles, schemas and migrations; nothing is touched where everything is up to date."""
+async def _prepare_database(access: Access) -> None:
+    """Roles, schemas and migrations; where everything is up to date, nothing is touched."""
     for schema in ("bus", *SERVICES):
-        if not await _is_current(admin, schema):
-            await provision(admin, schema=schema, password=None, admin_password=None)
-            await migrate(admin, schema=schema)
+        if access.role_password is not None or not await _is_current(access, schema):
+            await provision(
+                access.admin_url,
+                schema=schema,
+                password=access.role_password,
+                admin_password=access.admin_password,
+            )
+            await migrate(access.admin_url, schema=schema, admin_password=access.admin_password)
 
 
-async def _is_current(admin: str, schema: str) -> bool:
-    from alembic.script import ScriptDirectory
-
-    connection = await asyncpg.connect(admin.replace("+asyncpg", ""))
+async def _is_current(access: Access, schema: str) -> bool:
+    database = connect(access.admin_url, schema=schema, password=access.admin_password, pool=2)
     try:
-        rows = await connection.fetch(f"SELECT version_num FROM {schema}.alembic_version")  # noqa: S608  # our own names
-    except asyncpg.UndefinedTableError:
-        return False
+        async with database.session() as session:
+            return await is_migrated(session, schema)
     finally:
-        await connection.close()
-    return {row["version_num"] for row in rows} == set(ScriptDirectory.from_config(alembic_config(schema)).get_heads())
+        await database.dispose()
 
 
-async def _assemble(home: Home, admin: str, port: int, *, demo: bool) -> FastAPI:
+async def _assemble(home: Home, access: Access, port: int, *, demo: bool) -> FastAPI:
     key = _issuer_key(home)
     issuer_url = f"http://127.0.0.1:{port}/issuer"
     registration = _registration(home, demo=demo)
@@ -285,23 +312,23 @@ async def _assemble(home: Home, admin: str, port: int, *, demo: bool) -> FastAPI
     async def own_keys() -> Mapping[str, Any]:
         return {"keys": [{**key.as_dict(private=False), "kid": key.kid}]}
 
-    def as_role(role: str) -> str:
-        return admin.replace("postgres@", f"{role}@", 1)
-
+    bus_url = access.url_for("tsunagu_bus")
     settings = {
         name: Settings(
             service=name,
             demo=demo,
-            database_url=as_role(f"tsunagu_{name}"),
-            bus_database_url=as_role("tsunagu_bus"),
+            database_url=access.url_for(f"tsunagu_{name}"),
+            database_password=access.role_password,
+            bus_database_url=bus_url,
             issuer=issuer_url,
             log_level="warning",
+            log_format="console",
         )
         for name in SERVICES
     }
     return build(
         settings,
-        transport=PostgresTransport(as_role("tsunagu_bus")),
+        transport=PostgresTransport(bus_url, password=access.role_password),
         issuer=issuer_app(issuer=issuer_url, key=key, registration=registration, audiences=audiences),
         keys=KeyRing(own_keys),
     )

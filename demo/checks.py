@@ -116,7 +116,7 @@ async def _popular_course(played: Played, requests: Mapping[str, Sequence[Any]])
     same = _numbers(course["pools"]) == _numbers(shown["pools"])
     return [
         Check("nothing oversold", "定員を超えた席がない", held + filled <= granted, f"{held}+{filled} ≤ {granted}"),
-        Check("seats = persons with one", "席の数=席を得た人の数", held + filled == taken, f"{held + filled} = {taken}"),
+        Check("seats = persons with one", "席の数=席を得た人の数", held + filled == taken, f"{taken}"),
         Check("the line = persons waiting", "待ちの数=待つ人の数", waiting == states["waiting"], f"{waiting}"),
         Check("no idle seat beside a waiting person", "待つ人がいるのに空く席がない", not idle, f"{len(idle)}"),
         Check("the dashboard shows what training knows", "画面の数=訓練の数", same, f"{len(course['pools'])} pools"),

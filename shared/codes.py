@@ -1,8 +1,8 @@
 """Japan's public codes, checked digit by digit, as types for the edges of the services.
 
-Sources: local government code (総務省, 全国地方公共団体コード, JIS X 0401/0402 plus check digit); corporate number (法人番号,
-財務省令 法人番号の指定等に関する省令 Art. 2); My Number check digit (総務省令 2014 no. 85, Art. 5). My Number itself must never
-enter this platform (番号法 Art. 15, 19, 20), so free text is searched for it and refused.
+Sources: local government code (総務省, 全国地方公共団体コード, JIS X 0401/0402 plus check digit); corporate number
+(財務省令 法人番号の指定等に関する省令 Art. 2); My Number's check digit (総務省令 2014 no. 85, Art. 5).
+My Number itself must never enter this platform (番号法 Art. 15, 19, 20), so free text is searched for it and refused.
 """
 
 import re

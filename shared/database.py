@@ -4,6 +4,7 @@ One schema and one login role per service. The tables belong to a second role th
 can't change its own schema, and a ledger's rows can be made immutable by simply not granting UPDATE.
 """
 
+import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -139,10 +140,21 @@ async def migrate(
 
 
 async def is_migrated(session: AsyncSession, schema: str) -> bool:
-    """Whether the schema stands exactly at the heads that this code knows."""
+    """Whether the schema stands at the heads that this code knows, or beyond them.
+
+    Beyond is well: we expand first and contract later, so that code goes on beside the schema of its next release.
+    """
     connection = await session.connection()
     current = await connection.run_sync(lambda sync: set(MigrationContext.configure(sync).get_current_heads()))
-    return current == set(ScriptDirectory.from_config(alembic_config(schema)).get_heads())
+    heads, known = _revisions(schema)
+    return len(current - known) == len(heads - current)
+
+
+@functools.cache
+def _revisions(schema: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The heads and every revision that this code has; read once, since health is asked every few seconds."""
+    scripts = ScriptDirectory.from_config(alembic_config(schema))
+    return frozenset(scripts.get_heads()), frozenset(script.revision for script in scripts.walk_revisions())
 
 
 def alembic_config(schema: str) -> Config:

@@ -1,7 +1,7 @@
 """Problems: requests that can't be met, as RFC 9457 problem details in Japanese and English.
 
-A `Problem` is raised, rolls the transaction back and leaves no trace. A refusal that is an *outcome* (no seat free, say)
-is not a problem: it is a value that the handler returns. Nothing that was sent is ever echoed.
+A `Problem` is raised, rolls the transaction back and leaves no trace. A refusal that is an *outcome* (no seat free,
+say) is not a problem: it is a value that the handler returns. Nothing that was sent is ever echoed.
 """
 
 from collections.abc import Mapping, Sequence

@@ -53,7 +53,6 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: int = Field(default=262_144, ge=1_024, description="Longest request body that is read.")
-    max_import_bytes: int = Field(default=8_388_608, ge=1_024, description="Longest CSV file that is read.")
     seat_line_width: int = Field(
         default=2, ge=1, le=64, description="Transactions per course run in flight; the rest wait inside the process."
     )

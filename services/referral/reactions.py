@@ -49,28 +49,22 @@ async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None
 async def consent_given(session: AsyncSession, event: ConsentGiven, news: News) -> None:
     """What may be shared, with whom, until when."""
     consent = Consent("given", frozenset(event.purposes), frozenset(event.recipients), event.valid_until)
-    await referrals.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
+    await _said(session, event, consent, news)
 
 
 async def consent_pending(session: AsyncSession, event: ConsentPending, news: News) -> None:
     """Not yet: nothing new can be sent, what is on its way stays."""
-    await referrals.note_consent(
-        session, event.case_id, Consent("pending"), version=event.consent_version, now=news.now
-    )
+    await _said(session, event, Consent("pending"), news)
 
 
 async def consent_refused(session: AsyncSession, event: ConsentRefused, news: News) -> None:
     """A no after an earlier yes takes back what nobody has accepted."""
-    await referrals.note_consent(
-        session, event.case_id, Consent("refused"), version=event.consent_version, now=news.now
-    )
+    await _said(session, event, Consent("refused"), news)
 
 
 async def consent_withdrawn(session: AsyncSession, event: ConsentWithdrawn, news: News) -> None:
     """What rests on consent alone stops: open referrals are withdrawn."""
-    await referrals.note_consent(
-        session, event.case_id, Consent("withdrawn"), version=event.consent_version, now=news.now
-    )
+    await _said(session, event, Consent("withdrawn"), news)
 
 
 async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, _: News) -> None:
@@ -150,6 +144,15 @@ async def training_nominated(session: AsyncSession, event: TrainingNominated, ne
 async def nomination_countersigned(session: AsyncSession, event: NominationCountersigned, news: News) -> None:
     """Hello Work agreed, as today's law asks."""
     await _nomination(session, event, news, "countersign")
+
+
+async def _said(
+    session: AsyncSession,
+    event: ConsentGiven | ConsentPending | ConsentRefused | ConsentWithdrawn,
+    consent: Consent,
+    news: News,
+) -> None:
+    await referrals.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
 
 
 async def _keep(session: AsyncSession, table: Table, key: Column[Any], event: Event, news: News) -> None:

@@ -35,7 +35,7 @@ class Actor:
     municipalities: frozenset[str]
     roles: frozenset[str]
     authority: tuple[str, ...]
-    """Everything this caller stood for, sorted: a kept answer is given again only to somebody who stands for as much."""
+    """Everything this caller stands for, sorted: a kept answer is given again only to one who stands for as much."""
 
     def serves(self, municipality: str) -> bool:
         """Whether the municipality's records are this agency's business. A prefecture's code covers its towns."""

@@ -1,4 +1,4 @@
-"""What a route allows. Every route says `requires(...)` or `public`; the frame refuses to start with one that doesn't."""
+"""What a route allows. Every route says `requires(...)` or `public`; the frame refuses to start otherwise."""
 
 from typing import Annotated, Any
 

@@ -1,8 +1,8 @@
 """Access tokens: RFC 9068 JWTs signed with ES256, verified with joserfc, the issuer's keys fetched and kept.
 
-joserfc checks the signature and allows only the algorithms named; that `typ`, `iss`, `aud`, `exp` and the rest are there
-at all is checked here, because no library demands it by default. A verified token is remembered by its hash until it
-expires (190 µs against 2 µs).
+joserfc checks the signature and allows only the algorithms named; that `typ`, `iss`, `aud`, `exp` and the rest are
+there at all is checked here, because no library demands it by default. A verified token is remembered by its hash until
+it expires (190 µs against 2 µs).
 """
 
 import asyncio

@@ -125,7 +125,7 @@ def _as_text(value: Any) -> str | None:
 
 def _as_object(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise ValueError("data is not an object")
+        raise TypeError("data is not an object")
     return data
 
 

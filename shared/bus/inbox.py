@@ -128,7 +128,7 @@ class Inbox:
             try:
                 await self._together(records)
                 return
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a reaction may raise anything; it is counted, parked or told to the operator
                 _log.warning("inbox_one_by_one", service=self._service, error=type(error).__name__)
         for record in records:
             await self._one(record)
@@ -164,7 +164,7 @@ class Inbox:
             except Unreadable as error:
                 await self._park(record, envelope, reason=error.reason, error=None, attempts=attempts)
                 return
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a reaction may raise anything; it is counted, parked or told to the operator
                 if not _is_outage(error):
                     attempts += 1
                     self._attempts[envelope.id] = attempts
@@ -273,7 +273,7 @@ async def retry_parked(database: Database, ears: Ears, key: str) -> Retried:
                     return Retried(done)
                 await _let_take_effect(session, ears, row)
                 await session.execute(delete(parked).where(parked.c.id == row.id))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a reaction may raise anything; it is counted, parked or told to the operator
             reason = error.reason if isinstance(error, Unreadable) else type(error).__name__
             return Retried(done, stopped_at=row.id if row is not None else None, error=reason)
         done += 1

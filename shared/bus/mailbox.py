@@ -8,26 +8,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Table, Text, Uuid, insert
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.bus.envelope import new_id, seal
 from shared.events import Event, topic_of
 
 metadata = MetaData()
-
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("seq", BigInteger, Identity(always=True), primary_key=True),
-    Column("id", Uuid, nullable=False),
-    Column("topic", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("value", LargeBinary, nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-)
 
 parked = Table(
     "parked",
@@ -48,6 +49,17 @@ parked = Table(
     Column("dropped_at", DateTime(timezone=True)),
     Column("dropped_by", Text),
     Column("dropped_reason", Text),
+)
+
+# One text for any number of rows: SQLAlchemy would compile an INSERT of several VALUES anew each time (0.5 ms).
+_TELL = text(
+    "INSERT INTO outbox (id, topic, key, type, value) SELECT * FROM unnest(:ids, :topics, :keys, :types, :values)"
+).bindparams(
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("topics", type_=ARRAY(Text)),
+    bindparam("keys", type_=ARRAY(Text)),
+    bindparam("types", type_=ARRAY(Text)),
+    bindparam("values", type_=ARRAY(LargeBinary)),
 )
 
 
@@ -71,17 +83,12 @@ async def emit(session: AsyncSession, *events: tuple[Event, int], at: datetime) 
     await session.flush()
     origin: Origin = session.info.get("origin", Origin())
     rows = [_row(event, sequence, at, origin) for event, sequence in events]
-    await session.execute(insert(outbox).values(rows))
+    ids, topics, keys, types, values = map(list, zip(*rows, strict=True))
+    await session.execute(_TELL, {"ids": ids, "topics": topics, "keys": keys, "types": types, "values": values})
     session.info["emitted"] = True
 
 
-def _row(event: Event, sequence: int, at: datetime, origin: Origin) -> dict[str, object]:
+def _row(event: Event, sequence: int, at: datetime, origin: Origin) -> tuple[UUID, str, str, str, bytes]:
     event_id: UUID = new_id()
     value = seal(event, event_id=event_id, at=at, sequence=sequence, by=origin.by, cause=origin.cause)
-    return {
-        "id": event_id,
-        "topic": topic_of(event.publisher),
-        "key": event.subject,
-        "type": event.type,
-        "value": value,
-    }
+    return event_id, topic_of(event.publisher), event.subject, event.type, value

@@ -216,7 +216,7 @@ class PostgresTransport:
                 try:
                     taken = await self._take(group, place, handler)
                     pause = 0.1
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - a handler may raise anything; its records come again
                     # Whatever the handler met, its records are still unread: they come again.
                     _log.warning("bus_again", group=group, topic=place[0], p=place[1], error=type(error).__name__)
                     taken = _FAILED
@@ -266,7 +266,7 @@ class PostgresTransport:
                 try:
                     await connection.add_listener(_CHANNEL, lambda *_: self._wake())
                     self._wake()
-                    while not connection.is_closed():
+                    while not connection.is_closed():  # noqa: ASYNC110 - the driver has no event for a closed connection
                         await asyncio.sleep(self._pause)
                 finally:
                     await connection.close(timeout=1)

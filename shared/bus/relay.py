@@ -24,6 +24,8 @@ _log = structlog.get_logger()
 _PUBLISHED = Counter("tsunagu_events_published", "Events handed to the transport", ["service"])
 
 BATCH = 500
+GATHER = 0.02
+"""Seconds between two batches of a busy service: what is told meanwhile travels together, at a tenth of the cost."""
 _READ = text("SELECT seq, id, topic, key, type, value FROM outbox ORDER BY seq LIMIT :batch")
 _DELETE = text("DELETE FROM outbox WHERE seq = ANY(:taken)").bindparams(bindparam("taken", type_=ARRAY(BigInteger)))
 
@@ -53,7 +55,7 @@ class Relay:
         engine = self._database.engine.execution_options(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             try:
-                while not await self._leads(connection):
+                while not await self._leads(connection):  # noqa: ASYNC110 - the lock is another process's
                     await asyncio.sleep(self._pause)
                 _log.info("relay_leads", service=self._service)
                 await self._carry_on(connection)
@@ -64,8 +66,11 @@ class Relay:
     async def _carry_on(self, connection: AsyncConnection) -> None:
         while True:
             self._woken.clear()
-            while await self._carry(connection) == BATCH:
-                pass
+            carried = await self._carry(connection)
+            if carried == BATCH:
+                continue
+            if carried:
+                await asyncio.sleep(GATHER)
             with contextlib.suppress(TimeoutError):
                 # Not wait_for: on Python 3.11 it can swallow a cancellation that comes in the same tick.
                 async with asyncio.timeout(self._pause):

@@ -1,4 +1,4 @@
-"""Time: the database's clock decides, and tests move it by an offset. The only place that asks any clock for the date."""
+"""Time: the database's clock decides, and tests move it by an offset. The only place that asks a clock for the date."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Health: alive is the process; ready is the database and its schema, never the broker. And the figures operators watch."""
+"""Health: alive is the process; ready is the database and its schema, never the broker. And operators' figures."""
 
 from dataclasses import dataclass
 from typing import Any

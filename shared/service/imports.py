@@ -226,7 +226,7 @@ def import_router(*, path: str, tag: str, role: Role, row: type[R], apply: Apply
             raise Problem(
                 CONFLICT,
                 detail="Some rows are rejected. Mend them, or send skip_rejected: true to take the others.",
-                detail_ja="受け付けられない行があります。直すか、skip_rejected を true にして残りだけ取り込んでください。",
+                detail_ja="受け付けられない行があります。直すか、skip_rejected: true で残りだけ取り込んでください。",
                 errors=report.errors[:20],
             )
         await session.execute(_COMMITTED, {"id": import_id, "report": report.model_dump(mode="json"), "now": now})

@@ -1,7 +1,7 @@
 """Lines: who wants the same scarce thing waits inside the process, not in the database.
 
-64 sessions on one row lock give 342 transactions a second; a line with two in flight gave 1,731 on the same machine. The
-same mechanism lets a repeated request wait for the first one's answer.
+64 sessions on one row lock give 342 transactions a second; a line with two in flight gave 1,731 on the same machine.
+The same mechanism lets a repeated request wait for the first one's answer.
 """
 
 import asyncio

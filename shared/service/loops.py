@@ -18,7 +18,7 @@ async def forever(service: str, name: str, run: Callable[[], Awaitable[None]], *
     while True:
         try:
             await run()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a loop must outlive whatever happened
             _FAILED.labels(service, name).inc()
             _log.error("loop_failed", service=service, loop=name, error=type(error).__name__, where=where(error))
         await asyncio.sleep(pause)

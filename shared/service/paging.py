@@ -52,7 +52,7 @@ def page(rows: Sequence[T], paging: Paging, key: Callable[[T], tuple[Any, ...]])
 
 
 def _seal(filters: str, after: Sequence[str]) -> str:
-    """Notices damage and mix-ups; no secret, for a forged cursor only leads its maker to another place of his own list."""
+    """Notices damage and mix-ups. No secret: a forged cursor only leads its maker about in a list he may read."""
     return hashlib.sha256(json.dumps([filters, *after]).encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""The HTTP door: a route that opens one transaction, commits it before the answer leaves, and turns failures into problems."""
+"""The HTTP door: a route opens one transaction, commits before the answer leaves, and turns failures into problems."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any

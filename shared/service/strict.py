@@ -56,7 +56,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(_name: str) -> Any:
     raise _Strict("NaN and Infinity are not JSON", "NaN や Infinity は使えません")
 
 

@@ -1,7 +1,7 @@
 """A teller and a listener on real tables, for tests of the whole way: outbox, relay, transport, inbox, effect.
 
-The teller writes into the schema of intake, the listener into the schema of training. What was told stands in
-`aggregate` (a key and its version), what took effect in `effect`; comparing the two finds every loss, repeat and disorder.
+The teller writes into the schema of intake, the listener into that of training. What was told stands in `aggregate` (a
+key and its version), what took effect in `effect`; comparing the two finds every loss, repeat and disorder.
 """
 
 import asyncio

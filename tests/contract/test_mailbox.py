@@ -89,16 +89,15 @@ class Through:
         return {}
 
 
-
 def group() -> str:
     return f"mailbox-{uuid4().hex}"
 
 
 async def compare(house: House) -> None:
-    """Everything that was told took effect, once, in order."""
+    """Everything that was told took effect, once, in order. On a shared Kafka others' events may have come by too."""
     told, heard = await house.told(), await house.effects()
     assert {key: heard.get(key, []) for key in told} == told
-    assert await house.parked() == []
+    assert not {key for key, _, _ in await house.parked()} & {str(key) for key in told}
 
 
 # --------------------------------------------------------------------------------------------------------- the journey
@@ -170,7 +169,7 @@ async def test_a_broker_that_fails_costs_neither_events_nor_order(house: House, 
     async with going(relay.run, lambda: log.consume("training", [TOPIC], inbox.deliver)):
         await write()
         async with asyncio.timeout(PATIENCE):
-            while min(failures.values()) < 3:  # noqa: ASYNC110 - it happens in the relay
+            while min(failures.values()) < 3:
                 await house.tell(keys[0])
                 await asyncio.sleep(0.01)
         await house.until_all_arrived()
@@ -228,8 +227,8 @@ async def test_when_the_leader_is_killed_a_second_relay_takes_over(
                 await house.tell(keys[n % 5])
             assert set(carried) == {"first"}, "one relay at a time"
             stopped.set()
-            leader = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND classid = 7470003"
-            killed = await admin.fetchval(f"SELECT pg_terminate_backend(({leader} LIMIT 1))")
+            leader = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = 7470003 LIMIT 1"
+            killed = await admin.fetchval(f"SELECT pg_terminate_backend(({leader}))")
             assert killed
             for n in range(50):
                 await house.tell(keys[n % 5])
@@ -260,7 +259,10 @@ async def test_poison_is_parked_its_key_waits_and_the_others_flow(house: House) 
     bad, good = uuid4(), uuid4()
     fussy = Fussy((bad, 2))
     inbox = house.inbox(fussy)
-    records = [record(key, version, offset=n) for n, (version, key) in enumerate((v, k) for v in (1, 2, 3, 4) for k in (bad, good))]
+    records = [
+        record(key, version, offset=n)
+        for n, (version, key) in enumerate((v, k) for v in (1, 2, 3, 4) for k in (bad, good))
+    ]
     await inbox.deliver(records)
     assert fussy.asked == ATTEMPTS
     assert await house.effects() == {bad: [1], good: [1, 2, 3, 4]}
@@ -298,7 +300,11 @@ async def test_a_dropped_event_lets_the_others_of_its_key_go_on_and_stays_as_evi
     assert await house.effects() == {key: [2, 3]}
     async with house.listener.session() as session:
         (evidence,) = await parked_events(session, include_dropped=True)
-    assert (evidence.dropped_by, evidence.dropped_reason, evidence.event_id is not None) == ("operator", "a test event", True)
+    assert (evidence.dropped_by, evidence.dropped_reason, evidence.event_id is not None) == (
+        "operator",
+        "a test event",
+        True,
+    )
 
 
 async def test_a_drop_waits_for_a_retry_that_is_under_way(house: House, admin: asyncpg.Connection) -> None:
@@ -327,7 +333,7 @@ async def test_a_drop_waits_for_a_retry_that_is_under_way(house: House, admin: a
 async def one_waits(admin: asyncpg.Connection, *unless_done: asyncio.Task[object]) -> None:
     """Until somebody waits for a lock, or one of the tasks is through."""
     async with asyncio.timeout(PATIENCE):
-        while not any(task.done() for task in unless_done) and not await admin.fetchval(
+        while not any(task.done() for task in unless_done) and not await admin.fetchval(  # noqa: ASYNC110 - it changes elsewhere
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'"
             " AND datname = current_database() AND query NOT LIKE '%INSERT INTO parked%'"
         ):
@@ -348,7 +354,7 @@ async def test_no_event_is_stuck_when_a_retry_ends_while_the_next_is_being_parke
     await admin.execute("SELECT pg_advisory_lock(42)")
     delivery = asyncio.create_task(house.inbox().deliver([record(key, 2)]))
     async with asyncio.timeout(PATIENCE):
-        while not await admin.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+        while not await admin.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):  # noqa: ASYNC110 - it changes elsewhere
             await asyncio.sleep(0.01)
     retry = asyncio.create_task(retry_parked(house.listener, house.ears, str(key)))
     await one_waits(admin, retry)
@@ -431,7 +437,7 @@ async def lose_connection(session: AsyncSession, admin: asyncpg.Connection) -> N
     """Cut the session's own connection."""
     pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
     await admin.execute("SELECT pg_terminate_backend($1)", pid)
-    while await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid):
+    while await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid):  # noqa: ASYNC110 - it changes elsewhere
         await asyncio.sleep(0.005)
 
 
@@ -517,7 +523,10 @@ async def test_a_projection_takes_batches_and_falls_back_to_one_by_one(house: Ho
     inbox = Inbox("training", house.listener, Ears({}, project), pauses=(0.0,))
     await inbox.deliver([record(good, n, offset=n) for n in range(1, 11)])
     assert sizes == [10]
-    mixed = [record(key, version, offset=100 + n) for n, (version, key) in enumerate((v, k) for v in (1, 2, 3) for k in (bad, good))]
+    mixed = [
+        record(key, version, offset=100 + n)
+        for n, (version, key) in enumerate((v, k) for v in (1, 2, 3) for k in (bad, good))
+    ]
     await inbox.deliver([*mixed, replace(mixed[0], offset=200, value=b"?")])
     assert (await house.effects())[bad] == [1]
     assert (await house.effects())[good] == [*range(1, 11), 1, 2, 3]
@@ -532,5 +541,3 @@ async def test_the_same_event_twice_in_one_batch_counts_once(house: House) -> No
     one = record(key, 1)
     await inbox.deliver([one, replace(one, offset=50), record(key, 2, offset=51), replace(one, offset=52)])
     assert await house.effects() == {key: [1, 2]}
-
-

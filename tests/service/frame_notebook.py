@@ -32,7 +32,7 @@ class Detail(Body):
 
     count: int = 0
     ratio: float = 0.0
-    marks: dict[str, int] = {}
+    marks: dict[str, int] = {}  # noqa: RUF012 - pydantic copies defaults
 
 
 class NewNote(Body):
@@ -40,7 +40,7 @@ class NewNote(Body):
 
     body: FreeText
     municipality: MunicipalityCode = KAGOSHIMA
-    details: list[Detail] = []
+    details: list[Detail] = []  # noqa: RUF012 - pydantic copies defaults
     anything: Any = None
 
 
@@ -126,15 +126,14 @@ class Notebook:
     async def count(self) -> tuple[int, int, int]:
         """How many notes, untold events and kept answers there are."""
         (row,) = await self.running.rows(
-            "SELECT (SELECT count(*) FROM frame_note), (SELECT count(*) FROM outbox), (SELECT count(*) FROM idempotency)"
+            "SELECT (SELECT count(*) FROM frame_note), (SELECT count(*) FROM outbox),"
+            " (SELECT count(*) FROM idempotency)"
         )
         return row[0], row[1], row[2]
 
 
 def _opened(case_id: UUID, municipality: str, agency: str, now: Any) -> CaseOpened:
-    return CaseOpened(
-        case_id=case_id, municipality=municipality, agency_id=agency, entrance="counter", opened_at=now
-    )
+    return CaseOpened(case_id=case_id, municipality=municipality, agency_id=agency, entrance="counter", opened_at=now)
 
 
 async def open_notebook(world: World, **settings: Any) -> Notebook:

@@ -1,7 +1,9 @@
 """The edge: strict JSON, problems for every failure, and a canary that must never be seen again."""
 
+import base64
 import io
 import json
+import logging
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
@@ -11,11 +13,11 @@ import structlog
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.auth import public
+from shared.auth import Role, public
 from shared.service import Service, create_app, router
 from shared.settings import Settings
 from tests.service.frame_notebook import Notebook, open_notebook
-from tests.world import Deaf, World, token
+from tests.world import Deaf, Running, World, token
 
 CANARY = "kanaria-7f3a"
 LIMIT = 4_096
@@ -27,13 +29,13 @@ class Seen:
     def __init__(self, notebook: Notebook) -> None:
         self.notebook = notebook
         self.log = io.StringIO()
-        structlog.configure(
-            logger_factory=structlog.PrintLoggerFactory(self.log), wrapper_class=structlog.make_filtering_bound_logger(10)
-        )
+        everything = structlog.make_filtering_bound_logger(logging.DEBUG)
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(self.log), wrapper_class=everything)
 
     async def send(self, method: str, path: str, content: object = None, **headers: str) -> httpx2.Response:
         """Send anything at all; the headers are a caller's own, with a key."""
-        ours = {"Authorization": f"Bearer {token()}", "Idempotency-Key": str(uuid4()), "Content-Type": "application/json"}
+        ours = {"Authorization": f"Bearer {token()}", "Idempotency-Key": str(uuid4())}
+        ours["Content-Type"] = "application/json"
         return await self.notebook.running.client.request(
             method,
             path,
@@ -57,8 +59,8 @@ class Seen:
 
 
 @pytest.fixture
-async def seen(world: World) -> AsyncIterator[Seen]:
-    yield Seen(await open_notebook(world, log_level="debug", max_body_bytes=LIMIT))
+async def seen(world: World) -> Seen:
+    return Seen(await open_notebook(world, log_level="debug", max_body_bytes=LIMIT))
 
 
 BODIES = {
@@ -109,7 +111,8 @@ async def test_absurd_bodies_are_refused_under_a_wide_limit_too(world: World) ->
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"body": "\xff\xfe"}', b'\xef\xbb\xbf{"body": "x"}', '{"body": "相談"}'.encode("cp932"), "{}".encode("utf-16")]
+    "body",
+    [b'{"body": "\xff\xfe"}', b'\xef\xbb\xbf{"body": "x"}', '{"body": "相談"}'.encode("cp932"), "{}".encode("utf-16")],
 )
 async def test_only_utf8_without_a_mark_is_json(seen: Seen, body: bytes) -> None:
     seen.check(await seen.send("POST", "/v1/notes", body), 400)
@@ -155,7 +158,8 @@ async def test_a_canary_in_any_part_of_a_request_is_never_seen_again(seen: Seen)
 
 
 async def test_errors_point_to_the_field_in_two_languages(seen: Seen) -> None:
-    answer = await seen.send("POST", "/v1/notes", json.dumps({"body": "x", "details": [{}, {"count": "many"}]}).encode())
+    body = json.dumps({"body": "x", "details": [{}, {"count": "many"}]})
+    answer = await seen.send("POST", "/v1/notes", body.encode())
     seen.check(answer, 422)
     (error,) = answer.json()["errors"]
     assert (error["in"], error["pointer"]) == ("body", "/details/1/count")
@@ -206,7 +210,8 @@ async def test_an_exhausted_pool_and_an_absent_database_are_a_503_with_retry_aft
     seen.check(answer, 503)
     assert answer.headers["retry-after"]
 
-    for address in ("postgresql+asyncpg://nobody@127.0.0.1:1/nowhere", world.url("nobody_at_all"), "postgresql+asyncpg:///x?host=/nowhere"):
+    away = "postgresql+asyncpg://nobody@127.0.0.1:1/nowhere"
+    for address in (away, world.url("nobody_at_all"), "postgresql+asyncpg:///x?host=/nowhere"):
         lost = Seen(await open_lost(world, address))
         answer = await lost.send("GET", f"/v1/notes/{uuid4()}")
         lost.check(answer, 503)
@@ -216,10 +221,8 @@ async def test_an_exhausted_pool_and_an_absent_database_are_a_503_with_retry_aft
 async def open_lost(world: World, address: str) -> Notebook:
     """A notebook whose database isn't there."""
     notebook = Notebook()
-    notebook.running = world.declared(Service(name="intake", title="x", title_ja="x", routers=()))
-    world._running[address] = notebook.running = type(notebook.running)(
-        notebook.declared(), world.settings("intake", database_url=address)
-    )
+    notebook.running = Running(notebook.declared(), world.settings("intake", database_url=address))
+    world._running[address] = notebook.running
     return notebook
 
 
@@ -233,7 +236,8 @@ async def test_a_request_is_one_line_of_allowed_keys(seen: Seen) -> None:
     await seen.send("POST", "/v1/notes", json.dumps({"body": CANARY}).encode())
     (line,) = [json.loads(line) for line in seen.log.getvalue().splitlines()]
     assert line["event"] == "request"
-    assert (line["method"], line["route"], line["status"], line["agency"]) == ("POST", "/v1/notes", 201, "kagoshima-desk")
+    assert (line["method"], line["route"], line["status"]) == ("POST", "/v1/notes", 201)
+    assert line["agency"] == "kagoshima-desk"
     assert CANARY not in seen.log.getvalue()
 
 
@@ -281,3 +285,30 @@ def test_a_declared_route_starts() -> None:
     async def open_to_all() -> None: ...
 
     assert started(fine).title == "x"
+
+
+# -------------------------------------------------------------------------------------------------------------- tokens
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "Bearer", "Bearer ", "Bearer a.b.c", "Bearer W1tb.W10.x", "Basic eDp4", "bearer x", "Bearer " + "A" * 30_000],
+    ids=range(8),
+)
+async def test_a_bad_token_is_a_401_that_says_how_to_ask(seen: Seen, given: str) -> None:
+    answer = await seen.send("GET", "/v1/notes", Authorization=given)
+    seen.check(answer, 401)
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_deep_or_foreign_token_is_a_401_and_no_accident(seen: Seen) -> None:
+    deep = base64.urlsafe_b64encode(b"[" * 30_000).decode()
+    for raw in (f"Bearer {deep}.e30.e30".encode(), "Bearer 相談.受付.中".encode(), b"Bearer \xff\xfe.\x80.x"):
+        answer = await seen.notebook.running.client.get("/v1/notes", headers={b"Authorization": raw})
+        seen.check(answer, 401)
+    assert "request_failed" not in seen.log.getvalue()
+
+
+async def test_a_role_that_does_not_fit_is_a_403(seen: Seen) -> None:
+    answer = await seen.notebook.running.as_("desk", Role.OBSERVER).get("/v1/notes")
+    seen.check(answer, 403)

@@ -71,6 +71,22 @@ async def test_a_schema_that_is_behind_is_not_ready(notebook: Notebook, world: W
     assert (await notebook.running.client.get("/health/ready")).json()["checks"]["migrations"] == "behind"
 
 
+async def test_a_schema_that_is_ahead_is_ready_for_upgrades_begin_there(
+    notebook: Notebook, world: World
+) -> None:
+    await execute_as_admin(
+        world.postgres,
+        "UPDATE intake.alembic_version SET version_num = 'intake_9999' WHERE version_num LIKE 'intake%'",
+        world.database_name,
+    )
+    answer = await notebook.running.client.get("/health/ready")
+    assert (answer.status_code, answer.json()["checks"]["migrations"]) == (200, "ok")
+    await execute_as_admin(
+        world.postgres, "DELETE FROM intake.alembic_version WHERE version_num LIKE 'frame%'", world.database_name
+    )
+    assert (await notebook.running.client.get("/health/ready")).json()["checks"]["migrations"] == "behind"
+
+
 async def test_the_broker_is_no_condition_for_being_ready(notebook: Notebook, world: World) -> None:
     settings = world.settings("intake", transport="kafka", kafka_bootstrap_servers="127.0.0.1:1")
     app = create_app(notebook.declared(), settings)

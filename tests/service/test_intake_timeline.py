@@ -117,7 +117,10 @@ async def test_who_accepts_holds_the_case_from_then_on(world: World) -> None:
     await intake.hear(desk_to_npo, beside)
     assert (await npo.get(f"/v1/cases/{case_id}")).json()["holder_agency"] == "zama-npo"
     opener = intake.as_("kagoshima-desk", municipalities=[ZAMA])
-    assert (await opener.get(f"/v1/cases/{case_id}")).status_code == 200
+    for caller in (npo, opener):
+        assert (await caller.get(f"/v1/cases/{case_id}")).status_code == 200
+        listed = (await caller.get("/v1/cases", params={"holder": "zama-npo"})).json()["items"]
+        assert [case["case_id"] for case in listed] == [str(case_id)]
 
 
 async def test_news_of_an_unknown_case_stops_nobody(world: World) -> None:

@@ -37,6 +37,7 @@ from shared.events import (
     TrainingReferred,
     topic_of,
 )
+from shared.service.clock import wall_time
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running, World
 
 AT = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
@@ -665,9 +666,10 @@ async def test_a_closed_course_and_one_where_a_referral_waits_are_left_out_with_
     assert [(entry["kind"], entry["reasons"][0]["code"]) for entry in found["excluded"]] == [
         ("course_run", "already_referred")
     ]
-    region.running.pass_time(timedelta(days=36_500))
-    (closed,) = [entry for entry in (await region.candidates())["excluded"] if entry["kind"] == "course_run"]
-    assert "deadline_passed" in {reason["code"] for reason in closed["reasons"]}
+    for days, expected in ((1, {"deadline_passed", "already_referred"}), (15, set())):
+        await region.running.hear(offered(applications_close_at=wall_time() - timedelta(days=days)))
+        excluded = [entry for entry in (await region.candidates())["excluded"] if entry["kind"] == "course_run"]
+        assert {reason["code"] for entry in excluded for reason in entry["reasons"]} == expected
 
 
 async def test_candidates_of_another_towns_case_are_not_shown(region: Region) -> None:

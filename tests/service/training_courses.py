@@ -109,7 +109,7 @@ async def instructed(training: Running, asked: dict[str, Any]) -> None:
 
 def referred(course: UUID, *, municipality: str = KAGOSHIMA, **more: Any) -> TrainingReferred:
     """A referral to a course run."""
-    values = {"case_id": uuid4(), "referral_id": uuid4(), "sender": "kagoshima-desk"} | more
+    values: dict[str, Any] = {"case_id": uuid4(), "referral_id": uuid4(), "sender": "kagoshima-desk"} | more
     return TrainingReferred(course_run_id=course, municipality=municipality, **values)
 
 
@@ -169,9 +169,11 @@ async def broken_promises(training: Running, courses: Sequence[UUID] | None = No
             broken.append("a free seat beside the pool's own line")
         if free > 0 and pool["waiting_for_it"] > 0:
             broken.append("a free seat beside somebody who waits elsewhere and may have it")
-    for pool in pools:
-        if not granted[pool["course_run_id"]] == pool["course_granted"] <= pool["capacity"]:
-            broken.append("more granted than there is")
+    broken.extend(
+        "more granted than there is"
+        for pool in pools
+        if not granted[pool["course_run_id"]] == pool["course_granted"] <= pool["capacity"]
+    )
     return broken
 
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc.jwk import ECKey
+from jwt.types import Options
 
 from shared.auth.tokens import KeyRing, Refused, Verifier
 
@@ -71,7 +72,8 @@ def verifier(issuer: Issuer | None = None, now: Callable[[], float] = lambda: NO
 
 def b64(value: bytes | str | Mapping[str, Any]) -> str:
     """Base64url without padding."""
-    raw = json.dumps(value).encode() if isinstance(value, Mapping) else value.encode() if isinstance(value, str) else value
+    text = json.dumps(value) if isinstance(value, Mapping) else value
+    raw = text.encode() if isinstance(text, str) else text
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
@@ -108,8 +110,8 @@ async def test_a_good_token_becomes_an_actor() -> None:
     assert not actor.serves("462187")
     assert actor.authority == ("462012", "agency:kagoshima-desk", "role:counsellor")
     for typ in ("at+jwt", "AT+JWT", "application/at+jwt"):
-        assert await verifier().actor(signed(CLAIMS, typ=typ))
-    assert await verifier().actor(signed(CLAIMS | {"aud": AUDIENCE}))
+        assert (await verifier().actor(signed(CLAIMS, typ=typ))).subject
+    assert (await verifier().actor(signed(CLAIMS | {"aud": AUDIENCE}))).subject
 
 
 PEM = KEY.as_pem(private=False)
@@ -178,7 +180,7 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "padding": lambda: signed(CLAIMS) + "==",
     "NUL": lambda: "\x00" * 50,
 } | {
-    f"no {name}": lambda name=name: signed({k: v for k, v in CLAIMS.items() if k != name})  # type: ignore[misc]
+    f"no {name}": lambda name=name: signed({k: v for k, v in CLAIMS.items() if k != name})
     for name in ("iss", "exp", "iat", "sub", "jti", "client_id", "agency", "agency_kind")
 }
 
@@ -189,8 +191,8 @@ async def test_a_hostile_token_is_refused(name: str) -> None:
 
 
 async def test_a_few_seconds_of_difference_between_clocks_are_forgiven() -> None:
-    assert await verifier().actor(signed(CLAIMS | {"exp": NOW - 9}))
-    assert await verifier().actor(signed(CLAIMS | {"iat": NOW + 59, "nbf": NOW + 59}))
+    assert (await verifier().actor(signed(CLAIMS | {"exp": NOW - 9}))).subject
+    assert (await verifier().actor(signed(CLAIMS | {"iat": NOW + 59, "nbf": NOW + 59}))).subject
 
 
 async def test_a_remembered_token_expires_all_the_same() -> None:
@@ -213,14 +215,20 @@ async def test_two_thousand_mutations_are_all_refused_and_a_second_library_agree
         tried += 1
         await refused(mutated, one)
         with pytest.raises((pyjwt.PyJWTError, ValueError)):
-            pyjwt.decode(mutated, PEM, algorithms=["ES256"], audience=AUDIENCE, options={"verify_exp": False, "verify_iat": False})
+            second_opinion(mutated)
 
 
 async def test_a_second_library_agrees_about_every_good_token() -> None:
     for n in range(50):
         token = signed(CLAIMS | {"jti": f"jti-{n}"})
-        claims = pyjwt.decode(token, PEM, algorithms=["ES256"], audience=AUDIENCE, options={"verify_exp": False, "verify_iat": False})
-        assert claims["sub"] == (await verifier().actor(token)).subject
+        assert second_opinion(token)["sub"] == (await verifier().actor(token)).subject
+
+
+def second_opinion(token: str) -> dict[str, Any]:
+    """What PyJWT says about the signature; the time of these tests is not its own."""
+    timeless: Options = {"verify_exp": False, "verify_iat": False}
+    claims: dict[str, Any] = pyjwt.decode(token, PEM, algorithms=["ES256"], audience=AUDIENCE, options=timeless)
+    return claims
 
 
 def _mutated(token: str, draw: random.Random) -> str:
@@ -243,7 +251,8 @@ def _mutated(token: str, draw: random.Random) -> str:
             return ".".join(parts)
         case _:
             head, body, sign = token.split(".")
-            changed = HEADER | {draw.choice(["alg", "typ", "kid", "cty", "zip"]): draw.choice(["", "none", "HS256", 1, None])}
+            name = draw.choice(["alg", "typ", "kid", "cty", "zip"])
+            changed = HEADER | {name: draw.choice(["", "none", "HS256", 1, None])}
             return f"{b64(changed)}.{body}.{sign}"
 
 
@@ -270,7 +279,7 @@ async def test_a_flood_of_unknown_keys_leads_to_one_fetch_in_thirty_seconds() ->
         for n in range(100):
             assert await refused(f"{b64(HEADER | {'kid': f'{second}-{n}'})}.{b64(CLAIMS)}.AAAA", one) == "unknown_key"
     assert issuer.asked == 1 + 4
-    assert await one.actor(signed(CLAIMS | {"jti": "after the flood"}))
+    assert (await one.actor(signed(CLAIMS | {"jti": "after the flood"}))).subject
 
 
 async def test_a_new_key_is_found_and_the_old_one_stays() -> None:
@@ -279,9 +288,9 @@ async def test_a_new_key_is_found_and_the_old_one_stays() -> None:
     await one.actor(signed(CLAIMS))
     issuer.answer = {"keys": [public(KEY), public(OTHER)]}
     issuer.now = 31.0
-    assert await one.actor(signed(CLAIMS, OTHER, kid="two"))
+    assert (await one.actor(signed(CLAIMS, OTHER, kid="two"))).subject
     issuer.answer = {"keys": [public(OTHER)]}
-    assert await one.actor(signed(CLAIMS | {"jti": "still on its way"}))
+    assert (await one.actor(signed(CLAIMS | {"jti": "still on its way"}))).subject
 
 
 async def test_known_keys_work_while_the_issuer_is_away() -> None:
@@ -292,22 +301,24 @@ async def test_known_keys_work_while_the_issuer_is_away() -> None:
     for minute in range(60):
         issuer.now = minute * 60.0
         assert await refused(signed(CLAIMS, OTHER, kid="two"), one) == "unknown_key"
-        assert await one.actor(signed(CLAIMS | {"jti": f"{minute}"}))
+        assert (await one.actor(signed(CLAIMS | {"jti": f"{minute}"}))).subject
     issuer.away, issuer.answer = False, {"keys": [public(OTHER)]}
     issuer.now += 2
-    assert await one.actor(signed(CLAIMS, OTHER, kid="two"))
+    assert (await one.actor(signed(CLAIMS, OTHER, kid="two"))).subject
 
 
 @pytest.mark.parametrize(
-    "answer", [{}, {"keys": None}, {"keys": "abc"}, {"keys": 5}, {"keys": [None, 1, "x", {}, {"kty": "EC"}]}, {"keys": {"a": 1}}]
+    "answer",
+    [{}, {"keys": None}, {"keys": "abc"}, {"keys": 5}, {"keys": [None, 1, "x", {}, {"kty": "EC"}]}, {"keys": {"a": 1}}],
 )
 async def test_a_broken_key_set_is_no_accident_and_spoils_no_good_key(answer: Any) -> None:
     issuer = Issuer(KEY)
     issuer.answer = answer
     assert await refused(signed(CLAIMS), verifier(issuer)) == "unknown_key"
     bad_point = {**public(OTHER), "kid": "bad", "x": public(KEY)["x"]}
-    issuer.answer = {"keys": [bad_point, {"kty": "oct", "k": "AAAA", "kid": "one"}, {"kty": "RSA", "kid": "r"}, public(KEY)]}
-    assert await verifier(issuer).actor(signed(CLAIMS))
+    foreign = [{"kty": "oct", "k": "AAAA", "kid": "one"}, {"kty": "RSA", "kid": "r"}]
+    issuer.answer = {"keys": [bad_point, *foreign, public(KEY)]}
+    assert (await verifier(issuer).actor(signed(CLAIMS))).subject
 
 
 async def test_a_symmetric_key_in_the_set_is_never_used() -> None:
@@ -319,4 +330,4 @@ async def test_a_symmetric_key_in_the_set_is_never_used() -> None:
 
 
 def test_the_clock_of_these_tests_is_not_the_real_one() -> None:
-    assert NOW > time.time()
+    assert time.time() < NOW

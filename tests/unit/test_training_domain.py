@@ -223,9 +223,7 @@ def test_after_an_offer_no_seat_is_free_beside_somebody_who_may_have_it(data: st
 
 
 def a_request(state: State, *, expires_at: datetime | None = DEADLINE) -> SeatRequest:
-    return SeatRequest(
-        UUID(int=5), COURSE.id, UUID(int=10), UUID(int=6), KAGOSHIMA, None, state, expires_at, version=1
-    )
+    return SeatRequest(UUID(int=5), COURSE.id, UUID(int=10), UUID(int=6), KAGOSHIMA, None, state, expires_at, version=1)
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,7 @@ async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, no
     if fact is None or not _concerns(fact, actor):
         return CaseNotKnown()
     case = await facts.case_to_route(session, fact)
-    return route(case, await directory.options_near(session, fact.municipality), now)
+    return route(case, await directory.options_near(session, fact.municipality, now), now)
 
 
 def _concerns(fact: Row[Any], actor: Actor) -> bool:

@@ -1,6 +1,7 @@
 """The directory, and what of it and of the courses may answer a case."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,8 @@ _AREA = case(
 )
 _WITHOUT_AREA = [column for column in programme.c if column.name != "municipalities"]
 _WITHIN_REACH = 500
+_STILL_TOLD = timedelta(days=14)
+"""A deadline just missed is worth knowing; older course runs are history."""
 
 
 async def find_programme(session: AsyncSession, programme_id: UUID) -> Row[Any] | None:
@@ -23,9 +26,9 @@ async def find_programme(session: AsyncSession, programme_id: UUID) -> Row[Any] 
     return (await session.execute(select(programme).where(programme.c.id == programme_id))).one_or_none()
 
 
-async def options_near(session: AsyncSession, municipality: str) -> Sequence[Programme | CourseRun]:
+async def options_near(session: AsyncSession, municipality: str, now: datetime) -> Sequence[Programme | CourseRun]:
     """Everything that may be an answer: the prefecture's programmes and course runs, and pools of the municipality."""
-    return [*await _programmes_near(session, municipality), *await _courses_near(session, municipality)]
+    return [*await _programmes_near(session, municipality), *await _courses_near(session, municipality, now)]
 
 
 async def _programmes_near(session: AsyncSession, municipality: str) -> Iterable[Programme]:
@@ -52,15 +55,16 @@ async def _programmes_near(session: AsyncSession, municipality: str) -> Iterable
     ]
 
 
-async def _courses_near(session: AsyncSession, municipality: str) -> Iterable[CourseRun]:
+async def _courses_near(session: AsyncSession, municipality: str, now: datetime) -> Iterable[CourseRun]:
     own = select(course_pool.c.course_run_id).where(course_pool.c.municipality == municipality)
     query = (
         select(course_option)
         .where(
+            course_option.c.applications_close_at > now - _STILL_TOLD,
             or_(
                 func.left(course_option.c.site_municipality, 2) == municipality[:2],
                 course_option.c.course_run_id.in_(own),
-            )
+            ),
         )
         .order_by(course_option.c.applications_close_at.desc(), course_option.c.course_run_id)
         .limit(_WITHIN_REACH)

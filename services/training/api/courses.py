@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query, Response
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training import tables
@@ -193,7 +193,7 @@ class Decision(Body):
     decided_by: Text = Field(examples=["鹿児島県地域職業能力開発促進協議会"])
 
 
-class AuthorityView(Body):
+class AuthorityView(BaseModel):
     """Who may issue instructions in a prefecture today."""
 
     prefecture: str
