@@ -11,15 +11,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import asyncpg
 import typer
-import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from joserfc.jwk import ECKey
@@ -34,6 +32,7 @@ from shared.bus.postgres import PostgresTransport
 from shared.database import connect, is_migrated, migrate, provision
 from shared.service.app import create_app
 from shared.service.declare import Service
+from shared.service.server import Server, configure_server
 from shared.settings import Settings
 
 SERVICES = ("intake", "assessment", "referral", "training", "dashboard")
@@ -190,10 +189,8 @@ async def _run(home: Home, port: int, *, demo: bool, began: float) -> None:
         await _prepare_database(access)
         _done("表の準備 / schemas", began)
         app = await _assemble(home, access, port, demo=demo)
-        server = Server(uvicorn.Config(
-            app, host="127.0.0.1", port=port, access_log=False, log_level="error", server_header=False,
-            timeout_graceful_shutdown=2, lifespan="on",
-        ))  # fmt: skip
+        config = configure_server(app, host="127.0.0.1", port=port, graceful=2)
+        server = Server(config, list(app.state.parts.values()))
         serving = asyncio.create_task(server.serve())
         welcoming = asyncio.create_task(_welcome(home, port, server, demo=demo, began=began))
         await asyncio.wait({serving, welcoming}, return_when=asyncio.FIRST_COMPLETED)
@@ -204,7 +201,7 @@ async def _run(home: Home, port: int, *, demo: bool, began: float) -> None:
     console.print("止めました。データは残っています / stopped; the data is kept")
 
 
-async def _welcome(home: Home, port: int, server: "Server", *, demo: bool, began: float) -> None:
+async def _welcome(home: Home, port: int, server: Server, *, demo: bool, began: float) -> None:
     base = f"http://127.0.0.1:{port}"
     while not server.started:  # noqa: ASYNC110  # uvicorn offers a flag and no event
         await asyncio.sleep(0.02)
@@ -220,31 +217,6 @@ async def _welcome(home: Home, port: int, server: "Server", *, demo: bool, began
         "\n\n  次は / next: make demo   ・ 止める / stop: Ctrl+C\n",
         soft_wrap=True,
     )
-
-
-class Server(uvicorn.Server):
-    """uvicorn, telling open event streams to end when a stop is asked for; otherwise they would hold it up."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM while serving. uvicorn's own way raises them again afterwards, and so would cut
-        short what comes after serving: stopping PostgreSQL in order."""
-        before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for sig, handler in before.items():
-                signal.signal(sig, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """On SIGINT or SIGTERM."""
-        app = self.config.app
-        if isinstance(app, FastAPI):
-            for part in app.state.parts.values():
-                ending = getattr(part.state, "ending", None)
-                if ending is not None:
-                    ending.set()
-        super().handle_exit(sig, frame)
 
 
 @dataclass(frozen=True, slots=True)

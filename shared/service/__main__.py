@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
-import uvicorn
+from fastapi import FastAPI
 from joserfc.jwk import ECKey
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,7 @@ from shared.bus.inbox import drop_parked, parked_events, retry_parked
 from shared.database import Database, connect, migrate, provision
 from shared.service.declare import Service
 from shared.service.logs import configure_logs
+from shared.service.server import Server, configure_server
 from shared.settings import Settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Tsunagu: one service / サービス単体のコマンド")
@@ -32,17 +33,8 @@ Host = Annotated[str, typer.Option(help="Address to listen on; in a container 0.
 @cli.command()
 def run(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Serve the service."""
-    settings = Settings()
-    uvicorn.run(
-        f"services.{_name(settings, '')}.app:app",
-        factory=True,
-        host=host,
-        port=port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+    made: FastAPI = importlib.import_module(f"services.{_name(Settings(), '')}.app").app()
+    Server(configure_server(made, host=host, port=port), [made]).run()
 
 
 @cli.command(name="migrate")
@@ -68,7 +60,7 @@ def issuer(host: Host = "127.0.0.1", port: Port = 8000) -> None:
         registration=Registration.model_validate_json(settings.issuer_clients),
         audiences=[name.strip() for name in settings.issuer_audiences.split(",") if name.strip()],
     )
-    uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", server_header=False)
+    Server(configure_server(app, host=host, port=port), []).run()
 
 
 def issuer_key(pem: str) -> ECKey:

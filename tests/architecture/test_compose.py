@@ -322,7 +322,7 @@ def test_the_start_page_is_the_dashboard() -> None:
 
 
 def test_event_streams_are_not_held_back() -> None:
-    stream = re.search(r"location /dashboard/v1/stream \{(.*?)\}", GATEWAY, re.DOTALL)
+    stream = re.search(r"location ~ \^/dashboard/\(v1/events\|v1/figures/stream\)\$ \{(.*?)\}", GATEWAY, re.DOTALL)
     assert stream is not None
     assert "proxy_buffering off;" in stream[1]
     assert "proxy_read_timeout 1h;" in stream[1]

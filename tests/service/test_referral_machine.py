@@ -59,6 +59,8 @@ batches = st.lists(
     min_size=1,
     max_size=6,
 )
+AT_LAST = [("receiver", "accept"), ("training", "enrol"), ("sender", "withdraw"), ("receiver", "decline")]
+"""Tried one by one at the end of every example: nothing may lead out of an answered referral."""
 Standing = tuple[str, int]
 """State, and how far the seat has come (-1: nothing heard)."""
 
@@ -179,7 +181,7 @@ async def test_only_legal_moves_take_effect_whoever_tries_whatever_in_any_order(
     await journey.begin()
     standing: Standing = ("sent", -1)
     before: list[str] = ["send"]
-    for batch in moves:
+    for batch in (*moves, *([move] for move in AT_LAST)):
         at_once: list[Awaitable[None]] = [journey.act(who, name) for who, name in batch]
         await asyncio.gather(*at_once)
         reached, steps = await journey.check()
