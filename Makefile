@@ -10,6 +10,9 @@ PY := .venv/bin/python
 ARGS ?=
 # Another port than 8080, e.g.  make run PORT=8081  and then  make demo PORT=8081
 PORT ?=
+# With the invented region in the containers too:  make up DEMO=1
+DEMO ?=
+WITH_DEMO := $(filter 1 yes true,$(DEMO))
 # Whose token `make token` makes, e.g.  make token AGENCY=kagoshima-desk
 AGENCY ?=
 
@@ -33,8 +36,9 @@ token: environment-run ## 機関の鍵を発行 / make a token for an agency: ma
 migrate: environment-run ## データベースを今の版に上げる / bring every schema of the database up to date
 	@$(PY) all_in_one.py migrate $(ARGS)
 
-up: ## Docker Compose で起動 / start one container per service, with PostgreSQL and Kafka
-	docker compose up --wait $(ARGS)
+up: $(if $(WITH_DEMO),environment-run) ## Docker Compose で起動 / start one container per service; with the invented region: make up DEMO=1
+	$(if $(PORT),TSUNAGU_PORT=$(PORT) )$(if $(WITH_DEMO),$(DEMO_CLIENTS) )docker compose \
+	  $(if $(WITH_DEMO),-f docker-compose.yml -f docker-compose.demo.yml )up --wait $(ARGS)
 
 down: ## Docker Compose を停止 / stop the containers; their data stays
 	docker compose down $(ARGS)
@@ -89,6 +93,9 @@ environment-run:
 
 environment-dev:
 	@$(FIND_PYTHON) && exec "$$python" -I ops/bootstrap.py dev
+
+# Public keys alone; the private ones stay in .tsunagu/clients.
+DEMO_CLIENTS = TSUNAGU_ISSUER_CLIENTS="$$($(PY) -m demo.registration)"
 
 # One list for every system and every Python from 3.11 on; no address of a server in it, so any mirror serves.
 COMPILE = uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header

@@ -136,6 +136,7 @@ def migrate_command(data: DataOption = DATA) -> None:
 @cli.command()
 def contracts(
     write: Annotated[bool, typer.Option(help="書き換える / write them")] = False,
+    release: Annotated[str, typer.Option(help="この版として固定する / freeze them as this release")] = "",
 ) -> None:
     """API・イベントの契約ファイルを確かめる / check the committed contracts against the code."""
     from shared.bus import contracts as files
@@ -145,6 +146,8 @@ def contracts(
     listeners = {name: _declared(name).ears.types for name in SERVICES}
     if write:
         files.write(ROOT / "contracts", documents, listeners)
+    if release:
+        files.release(ROOT / "contracts", release)
     found = files.differences(ROOT / "contracts", documents, listeners)
     for line in found:
         console.print(f"✗ {line}")

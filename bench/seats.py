@@ -313,12 +313,13 @@ async def _same_statements(place: Place) -> Figure:
 
 
 def _first_request(logged: bytes) -> list[str]:
-    """The statements of the first whole request, from its claim on; one client at a time, so nothing is mixed in."""
-    entries = re.split(r"^.*?\bLOG:  ", logged.decode(errors="replace"), flags=re.MULTILINE)
-    ours = [re.sub(r"^(execute [^:]*|statement): ", "", each).strip() for each in entries if "execute" in each[:9]]
-    begins = [place for place, sql in enumerate(ours) if sql.lower().startswith("insert into idempotency")]
-    if not begins:
-        return []
-    rest = ours[begins[0] :]
-    last = next((place for place, sql in enumerate(rest) if sql.lower().startswith("update idempotency")), len(rest))
-    return [sql for sql in rest[: last + 1] if "FROM outbox" not in sql and "seat_request r JOIN" not in sql]
+    """The statements of the first whole request: what its session sent, from the claim to the kept answer."""
+    found = re.split(r"^.*?\[(\d+)\] LOG:  ", logged.decode(errors="replace"), flags=re.MULTILINE)[1:]
+    sent = [
+        (pid, re.sub(r"^execute [^:]*: ", "", each).strip()) for pid, each in zip(found[::2], found[1::2], strict=True)
+    ]
+    pid = next((pid for pid, sql in sent if sql.startswith("INSERT INTO idempotency")), None)
+    ours = [sql for session, sql in sent if session == pid and not sql.startswith(("BEGIN", "COMMIT", "statement"))]
+    begins = next((place for place, sql in enumerate(ours) if sql.startswith("INSERT INTO idempotency")), 0)
+    ends = next((place for place, sql in enumerate(ours) if sql.startswith("UPDATE idempotency")), len(ours))
+    return ours[begins : ends + 1]

@@ -18,6 +18,7 @@ from demo.load import load_region
 from demo.play import OBSERVER, Played, play
 
 console = Console(highlight=False)
+START = "make run / make up DEMO=1"
 WAITS = {
     "consent_not_yet": "同意がまだ / consent not yet",
     "consent_refused": "不同意 / consent refused",
@@ -41,10 +42,17 @@ def main(
     try:
         ok = asyncio.run(_run(url.rstrip("/"), keys, persons, seed or secrets.randbelow(10**6)))
     except httpx2.ConnectError:
-        console.print(f"✗ {url} につながりません。先に make run を / nothing answers there; start make run first")
+        console.print(f"✗ {url} につながりません。先に {START} を / nothing answers there; start {START} first")
         raise typer.Exit(1) from None
     except FileNotFoundError:
-        console.print(f"✗ 鍵がありません: {keys} (make run を先に) / no keys there; start make run first")
+        console.print(f"✗ 鍵がありません: {keys} ({START} を先に) / no keys there; start {START} first")
+        raise typer.Exit(1) from None
+    except httpx2.HTTPStatusError as error:
+        console.print(f"✗ {error.request.url.path}: {error.response.status_code}")
+        if error.request.url.path.endswith("/issuer/token"):
+            console.print(
+                f"  架空の機関が登録されていません ({START}) / the invented agencies aren't registered: {START}"
+            )
         raise typer.Exit(1) from None
     except (Refused, TimeoutError) as error:
         console.print(f"✗ {error}")

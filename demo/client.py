@@ -15,8 +15,8 @@ from joserfc.jwk import ECKey
 from shared.auth.issuer import Client, Registration, assertion
 
 REGION = Path(__file__).resolve().parent / "region"
-PATIENCE = 20.0
-"""Seconds to wait until news of one service has reached another; usually milliseconds."""
+PATIENCE = 60.0
+"""Seconds to wait for news of another service, or for a service that is starting again; usually milliseconds."""
 
 
 def demo_agencies() -> list[dict[str, Any]]:
@@ -31,8 +31,8 @@ def municipality_names() -> dict[str, str]:
         return {row[0]: row[1] for row in list(csv.reader(file))[1:]}
 
 
-def register_clients(registration: Path, keys: Path) -> None:
-    """Make a key pair for every demonstration agency that has none yet, and write the issuer's file of clients."""
+def registered_clients(keys: Path) -> Registration:
+    """The demonstration agencies as the issuer knows them; makes a key pair for each that has none yet."""
     keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     clients = []
     for agency in demo_agencies():
@@ -43,8 +43,14 @@ def register_clients(registration: Path, keys: Path) -> None:
         key = ECKey.import_key(path.read_text(encoding="ascii"))
         public = {name: str(value) for name, value in key.as_dict(private=False).items()}
         clients.append(Client(client_id=agency["agency"], public_key=public, **agency))
+    return Registration(clients=clients)
+
+
+def register_clients(registration: Path, keys: Path) -> None:
+    """Write the issuer's file of clients for the demonstration agencies."""
+    clients = registered_clients(keys)
     registration.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    registration.write_text(Registration(clients=clients).model_dump_json(indent=1), encoding="utf-8")
+    registration.write_text(clients.model_dump_json(indent=1), encoding="utf-8")
 
 
 async def fetch_token(base: str, agency: str, pem: str, client: httpx2.AsyncClient | None = None) -> str:
@@ -116,9 +122,11 @@ class Agency:
                 return items
 
     async def _send(self, method: str, path: str, *, headers: Mapping[str, str] = {}, **sent: Any) -> httpx2.Response:
-        """Try again a few times where that is safe and asked for: 503, 409 still running, a dropped connection."""
-        refused: Refused | None = None
-        for attempt in range(5):
+        """Try again for a while where that is safe and asked for: 503, 409 still running, a dropped connection."""
+        delay = 0.3
+        ends = time.monotonic() + PATIENCE
+        while True:
+            failed: Exception
             try:
                 answer = await self._client.request(
                     method,
@@ -126,19 +134,17 @@ class Agency:
                     headers={**headers, "Authorization": f"Bearer {await self._bearer()}"},
                     **sent,
                 )
-            except httpx2.TransportError:
-                if attempt == 4:
-                    raise
-                await asyncio.sleep(0.3 * (attempt + 1))
-                continue
-            if answer.is_success:
-                return answer
-            refused = Refused(answer)
-            if answer.status_code != 503 and refused.code != "request_in_progress":
-                raise refused
-            await asyncio.sleep(0.3 * (attempt + 1))
-        assert refused is not None
-        raise refused
+                if answer.is_success:
+                    return answer
+                failed = refused = Refused(answer)
+                if answer.status_code != 503 and refused.code != "request_in_progress":
+                    raise refused
+            except httpx2.TransportError as error:
+                failed = error
+            if time.monotonic() > ends:
+                raise failed
+            await asyncio.sleep(delay)
+            delay = min(delay * 1.5, 2.0)
 
     async def _bearer(self) -> str:
         async with self._one:

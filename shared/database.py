@@ -69,6 +69,8 @@ def connect(url: str, *, schema: str, password: SecretStr | None = None, pool: i
         pool_size=pool,
         max_overflow=0,
         pool_timeout=10,
+        # The connection that was used last has its statements prepared and its caches warm.
+        pool_use_lifo=True,
         # SQLAlchemy's error texts carry the bound values otherwise.
         hide_parameters=True,
         connect_args={"server_settings": settings, "timeout": 5, "command_timeout": 20},

@@ -193,7 +193,8 @@ def import_router(*, path: str, tag: str, role: Role, row: type[R], apply: Apply
                 "report": report.model_dump(mode="json"),
             },
         )
-        response.headers["Location"] = f"{path}/{import_id}"
+        # Relative: the address outside has the prefix that the gateway takes off.
+        response.headers["Location"] = f"{kind}/{import_id}"
         return report
 
     async def show(import_id: UUID, session: Transaction, actor: Caller) -> Report:

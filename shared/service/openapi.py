@@ -67,7 +67,7 @@ def _finish_operation(method: str, operation: dict[str, Any]) -> None:
             parameter["required"] = True
             parameter["schema"] = {"type": "string", "minLength": 22, "maxLength": 128}
         if parameter["name"].lower() == "if-match":
-            parameter["required"] = True
+            parameter["required"] = method == "patch"  # a POST may do without: its illegal moves are refused anyway
             parameter["schema"] = {"type": "string", "examples": ['"1"']}
     if parameters:
         operation["parameters"] = parameters

@@ -216,5 +216,6 @@ async def _fingerprint(request: Request) -> bytes:
     body = await request.body()
     if body and request.headers.get("content-type", "").partition(";")[0].strip().endswith("json"):
         body = json.dumps(await request.json(), sort_keys=True, separators=(",", ":")).encode()
-    parts = (request.method, request.url.path, request.url.query, request.headers.get("if-match", ""))
+    query: bytes = request.scope["query_string"]
+    parts = (request.method, request.scope["path"], query.decode("latin-1"), request.headers.get("if-match", ""))
     return hashlib.sha256("\n".join(parts).encode() + b"\n" + body).digest()

@@ -71,9 +71,7 @@ async def test_a_schema_that_is_behind_is_not_ready(notebook: Notebook, world: W
     assert (await notebook.running.client.get("/health/ready")).json()["checks"]["migrations"] == "behind"
 
 
-async def test_a_schema_that_is_ahead_is_ready_for_upgrades_begin_there(
-    notebook: Notebook, world: World
-) -> None:
+async def test_a_schema_that_is_ahead_is_ready_for_upgrades_begin_there(notebook: Notebook, world: World) -> None:
     await execute_as_admin(
         world.postgres,
         "UPDATE intake.alembic_version SET version_num = 'intake_9999' WHERE version_num LIKE 'intake%'",

@@ -100,7 +100,10 @@ async def test_a_cursor_of_another_list_or_a_damaged_one_is_a_422(notebook: Note
 
 def _opened(cursor: str) -> bytes:
     """What a cursor holds: the last character has bits that mean nothing."""
-    return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)) if len(cursor) % 4 != 1 else b""
+    try:
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except ValueError:
+        return b""
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "x", ""])

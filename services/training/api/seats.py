@@ -107,7 +107,7 @@ async def request_seat(
     if isinstance(outcome, Refused):
         raise refusal(outcome.reason)
     assert isinstance(outcome, seats.Placed), "only a referral can be repeated"
-    response.headers["Location"] = f"/v1/seat-requests/{outcome.seat_request_id}"
+    response.headers["Location"] = f"../../seat-requests/{outcome.seat_request_id}"
     response.headers["ETag"] = etag(outcome.version)
     return _answer(course_run_id, outcome)
 
