@@ -34,6 +34,7 @@ from shared.bus.postgres import PostgresTransport
 from shared.database import connect, is_migrated, migrate, provision
 from shared.service.app import create_app
 from shared.service.declare import Service
+from shared.service.failures import answer_failures
 from shared.service.server import Server, configure_server
 from shared.settings import Settings
 
@@ -178,6 +179,7 @@ def build(settings: Mapping[str, Settings], *, transport: PostgresTransport, iss
             await transport.stop()
 
     whole = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    answer_failures(whole)
     whole.state.parts = parts
 
     @whole.get("/")

@@ -289,12 +289,12 @@ async def _wrong(place: Place, rows: Sequence[Row], rounds: int) -> list[str]:
     connection = await stage.admin(place.server, "bench")
     try:
         found = await connection.fetchval("SELECT count(*) FROM dashboard.bench_effect")
-        parked = await connection.fetchval("SELECT count(*) FROM dashboard.parked")
+        parked = await connection.fetch("SELECT reason, error, count(*) FROM dashboard.parked GROUP BY 1, 2")
         await connection.execute("TRUNCATE dashboard.bench_effect")
     finally:
         await connection.close()
     wrong = [] if found == expected else [f"{found} effects of {expected}"]
-    return wrong + ([f"{parked} parked"] if parked else [])
+    return wrong + [f"{row['count']} parked: {row['reason']} {row['error'] or ''}" for row in parked]
 
 
 # --- the broker -----------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from shared.bus.mailbox import emit
 from shared.bus.port import Message, Record, Transport
 from shared.bus.relay import BATCH, Relay
 from shared.database import Database, connect
-from shared.events import SeatHeld
+from shared.events import SeatHeld, topic_of
 from shared.service.app import make_transport
 from shared.service.clock import wall_time
 from shared.service.logs import configure_logs
@@ -100,7 +100,8 @@ async def hear(plan: Plan) -> None:
     inbox = Inbox(plan.schema, database, ears)
 
     async def deliver(records: Sequence[Record]) -> None:
-        await inbox.deliver(records)
+        # An event counts on its publisher's own topic alone, so the record gets its name back.
+        await inbox.deliver([replace(record, topic=topic_of("training")) for record in records])
         counted.add([record.key for record in records])
 
     await transport.ensure_topics([plan.topic])

@@ -177,7 +177,7 @@ async def _instruct_and_enrol(stage: Stage, person: Person, request: Mapping[str
     person.seat_state = (await hello_work.post(f"{path}/instruct", instructed))["state"]
     if person.goes_until == "enrolled":
         run = await hello_work.get(f"/training/v1/course-runs/{request['course_run_id']}")
-        person.seat_state = (await stage.agencies[run["provider_agency"]].post(f"{path}/enrol"))["state"]
+        person.seat_state = (await stage.agencies[run["provider"]].post(f"{path}/enrol"))["state"]
 
 
 async def _find_receiver(stage: Stage, person: Person, desk: Agency, choices: Sequence[Mapping[str, Any]]) -> None:

@@ -18,6 +18,8 @@ from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +83,23 @@ def connect(url: str, *, schema: str, password: SecretStr | None = None, pool: i
 async def database_time(session: AsyncSession) -> datetime:
     """The database's clock: the only one that decides about deadlines."""
     return cast(datetime, (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()).astimezone(UTC)
+
+
+_PASSING = {"40001", "40P01", "55P03", "25P03", "25006"}
+"""Serialisation failure, deadlock, lock not to be had in time, idle too long, read-only (a switch-over)."""
+_AWAY = ("08", "28", "3D", "53", "57P")
+"""Classes of states: connection, login or database refused (while it is set up), out of resources, shutting down."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """The database is away or busy: the same may go well in a moment, and nobody's request or event is to blame."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, OSError | TimeoutError | PoolTimeout)
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # the driver itself: a lost connection, or a value that it can't write
+        about_a_value = isinstance(getattr(error.orig, "__cause__", None), ValueError)
+        return isinstance(error, InterfaceError) and not about_a_value
+    return error.connection_invalidated or state in _PASSING or state.startswith(_AWAY)
 
 
 async def provision(

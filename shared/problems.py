@@ -4,7 +4,7 @@ A `Problem` is raised, rolls the transaction back and leaves no trace. A refusal
 say) is not a problem: it is a value that the handler returns. Nothing that was sent is ever echoed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,10 @@ UNSUPPORTED_MEDIA = ProblemType(
 )
 INVALID = ProblemType("invalid", 422, "Some values can't be accepted", "受け付けられない値があります")
 IF_MATCH_MISSING = ProblemType("if_match_missing", 428, "An If-Match header is needed", "If-Match ヘッダーが必要です")
+CASE_NOT_KNOWN = ProblemType(
+    "case_not_known", 404, "This case is not known here", "この支援ケースはここではまだ分かりません"
+)
+ILLEGAL_MOVE = ProblemType("illegal_move", 409, "This can't be done from here", "いまの状態ではこの操作はできません")
 INTERNAL = ProblemType("internal", 500, "Something went wrong here", "内部で問題が起きました")
 UNAVAILABLE = ProblemType("unavailable", 503, "Try again shortly", "しばらくしてからもう一度お試しください")
 
@@ -106,6 +110,32 @@ _BY_STATUS = {
         UNAVAILABLE,
     )
 }
+
+
+def invalid(pointer: str, code: str, message: str, message_ja: str) -> Problem:
+    """One value of the body that only the service itself can judge, told like those that its shape refuses."""
+    error = {"in": "body", "pointer": pointer, "code": code, "message": message, "message_ja": message_ja}
+    return Problem(INVALID, errors=[error])
+
+
+def case_not_known() -> Problem:
+    """The same answer for a case that doesn't exist, isn't heard of yet, or is another municipality's."""
+    return Problem(
+        CASE_NOT_KNOWN,
+        detail="A case opened just now arrives within seconds: try again. Otherwise check the id.",
+        detail_ja="受け付けたばかりのケースは数秒で届きます。もう一度お試しください。続く場合はIDを確かめてください。",
+    )
+
+
+def illegal_move(legal: Iterable[str]) -> Problem:
+    """What can't be done with a record as it stands, and what can be done instead."""
+    moves = list(dict.fromkeys(legal))
+    return Problem(
+        ILLEGAL_MOVE,
+        detail=f"Possible now: {', '.join(moves)}." if moves else "There is nothing left for you to do here.",
+        detail_ja=f"いまできる操作: {'、'.join(moves)}" if moves else "いまできる操作はありません。",
+        errors=[{"legal": move} for move in moves],
+    )
 
 
 def problem_for_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:

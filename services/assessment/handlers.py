@@ -14,9 +14,7 @@ from services.assessment.domain.fdp import Axis, Change, Rating, assess_prolonga
 from shared.auth import Actor
 from shared.bus.mailbox import emit
 from shared.events import AssessmentRecorded
-from shared.problems import Problem, ProblemType
-
-CASE_NOT_KNOWN = ProblemType("case_not_known", 404, "This case is not known here", "この支援ケースはまだ届いていません")
+from shared.problems import case_not_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +118,7 @@ async def keep_case(
 def _concerning(case: Row[Any] | None, actor: Actor) -> Row[Any]:
     """The case, for its opener and its municipality's agencies. For others it is not known, in the same words."""
     if case is None or not (case.opened_by == actor.agency or actor.serves(case.municipality)):
-        raise Problem(
-            CASE_NOT_KNOWN,
-            detail="A case opened just now arrives within seconds: try again. Otherwise check the id.",
-            detail_ja="受け付けたばかりのケースは数秒で届きます。もう一度お試しください。続く場合はIDを確かめてください。",
-        )
+        raise case_not_known()
     return case
 
 

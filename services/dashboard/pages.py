@@ -6,7 +6,7 @@ Every address in a page is relative, so the pages work under any prefix, on any 
 import io
 import json
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,11 +23,11 @@ from services.dashboard.domain import FIELDS, STAGES, CourseRun, Figures, share
 from services.dashboard.handlers import OUTAGE, Lookout
 from shared.auth import public
 from shared.problems import UNAVAILABLE, Problem
+from shared.service import JST
 
 Language = Literal["ja", "en"]
 
 HERE = Path(__file__).parent
-JAPAN = timezone(timedelta(hours=9), "JST")
 REIWA_BEGINS = date(2019, 5, 1)
 SERVICES = ("intake", "assessment", "referral", "training", "dashboard")
 DOCUMENTS = (*SERVICES, "events")
@@ -138,7 +138,7 @@ def day(value: date, lang: Language) -> str:
 
 def moment(value: datetime, lang: Language) -> str:
     """A moment by the clock of Japan, to the minute."""
-    local = value.astimezone(JAPAN)
+    local = value.astimezone(JST)
     return f"{day(local.date(), lang)}{' ' if lang == 'ja' else ', '}{local:%H:%M}"
 
 

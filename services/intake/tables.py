@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain import Case, Consent, ConsentState, case_number
+from shared.auth import served
 
 metadata = MetaData()
 
@@ -135,15 +136,13 @@ async def find_cases(
     limit: int,
 ) -> list[Case]:
     """Newest first (ids are in the order of time): the agency's own cases and those of its municipalities."""
-    prefectures = [code.removeprefix("prefecture:") for code in municipalities if code.startswith("prefecture:")]
     query = (
         select(case_)
         .where(
             or_(
                 case_.c.opened_by == agency,
                 case_.c.holder_agency == agency,
-                case_.c.municipality.in_(municipalities),
-                func.left(case_.c.municipality, 2).in_(prefectures),
+                served(case_.c.municipality, municipalities),
             )
         )
         .order_by(case_.c.id.desc())

@@ -54,7 +54,7 @@ async def consent_given(session: AsyncSession, event: ConsentGiven, news: News) 
 
 async def consent_pending(session: AsyncSession, event: ConsentPending, news: News) -> None:
     """Not yet: nothing new can be sent, what is on its way stays."""
-    await _said(session, event, Consent("pending"), news)
+    await _said(session, event, Consent("not_yet"), news)
 
 
 async def consent_refused(session: AsyncSession, event: ConsentRefused, news: News) -> None:

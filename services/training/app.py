@@ -11,7 +11,7 @@ from shared.settings import Settings
 
 service = Service(
     name="training",
-    title="Training",
+    title="training",
     title_ja="訓練",
     routers=[catalogue, requests, authorities, course_imports],
     reactions=reactions,

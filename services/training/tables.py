@@ -8,7 +8,7 @@ that one sees what the lock's previous holder committed. Nothing here ever write
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -142,12 +142,12 @@ async def read_line(session: AsyncSession, course_run_id: UUID) -> list[Standing
     ]
 
 
-async def find_authority(session: AsyncSession, prefecture: str, day: Any) -> Row[Any] | None:
+async def find_authority(session: AsyncSession, prefecture: str, day: date) -> Row[Any] | None:
     """What was decided about the prefecture, as in force on a day."""
     return (await session.execute(_AUTHORITY, {"prefecture": prefecture, "day": day})).one_or_none()
 
 
-async def authority_in(session: AsyncSession, prefecture: str, day: Any) -> Authority:
+async def authority_in(session: AsyncSession, prefecture: str, day: date) -> Authority:
     """Who may issue instructions there; today's law where nothing else was decided."""
     decided = await find_authority(session, prefecture, day)
     return Authority.CURRENT_LAW if decided is None else Authority(decided.mode)

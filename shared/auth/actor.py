@@ -1,7 +1,11 @@
 """The actor: on whose behalf a request is made. Agencies act, not persons' accounts."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, func, or_
 
 
 class Role(StrEnum):
@@ -40,3 +44,9 @@ class Actor:
     def serves(self, municipality: str) -> bool:
         """Whether the municipality's records are this agency's business. A prefecture's code covers its towns."""
         return municipality in self.municipalities or f"prefecture:{municipality[:2]}" in self.municipalities
+
+
+def served(municipality: Column[Any], municipalities: Collection[str]) -> ColumnElement[bool]:
+    """`Actor.serves`, as a condition on a table's column."""
+    prefectures = [code.removeprefix("prefecture:") for code in municipalities if code.startswith("prefecture:")]
+    return or_(municipality.in_(municipalities), func.left(municipality, 2).in_(prefectures))

@@ -15,12 +15,10 @@ from uuid import UUID
 
 from pydantic_core import to_jsonable_python
 
+from shared import VERSION
 from shared.bus.envelope import CONTENT_TYPE, headers_of, seal
 from shared.bus.port import PARTITIONS
 from shared.events import EVENTS, Event, topic_of
-
-RELEASE = "0.1.0"
-"""The release being made; its samples are written, those of earlier releases are only read."""
 
 Json = dict[str, Any]
 Listeners = Mapping[str, Sequence[str]]
@@ -66,7 +64,7 @@ def documents(openapi_documents: Mapping[str, Json], listeners: Listeners) -> di
     """Everything that is generated, by its path in the folder."""
     return {
         **{f"events/{type_}.json": schema_of(event) for type_, event in EVENTS.items()},
-        **{f"samples/{type_}/{RELEASE}.json": sample_of(event) for type_, event in EVENTS.items()},
+        **{f"samples/{type_}/{VERSION}.json": sample_of(event) for type_, event in EVENTS.items()},
         **{f"openapi/{service}.json": dict(document) for service, document in openapi_documents.items()},
         "asyncapi.json": asyncapi(listeners),
     }
@@ -237,7 +235,7 @@ def asyncapi(listeners: Listeners) -> Json:
         "asyncapi": "3.0.0",
         "info": {
             "title": "Tsunagu events",
-            "version": RELEASE,
+            "version": VERSION,
             "description": (
                 "Facts in the past tense as CloudEvents 1.0 (structured JSON). At least once, in order per key within a"
                 " topic, no order across topics. Ignore unknown fields, types and codes. No personal data travels here."

@@ -17,23 +17,19 @@ from prometheus_client import Counter
 from sqlalchemy import Row, bindparam, delete, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError, InterfaceError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
 
-from shared.bus.envelope import Envelope, Unreadable, open_envelope
+from shared.bus.envelope import Envelope, Unreadable, heard_on
 from shared.bus.mailbox import Origin, parked
 from shared.bus.port import Record
-from shared.database import Database
+from shared.database import Database, is_outage
 from shared.events import EVENTS, Event
 
 _log = structlog.get_logger()
 _TAKEN = Counter("tsunagu_events_taken", "Events by what became of them", ["service", "outcome"])
 
 ATTEMPTS = 8
-_TRANSIENT = {"40001", "40P01", "55P03", "25P03", "25006"}
-"""Serialisation failure, deadlock, lock not to be had in time, idle too long, read-only (a switch-over)."""
 _KEY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7470004))")
 _WAITING = select(parked.c.id).where(parked.c.key == bindparam("key"), parked.c.dropped_at.is_(None)).limit(1)
 _TAKE_ID = text("INSERT INTO inbox (event_id) VALUES (:id) ON CONFLICT DO NOTHING RETURNING event_id").bindparams(
@@ -135,7 +131,7 @@ class Inbox:
 
     async def _together(self, records: Sequence[Record]) -> None:
         """Several in one transaction; whatever goes wrong, they are tried again one by one."""
-        opened = [(record, open_envelope(record.value, record.headers)) for record in records]
+        opened = [(record, heard_on(record.topic, record.value, record.headers)) for record in records]
         heard = [(record, envelope) for record, envelope in opened if self._ears.hears(envelope.type)]
         if heard:
             async with self._database.transaction() as session:
@@ -144,7 +140,7 @@ class Inbox:
 
     async def _one(self, record: Record) -> None:
         try:
-            envelope = open_envelope(record.value, record.headers)
+            envelope = heard_on(record.topic, record.value, record.headers)
         except Unreadable as error:
             await self._park(record, None, reason=error.reason, error=None, attempts=0)
             return
@@ -165,7 +161,7 @@ class Inbox:
                 await self._park(record, envelope, reason=error.reason, error=None, attempts=attempts)
                 return
             except Exception as error:  # noqa: BLE001 - a reaction may raise anything; it is counted, parked or told to the operator
-                if not _is_outage(error):
+                if not is_outage(error):
                     attempts += 1
                     self._attempts[envelope.id] = attempts
                     _log.warning(
@@ -221,7 +217,7 @@ class Inbox:
                     await session.execute(_parking(record, envelope, reason=reason, error=error, attempts=attempts))
                 break
             except Exception as failure:
-                if not _is_outage(failure):
+                if not is_outage(failure):
                     raise
                 await asyncio.sleep(self._pauses[-1])
         _TAKEN.labels(self._service, "parked").inc()
@@ -297,7 +293,7 @@ async def drop_parked(session: AsyncSession, parked_id: int, *, by: str, reason:
 
 async def _let_take_effect(session: AsyncSession, ears: Ears, row: Row[Any]) -> None:
     record = Record(row.topic, row.partition, row.log_offset, row.key, row.value, row.headers)
-    envelope = open_envelope(record.value, record.headers)
+    envelope = heard_on(record.topic, record.value, record.headers)
     if not ears.hears(envelope.type):
         return
     if row.event_id is None:
@@ -350,15 +346,3 @@ def _news(record: Record, envelope: Envelope, now: datetime) -> News:
         published_at=datetime.fromisoformat(envelope.time),
         record=record,
     )
-
-
-def _is_outage(error: Exception) -> bool:
-    """The database is away or busy: wait for it, and don't blame the event."""
-    if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None)
-        if state is None:  # the driver itself: a lost connection, or a value that it can't write
-            return isinstance(error, InterfaceError) and not isinstance(
-                getattr(error.orig, "__cause__", None), ValueError
-            )
-        return error.connection_invalidated or state in _TRANSIENT or state.startswith(("08", "53", "57P"))
-    return isinstance(error, OSError | TimeoutError | PoolTimeout)

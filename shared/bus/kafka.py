@@ -18,6 +18,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import CommitFailedError, KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.structs import ConsumerRecord
 
+from shared.bus.kafka_closing import close_admin, close_consumer, close_producer
 from shared.bus.port import PARTITIONS, Handler, Message, Record
 
 log = structlog.get_logger()
@@ -43,7 +44,8 @@ class Pace:
     longest_retry_delay: float = 5.0
     watch_interval: float = 30.0
     """Between two looks for partitions that have records and do not move."""
-    batch_size: int = 100
+    batch_size: int = 200
+    """As many as a projection takes in one transaction."""
 
 
 USUAL_PACE = Pace()
@@ -69,7 +71,7 @@ class KafkaTransport:
     async def stop(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            self._retire(_close_producer(producer))
+            self._retire(close_producer(producer))
         if self._closing:
             await asyncio.wait(self._closing)
 
@@ -89,7 +91,7 @@ class KafkaTransport:
                     answer = await admin.create_topics([self._new_topic(name) for name in missing])
                     _refuse_errors(answer.topic_errors)
         finally:
-            await self._retire(_close_admin(admin))
+            await self._retire(close_admin(admin))
 
     def _new_topic(self, name: str) -> NewTopic:
         copies = self._replication_factor
@@ -127,7 +129,7 @@ class KafkaTransport:
                 future.add_done_callback(_look_at_outcome)
             if producer is not None and producer is self._producer:
                 self._producer = None
-                self._retire(_close_producer(producer, flush=False))
+                self._retire(close_producer(producer, flush=False))
             raise
 
     async def _connected_producer(self) -> AIOKafkaProducer:
@@ -146,7 +148,7 @@ class KafkaTransport:
             try:
                 await producer.start()
             except BaseException:
-                self._retire(_close_producer(producer, flush=False))
+                self._retire(close_producer(producer, flush=False))
                 raise
             self._producer = producer
             return producer
@@ -177,7 +179,7 @@ class KafkaTransport:
             await self._watch(membership)
         finally:
             await membership.end()
-            await self._retire(_close_consumer(consumer))
+            await self._retire(close_consumer(consumer))
 
     def _new_consumer(self, group: str) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -249,7 +251,7 @@ class KafkaTransport:
                     asyncio.gather(*(consumer.committed(place) for place in places)),
                 )
         finally:
-            await self._retire(_close_consumer(consumer))
+            await self._retire(close_consumer(consumer))
         behind = dict.fromkeys(topics, 0)
         for place, offset in zip(places, taken, strict=True):
             # Retention may have passed a group that was away for long: what is gone is not waiting.
@@ -442,59 +444,3 @@ def _being_cancelled() -> bool:
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
-
-
-# ---------------------------------------------------------------------------------------------------------- closing
-
-CLOSE_TIMEOUT = 2.0
-"""For each of the two tries to close a client: `stop` returns within a few seconds, whatever the broker does."""
-
-
-async def _close_admin(admin: AIOKafkaAdminClient) -> None:
-    await _within_close_timeout(admin.close())
-
-
-async def _close_producer(producer: AIOKafkaProducer, *, flush: bool = True) -> None:
-    if flush and await _within_close_timeout(producer.stop()):
-        return
-    # The connections first: what waits for an answer fails, and the sender's task can end. Then again, for the sender
-    # may have opened one in between.
-    await _within_close_timeout(producer.client.close())
-    await _within_close_timeout(producer._sender.close())  # noqa: SLF001 - `stop` waits for the broker, this does not
-    await _within_close_timeout(producer.client.close())
-    producer._closed = True  # noqa: SLF001 - or it warns, when collected, that nobody closed it
-
-
-async def _close_consumer(consumer: AIOKafkaConsumer) -> None:
-    if await _within_close_timeout(consumer.stop()):
-        return
-    # `stop` waits for the broker to let us leave the group. Here nobody answers: end the client's tasks by hand.
-    coordinator, fetcher, client = consumer._coordinator, consumer._fetcher, consumer._client  # noqa: SLF001
-    await _within_close_timeout(client.close())
-    tasks: list[asyncio.Task[Any] | None] = []
-    if coordinator is not None:
-        tasks += [coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task]  # noqa: SLF001
-    if fetcher is not None:
-        tasks += [fetcher._fetch_task, *fetcher._pending_tasks]  # noqa: SLF001
-    running = {task for task in tasks if task is not None and not task.done()}
-    for task in running:
-        task.cancel()
-    if running:
-        await asyncio.wait(running, timeout=CLOSE_TIMEOUT)
-    await _within_close_timeout(client.close())
-
-
-async def _within_close_timeout(closing: Coroutine[Any, Any, None]) -> bool:
-    """Whether it ended well. In a task of its own, for aiokafka's `stop` may raise a CancelledError of its inside."""
-    task = asyncio.ensure_future(closing)
-    done, _ = await asyncio.wait({task}, timeout=CLOSE_TIMEOUT)
-    if not done:
-        task.cancel()
-        await asyncio.wait({task}, timeout=CLOSE_TIMEOUT)
-        return False
-    if task.cancelled():
-        return False
-    error = task.exception()
-    if error is not None:
-        log.info("bus.close_failed", error=type(error).__name__)
-    return error is None

@@ -4,7 +4,6 @@ from alembic import context
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=context.config.attributes.get("metadata"),
     transaction_per_migration=False,
     version_table="alembic_version",
 )

@@ -6,7 +6,7 @@ A service declares a `Service`; `create_app` makes it run, alone in its containe
 from shared.service.app import create_app, make_transport
 from shared.service.clock import JST, Clock, day_in_japan
 from shared.service.declare import Service, Sweep
-from shared.service.paging import Pages, Paging, page
+from shared.service.paging import Page, Pages, Paging, moment, number, page
 from shared.service.route import router
 from shared.service.strict import Body
 from shared.service.transaction import Now, Reading, Transaction, in_line
@@ -18,6 +18,7 @@ __all__ = [
     "Clock",
     "IfMatch",
     "Now",
+    "Page",
     "Pages",
     "Paging",
     "Reading",
@@ -30,6 +31,8 @@ __all__ = [
     "expect",
     "in_line",
     "make_transport",
+    "moment",
+    "number",
     "page",
     "router",
 ]

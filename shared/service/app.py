@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 
+from shared import VERSION
 from shared.auth import Verifier
 from shared.auth.guard import rule_of
 from shared.auth.tokens import KeyRing, fetch_over_http
@@ -22,7 +23,7 @@ from shared.service.clock import Clock
 from shared.service.declare import Service, Sweep
 from shared.service.edge import Edge
 from shared.service.failures import answer_failures
-from shared.service.health import VERSION, health_router
+from shared.service.health import health_router
 from shared.service.keeping import HOUSEKEEPING
 from shared.service.logs import configure_logs
 from shared.service.loops import running

@@ -58,6 +58,8 @@ class Edge:
 
         try:
             await self._app(scope, receive, send_on)
+        except Exception:  # noqa: BLE001, S110 - logged and answered inside; the server would print its text, and texts hold values
+            pass
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             seconds = self._clock() - began

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
+from anyio import BrokenResourceError
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
@@ -81,9 +82,17 @@ def _allowed(request: Request) -> list[str]:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    """Outside the routes that are transactions: health, and the frame itself."""
-    _log.error("request_failed", error=type(error).__name__, where=where(error))
+    """Outside the routes that are transactions: health, streams, and the frame itself."""
+    if not _is_hanging_up(error):
+        _log.error("request_failed", error=type(error).__name__, where=where(error))
     return problem_response(Problem(INTERNAL), request)
+
+
+def _is_hanging_up(error: BaseException) -> bool:
+    """A listener to a stream went away while the next event was on its way to it: no fault of ours."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_hanging_up(part) for part in error.exceptions)
+    return isinstance(error, BrokenResourceError)
 
 
 async def _validation(request: Request, error: Exception) -> Response:

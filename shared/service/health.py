@@ -9,11 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import VERSION
 from shared.auth import public
 from shared.database import is_migrated
 from shared.service.transaction import Desk
-
-VERSION = "0.1.0"
 
 _UNSENT = Gauge("tsunagu_events_unsent", "Events waiting in the outbox", ["service"])
 _OLDEST = Gauge("tsunagu_oldest_unsent_seconds", "Age of the oldest event in the outbox", ["service"])

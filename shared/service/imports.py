@@ -7,7 +7,7 @@ back in the file's own encoding with one more column, 「エラー」.
 
 import csv
 import io
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import Actor, Caller, Role, requires
 from shared.bus.envelope import new_id
+from shared.codes import holds_my_number
 from shared.problems import CONFLICT, INVALID, NOT_FOUND, Problem
 from shared.service.failures import words_for
 from shared.service.route import router
@@ -30,8 +31,10 @@ from shared.service.transaction import Now, Transaction
 
 MAX_BYTES = 8_388_608
 MAX_ROWS = 20_000
+_MAX_LINES = 100_000  # empty ones among them
 ERROR_COLUMN = "エラー"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Spreadsheets run these, in Japan the wide ones too."""
 _PREVIEW = 3
 
 Became = Literal["created", "updated", "unchanged"]
@@ -104,20 +107,28 @@ def read_sheet(content: bytes) -> Sheet:
     """Decode and split a file. Raises `Problem(INVALID)` that says where it can't be read."""
     text_, encoding = _decoded(content)
     try:
-        rows = list(csv.reader(io.StringIO(text_, newline=""), strict=True))
+        header, lines = _split(csv.reader(io.StringIO(text_, newline=""), strict=True))
     except csv.Error:
         raise _unreadable(
             "not a CSV file (check the quotes)", "CSVとして読めません(引用符を確かめてください)"
         ) from None
-    if not rows or not any(cell.strip() for cell in rows[0]):
-        raise _unreadable("the header line is missing", "見出しの行がありません")
-    header = tuple(cell.strip() for cell in rows[0])
     if len(set(header)) != len(header):
         raise _unreadable("a column name appears twice", "同じ列名が二つあります")
-    lines = tuple((number, tuple(row)) for number, row in enumerate(rows[1:], start=2) if any(c.strip() for c in row))
-    if len(lines) > MAX_ROWS:
-        raise _unreadable(f"more than {MAX_ROWS} rows", f"{MAX_ROWS}行を超えています")
     return Sheet(encoding, header, lines)
+
+
+def _split(rows: Iterator[list[str]]) -> tuple[tuple[str, ...], tuple[tuple[int, tuple[str, ...]], ...]]:
+    """Header and lines, row by row: megabytes of empty lines must not become millions of rows first."""
+    header = tuple(cell.strip() for cell in next(rows, []))
+    if not any(header):
+        raise _unreadable("the header line is missing", "見出しの行がありません")
+    lines: list[tuple[int, tuple[str, ...]]] = []
+    for number, row in enumerate(rows, start=2):
+        if any(cell.strip() for cell in row):
+            lines.append((number, tuple(row)))
+        if len(lines) > MAX_ROWS or number > _MAX_LINES:
+            raise _unreadable(f"more than {MAX_ROWS} rows", f"{MAX_ROWS}行を超えています")
+    return header, tuple(lines)
 
 
 def write_sheet(sheet: Sheet, errors: Sequence[RowError]) -> bytes:
@@ -128,7 +139,7 @@ def write_sheet(sheet: Sheet, errors: Sequence[RowError]) -> bytes:
         by_row.setdefault(error.row, []).append(place + error.message_ja)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([*sheet.header, ERROR_COLUMN])
+    writer.writerow([*(defused(name) for name in sheet.header), ERROR_COLUMN])
     for number, cells in sheet.lines:
         padded = [*cells, *[""] * (len(sheet.header) - len(cells))]
         writer.writerow([*(defused(cell) for cell in padded), " / ".join(by_row.get(number, []))])
@@ -145,6 +156,9 @@ def parse_rows(sheet: Sheet, model: type[R]) -> tuple[list[tuple[int, R]], list[
     aliases = {field.alias or name: name for name, field in model.model_fields.items()}
     names = {**{name: name for name in aliases.values()}, **aliases}
     ignored = [column for column in sheet.header if column not in names and column != ERROR_COLUMN]
+    taken = [names[column] for column in sheet.header if column in names]
+    if len(set(taken)) != len(taken):
+        raise _unreadable("a column stands there twice, by two names", "同じ列が二つの名前で書かれています")
     japanese = {name: alias for alias, name in aliases.items()}
     missing = [
         japanese[name]
@@ -281,6 +295,7 @@ def import_router(*, path: str, tag: str, role: Role, row: type[R], apply: Apply
 _INSERT = text(
     "INSERT INTO import_file (id, kind, agency, content, report) VALUES (:id, :kind, :agency, :content, :report)"
 ).bindparams(bindparam("report", type_=JSONB))
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || :model, 7470005))")
 _COMMITTED = text("UPDATE import_file SET report = :report, committed_at = :now WHERE id = :id").bindparams(
     bindparam("report", type_=JSONB)
 )
@@ -304,6 +319,9 @@ async def _take(
     """Take every row in, each in a savepoint; without `keep`, undo it all at the end."""
     sheet = read_sheet(content)
     good, errors, ignored = parse_rows(sheet, model)
+    _refuse_personal_numbers(sheet, errors, ignored)
+    # One file after another: two that bring the same new row would otherwise meet at its unique key.
+    await session.execute(_ONE_AT_A_TIME, {"model": model.__name__})
     counts: dict[str, int] = {"created": 0, "updated": 0, "unchanged": 0}
     try:
         async with session.begin_nested():
@@ -329,6 +347,33 @@ async def _take(
         preview=[dict(zip(sheet.header, cells, strict=False)) for _, cells in sheet.lines[:_PREVIEW]],
         **counts,
     )
+
+
+def _refuse_personal_numbers(sheet: Sheet, errors: Sequence[RowError], ignored: Sequence[str]) -> None:
+    """The file itself is kept until its commit, so a My Number anywhere refuses all of it, and nothing is kept."""
+    unasked = [(place, name) for place, name in enumerate(sheet.header) if name in ignored]
+    found = [(error.row, error.column) for error in errors if error.code == "personal_number"] + [
+        (number, name)
+        for number, cells in sheet.lines
+        for place, name in unasked
+        if place < len(cells) and holds_my_number(cells[place])
+    ]
+    if any(holds_my_number(name) for name in sheet.header):
+        found.append((1, None))
+    if found:
+        english, japanese = words_for("personal_number")
+        # A column that nobody asked for is named by the file's author: only our own names are told.
+        places = [
+            {"row": number, "column": None if name in ignored else name, "code": "personal_number"}
+            for number, name in sorted(found, key=lambda place: place[0])[:20]
+        ]
+        words = {"message": english, "message_ja": japanese}
+        raise Problem(
+            INVALID,
+            detail="The file holds numbers that may not be kept here. Nothing was kept: remove them, then send it anew.",
+            detail_ja="ここに書いてはならない番号が含まれています。ファイルは保存していません。取り除いて送り直してください。",
+            errors=[{**place, **words} for place in places],
+        )
 
 
 async def _find(

@@ -17,8 +17,8 @@ from shared.settings import Settings
 ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "service", "request_id", "method", "route", "status", "ms", "agency", "reason",
-        "error", "sqlstate", "where", "event_id", "type", "attempts", "topic", "partition", "p", "offset", "group",
-        "loop", "sweep", "count", "bootstrap", "member", "lag", "seconds", "state", "code", "version", "partitions",
+        "error", "sqlstate", "where", "event_id", "type", "attempts", "topic", "partition", "p", "offset", "records",
+        "group", "workers", "again_in", "loop", "state", "version",
     }
 )  # fmt: skip
 

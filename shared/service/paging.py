@@ -5,13 +5,29 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query, Request
+from pydantic import BaseModel
 
 from shared.problems import INVALID, Problem
 
-T = TypeVar("T")
+Row = TypeVar("Row")
+Item = TypeVar("Item")
+Place = TypeVar("Place")
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """`CaseAnswerPage`, as in the interface's description."""
+        return f"{params[0].__name__}Page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +37,39 @@ class Paging:
     limit: int
     after: tuple[str, ...] | None
     filters: str
+
+    @property
+    def one_more(self) -> int:
+        """How many rows to read: one too many says that there is a next page."""
+        return self.limit + 1
+
+    def begin(self, read: Callable[..., Place]) -> Place | None:
+        """Where this page begins, read from the key's texts: `pages.begin(UUID)`. None on the first page.
+
+        The seal of a cursor is no secret, so its texts may be forged: 422 if they don't read.
+        """
+        if self.after is None:
+            return None
+        try:
+            return read(*self.after)
+        except (ValueError, TypeError, OverflowError):
+            raise _lost() from None
+
+
+def number(text: str, *, bits: int = 32) -> int:
+    """A number of a key that fits its column, or the database would refuse the whole request."""
+    found = int(text)
+    if not 0 <= found < 1 << bits - 1:
+        raise ValueError("out of range")
+    return found
+
+
+def moment(text: str) -> datetime:
+    """A moment of a key, in UTC."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("a moment without its offset")
+    return found.astimezone(UTC)
 
 
 async def paging(
@@ -41,14 +90,16 @@ async def paging(
 Pages = Annotated[Paging, Depends(paging)]
 
 
-def page(rows: Sequence[T], paging: Paging, key: Callable[[T], tuple[Any, ...]]) -> tuple[Sequence[T], str | None]:
-    """Cut a list that was read with one row too many, and say where the next page begins."""
+def page(
+    rows: Sequence[Row], paging: Paging, *, key: Callable[[Row], tuple[Any, ...]], show: Callable[[Row], Item]
+) -> Page[Item]:
+    """Cut a list that was read with `one_more`, and say where the next page begins."""
     if len(rows) <= paging.limit:
-        return rows, None
+        return Page(items=[show(row) for row in rows], next_cursor=None)
     shown = rows[: paging.limit]
     after = [str(value) for value in key(shown[-1])]
     token = json.dumps([_seal(paging.filters, after), *after]).encode()
-    return shown, base64.urlsafe_b64encode(token).decode().rstrip("=")
+    return Page(items=[show(row) for row in shown], next_cursor=base64.urlsafe_b64encode(token).decode().rstrip("="))
 
 
 def _seal(filters: str, after: Sequence[str]) -> str:
@@ -59,12 +110,18 @@ def _seal(filters: str, after: Sequence[str]) -> str:
 def _opened(cursor: str, filters: str) -> tuple[str, ...]:
     try:
         sealed, *after = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if not after or not all(isinstance(value, str) for value in after) or sealed != _seal(filters, after):
+        # A forged text must not hold what a text column refuses; every key of ours is printable.
+        texts = all(isinstance(value, str) and value.isprintable() for value in after)
+        if not after or not texts or sealed != _seal(filters, after):
             raise ValueError("another list's cursor, or a damaged one")
     except (ValueError, TypeError, RecursionError):
-        raise Problem(
-            INVALID,
-            detail="The cursor belongs to another list, or is damaged. Start without one.",
-            detail_ja="続きの位置が正しくありません。cursor なしで最初から読み直してください。",
-        ) from None
+        raise _lost() from None
     return tuple(after)
+
+
+def _lost() -> Problem:
+    return Problem(
+        INVALID,
+        detail="The cursor belongs to another list, or is damaged. Start without one.",
+        detail_ja="続きの位置が正しくありません。cursor なしで最初から読み直してください。",
+    )

@@ -7,17 +7,16 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from shared.database import is_outage
 from shared.problems import INTERNAL, UNAVAILABLE, Problem
 from shared.service.logs import where
 from shared.service.strict import StrictRequest
 from shared.service.transaction import Replay, Work
 
 _log = structlog.get_logger()
-_BUSY = {"55P03", "57014", "57P01", "57P02", "57P03", "53300", "40P01", "40001"}
+_STATEMENT_TOOK_TOO_LONG = "57014"
 
 
 class Route(APIRoute):
@@ -55,10 +54,6 @@ def router(prefix: str = "", tag: str | None = None) -> APIRouter:
 def _as_problem(error: Exception) -> Problem:
     """An outage is 503 and may be tried again; anything else is a bug: 500, and a line for operators."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    away = isinstance(error, PoolTimeout | OSError | TimeoutError)
-    if isinstance(error, DBAPIError):
-        # Without a state it is the driver's own: a lost connection, unless it is about a value that it can't write.
-        lost = state is None and not isinstance(getattr(error.orig, "__cause__", None), ValueError)
-        away = error.connection_invalidated or lost or state in _BUSY or (state or "").startswith(("08", "28", "3D"))
+    away = is_outage(error) or state == _STATEMENT_TOOK_TOO_LONG
     _log.error("request_failed", error=type(error).__name__, sqlstate=state, where=where(error))
     return Problem(UNAVAILABLE, headers={"Retry-After": "2"}) if away else Problem(INTERNAL)

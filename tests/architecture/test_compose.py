@@ -16,8 +16,10 @@ import jsonschema
 import pytest
 import yaml
 
+from demo.client import registered_clients
 from ops.compose import secret_files
 from shared import problems
+from shared.auth.issuer import Registration
 from shared.service.imports import MAX_BYTES
 from shared.settings import PREFIX, Settings
 
@@ -28,6 +30,7 @@ ONE_SHOTS = {"secrets"} | {f"{name}-migrate" for name in SERVICES}
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
+DEMO: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.demo.yml").read_text(encoding="utf-8"))
 GATEWAY = (ROOT / "gateway" / "nginx.conf").read_text(encoding="utf-8")
 
 every_container = pytest.mark.parametrize("name", sorted(CONTAINERS))
@@ -38,11 +41,12 @@ every_service = pytest.mark.parametrize("service", SERVICES)
 # ---------------------------------------------------------------------------------------------- the compose file
 
 
-def test_the_file_is_valid_by_the_compose_specification() -> None:
+@pytest.mark.parametrize("file", [COMPOSE, DEMO], ids=["docker-compose.yml", "docker-compose.demo.yml"])
+def test_the_file_is_valid_by_the_compose_specification(file: dict[str, Any]) -> None:
     schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text(encoding="utf-8"))
-    problems_found = [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(COMPOSE)]
+    problems_found = [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(file)]
     assert problems_found == []
-    assert "version" not in COMPOSE, "Compose v2 has no `version`"
+    assert "version" not in file, "Compose v2 has no `version`"
 
 
 def test_every_service_has_its_container_and_its_migration_and_nothing_else_is_there() -> None:
@@ -148,7 +152,7 @@ def test_the_gateway_reaches_neither_the_database_nor_the_broker() -> None:
 
 @every_container
 def test_the_name_of_a_stopped_container_holds_nobody_up(name: str) -> None:
-    """The engine asks the world outside for it, 10 s by default: longer than a new connection to PostgreSQL may take."""
+    """The engine asks the world outside for it, 10 s by default: longer than connecting to PostgreSQL may take."""
     if name not in FOREIGN:
         assert CONTAINERS[name]["dns_opt"] == ["timeout:1", "attempts:2"]
 
@@ -214,6 +218,45 @@ def test_making_secrets_hands_over_to_the_command(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "handed over\n", "and nothing of the secret is printed"
     assert password.exists()
+
+
+# -------------------------------------------------------------------------------------------- the demonstration
+
+
+def test_an_installation_starts_with_no_clients_and_no_demonstration() -> None:
+    for name, container in CONTAINERS.items():
+        asked = set(container.get("environment", {})) & {"TSUNAGU_DEMO", "TSUNAGU_ISSUER_CLIENTS"}
+        assert asked == set(), f"{name}: {asked} belong into docker-compose.demo.yml"
+    assert json.loads(secret_files.clients()) == {"clients": []}
+
+
+def test_the_demonstration_adds_its_mark_and_its_clients_and_nothing_else() -> None:
+    assert set(DEMO) == {"services", "x-demo"}
+    added = {name: container["environment"] for name, container in DEMO["services"].items()}
+    clients = added.pop("issuer")
+    assert added == {name: {"TSUNAGU_DEMO": "true"} for name in SERVICES}
+    assert list(clients) == ["TSUNAGU_ISSUER_CLIENTS"]
+    assert clients["TSUNAGU_ISSUER_CLIENTS"].startswith("${TSUNAGU_ISSUER_CLIENTS:?"), "no start with nobody registered"
+    assert all(set(container) == {"environment"} for container in DEMO["services"].values())
+
+
+def test_the_registration_holds_public_keys_alone_and_stays_the_same(tmp_path: Path) -> None:
+    first, second = (registered_clients(tmp_path / "keys") for _ in range(2))
+    assert first == second, "or every start would make the agencies' keys worthless"
+    assert first.clients
+    assert all(set(client.public_key) <= {"kty", "crv", "x", "y", "kid"} for client in first.clients)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()} == {0o600}
+    # As the issuer's container reads it, from an environment that is stronger than the file of the base.
+    settings = Settings(issuer_clients=first.model_dump_json())
+    assert Registration.model_validate_json(settings.issuer_clients) == first
+
+
+@pytest.mark.parametrize(("word", "files"), [("", set()), ("DEMO=no", set()), ("DEMO=1", {"", ".demo"})])
+def test_make_up_starts_the_demonstration_only_when_asked(word: str, files: set[str]) -> None:
+    done = subprocess.run(["make", "-n", "up", *word.split()], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "up --wait" in done.stdout
+    assert set(re.findall(r"-f docker-compose(\S*)\.yml", done.stdout)) == files
+    assert ("demo.registration" in done.stdout) == bool(files)
 
 
 # -------------------------------------------------------------------------------------- other people's programs

@@ -151,7 +151,6 @@ def test_what_the_words_call_is_there() -> None:
         "all_in_one.py": "all_in_one.py",
         "-m demo": "demo/__main__.py",
         "-m bench": "bench/__main__.py",
-        "-m shared.bus": "shared/bus/__main__.py",
         "ops/kafka/run.sh": "ops/kafka/run.sh",
         "docker compose": "docker-compose.yml",
     }

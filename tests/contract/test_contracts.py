@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from shared import VERSION
 from shared.bus import contracts
 from shared.bus.envelope import headers_of, open_envelope
 from shared.events import EVENTS, Coded, Event, topic_of
@@ -231,10 +232,10 @@ def test_writing_is_repeatable_and_notices_every_kind_of_difference(tmp_path: Pa
     assert contracts.differences(tmp_path, {}, LISTENERS) == ["openapi/intake.json"]
     assert contracts.differences(tmp_path, openapi, {}) == ["asyncapi.json"]
     (tmp_path / "events/gone.json").write_text("{}", "utf-8")
-    (tmp_path / f"samples/{EVENT_TYPES[0]}/{contracts.RELEASE}.json").unlink()
+    (tmp_path / f"samples/{EVENT_TYPES[0]}/{VERSION}.json").unlink()
     assert contracts.differences(tmp_path, openapi, LISTENERS) == [
         "events/gone.json",
-        f"samples/{EVENT_TYPES[0]}/{contracts.RELEASE}.json",
+        f"samples/{EVENT_TYPES[0]}/{VERSION}.json",
     ]
     contracts.write(tmp_path, openapi, LISTENERS)
     assert contracts.differences(tmp_path, openapi, LISTENERS) == []

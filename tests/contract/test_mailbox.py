@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from shared.bus.port import Message, Record, Transport
 from shared.bus.postgres import PostgresTransport
 from shared.bus.relay import Relay
 from shared.database import connect
-from shared.events import ConsentPending
+from shared.events import ConsentPending, topic_of
 from tests.contract.mail_house import PATIENCE, TABLES, TOPIC, House, going, record, take_note, take_notes
 from tests.world import execute_as_admin
 
@@ -385,6 +386,15 @@ BROKEN: dict[str, Callable[[Record], Record]] = {
     "an endless sequence": lambda r: replace(r, value=r.value.replace(b'"sequence":"', b'"sequence":1e999,"was":"', 1)),
     "no sequence": lambda r: replace(r, value=r.value.replace(b'"sequence":"', b'"sequence":null,"was":"', 1)),
     "a time that is none": lambda r: replace(r, value=r.value.replace(b'"time":"', b'"time":"x', 1)),
+    "a time nowhere": lambda r: replace(r, value=re.sub(rb'"time":"[^"]+"', b'"time":"2026-11-23T06:00:00"', r.value)),
+    "a sequence too long for a column": lambda r: replace(
+        r, value=r.value.replace(b'"sequence":"', b'"sequence":"9999999999', 1)
+    ),
+    "a sequence below nothing": lambda r: replace(r, value=r.value.replace(b'"sequence":"', b'"sequence":"-', 1)),
+    "another service's event": lambda r: replace(r, topic=topic_of("dashboard")),
+    "an event in another's name": lambda r: replace(
+        r, value=r.value.replace(b"/services/intake", b"/services/referral", 1)
+    ),
     "data of another shape": lambda r: replace(r, value=r.value.replace(b'"consent_version"', b'"x"', 1)),
     "data that is none": lambda r: replace(r, value=r.value.replace(b'"data":{', b'"data":5,"was":{', 1)),
     "NUL in a header": lambda r: replace(r, value=b"?", headers={"a\x00": "b\x00"}),

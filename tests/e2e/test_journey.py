@@ -75,12 +75,15 @@ def test_services_killed_during_the_journey_lose_and_double_nothing(separate: Pl
     chaos = threading.Thread(target=kill_now_and_then)
     chaos.start()
     try:
-        played = play_demo(separate, persons=60)
+        for seed in range(5):
+            played = play_demo(separate, persons=40, seed=20 + seed)
+            assert played.returncode == 0, f"{kills}\n" + played.stdout + played.stderr + _outputs(separate)
+            if len(kills) >= 5:
+                break
     finally:
         over.set()
         chaos.join()
-    assert len(kills) >= 3
-    assert played.returncode == 0, f"{kills}\n" + played.stdout + played.stderr + _outputs(separate)
+    assert len(kills) >= 5
 
 
 @pytest.mark.kafka

@@ -14,7 +14,20 @@ from shared.bus.mailbox import emit
 from shared.codes import FreeText, MunicipalityCode
 from shared.events import CaseOpened
 from shared.problems import NOT_FOUND, Problem
-from shared.service import Body, IfMatch, Now, Pages, Service, Transaction, etag, expect, page, router
+from shared.service import (
+    Body,
+    IfMatch,
+    Now,
+    Page,
+    Pages,
+    Service,
+    Transaction,
+    etag,
+    expect,
+    number,
+    page,
+    router,
+)
 from tests.world import KAGOSHIMA, Running, World, execute_as_admin
 
 TABLE = """
@@ -88,14 +101,13 @@ class Notebook:
         @notes.get("/v1/notes", dependencies=keeper)
         async def list_notes(
             pages: Pages, session: Transaction, colour: Annotated[str | None, Query(max_length=20)] = None
-        ) -> dict[str, Any]:
-            after = int(pages.after[0]) if pages.after else 0
+        ) -> Page[int]:
+            after = pages.begin(number) or 0
             found = await session.execute(
                 text("SELECT line FROM frame_note WHERE line > :after ORDER BY line LIMIT :limit"),
-                {"after": after, "limit": pages.limit + 1},
+                {"after": after, "limit": pages.one_more},
             )
-            rows, cursor = page(found.all(), pages, lambda row: (row.line,))
-            return {"items": [row.line for row in rows], "next_cursor": cursor}
+            return page(found.all(), pages, key=lambda row: (row.line,), show=lambda row: int(row.line))
 
         @notes.get("/v1/notes/{note_id}", dependencies=keeper)
         async def read_note(note_id: UUID, response: Response, session: Transaction) -> dict[str, Any]:

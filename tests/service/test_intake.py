@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.intake.api.cases import _after, _count, _moment
 from shared.auth import Role
 from shared.events import (
     CaseOpened,
@@ -22,7 +21,7 @@ from shared.events import (
     ConsentWithdrawn,
 )
 from shared.problems import INVALID, Problem
-from shared.service import Paging
+from shared.service import Paging, moment, number
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, World
 
 GIVEN = {"state": "given", "purposes": ["referral"]}
@@ -336,14 +335,14 @@ async def test_lists_are_filtered_and_go_on_where_they_ended(world: World) -> No
 @pytest.mark.parametrize("after", [("tomorrow", "1"), ("2026-11-23T01:00:00", "1"), ("0001-01-01T00:00:00+09:00", "1")])
 def test_a_forged_moment_is_no_place_in_a_list(after: tuple[str, ...]) -> None:
     with pytest.raises(Problem) as refused:
-        _after(Paging(50, after, ""), lambda key: _moment(key[0]))
+        Paging(50, after, "").begin(lambda at, _: moment(at))
     assert refused.value.kind is INVALID
 
 
 @pytest.mark.parametrize("after", [("one",), ("-1",), ("2147483648",), ()])
 def test_a_forged_number_is_no_place_in_a_list(after: tuple[str, ...]) -> None:
     with pytest.raises(Problem) as refused:
-        _after(Paging(50, after, ""), lambda key: _count(key[0], bits=32))
+        Paging(50, after, "").begin(number)
     assert refused.value.kind is INVALID
 
 

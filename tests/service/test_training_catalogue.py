@@ -65,7 +65,7 @@ async def test_a_course_shows_its_pools_and_free_seats(training: Running) -> Non
     body = (await school(training).get(f"/v1/course-runs/{course}")).json()
     pools = {pool["kind"]: (pool["granted"], pool["held"], pool["free"]) for pool in body["pools"]}
     assert pools == {"delegated": (2, 1, 1), "general": (3, 0, 3)}
-    assert (body["free"], body["provider_agency"], body["capacity"]) == (4, SCHOOL, 5)
+    assert (body["free"], body["provider"], body["capacity"]) == (4, SCHOOL, 5)
     assert (await school(training).get(f"/v1/course-runs/{uuid4()}")).status_code == 404
 
 
@@ -180,6 +180,6 @@ async def test_an_authority_is_in_force_from_its_day_and_never_overwritten(train
     assert (await planner(training).post(path, later)).json()["mode"] == "delegated"
     assert len(await training.rows("SELECT FROM region_authority")) == 2
     assert (await desk(training).post(path, body)).status_code == 403
-    assert (await planner(training).post(path, body | {"prefecture": "13"})).status_code == 422
+    assert (await planner(training).post(path, body | {"prefecture": "13"})).status_code == 403
     assert (await planner(training).post(path, body | {"prefecture": "48"})).status_code == 422
     assert (await desk(training).get(f"{path}/13")).json()["mode"] == "current_law"

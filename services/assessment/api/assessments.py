@@ -9,7 +9,6 @@ from sqlalchemy import Row
 from services.assessment import handlers
 from services.assessment.api.shapes import (
     AssessmentAnswer,
-    AssessmentList,
     AxisChange,
     Because,
     ComparisonAnswer,
@@ -20,8 +19,8 @@ from services.assessment.domain.fdp import Axis, assess_prolongation, explain
 from services.assessment.domain.rubric import find_rubric
 from shared.auth import Caller, Role, requires
 from shared.bus.envelope import new_id
-from shared.problems import INVALID, Problem, ProblemType
-from shared.service import Now, Pages, Paging, Transaction, page, router
+from shared.problems import Problem, ProblemType, invalid
+from shared.service import Now, Page, Pages, Transaction, number, page, router
 
 assessments = router(tag="assessments")
 
@@ -59,7 +58,7 @@ async def record_assessment(
         case Row():
             return _answer(outcome)
         case handlers.NothingToCorrect():
-            raise _invalid(
+            raise invalid(
                 "/corrects", "unknown", "This case has no such assessment", "その評価はこのケースにありません"
             )
         case handlers.CorrectedAlready():
@@ -74,11 +73,11 @@ async def record_assessment(
     description="支援ケースの評価を番号順に返します。訂正されたものも含みます。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def list_assessments(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> AssessmentList:
+async def list_assessments(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> Page[AssessmentAnswer]:
     """By number, from 1 without a gap."""
-    found = await handlers.list_assessments(session, case_id, actor=actor, after=_after(pages), limit=pages.limit + 1)
-    shown, next_cursor = page(found, pages, key=lambda row: (row.number,))
-    return AssessmentList(items=[_answer(row) for row in shown], next_cursor=next_cursor)
+    after = pages.begin(number) or 0
+    found = await handlers.list_assessments(session, case_id, actor=actor, after=after, limit=pages.one_more)
+    return page(found, pages, key=lambda row: (row.number,), show=_answer)
 
 
 @assessments.get(
@@ -133,25 +132,6 @@ def _answer(row: Row[Any]) -> AssessmentAnswer:
 
 def _check(body: RecordAssessment, now: datetime) -> None:
     if find_rubric(body.rubric) is None:
-        raise _invalid("/rubric", "unknown", "There is no such rubric", "この名前のものさしはありません")
+        raise invalid("/rubric", "unknown", "There is no such rubric", "この名前のものさしはありません")
     if body.rated_at is not None and body.rated_at > now:
-        raise _invalid("/rated_at", "in_the_future", "Nobody has rated in the future", "未来の日時は記録できません")
-
-
-def _invalid(pointer: str, code: str, english: str, japanese: str) -> Problem:
-    error = {"in": "body", "pointer": pointer, "code": code, "message": english, "message_ja": japanese}
-    return Problem(INVALID, errors=[error])
-
-
-def _after(pages: Paging) -> int:
-    """The number where the page before ended; damaged is whatever no number of ours looks like."""
-    if pages.after is None:
-        return 0
-    text = pages.after[0]
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise Problem(
-            INVALID,
-            detail="The cursor is damaged. Start without one.",
-            detail_ja="続きの位置が正しくありません。cursor なしで最初から読み直してください。",
-        )
-    return int(text)
+        raise invalid("/rated_at", "in_the_future", "Nobody has rated in the future", "未来の日時は記録できません")

@@ -20,7 +20,7 @@ rubrics = router(tag="rubrics")
     description="5つの軸と5段階の目安の文言を返します。同梱のものは見本で、S.S.F. の公式の文言ではありません。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def read_rubric(rubric: Annotated[Code, Path(examples=["fdp-sample-1"])]) -> RubricAnswer:
+async def get_rubric(rubric: Annotated[Code, Path(examples=["fdp-sample-1"])]) -> RubricAnswer:
     """Axes in order, levels lowest first."""
     found = find_rubric(rubric)
     if found is None:

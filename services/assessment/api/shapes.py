@@ -104,13 +104,6 @@ class AssessmentAnswer(BaseModel):
     corrects: UUID | None
 
 
-class AssessmentList(BaseModel):
-    """A page of assessments by number, corrected ones included."""
-
-    items: list[AssessmentAnswer]
-    next_cursor: str | None
-
-
 class AxisChange(BaseModel):
     """One axis from the first to the last rating; up is better. Null where either is missing."""
 

@@ -1,8 +1,7 @@
 """The counter's endpoints: permissions, status codes, one call into the handlers each."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from datetime import datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Response
@@ -10,26 +9,22 @@ from fastapi import Query, Response
 from services.intake import handlers, tables
 from services.intake.api.shapes import (
     CaseAnswer,
-    CaseList,
     ChangeCase,
     ConsentFact,
-    ConsentList,
     ConsentStanding,
     OpenCase,
     SaidAboutConsent,
     ScreenCase,
     Screening,
-    Timeline,
     TimelineEntry,
 )
 from services.intake.domain import FIRST_STEP, Case, ConsentState, Contradicted, Need, Topic
 from shared.auth import Actor, Caller, Role, requires
 from shared.bus.envelope import new_id
 from shared.codes import AgencyId
-from shared.problems import INVALID, Problem, ProblemType
-from shared.service import IfMatch, Now, Pages, Paging, Transaction, day_in_japan, etag, page, router
+from shared.problems import Problem, ProblemType, invalid
+from shared.service import IfMatch, Now, Page, Pages, Transaction, day_in_japan, etag, moment, number, page, router
 
-T = TypeVar("T")
 cases = router(tag="cases")
 
 _CONTRADICTIONS = {
@@ -97,7 +92,7 @@ async def list_cases(
     status: Literal["open", "closed"] | None = None,
     consent: ConsentState | None = None,
     holder: Annotated[AgencyId | None, Query(description="The agency responsible for the case.")] = None,
-) -> CaseList:
+) -> Page[CaseAnswer]:
     """The caller's own agency's cases, and those of its municipalities."""
     found = await tables.find_cases(
         session,
@@ -106,11 +101,10 @@ async def list_cases(
         status=status,
         consent=consent,
         holder=holder,
-        before=_after(pages, lambda key: UUID(key[0])),
-        limit=pages.limit + 1,
+        before=pages.begin(UUID),
+        limit=pages.one_more,
     )
-    shown, next_cursor = page(found, pages, key=lambda case: (case.id,))
-    return CaseList(items=[_answer(case) for case in shown], next_cursor=next_cursor)
+    return page(found, pages, key=lambda case: (case.id,), show=_answer)
 
 
 @cases.get(
@@ -119,7 +113,7 @@ async def list_cases(
     description="支援ケースを読みます。更新に使う ETag が付きます。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def read_case(case_id: UUID, response: Response, session: Transaction, actor: Caller) -> CaseAnswer:
+async def get_case(case_id: UUID, response: Response, session: Transaction, actor: Caller) -> CaseAnswer:
     """The case as it stands, with the ETag for a change."""
     return _shown(await handlers.get_case(session, case_id, actor), response)
 
@@ -166,13 +160,11 @@ async def add_consent(
     description="同意の記録を古い順に返します。最後のものが今の状態です。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def list_consents(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> ConsentList:
+async def list_consents(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> Page[ConsentFact]:
     """All that was ever said about sharing, oldest first."""
     await handlers.get_case(session, case_id, actor)
-    after = _after(pages, lambda key: _count(key[0], bits=32)) or 0
-    found = await tables.find_consents(session, case_id, after=after, limit=pages.limit + 1)
-    shown, next_cursor = page(found, pages, key=lambda fact: (fact.version,))
-    return ConsentList(items=[ConsentFact.model_validate(fact) for fact in shown], next_cursor=next_cursor)
+    found = await tables.find_consents(session, case_id, after=pages.begin(number) or 0, limit=pages.one_more)
+    return page(found, pages, key=lambda fact: (fact.version,), show=ConsentFact.model_validate)
 
 
 @cases.post(
@@ -195,13 +187,12 @@ async def screen_case(case_id: UUID, body: ScreenCase, session: Transaction, now
     description="支援ケースの経過です。自機関の記録に加え、つなぎ・訓練などで起きたことが自動で届きます(古い順)。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def read_timeline(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> Timeline:
+async def get_timeline(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> Page[TimelineEntry]:
     """What was done here and what came back, in the order in which it happened."""
     await handlers.get_case(session, case_id, actor)
-    after = _after(pages, lambda key: (_moment(key[0]), _count(key[1], bits=64)))
-    found = await tables.find_timeline(session, case_id, after=after, limit=pages.limit + 1)
-    shown, next_cursor = page(found, pages, key=lambda entry: (entry.at.isoformat(), entry.id))
-    return Timeline(items=[TimelineEntry.model_validate(entry) for entry in shown], next_cursor=next_cursor)
+    after = pages.begin(lambda at, entry_id: (moment(at), number(entry_id, bits=64)))
+    found = await tables.find_timeline(session, case_id, after=after, limit=pages.one_more)
+    return page(found, pages, key=lambda entry: (entry.at.isoformat(), entry.id), show=TimelineEntry.model_validate)
 
 
 def _shown(case: Case, response: Response) -> CaseAnswer:
@@ -238,7 +229,7 @@ def _codes(chosen: list[Topic] | list[Need]) -> tuple[str, ...]:
 def _only_municipality(actor: Actor) -> str:
     served = [code for code in actor.municipalities if not code.startswith("prefecture:")]
     if len(served) != 1 or len(actor.municipalities) != 1:
-        raise _invalid(
+        raise invalid(
             "/municipality",
             "missing",
             "Your agency serves more than one municipality, or none by name: say which one this is about",
@@ -249,38 +240,4 @@ def _only_municipality(actor: Actor) -> str:
 
 def _check_end(said: SaidAboutConsent, pointer: str, now: datetime) -> None:
     if said.valid_until is not None and said.valid_until < day_in_japan(now):
-        raise _invalid(pointer, "in_the_past", "Consent can't end before it is given", "同意の期限が過ぎています")
-
-
-def _invalid(pointer: str, code: str, english: str, japanese: str) -> Problem:
-    error = {"in": "body", "pointer": pointer, "code": code, "message": english, "message_ja": japanese}
-    return Problem(INVALID, errors=[error])
-
-
-def _after(pages: Paging, read: Callable[[tuple[str, ...]], T]) -> T | None:
-    """The place where the page before ended."""
-    if pages.after is None:
-        return None
-    try:
-        return read(pages.after)
-    except (ValueError, IndexError, OverflowError):
-        raise Problem(
-            INVALID,
-            detail="The cursor is damaged. Start without one.",
-            detail_ja="続きの位置が正しくありません。cursor なしで最初から読み直してください。",
-        ) from None
-
-
-def _moment(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError("a moment without its offset")
-    return found.astimezone(UTC)
-
-
-def _count(text: str, *, bits: int) -> int:
-    """A number that fits its column, or the database would refuse the whole request."""
-    found = int(text)
-    if not 0 <= found < 1 << bits - 1:
-        raise ValueError("out of range")
-    return found
+        raise invalid(pointer, "in_the_past", "Consent can't end before it is given", "同意の期限が過ぎています")

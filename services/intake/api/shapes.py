@@ -170,13 +170,6 @@ class CaseAnswer(BaseModel):
     version: int
 
 
-class CaseList(BaseModel):
-    """A page of cases, newest first."""
-
-    items: list[CaseAnswer]
-    next_cursor: str | None
-
-
 class ConsentFact(BaseModel):
     """One consent fact; the newest stands."""
 
@@ -208,13 +201,6 @@ class ConsentFact(BaseModel):
     text_version: str | None
     recorded_by: str
     at: datetime
-
-
-class ConsentList(BaseModel):
-    """A page of consent facts, oldest first."""
-
-    items: list[ConsentFact]
-    next_cursor: str | None
 
 
 class Screening(BaseModel):
@@ -266,10 +252,3 @@ class TimelineEntry(BaseModel):
     kind: str
     service: str
     codes: dict[str, Any]
-
-
-class Timeline(BaseModel):
-    """A page of the timeline, oldest first."""
-
-    items: list[TimelineEntry]
-    next_cursor: str | None

@@ -5,11 +5,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.referral.api.referrals import case_not_known
 from services.referral.domain.routing import Excluded, Programme, Ranked, Reason, Routing, Stage
 from services.referral.handlers import referrals as handlers
 from services.referral.handlers.referrals import CaseNotKnown
 from shared.auth import Caller, Role, requires
+from shared.problems import case_not_known
 from shared.service import Now, Transaction, router
 
 candidates = router(tag="candidates")

@@ -15,13 +15,11 @@ from services.referral.handlers.directory import AgencyEntry, AgencyNotKnown, Ke
 from services.referral.tables import directory as tables
 from shared.auth import Actor, Caller, Role, requires
 from shared.codes import AgencyId, Code, CorporateNumber, DayAsWritten, FreeText, MunicipalityCode
-from shared.problems import INVALID, Problem
-from shared.service import Pages, Transaction, page, router
+from shared.service import Page, Pages, Transaction, page, router
 from shared.service.imports import Became, FileRow, RowRefused, import_router
 
 directory = router(tag="directory")
 
-_EVERYBODY = tuple(Role)
 _STAGES = {
     "居場所": Stage.DROP_IN,
     "就労準備": Stage.WORK_READINESS,
@@ -46,6 +44,7 @@ class AgencyAnswer(BaseModel):
     """支援機関."""
 
     model_config = ConfigDict(
+        from_attributes=True,
         json_schema_extra={
             "examples": [
                 {
@@ -62,7 +61,7 @@ class AgencyAnswer(BaseModel):
                     "version": 1,
                 }
             ]
-        }
+        },
     )
 
     agency_id: str
@@ -78,21 +77,15 @@ class AgencyAnswer(BaseModel):
     version: int
 
 
-class AgencyPage(BaseModel):
-    """A page of agencies."""
-
-    items: list[AgencyAnswer]
-    next_cursor: str | None
-
-
 class ProgrammeAnswer(BaseModel):
     """事業."""
 
     model_config = ConfigDict(
+        from_attributes=True,
         json_schema_extra={
             "examples": [
                 {
-                    "id": "01920000-0000-7000-8000-0000000000a1",
+                    "programme_id": "01920000-0000-7000-8000-0000000000a1",
                     "agency_id": "sakurajima-npo",
                     "agency_name": "桜島サポートセンター",
                     "programme_code": "ibasho-1",
@@ -101,16 +94,16 @@ class ProgrammeAnswer(BaseModel):
                     "strand": 4,
                     "stage": "drop_in",
                     "municipalities": ["462012", "462187"],
-                    "needs": ["isolation", "with_people"],
+                    "needs": ["isolation", "people"],
                     "capacity_state": "has_room",
                     "confirmed_on": "2026-04-01",
                     "version": 1,
                 }
             ]
-        }
+        },
     )
 
-    id: UUID
+    programme_id: UUID = Field(validation_alias="id")
     agency_id: str
     agency_name: str
     programme_code: str
@@ -128,69 +121,47 @@ class ProgrammeAnswer(BaseModel):
     version: int
 
 
-class ProgrammePage(BaseModel):
-    """A page of programmes."""
-
-    items: list[ProgrammeAnswer]
-    next_cursor: str | None
-
-
 @directory.get(
     "/v1/agencies",
-    dependencies=[requires(*_EVERYBODY)],
+    dependencies=[requires(*Role)],
     summary="Agencies of the directory",
     description="支援機関の一覧。市町村で絞り込めます。",
 )
 async def list_agencies(
-    pages: Pages,
     session: Transaction,
     _: Caller,
+    pages: Pages,
     municipality: Annotated[MunicipalityCode | None, Query(description="Only those who serve it.")] = None,
-) -> AgencyPage:
+) -> Page[AgencyAnswer]:
     """By id."""
-    after = None if pages.after is None else pages.after[0]
-    rows = await tables.list_agencies(session, municipality=municipality, after=after, limit=pages.limit)
-    shown, next_cursor = page(rows, pages, key=lambda row: (row.agency_id,))
-    return AgencyPage(
-        items=[AgencyAnswer.model_validate(row, from_attributes=True) for row in shown], next_cursor=next_cursor
-    )
+    rows = await tables.list_agencies(session, municipality=municipality, after=pages.begin(str), limit=pages.one_more)
+    return page(rows, pages, key=lambda row: (row.agency_id,), show=AgencyAnswer.model_validate)
 
 
 @directory.get(
     "/v1/programmes",
-    dependencies=[requires(*_EVERYBODY)],
+    dependencies=[requires(*Role)],
     summary="Programmes of the directory",
     description="事業の一覧。市町村・支援機能・段階で絞り込めます。",
 )
 async def list_programmes(
-    pages: Pages,
     session: Transaction,
     _: Caller,
+    pages: Pages,
     municipality: Annotated[MunicipalityCode | None, Query(description="Only what is offered there.")] = None,
     function: Annotated[Code | None, Query(description="Only this support function.")] = None,
     stage: Annotated[Stage | None, Query(description="Only this rung of the ladder.")] = None,
-) -> ProgrammePage:
+) -> Page[ProgrammeAnswer]:
     """By agency and the agency's own code."""
     rows = await tables.list_programmes(
         session,
         municipality=municipality,
         function=function,
         stage=stage,
-        after=_pair(pages.after),
-        limit=pages.limit,
+        after=pages.begin(lambda agency_id, code: (agency_id, code)),
+        limit=pages.one_more,
     )
-    shown, next_cursor = page(rows, pages, key=lambda row: (row.agency_id, row.programme_code))
-    return ProgrammePage(
-        items=[ProgrammeAnswer.model_validate(row, from_attributes=True) for row in shown], next_cursor=next_cursor
-    )
-
-
-def _pair(after: tuple[str, ...] | None) -> tuple[str, str] | None:
-    if after is None:
-        return None
-    if len(after) != 2:
-        raise Problem(INVALID, detail="The cursor is damaged.", detail_ja="続きの位置が正しくありません。")
-    return after[0], after[1]
+    return page(rows, pages, key=lambda row: (row.agency_id, row.programme_code), show=ProgrammeAnswer.model_validate)
 
 
 # --- The two files ---------------------------------------------------------------------------------------------------
@@ -251,7 +222,7 @@ async def take_agency(session: AsyncSession, row: AgencyRow, _now: datetime, _ac
 
 async def take_programme(session: AsyncSession, row: ProgrammeRow, _now: datetime, _actor: Actor) -> Became:
     """A line becomes the programme's entry."""
-    outcome = await handlers.keep_programme(session, ProgrammeEntry(**row.model_dump(mode="json") | _days(row)))
+    outcome = await handlers.keep_programme(session, ProgrammeEntry(**row.model_dump()))
     match outcome:
         case Kept(became):
             return became
@@ -262,10 +233,6 @@ async def take_programme(session: AsyncSession, row: ProgrammeRow, _now: datetim
                 "先に支援機関のファイルでこの機関を登録してください",
                 column="機関ID",
             )
-
-
-def _days(row: ProgrammeRow) -> dict[str, date]:
-    return {"confirmed_on": row.confirmed_on}
 
 
 agency_files = import_router(

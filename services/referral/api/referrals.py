@@ -1,6 +1,5 @@
 """つなぎ: send, look at and move referrals. What is legal stands in one table, `domain.MOVES`."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, assert_never
 from uuid import UUID
@@ -11,14 +10,13 @@ from sqlalchemy import Row
 from services.referral.api.shapes import (
     DeclineBody,
     ReferralAnswer,
-    ReferralPage,
     ReferralWithSteps,
     SendBody,
     StepAnswer,
     WithdrawBody,
 )
 from services.referral.domain.consent import ConsentLacking
-from services.referral.domain.moves import MOVES, Move, Moved, NotMoved, Party, Referral, State, legal_moves
+from services.referral.domain.moves import MOVES, Moved, NotMoved, Party, Referral, State, legal_moves
 from services.referral.handlers import referrals as handlers
 from services.referral.handlers.referrals import (
     AlreadyReferred,
@@ -29,15 +27,12 @@ from services.referral.handlers.referrals import (
     TargetNotKnown,
 )
 from shared.auth import Actor, Caller, Role, requires
-from shared.problems import FORBIDDEN, INVALID, NOT_FOUND, Problem, ProblemType
-from shared.service import Now, Pages, Transaction, etag, page, router
+from shared.problems import FORBIDDEN, INVALID, NOT_FOUND, Problem, ProblemType, case_not_known, illegal_move
+from shared.service import Now, Page, Pages, Transaction, etag, page, router
 from shared.service.versions import if_match
 
 referrals = router(tag="referrals")
 
-CASE_NOT_KNOWN = ProblemType(
-    "case_not_known", 404, "No such case is known here", "このケースはここではまだ分かりません"
-)
 CONSENT_MISSING = ProblemType(
     "consent_missing",
     409,
@@ -46,9 +41,6 @@ CONSENT_MISSING = ProblemType(
 )
 ALREADY_REFERRED = ProblemType(
     "already_referred", 409, "An open referral of this case waits there", "同じつなぎ先への返事待ちのつなぎがあります"
-)
-ILLEGAL_MOVE = ProblemType(
-    "illegal_move", 409, "The referral can't be moved like that", "この状態ではその操作はできません"
 )
 
 _CONSENT_HELP = {
@@ -146,15 +138,6 @@ async def send_referral(
             assert_never(outcome)
 
 
-def case_not_known() -> Problem:
-    """The same answer for a case that doesn't exist, isn't heard of yet, or is another municipality's."""
-    return Problem(
-        CASE_NOT_KNOWN,
-        detail="If it was opened moments ago, its news may still be on the way: try again shortly.",
-        detail_ja="受付直後は、知らせがまだ届いていないことがあります。少し待ってからもう一度お試しください。",
-    )
-
-
 def _check(body: SendBody, now: datetime) -> None:
     if (body.programme_id is None) == (body.course_run_id is None):
         raise Problem(
@@ -177,29 +160,20 @@ def _check(body: SendBody, now: datetime) -> None:
     description="box=in は受け取った、box=out は送ったつなぎ。戻ってきたものは box=out&state=declined で。",
 )
 async def list_referrals(
-    pages: Pages,
     session: Transaction,
     actor: Caller,
+    pages: Pages,
     box: Annotated[
         Literal["in", "out"] | None, Query(description="Received or sent; without it, all to be seen.")
     ] = None,
     state: Annotated[State | None, Query(description="Only in this state.")] = None,
     case_id: Annotated[UUID | None, Query(description="Only of this case.")] = None,
-) -> ReferralPage:
+) -> Page[ReferralAnswer]:
     """Newest first."""
-    before = None if pages.after is None else _cursor_id(pages.after[0])
     rows = await handlers.list_referrals(
-        session, actor, box=box, state=state, case_id=case_id, before=before, limit=pages.limit
+        session, actor, box=box, state=state, case_id=case_id, before=pages.begin(UUID), limit=pages.one_more
     )
-    shown, next_cursor = page(rows, pages, key=lambda referral: (referral.id,))
-    return ReferralPage(items=[_answer(referral, actor) for referral in shown], next_cursor=next_cursor)
-
-
-def _cursor_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Problem(INVALID, detail="The cursor is damaged.", detail_ja="続きの位置が正しくありません。") from None
+    return page(rows, pages, key=lambda referral: (referral.id,), show=lambda referral: _answer(referral, actor))
 
 
 @referrals.get(
@@ -225,7 +199,7 @@ async def get_referral(referral_id: UUID, response: Response, session: Transacti
     description=f"受け取ったことを知らせます。責任はまだ送った機関にあります。{table_of('receive')}",
 )
 async def receive_referral(
-    referral_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller, read: ReadVersion
+    referral_id: UUID, read: ReadVersion, response: Response, session: Transaction, now: Now, actor: Caller
 ) -> ReferralAnswer:
     """The sender sees that it arrived."""
     moved = await handlers.move_referral(session, referral_id, "receive", actor=actor, now=now, read=read)
@@ -239,7 +213,7 @@ async def receive_referral(
     description=f"受諾します。これで責任は受けた機関に移ります。{table_of('accept')}",
 )
 async def accept_referral(
-    referral_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller, read: ReadVersion
+    referral_id: UUID, read: ReadVersion, response: Response, session: Transaction, now: Now, actor: Caller
 ) -> ReferralAnswer:
     """Of two who accept at once, one does; the other is told."""
     moved = await handlers.move_referral(session, referral_id, "accept", actor=actor, now=now, read=read)
@@ -255,11 +229,11 @@ async def accept_referral(
 async def decline_referral(
     referral_id: UUID,
     body: DeclineBody,
+    read: ReadVersion,
     response: Response,
     session: Transaction,
     now: Now,
     actor: Caller,
-    read: ReadVersion,
 ) -> ReferralAnswer:
     """It comes back to the sender visibly."""
     moved = await handlers.move_referral(
@@ -276,11 +250,11 @@ async def decline_referral(
 )
 async def withdraw_referral(
     referral_id: UUID,
+    read: ReadVersion,
     response: Response,
     session: Transaction,
     now: Now,
     actor: Caller,
-    read: ReadVersion,
     body: WithdrawBody | None = None,
 ) -> ReferralAnswer:
     """Only before somebody has accepted."""
@@ -296,7 +270,7 @@ def _moved(outcome: Moved | NotMoved | NotFound | NotInvolved, actor: Actor, res
         case Moved(referral, _):
             return _answer(referral, actor, response)
         case NotMoved(legal):
-            raise _illegal(legal)
+            raise illegal_move(move.name for move in legal)
         case NotFound():
             raise Problem(NOT_FOUND)
         case NotInvolved():
@@ -307,16 +281,6 @@ def _moved(outcome: Moved | NotMoved | NotFound | NotInvolved, actor: Actor, res
             )
         case _:
             assert_never(outcome)
-
-
-def _illegal(legal: Iterable[Move]) -> Problem:
-    names = sorted({move.name for move in legal})
-    return Problem(
-        ILLEGAL_MOVE,
-        detail=f"You may now: {', '.join(names)}." if names else "There is nothing left for you to do here.",
-        detail_ja=f"今できる操作: {'、'.join(names)}" if names else "このつなぎで今できる操作はありません。",
-        errors=[{"legal": name} for name in names],
-    )
 
 
 def _answer(referral: Referral, actor: Actor, response: Response | None = None) -> ReferralAnswer:

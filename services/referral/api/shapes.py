@@ -103,10 +103,3 @@ class ReferralWithSteps(ReferralAnswer):
     """A referral with everything that happened to it."""
 
     steps: list[StepAnswer]
-
-
-class ReferralPage(BaseModel):
-    """A page of referrals, newest first."""
-
-    items: list[ReferralAnswer]
-    next_cursor: str | None

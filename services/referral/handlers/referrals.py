@@ -13,7 +13,7 @@ from services.referral.domain.consent import Consent, ConsentLacking, consent_ga
 from services.referral.domain.moves import Kind, Moved, NotMoved, Party, Referral, State, advance
 from services.referral.domain.routing import Routing, route
 from services.referral.tables import directory, facts, referrals, schema
-from shared.auth import Actor
+from shared.auth import Actor, served
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
 from shared.events import (
@@ -270,7 +270,7 @@ async def list_referrals(
     """What my agency receives (`in`), what it sent (`out`), or everything that it may see."""
     column = schema.referral.c
     conditions = {"in": column.receiver == actor.agency, "out": column.sender == actor.agency}
-    visible = or_(*conditions.values(), referrals.served(column.municipality, actor.municipalities))
+    visible = or_(*conditions.values(), served(column.municipality, actor.municipalities))
     chosen = [visible if box is None else conditions[box]]
     if state is not None:
         chosen.append(column.state == state)

@@ -104,8 +104,8 @@ async def lock_programme(session: AsyncSession, agency_id: str, programme_code: 
 async def list_agencies(
     session: AsyncSession, *, municipality: str | None, after: str | None, limit: int
 ) -> Sequence[Row[Any]]:
-    """By id, one more than asked for."""
-    query = select(agency).order_by(agency.c.agency_id).limit(limit + 1)
+    """By id."""
+    query = select(agency).order_by(agency.c.agency_id).limit(limit)
     if municipality is not None:
         query = query.where(_in_area(municipality, agency.c.municipalities_served))
     if after is not None:
@@ -122,12 +122,12 @@ async def list_programmes(
     after: tuple[str, str] | None,
     limit: int,
 ) -> Sequence[Row[Any]]:
-    """By agency and code, one more than asked for; each with its agency's name and the area it really covers."""
+    """By agency and code; each with its agency's name and the area it really covers."""
     query: Select[Any] = (
         select(*_WITHOUT_AREA, _AREA.label("municipalities"), agency.c.name.label("agency_name"))
         .join(agency, agency.c.agency_id == programme.c.agency_id)
         .order_by(programme.c.agency_id, programme.c.programme_code)
-        .limit(limit + 1)
+        .limit(limit)
     )
     if municipality is not None:
         query = query.where(_in_area(municipality, _AREA))

@@ -1,11 +1,11 @@
 """Referrals and their steps: loads that lock or return domain values."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.moves import OPEN, Progress, Referral, State
@@ -58,17 +58,11 @@ async def steps_of(session: AsyncSession, referral_id: UUID) -> Sequence[Row[Any
 async def list_referrals(
     session: AsyncSession, *conditions: ColumnElement[bool], before: UUID | None, limit: int
 ) -> Sequence[Referral]:
-    """Newest first (ids grow with time), one more than asked for."""
-    query = select(referral).where(*conditions).order_by(referral.c.id.desc()).limit(limit + 1)
+    """Newest first (ids grow with time)."""
+    query = select(referral).where(*conditions).order_by(referral.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(referral.c.id < before)
     return [as_referral(row) for row in await session.execute(query)]
-
-
-def served(column: Column[Any], municipalities: Collection[str]) -> ColumnElement[bool]:
-    """`Actor.serves`, as a condition: a municipality's own code, or its prefecture's."""
-    prefectures = [code.removeprefix("prefecture:") for code in municipalities if code.startswith("prefecture:")]
-    return or_(column.in_(municipalities), func.left(column, 2).in_(prefectures))
 
 
 def as_referral(row: Row[Any]) -> Referral:

@@ -10,13 +10,13 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training import tables
-from services.training.api.shapes import CourseRun, CourseRuns, Line, line_of
+from services.training.api.shapes import CourseRun, Line, line_of
 from services.training.domain import Authority, CourseOffer, Denied
 from services.training.handlers import courses, reading
 from shared.auth import Actor, Caller, Role, requires
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, MomentAsWritten, MunicipalityCode
-from shared.problems import INVALID, Problem
-from shared.service import Body, Now, Pages, Transaction, day_in_japan, etag, page, router
+from shared.problems import FORBIDDEN, Problem
+from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, etag, page, router
 from shared.service.imports import Became, FileRow, RowRefused, import_router
 
 
@@ -59,18 +59,17 @@ async def list_course_runs(
     field: CourseField | None = None,
     municipality: Annotated[MunicipalityCode | None, Query(description="Open to people of this municipality.")] = None,
     with_free: Annotated[bool, Query(description="Only with a free seat.")] = False,
-) -> CourseRuns:
+) -> Page[CourseRun]:
     """A page, by first day of the course."""
     found = await reading.list_course_runs(
         session,
         field=field,
         municipality=municipality,
         with_free=with_free,
-        after=_after(pages.after),
-        limit=pages.limit + 1,
+        after=pages.begin(lambda starts_on, run_id: (date.fromisoformat(starts_on), UUID(run_id))),
+        limit=pages.one_more,
     )
-    shown, next_cursor = page(found, pages, key=lambda row: (row.starts_on, row.id))
-    return CourseRuns(items=[CourseRun.model_validate(row) for row in shown], next_cursor=next_cursor)
+    return page(found, pages, key=lambda row: (row.starts_on, row.id), show=CourseRun.model_validate)
 
 
 @catalogue.get(
@@ -213,7 +212,7 @@ async def record_authority(body: Decision, session: Transaction, now: Now, actor
     """Added to the record; decisions are never changed. The planner's own prefecture only."""
     if not actor.serves(f"{body.prefecture}0000"):
         raise Problem(
-            INVALID,
+            FORBIDDEN,
             detail="Only for a prefecture that you serve.",
             detail_ja="担当する都道府県についてだけ記録できます。",
         )
@@ -250,12 +249,3 @@ async def _authority(session: AsyncSession, prefecture: str, now: datetime) -> A
         in_force_from=found.in_force_from,
         decided_by=found.decided_by,
     )
-
-
-def _after(after: tuple[str, ...] | None) -> tuple[date, UUID] | None:
-    if after is None:
-        return None
-    try:
-        return date.fromisoformat(after[0]), UUID(after[1])
-    except (ValueError, IndexError):
-        raise Problem(INVALID) from None

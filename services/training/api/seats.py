@@ -1,5 +1,6 @@
 """Seats: asked for, read, taken step by step up to an enrolment, given back."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.training import tables
 from services.training.api.shapes import (
     Fact,
-    SeatRequests,
     SeatRequestView,
     SeatRequestWithFacts,
     refusal,
@@ -22,7 +22,7 @@ from services.training.handlers.steps import Signature
 from shared.auth import Actor, Caller, Role, requires
 from shared.codes import CorporateNumber, FreeText, MunicipalityCode
 from shared.problems import FORBIDDEN, INVALID, Problem
-from shared.service import Body, Now, Pages, Transaction, day_in_japan, etag, in_line, page, router
+from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, etag, in_line, page, router
 
 requests = router(tag="seat-requests")
 Number = Annotated[FreeText, StringConstraints(min_length=1, max_length=60)]
@@ -144,7 +144,7 @@ async def list_seat_requests(
     case_id: UUID | None = None,
     course_run_id: UUID | None = None,
     state: State | None = None,
-) -> SeatRequests:
+) -> Page[SeatRequestView]:
     """A page, in the order in which they came."""
     found = await reading.list_seat_requests(
         session,
@@ -152,11 +152,10 @@ async def list_seat_requests(
         case_id=case_id,
         course_run_id=course_run_id,
         state=state,
-        after=_after(pages.after),
-        limit=pages.limit + 1,
+        after=pages.begin(UUID),
+        limit=pages.one_more,
     )
-    shown, next_cursor = page(found, pages, key=lambda row: (row.id,))
-    return SeatRequests(items=[SeatRequestView.model_validate(row) for row in shown], next_cursor=next_cursor)
+    return page(found, pages, key=lambda row: (row.id,), show=SeatRequestView.model_validate)
 
 
 @requests.get(
@@ -262,7 +261,7 @@ def _go_on(outcome: steps.Stopped | None) -> None:
 
 
 async def _shown(
-    seat_request_id: UUID, response: Response, session: AsyncSession, now: Any, actor: Actor
+    seat_request_id: UUID, response: Response, session: AsyncSession, now: datetime, actor: Actor
 ) -> SeatRequestWithFacts:
     found, facts = await reading.get_seat_request(session, seat_request_id, actor)
     view = SeatRequestView.model_validate(found)
@@ -274,10 +273,3 @@ async def _shown(
         legal_moves=[move.value for move in legal_moves(view.state, authority)],
         facts=[Fact.model_validate(fact) for fact in facts],
     )
-
-
-def _after(after: tuple[str, ...] | None) -> UUID | None:
-    try:
-        return None if after is None else UUID(after[0])
-    except ValueError:
-        raise Problem(INVALID) from None

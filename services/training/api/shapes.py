@@ -1,6 +1,6 @@
 """What travels: answers about courses, seats and steps, and the words for what can't be done."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any, assert_never
 from uuid import UUID
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from services.training.domain import Authority, Illegal, NotYours, Reason, State, TooLate
-from shared.problems import FORBIDDEN, NOT_FOUND, Problem, ProblemType
+from shared.problems import FORBIDDEN, NOT_FOUND, Problem, ProblemType, illegal_move
 
 
 class PoolView(BaseModel):
@@ -34,7 +34,7 @@ class CourseRun(BaseModel):
     course_run_id: UUID = Field(validation_alias="id")
     course_number: str
     title: str
-    provider_agency: str
+    provider: str = Field(validation_alias="provider_agency")
     prefecture: str
     site_municipality: str
     system: str
@@ -49,13 +49,6 @@ class CourseRun(BaseModel):
     version: int
     free: int = Field(description="Free seats; in a list with `municipality`, those open to its people.")
     pools: list[PoolView]
-
-
-class CourseRuns(BaseModel):
-    """A page of the catalogue."""
-
-    items: list[CourseRun]
-    next_cursor: str | None
 
 
 class PlaceInLine(BaseModel):
@@ -118,14 +111,7 @@ class SeatRequestWithFacts(SeatRequestView):
     facts: list[Fact]
 
 
-class SeatRequests(BaseModel):
-    """A page of requests."""
-
-    items: list[SeatRequestView]
-    next_cursor: str | None
-
-
-def line_of(rows: Sequence[Row[Any]], serves: Any) -> Line:
+def line_of(rows: Sequence[Row[Any]], serves: Callable[[str], bool]) -> Line:
     """The line as this caller may see it."""
     return Line(
         items=[
@@ -148,7 +134,6 @@ _REFUSALS = {
     Reason.HOLD_UNTIL_PASSED: ("The moment to hold until has passed", "仮押さえの期限がすでに過ぎています"),
     Reason.NO_SEATS_FOR_YOU: ("No seats are open to this municipality", "この自治体が使える枠がありません"),
 }
-_ILLEGAL = ProblemType("illegal_move", 409, "This can't be done from here", "いまの状態ではこの操作はできません")
 _TOO_LATE = ProblemType("hold_expired", 409, "The hold ran out", "仮押さえの期限が過ぎました")
 
 
@@ -164,8 +149,7 @@ def stopped(outcome: Illegal | TooLate | NotYours) -> Problem:
     """Why a step can't be taken, over HTTP, and what can be done instead."""
     match outcome:
         case Illegal(legal=legal):
-            moves = ", ".join(legal) or "-"
-            return Problem(_ILLEGAL, detail=f"Possible now: {moves}.", detail_ja=f"いまできる操作: {moves}")
+            return illegal_move(legal)
         case TooLate():
             return Problem(
                 _TOO_LATE,

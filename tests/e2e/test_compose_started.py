@@ -1,0 +1,142 @@
+"""The journey in containers, as `make up DEMO=1` starts them: built, started, played, stopped and removed for real.
+
+Runs where a Docker engine with Compose v2 is at hand and the base images are there already; a test downloads none.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+import yaml
+
+from demo.client import registered_clients
+from tests.e2e.processes import ROOT, Platform, clean_environment, free_port, play_demo
+from tests.world import SERVICES
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+FILES = ("docker-compose.yml", "docker-compose.demo.yml")
+KILLED = 137
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A Compose project of the test's own."""
+
+    project: str
+    port: int
+    clients: str
+
+    def compose(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+        """`docker compose ...` on this project."""
+        files = [part for name in FILES for part in ("--file", name)]
+        environment = {"TSUNAGU_PORT": str(self.port), "TSUNAGU_ISSUER_CLIENTS": self.clients}
+        return subprocess.run(
+            ["docker", "compose", "--project-name", self.project, *files, *arguments],
+            cwd=ROOT,
+            env=clean_environment() | environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """What the engine says of each container, by the name of its service."""
+        listed = self.compose("ps", "--all", "--format", "json").stdout
+        # One object a line; before Compose 2.21 one list.
+        found = json.loads(listed) if listed.startswith("[") else [json.loads(line) for line in listed.splitlines()]
+        return {each["Service"]: each for each in found}
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Platform, Stack]]:
+    why_not = _missing()
+    if why_not:
+        pytest.skip(why_not)
+    folder = tmp_path_factory.mktemp("compose")
+    keys = folder / "clients"
+    stack = Stack(f"tsunagu-test-{uuid4().hex[:8]}", free_port(), registered_clients(keys).model_dump_json())
+    try:
+        started = stack.compose("up", "--wait", "--quiet-pull", seconds=900)
+        logs = "" if started.returncode == 0 else stack.compose("logs", "--tail", "30").stdout
+        assert started.returncode == 0, started.stderr[-4000:] + logs[-8000:]
+        yield Platform(f"http://127.0.0.1:{stack.port}", keys, folder), stack
+    finally:
+        stack.compose("down", "--volumes", "--remove-orphans", seconds=300)
+
+
+def test_everything_that_lasts_is_healthy_and_what_runs_once_has_ended_well(platform: tuple[Platform, Stack]) -> None:
+    where, stack = platform
+    states = {name: (each["State"], each["Health"], each["ExitCode"]) for name, each in stack.containers().items()}
+    once = {"secrets", *(f"{name}-migrate" for name in SERVICES)}
+    lasting = {"gateway", "issuer", "postgres", "kafka", *SERVICES}
+    assert states == dict.fromkeys(once, ("exited", "", 0)) | dict.fromkeys(lasting, ("running", "healthy", 0))
+    for name in SERVICES:
+        answer = httpx2.get(f"{where.url}/{name}/health/ready", trust_env=False)
+        assert answer.status_code == 200
+        assert httpx2.get(f"{where.url}/{name}/metrics", trust_env=False).status_code == 404
+
+
+def test_the_journey_in_containers(platform: tuple[Platform, Stack]) -> None:
+    where, stack = platform
+    played = play_demo(where, persons=40)
+    assert played.returncode == 0, played.stdout + played.stderr + stack.compose("logs", "--tail", "20").stdout
+
+
+def test_a_service_that_is_away_is_a_problem_even_under_a_long_file(platform: tuple[Platform, Stack]) -> None:
+    where, stack = platform
+    stack.compose("stop", "training")
+    answer = httpx2.post(f"{where.url}/training/v1/course-run-imports", content=b"x" * 1_000_000, trust_env=False)
+    started = stack.compose("up", "--wait", seconds=300)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert started.returncode == 0, started.stderr
+
+
+def test_a_stop_is_not_held_up_by_an_open_stream_and_the_data_is_kept(platform: tuple[Platform, Stack]) -> None:
+    where, stack = platform
+    before = _figures(where)["funnel"]
+    with httpx2.stream("GET", f"{where.url}/dashboard/v1/figures/stream", timeout=60, trust_env=False) as stream:
+        next(stream.iter_lines())
+        stack.compose("stop")
+    ended = {name: each["ExitCode"] for name, each in stack.containers().items()}
+    assert KILLED not in ended.values(), f"somebody had to be killed: {ended}"
+    assert stack.compose("down").returncode == 0
+    started = stack.compose("up", "--wait", seconds=300)
+    assert started.returncode == 0, started.stderr
+    assert _figures(where)["funnel"] == before
+
+
+def _figures(where: Platform) -> Any:
+    return httpx2.get(f"{where.url}/dashboard/v1/figures", timeout=10, trust_env=False).raise_for_status().json()
+
+
+def _missing() -> str:
+    """What keeps the containers from being started here; nothing if they can be."""
+    try:
+        subprocess.run(["docker", "version"], capture_output=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "no Docker engine answers here"
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=20, check=False).returncode != 0:
+        return "the Docker engine is here, but not Compose v2"
+    absent = [name for name in _base_images() if not _is_here(name)]
+    return f"images to fetch first: docker pull {' '.join(absent)}" if absent else ""
+
+
+def _base_images() -> list[str]:
+    """What the Dockerfile and the compose file stand on."""
+    composed = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"].values()
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    bases = {line.split()[1] for line in lines if line.startswith("FROM ")}
+    return sorted(bases | {each["image"] for each in composed if not each["image"].endswith(":local")})
+
+
+def _is_here(image: str) -> bool:
+    asked = ["docker", "image", "inspect", "--format", "{{.Id}}", image]
+    return subprocess.run(asked, capture_output=True, timeout=20, check=False).returncode == 0

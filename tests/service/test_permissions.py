@@ -1,0 +1,161 @@
+"""Who may do what: every operation of every service stands in this table, or the build fails.
+
+The table is written by hand on purpose. A role that is added to a route, or a new route, is a decision to be read here.
+"""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from shared.auth import Role
+from shared.auth.guard import Permission, rule_of
+from tests.world import SERVICES, World, token
+
+C, D, L, P, H, T, W, X = (
+    Role.COUNSELLOR,
+    Role.DIRECTORY,
+    Role.PLANNER,
+    Role.PLACEMENT,
+    Role.HELLO_WORK,
+    Role.PROVIDER,
+    Role.OBSERVER,
+    Role.OPERATOR,
+)
+ALL = frozenset(Role)
+ANYBODY: frozenset[Role] = frozenset()
+"""Declared `public`: also without a token."""
+
+FRAME: dict[str, frozenset[Role]] = {
+    "GET /health/live": ANYBODY,
+    "GET /health/ready": ANYBODY,
+    "GET /metrics": ANYBODY,
+    "GET /v1/rehearsals/duplicate-delivery": frozenset({X}),
+    "POST /v1/rehearsals/duplicate-delivery": frozenset({X}),
+}
+RULES: dict[str, dict[str, frozenset[Role]]] = {
+    "intake": {
+        "GET /v1/cases": frozenset({C}),
+        "POST /v1/cases": frozenset({C}),
+        "GET /v1/cases/{case_id}": frozenset({C}),
+        "PATCH /v1/cases/{case_id}": frozenset({C}),
+        "GET /v1/cases/{case_id}/consents": frozenset({C}),
+        "POST /v1/cases/{case_id}/consents": frozenset({C}),
+        "POST /v1/cases/{case_id}/screenings": frozenset({C}),
+        "GET /v1/cases/{case_id}/timeline": frozenset({C}),
+    },
+    "assessment": {
+        "GET /v1/cases/{case_id}/assessments": frozenset({C}),
+        "POST /v1/cases/{case_id}/assessments": frozenset({C}),
+        "GET /v1/cases/{case_id}/comparison": frozenset({C}),
+        "GET /v1/rubrics/{rubric}": frozenset({C}),
+    },
+    "referral": {
+        "GET /v1/referrals": frozenset({C, P, H, T}),
+        "POST /v1/referrals": frozenset({C}),
+        "GET /v1/referrals/{referral_id}": frozenset({C, P, H, T}),
+        "POST /v1/referrals/{referral_id}/receive": frozenset({C, T}),
+        "POST /v1/referrals/{referral_id}/accept": frozenset({C, T}),
+        "POST /v1/referrals/{referral_id}/decline": frozenset({C, T}),
+        "POST /v1/referrals/{referral_id}/withdraw": frozenset({C}),
+        "GET /v1/cases/{case_id}/candidates": frozenset({C}),
+        "GET /v1/agencies": ALL,
+        "GET /v1/programmes": ALL,
+        "POST /v1/agency-imports": frozenset({D}),
+        "GET /v1/agency-imports/{import_id}": frozenset({D}),
+        "GET /v1/agency-imports/{import_id}/errors.csv": frozenset({D}),
+        "POST /v1/agency-imports/{import_id}/commit": frozenset({D}),
+        "POST /v1/programme-imports": frozenset({D}),
+        "GET /v1/programme-imports/{import_id}": frozenset({D}),
+        "GET /v1/programme-imports/{import_id}/errors.csv": frozenset({D}),
+        "POST /v1/programme-imports/{import_id}/commit": frozenset({D}),
+    },
+    "training": {
+        "GET /v1/course-runs": ALL,
+        "GET /v1/course-runs/{course_run_id}": ALL,
+        "GET /v1/course-runs/{course_run_id}/line": frozenset({C, L, P, H, T}),
+        "POST /v1/course-runs/{course_run_id}/seat-requests": frozenset({C, P}),
+        "GET /v1/seat-requests": frozenset({C, P, H, T}),
+        "GET /v1/seat-requests/{seat_request_id}": frozenset({C, P, H, T}),
+        "POST /v1/seat-requests/{seat_request_id}/nominate": frozenset({P}),
+        "POST /v1/seat-requests/{seat_request_id}/countersign": frozenset({H}),
+        "POST /v1/seat-requests/{seat_request_id}/instruct": frozenset({P, H}),
+        "POST /v1/seat-requests/{seat_request_id}/enrol": frozenset({T}),
+        "POST /v1/seat-requests/{seat_request_id}/release": frozenset({C, P}),
+        "POST /v1/authorities": frozenset({L}),
+        "GET /v1/authorities/{prefecture}": ALL,
+        "POST /v1/course-run-imports": frozenset({L}),
+        "GET /v1/course-run-imports/{import_id}": frozenset({L}),
+        "GET /v1/course-run-imports/{import_id}/errors.csv": frozenset({L}),
+        "POST /v1/course-run-imports/{import_id}/commit": frozenset({L}),
+    },
+    "dashboard": {
+        "GET /": ANYBODY,
+        "GET /reference": ANYBODY,
+        "GET /asyncapi.json": ANYBODY,
+        "GET /v1/figures": ANYBODY,
+        "GET /v1/figures/stream": ANYBODY,
+        "GET /v1/feed": frozenset({W}),
+        "GET /v1/events": frozenset({W}),
+    },
+}
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rehearsals exist in a demonstration only, and count like any other operation."""
+    monkeypatch.setenv("TSUNAGU_DEMO", "true")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.usefixtures("demo")
+async def test_every_operation_declares_the_rule_of_the_table(world: World, name: str) -> None:
+    found = {}
+    for route in iter_route_contexts(world.service(name).app.routes):
+        if isinstance(route.original_route, APIRoute):
+            rule = rule_of(list(route.dependencies))
+            for method in route.methods or ():
+                found[f"{method} {route.path}"] = rule.roles if isinstance(rule, Permission) else ANYBODY
+    assert found == RULES[name] | FRAME
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.usefixtures("demo")
+async def test_every_wrong_role_is_turned_away_at_every_operation(world: World, name: str) -> None:
+    """403 whatever the record and the body are, before anything is looked up; 401 without a token."""
+    client = world.service(name).client
+    tokens = {role: token("kagoshima-desk", role) for role in Role}
+    wrong = []
+    for operation, allowed in (RULES[name] | FRAME).items():
+        if allowed == ANYBODY:
+            continue
+        method, path = operation.split(" ")
+        address = _filled(path)
+        answers: dict[Any, int] = {None: (await client.request(method, address)).status_code}
+        for role in ALL - allowed:
+            headers = {"Authorization": f"Bearer {tokens[role]}", "Idempotency-Key": str(uuid4())}
+            answers[role] = (await client.request(method, address, headers=headers)).status_code
+        wrong += [(operation, who, status) for who, status in answers.items() if status != (403 if who else 401)]
+    assert wrong == []
+    assert {row["n"] for row in await world.service(name).rows("SELECT count(*) AS n FROM idempotency")} == {0}
+
+
+def _filled(path: str) -> str:
+    parts = path.split("/")
+    known = {"{prefecture}": "46", "{rubric}": "fdp-1"}
+    return "/".join(known.get(part, str(uuid4())) if part.startswith("{") else part for part in parts)
+
+
+async def test_a_token_for_one_service_is_no_key_to_another(world: World) -> None:
+    """Every service is asked with a token that names all of them but itself."""
+    for name in SERVICES:
+        running = world.service(name)
+        verifier = running.app.state.verifier
+        verifier._audience = "tsunagu-elsewhere"
+        operation = next(operation for operation, allowed in RULES[name].items() if allowed != ANYBODY)
+        method, path = operation.split(" ")
+        headers = {"Authorization": f"Bearer {token('kagoshima-desk', *Role)}", "Idempotency-Key": str(uuid4())}
+        assert (await running.client.request(method, _filled(path), headers=headers)).status_code == 401
+        verifier._audience = f"tsunagu-{name}"
+        assert (await running.client.request(method, _filled(path), headers=headers)).status_code != 401
