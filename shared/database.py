@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
@@ -96,9 +96,8 @@ def is_outage(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return isinstance(error, OSError | TimeoutError | PoolTimeout)
     state = getattr(error.orig, "sqlstate", None)
-    if state is None:  # the driver itself: a lost connection, or a value that it can't write
-        about_a_value = isinstance(getattr(error.orig, "__cause__", None), ValueError)
-        return isinstance(error, InterfaceError) and not about_a_value
+    if state is None:  # the driver itself: a lost connection (in several words), or a value that it can't write
+        return not isinstance(getattr(error.orig, "__cause__", None), ValueError)
     return error.connection_invalidated or state in _PASSING or state.startswith(_AWAY)
 
 

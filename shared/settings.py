@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     kafka_replication_factor: int = Field(default=1, ge=1, description="Copies of each topic on creation.")
 
     issuer: str = Field(default="http://127.0.0.1:8080/issuer", description="`iss` that tokens must carry.")
-    jwks_url: str | None = Field(default=None, description="Where the issuer's public keys are; default: issuer/jwks.")
+    jwks_url: str | None = Field(
+        default=None, description="Where the issuer's public keys are; default: what it says itself."
+    )
     issuer_key: SecretStr | None = Field(default=None, description="Private ES256 key (PEM) of the built-in issuer.")
     issuer_clients: str = Field(
         default='{"clients": []}', description="JSON: registered clients of the built-in issuer and their public keys."
@@ -67,11 +69,6 @@ class Settings(BaseSettings):
             if url is not None and url.startswith(plain):
                 return "postgresql+asyncpg://" + url.removeprefix(plain)
         return url
-
-    @property
-    def keys_url(self) -> str:
-        """Where to fetch the issuer's keys."""
-        return self.jwks_url or f"{self.issuer.rstrip('/')}/jwks"
 
     @classmethod
     def settings_customise_sources(

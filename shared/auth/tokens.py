@@ -88,6 +88,22 @@ def _usable(found: Mapping[str, Any]) -> dict[str, ECKey]:
     return usable
 
 
+def fetch_from_issuer(issuer: str) -> FetchKeys:
+    """Asks the issuer where its keys are (OpenID Connect Discovery, else RFC 8414), then fetches them."""
+
+    async def fetch() -> Mapping[str, Any]:
+        for name in ("openid-configuration", "oauth-authorization-server"):
+            try:
+                metadata = await fetch_over_http(f"{issuer.rstrip('/')}/.well-known/{name}")()
+            except (httpx2.HTTPStatusError, ValueError):
+                continue
+            if metadata.get("issuer") == issuer and isinstance(metadata.get("jwks_uri"), str):
+                return await fetch_over_http(metadata["jwks_uri"])()
+        raise ValueError("the issuer says nothing of its keys")
+
+    return fetch
+
+
 def fetch_over_http(url: str) -> FetchKeys:
     """Fetches a JWK set; no redirects, five seconds, 64 kB."""
 

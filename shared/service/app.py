@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
+from prometheus_client import Gauge
 
 from shared import VERSION
 from shared.auth import Verifier
 from shared.auth.guard import rule_of
-from shared.auth.tokens import KeyRing, fetch_over_http
+from shared.auth.tokens import FetchKeys, KeyRing, fetch_from_issuer, fetch_over_http
 from shared.bus.inbox import Inbox
 from shared.bus.mailbox import Origin
 from shared.bus.port import Transport
@@ -33,6 +34,7 @@ from shared.service.transaction import Desk
 from shared.settings import Settings
 
 _log = structlog.get_logger()
+_LAG = Gauge("tsunagu_events_behind", "Events published and not yet taken, by topic", ["service", "topic"])
 
 
 def create_app(
@@ -73,7 +75,7 @@ def create_app(
     app.state.verifier = Verifier(
         issuer=settings.issuer,
         audience=f"tsunagu-{service.name}",
-        keys=keys or KeyRing(fetch_over_http(settings.keys_url)),
+        keys=keys or KeyRing(_keys_of(settings)),
     )
     for router in (*service.routers, health_router(service.name)):
         app.include_router(router)
@@ -101,6 +103,10 @@ def make_transport(settings: Settings, *, client: str) -> Transport:
             replication_factor=settings.kafka_replication_factor,
         )
     return PostgresTransport(settings.bus_database_url or settings.database_url, password=settings.database_password)
+
+
+def _keys_of(settings: Settings) -> FetchKeys:
+    return fetch_over_http(settings.jwks_url) if settings.jwks_url else fetch_from_issuer(settings.issuer)
 
 
 @contextlib.asynccontextmanager
@@ -132,6 +138,7 @@ def _loops(
     loops: dict[str, Callable[[], Awaitable[None]]] = {"relay": carry}
     if topics:
         loops["inbox"] = listen
+        loops["lag"] = lambda: _watch_lag(service.name, transport, topics)
     for sweep in (*service.sweeps, *HOUSEKEEPING):
         loops[sweep.name] = _sweeping(sweep, desk)
     if isinstance(transport, PostgresTransport):
@@ -154,6 +161,14 @@ async def sweep_once(sweep: Sweep, desk: Desk) -> bool:
     async with desk.database.transaction() as session:
         session.info["origin"] = Origin(cause=f"sweep:{sweep.name}")
         return await sweep.run(session, await desk.clock.now(session))
+
+
+async def _watch_lag(service: str, transport: Transport, topics: Sequence[str]) -> None:
+    """Every fifteen seconds: how far the service's ears are behind."""
+    while True:
+        for topic, behind in (await transport.lag(service, topics)).items():
+            _LAG.labels(service, topic).set(behind)
+        await asyncio.sleep(15)
 
 
 async def _prune(transport: PostgresTransport) -> None:

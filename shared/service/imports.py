@@ -370,7 +370,7 @@ def _refuse_personal_numbers(sheet: Sheet, errors: Sequence[RowError], ignored: 
         words = {"message": english, "message_ja": japanese}
         raise Problem(
             INVALID,
-            detail="The file holds numbers that may not be kept here. Nothing was kept: remove them, then send it anew.",
+            detail="The file holds numbers that may not be kept here. Nothing was kept: remove them and send it anew.",
             detail_ja="ここに書いてはならない番号が含まれています。ファイルは保存していません。取り除いて送り直してください。",
             errors=[{**place, **words} for place in places],
         )

@@ -136,7 +136,6 @@ def one_process_each(folder: Path, postgres: EmbeddedPostgres, database: str, bo
         "TSUNAGU_TRANSPORT": "kafka",
         "TSUNAGU_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
         "TSUNAGU_ISSUER": f"{platform.url}/issuer",
-        "TSUNAGU_JWKS_URL": f"http://127.0.0.1:{ports['issuer']}/jwks",
         "TSUNAGU_DEMO": "true",
         "TSUNAGU_LOG_LEVEL": "warning",
     }

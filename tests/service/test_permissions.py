@@ -37,7 +37,7 @@ FRAME: dict[str, frozenset[Role]] = {
 RULES: dict[str, dict[str, frozenset[Role]]] = {
     "intake": {
         "GET /v1/cases": frozenset({C}),
-        "POST /v1/cases": frozenset({C}),
+        "POST /v1/cases": frozenset({C, P, H, T}),
         "GET /v1/cases/{case_id}": frozenset({C}),
         "PATCH /v1/cases/{case_id}": frozenset({C}),
         "GET /v1/cases/{case_id}/consents": frozenset({C}),

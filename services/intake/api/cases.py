@@ -48,6 +48,9 @@ _CONTRADICTIONS = {
     ),
 }
 
+_DOORS = (Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
+"""Who may take up a consultation: everybody who meets people. What follows is a counsellor's work."""
+
 
 @cases.post(
     "/v1/cases",
@@ -55,7 +58,7 @@ _CONTRADICTIONS = {
     summary="Open a case",
     description="相談を受け付け、支援ケースを開きます。本文は `{}` でも構いません。どの機関も、どの市町村の相談でも"
     "受け付けられます(断らない相談支援)。受け付けた機関が担当になります。",
-    dependencies=[requires(Role.COUNSELLOR)],
+    dependencies=[requires(*_DOORS)],
 )
 async def open_case(body: OpenCase, response: Response, session: Transaction, now: Now, actor: Caller) -> CaseAnswer:
     """Whoever asks is taken up; a case needs a municipality and gets an owner and a next step."""

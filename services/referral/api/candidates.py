@@ -7,9 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.referral.domain.routing import Excluded, Programme, Ranked, Reason, Routing, Stage
 from services.referral.handlers import referrals as handlers
-from services.referral.handlers.referrals import CaseNotKnown
 from shared.auth import Caller, Role, requires
-from shared.problems import case_not_known
 from shared.service import Now, Transaction, router
 
 candidates = router(tag="candidates")
@@ -130,8 +128,6 @@ class CandidatesAnswer(BaseModel):
 async def find_candidates(case_id: UUID, session: Transaction, now: Now, actor: Caller) -> CandidatesAnswer:
     """Best first; what is left out is named too."""
     routing = await handlers.find_candidates(session, case_id, actor, now)
-    if isinstance(routing, CaseNotKnown):
-        raise case_not_known()
     return CandidatesAnswer(
         items=[CandidateAnswer(**_option(ranked).model_dump(), score=ranked.score) for ranked in routing.items],
         excluded=[_option(left_out) for left_out in routing.excluded],

@@ -20,14 +20,12 @@ from services.referral.domain.moves import MOVES, Moved, NotMoved, Party, Referr
 from services.referral.handlers import referrals as handlers
 from services.referral.handlers.referrals import (
     AlreadyReferred,
-    CaseNotKnown,
-    NotFound,
     NotInvolved,
     Sent,
     TargetNotKnown,
 )
 from shared.auth import Actor, Caller, Role, requires
-from shared.problems import FORBIDDEN, INVALID, NOT_FOUND, Problem, ProblemType, case_not_known, illegal_move
+from shared.problems import FORBIDDEN, INVALID, NOT_FOUND, Problem, ProblemType, illegal_move
 from shared.service import Now, Page, Pages, Transaction, etag, page, router
 from shared.service.versions import if_match
 
@@ -114,8 +112,6 @@ async def send_referral(
             # Relative, since the service doesn't know under which path it is mounted.
             response.headers["Location"] = f"referrals/{referral.id}"
             return _answer(referral, actor, response)
-        case CaseNotKnown():
-            raise case_not_known()
         case TargetNotKnown():
             raise Problem(
                 NOT_FOUND,
@@ -184,10 +180,7 @@ async def list_referrals(
 )
 async def get_referral(referral_id: UUID, response: Response, session: Transaction, actor: Caller) -> ReferralWithSteps:
     """Its ETag may be sent with the next move."""
-    found = await handlers.get_referral(session, referral_id, actor)
-    if isinstance(found, NotFound):
-        raise Problem(NOT_FOUND)
-    referral, steps = found
+    referral, steps = await handlers.get_referral(session, referral_id, actor)
     answer = _answer(referral, actor, response)
     return ReferralWithSteps(**answer.model_dump(), steps=[_step(row) for row in steps])
 
@@ -265,14 +258,12 @@ async def withdraw_referral(
     return _moved(moved, actor, response)
 
 
-def _moved(outcome: Moved | NotMoved | NotFound | NotInvolved, actor: Actor, response: Response) -> ReferralAnswer:
+def _moved(outcome: Moved | NotMoved | NotInvolved, actor: Actor, response: Response) -> ReferralAnswer:
     match outcome:
         case Moved(referral, _):
             return _answer(referral, actor, response)
         case NotMoved(legal):
             raise illegal_move(move.name for move in legal)
-        case NotFound():
-            raise Problem(NOT_FOUND)
         case NotInvolved():
             raise Problem(
                 FORBIDDEN,

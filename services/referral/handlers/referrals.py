@@ -25,6 +25,7 @@ from shared.events import (
     ReferralWithdrawn,
     TrainingReferred,
 )
+from shared.problems import NOT_FOUND, Problem, case_not_known
 from shared.service import day_in_japan, expect
 
 # --- Sending ---------------------------------------------------------------------------------------------------------
@@ -35,11 +36,6 @@ class Sent:
     """On its way; the sender stays responsible."""
 
     referral: Referral
-
-
-@dataclass(frozen=True, slots=True)
-class CaseNotKnown:
-    """No such case here (yet), or not this agency's business: the two look the same from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +59,10 @@ async def send_referral(
     hold_until: datetime | None,
     actor: Actor,
     now: datetime,
-) -> Sent | CaseNotKnown | TargetNotKnown | ConsentLacking | AlreadyReferred:
+) -> Sent | TargetNotKnown | ConsentLacking | AlreadyReferred:
     """Refer a case to a programme or to a course run."""
     # The case's row is the lock: a withdrawn consent and a second referral both wait for it.
-    fact = await facts.lock_case_fact(session, case_id)
-    if fact is None or not _concerns(fact, actor):
-        return CaseNotKnown()
+    fact = _concerning(await facts.lock_case_fact(session, case_id), actor)
     receiver = await _receiver(session, programme_id, course_run_id)
     if receiver is None:
         return TargetNotKnown()
@@ -137,11 +131,6 @@ def _sending(sent: Referral, hold_until: datetime | None) -> Sequence[Event]:
 
 
 @dataclass(frozen=True, slots=True)
-class NotFound:
-    """No such referral, or none of this agency's business."""
-
-
-@dataclass(frozen=True, slots=True)
 class NotInvolved:
     """It may be looked at from the municipality, but only sender and receiver move it."""
 
@@ -155,11 +144,9 @@ async def move_referral(
     now: datetime,
     reason: str | None = None,
     read: int | None = None,
-) -> Moved | NotMoved | NotFound | NotInvolved:
+) -> Moved | NotMoved | NotInvolved:
     """Make an agency's move: receive, accept, decline or withdraw."""
-    referral = await referrals.lock_referral(session, referral_id)
-    if referral is None or not may_see(referral, actor):
-        return NotFound()
+    referral = _visible(await referrals.lock_referral(session, referral_id), actor)
     parties = referral.parties(actor.agency)
     if not parties:
         return NotInvolved()
@@ -242,18 +229,16 @@ def _changed(to: Referral) -> Event | None:
 # --- Looking ---------------------------------------------------------------------------------------------------------
 
 
-def may_see(referral: Referral, actor: Actor) -> bool:
-    """Sender, receiver, and the agencies of the case's municipality."""
-    return bool(referral.parties(actor.agency)) or actor.serves(referral.municipality)
+def _visible(referral: Referral | None, actor: Actor) -> Referral:
+    """For its sender, its receiver, and the agencies of the case's municipality. For others there is none."""
+    if referral is None or not (referral.parties(actor.agency) or actor.serves(referral.municipality)):
+        raise Problem(NOT_FOUND)
+    return referral
 
 
-async def get_referral(
-    session: AsyncSession, referral_id: UUID, actor: Actor
-) -> tuple[Referral, Sequence[Row[Any]]] | NotFound:
+async def get_referral(session: AsyncSession, referral_id: UUID, actor: Actor) -> tuple[Referral, Sequence[Row[Any]]]:
     """A referral with its steps."""
-    referral = await referrals.find_referral(session, referral_id)
-    if referral is None or not may_see(referral, actor):
-        return NotFound()
+    referral = _visible(await referrals.find_referral(session, referral_id), actor)
     return referral, await referrals.steps_of(session, referral_id)
 
 
@@ -279,17 +264,17 @@ async def list_referrals(
     return await referrals.list_referrals(session, *chosen, before=before, limit=limit)
 
 
-async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, now: datetime) -> Routing | CaseNotKnown:
+async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, now: datetime) -> Routing:
     """Where a case may go, best first. There is always somebody: the opener, if nobody else."""
-    fact = await facts.find_case_fact(session, case_id)
-    if fact is None or not _concerns(fact, actor):
-        return CaseNotKnown()
+    fact = _concerning(await facts.find_case_fact(session, case_id), actor)
     case = await facts.case_to_route(session, fact)
     return route(case, await directory.options_near(session, fact.municipality, now), now)
 
 
-def _concerns(fact: Row[Any], actor: Actor) -> bool:
-    return bool(fact.opened_by == actor.agency) or actor.serves(fact.municipality)
+def _concerning(fact: Row[Any] | None, actor: Actor) -> Row[Any]:
+    if fact is None or not (fact.opened_by == actor.agency or actor.serves(fact.municipality)):
+        raise case_not_known()
+    return fact
 
 
 # --- Consent ---------------------------------------------------------------------------------------------------------
