@@ -169,11 +169,12 @@ async def test_another_municipality_sees_nothing(world: World) -> None:
     assert (await intake.as_("city-office", municipalities=["prefecture:46"]).get(path)).status_code == 200
 
 
-async def test_only_counsellors_work_here(world: World) -> None:
+async def test_any_agency_takes_up_a_case_and_counsellors_work_with_it(world: World) -> None:
     intake = world.service("intake")
     provider = intake.as_("school", Role.PROVIDER)
-    assert (await provider.post("/v1/cases", {})).status_code == 403
+    assert (await provider.post("/v1/cases", {})).status_code == 201
     assert (await provider.get("/v1/cases")).status_code == 403
+    assert (await intake.as_("region", Role.OBSERVER).post("/v1/cases", {})).status_code == 403
     assert (await intake.anonymous.get("/v1/cases")).status_code == 401
 
 
