@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from demo.checks import Check, check
-from demo.client import Refused, municipality_names
+from demo.client import Refused, eventually, municipality_names
 from demo.load import load_region
 from demo.play import OBSERVER, Played, play
 
@@ -63,7 +63,9 @@ def main(
 async def _run(url: str, keys: Path, persons: int, seed: int) -> bool:
     limits = httpx2.Limits(max_connections=40)
     async with httpx2.AsyncClient(trust_env=False, timeout=30, limits=limits) as client:
-        (await client.get(f"{url}/dashboard/health/ready")).raise_for_status()
+        await eventually(
+            lambda: client.get(f"{url}/dashboard/health/ready"), until=lambda ready: ready.is_success, what="ready"
+        )
         await load_region(url, keys, console)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console) as progress:

@@ -1,13 +1,14 @@
 """Do the counts agree everywhere? Each check compares what two services say, asked over HTTP, and says so in a line."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from demo.client import eventually
+from demo.client import PATIENCE, eventually
 from demo.play import OBSERVER, Played
 
 LIVE = {"held", "nominated", "countersigned", "instructed", "enrolled"}
@@ -24,7 +25,17 @@ class Check:
 
 
 async def check(played: Played) -> list[Check]:
-    """Every comparison, after the last news has arrived."""
+    """Every comparison. News may still be on its way, so what doesn't agree yet is looked at again for a minute;
+    what was lost or doubled will not agree then either."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        checks = await _compare(played)
+        if all(each.ok for each in checks) or time.monotonic() > ends:
+            return checks
+        await asyncio.sleep(1)
+
+
+async def _compare(played: Played) -> list[Check]:
     events = await _all_events(played)
     requests, timelines = await _requests_and_timelines(played)
     return [

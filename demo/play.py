@@ -73,7 +73,7 @@ async def play(
             await _person(stage, person, advance)
 
     await asyncio.gather(*(one(person) for person in persons if not person.lets_expire))
-    await _let_holds_expire(stage, early)
+    await _let_holds_expire(stage, [person for person in early if person.seat_request_id])
     await _settle(stage, persons)
     return Played(stage, persons, time.monotonic() - began)
 

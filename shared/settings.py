@@ -40,10 +40,13 @@ class Settings(BaseSettings):
     transport: Literal["postgres", "kafka"] = Field(default="postgres", description="How events travel.")
     kafka_bootstrap_servers: str = Field(default="127.0.0.1:19092", description="host:port, comma-separated.")
     kafka_replication_factor: int = Field(default=1, ge=1, description="Copies of each topic on creation.")
+    kafka_session_seconds: int = Field(
+        default=30, ge=6, le=300, description="A service that is silent for so long loses its partitions to another."
+    )
 
     issuer: str = Field(default="http://127.0.0.1:8080/issuer", description="`iss` that tokens must carry.")
     jwks_url: str | None = Field(
-        default=None, description="Where the issuer's public keys are; default: what it says itself."
+        default=None, description="Where the issuer's public keys are; default: it says itself."
     )
     issuer_key: SecretStr | None = Field(default=None, description="Private ES256 key (PEM) of the built-in issuer.")
     issuer_clients: str = Field(

@@ -95,12 +95,15 @@ def create_app(
 def make_transport(settings: Settings, *, client: str) -> Transport:
     """The transport that the settings name."""
     if settings.transport == "kafka":
-        from shared.bus.kafka import KafkaTransport  # noqa: PLC0415 - who has no Kafka needs no client for it
+        from shared.bus.kafka import KafkaTransport, Pace  # noqa: PLC0415 - who has no Kafka needs no client for it
 
         return KafkaTransport(
             settings.kafka_bootstrap_servers,
             client_id=f"tsunagu-{client}",
             replication_factor=settings.kafka_replication_factor,
+            pace=Pace(
+                session_timeout=settings.kafka_session_seconds, heartbeat_interval=settings.kafka_session_seconds / 10
+            ),
         )
     return PostgresTransport(settings.bus_database_url or settings.database_url, password=settings.database_password)
 

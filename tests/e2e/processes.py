@@ -135,6 +135,8 @@ def one_process_each(folder: Path, postgres: EmbeddedPostgres, database: str, bo
     common = {
         "TSUNAGU_TRANSPORT": "kafka",
         "TSUNAGU_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+        # A killed process is missed after six seconds, not thirty: journeys with kills should not last for ever.
+        "TSUNAGU_KAFKA_SESSION_SECONDS": "6",
         "TSUNAGU_ISSUER": f"{platform.url}/issuer",
         "TSUNAGU_DEMO": "true",
         "TSUNAGU_LOG_LEVEL": "warning",

@@ -71,7 +71,7 @@ async def test_a_client_that_proves_itself_gets_a_token_that_every_service_accep
         keys: Mapping[str, Any] = (await client.get("/jwks")).json()
         return keys
 
-    verifier = Verifier(issuer=ISSUER, audience="tsunagu-intake", keys=KeyRing(fetch))
+    verifier = Verifier(issuer=ISSUER, audience="tsunagu-intake", keys=KeyRing(fetch), clock=lambda: float(NOW))
     actor = await verifier.actor(answer.json()["access_token"])
     assert (actor.subject, actor.roles) == ("desk", frozenset({"counsellor"}))
     assert actor.serves("462012")
