@@ -86,7 +86,9 @@ _ADD_WAITING = Statement(
     _ADDED | {"state": "'waiting'", "line_no": "CAST(:p_next_line_no AS integer)"},
 )
 _TELL = Statement(
-    "INSERT INTO outbox (id, topic, key, type, value) SELECT * FROM unnest(:ids, :topics, :keys, :types, :values)",
+    "INSERT INTO outbox (id, topic, key, type, value) SELECT * FROM unnest("
+    "CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:types AS text[]),"
+    " CAST(:values AS bytea[]))",
     {
         "ids": f"ARRAY[{_REQUEST}, {_CASE}]",
         "topics": "ARRAY['tsunagu.training', 'tsunagu.training']",

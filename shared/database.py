@@ -5,12 +5,14 @@ can't change its own schema, and a ledger's rows can be made immutable by simply
 """
 
 import functools
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -39,6 +41,7 @@ class Database:
 
     async def commit(self, session: AsyncSession) -> None:
         """Commit; then, if the transaction told anything, wake the relay."""
+        session.info.pop("driver", None)
         await session.commit()
         if session.info.pop("emitted", False):
             self.after_emit()
@@ -80,11 +83,48 @@ def connect(url: str, *, schema: str, password: SecretStr | None = None, pool: i
     return Database(engine)
 
 
+class Hot:
+    """A statement of a hot path, given to the driver itself: 60 µs of this process instead of 124 (measured).
+
+    Parameters are `:name`, each of one type. It runs in the session's transaction like every other statement.
+    """
+
+    def __init__(self, sql: str) -> None:
+        self._names = list(dict.fromkeys(_NAME.findall(sql)))
+        self._sql = _NAME.sub(lambda found: f"${self._names.index(found[1]) + 1}", sql)
+
+    async def rows(self, session: AsyncSession, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+        """Run it; what it returns."""
+        driver = await _driver(session)
+        try:
+            found: list[asyncpg.Record] = await driver.fetch(self._sql, *(values[name] for name in self._names))
+        except (asyncpg.InternalClientError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError) as error:
+            if driver.is_closed() or isinstance(error, asyncpg.InternalClientError):
+                # SQLAlchemy has not seen it happen, and would roll back on a connection that is gone.
+                await session.invalidate()
+            raise
+        return found
+
+
+async def _driver(session: AsyncSession) -> asyncpg.Connection:
+    driver = session.info.get("driver")
+    if driver is None:
+        connection = await session.connection()
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        if not driver.is_in_transaction():
+            # SQLAlchemy begins with its own first statement; without it ours would commit by itself.
+            await session.execute(text("SELECT 1"))
+        session.info["driver"] = driver
+    return driver
+
+
 async def database_time(session: AsyncSession) -> datetime:
     """The database's clock: the only one that decides about deadlines."""
     return cast(datetime, (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()).astimezone(UTC)
 
 
+_NAME = re.compile(r"(?<!:):(\w+)")
 _PASSING = {"40001", "40P01", "55P03", "25P03", "25006"}
 """Serialisation failure, deadlock, lock not to be had in time, idle too long, read-only (a switch-over)."""
 _AWAY = ("08", "28", "3D", "53", "57P")
@@ -93,6 +133,10 @@ _AWAY = ("08", "28", "3D", "53", "57P")
 
 def is_outage(error: BaseException) -> bool:
     """The database is away or busy: the same may go well in a moment, and nobody's request or event is to blame."""
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return not isinstance(error, ValueError)
+    if isinstance(error, asyncpg.PostgresError):
+        return error.sqlstate in _PASSING or error.sqlstate.startswith(_AWAY)
     if not isinstance(error, DBAPIError):
         return isinstance(error, OSError | TimeoutError | PoolTimeout)
     state = getattr(error.orig, "sqlstate", None)

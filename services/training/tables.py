@@ -6,7 +6,7 @@ that one sees what the lock's previous holder committed. Nothing here ever write
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from services.training.domain import (
     State,
     Waitlisted,
 )
+from shared.database import Hot
 
 _COURSE = "c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on"
 _WAITING = "(SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting')"
@@ -36,12 +37,12 @@ _REQUEST = (
 
 # --- locks ----------------------------------------------------------------------------------------------------------
 
-_LOCK_COURSE = text(f"SELECT {_COURSE} FROM course_run c WHERE c.id = :id FOR UPDATE")
-_LOCK_COURSE_OF = text(
+_LOCK_COURSE = Hot(f"SELECT {_COURSE} FROM course_run c WHERE c.id = :id FOR UPDATE")
+_LOCK_COURSE_OF = Hot(
     f"SELECT {_COURSE} FROM course_run c"
     " WHERE c.id = (SELECT course_run_id FROM seat_request WHERE id = :id) FOR UPDATE OF c"
 )
-_LOCK_NEXT_DUE = text(
+_LOCK_NEXT_DUE = Hot(
     f"SELECT {_COURSE}, r.id AS seat_request_id FROM seat_request r JOIN course_run c ON c.id = r.course_run_id"
     " WHERE r.expires_at < :now ORDER BY r.expires_at, r.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED"
 )
@@ -49,26 +50,26 @@ _LOCK_NEXT_DUE = text(
 
 async def lock_course(session: AsyncSession, course_run_id: UUID) -> Course | None:
     """The course run, locked: the one scarce thing, and so the only lock that a change of seats takes."""
-    row = (await session.execute(_LOCK_COURSE, {"id": course_run_id})).one_or_none()
-    return None if row is None else _course(row)
+    rows = await _LOCK_COURSE.rows(session, {"id": course_run_id})
+    return _course(rows[0]) if rows else None
 
 
 async def lock_course_of(session: AsyncSession, seat_request_id: UUID) -> Course | None:
     """The course run that a request is for, locked."""
-    row = (await session.execute(_LOCK_COURSE_OF, {"id": seat_request_id})).one_or_none()
-    return None if row is None else _course(row)
+    rows = await _LOCK_COURSE_OF.rows(session, {"id": seat_request_id})
+    return _course(rows[0]) if rows else None
 
 
 async def lock_next_due(session: AsyncSession, now: datetime) -> tuple[Course, UUID] | None:
     """A course run, locked, and its request that may have run out; courses somebody else works on are passed by."""
-    row = (await session.execute(_LOCK_NEXT_DUE, {"now": now})).one_or_none()
-    return None if row is None else (_course(row), row.seat_request_id)
+    rows = await _LOCK_NEXT_DUE.rows(session, {"now": now})
+    return (_course(rows[0]), rows[0]["seat_request_id"]) if rows else None
 
 
 # --- loads ----------------------------------------------------------------------------------------------------------
 
-_POOLS = text(f"SELECT {_POOL} FROM pool p WHERE p.course_run_id = :course_run_id ORDER BY p.kind, p.municipality")
-_POOLS_FOR = text(
+_POOLS = Hot(f"SELECT {_POOL} FROM pool p WHERE p.course_run_id = :course_run_id ORDER BY p.kind, p.municipality")
+_POOLS_FOR = Hot(
     f"SELECT {_POOL}, EXISTS (SELECT FROM seat_request r WHERE r.course_run_id = :course_run_id"
     " AND r.case_id = :case_id AND r.state <> 'released') AS already_requested"
     " FROM pool p WHERE p.course_run_id = :course_run_id"
@@ -92,13 +93,13 @@ _AUTHORITY = text(
 
 async def read_pools(session: AsyncSession, course_run_id: UUID) -> list[Pool]:
     """The pools of a course run."""
-    return [_pool(row) for row in await session.execute(_POOLS, {"course_run_id": course_run_id})]
+    return [_pool(row) for row in await _POOLS.rows(session, {"course_run_id": course_run_id})]
 
 
 async def read_pools_for(session: AsyncSession, course_run_id: UUID, case_id: UUID) -> tuple[list[Pool], bool]:
     """The pools, and whether the case has a request in this course already; one statement, for the hot path."""
-    rows = (await session.execute(_POOLS_FOR, {"course_run_id": course_run_id, "case_id": case_id})).all()
-    return [_pool(row) for row in rows], any(row.already_requested for row in rows)
+    rows = await _POOLS_FOR.rows(session, {"course_run_id": course_run_id, "case_id": case_id})
+    return [_pool(row) for row in rows], any(row["already_requested"] for row in rows)
 
 
 async def find_request(session: AsyncSession, seat_request_id: UUID) -> SeatRequest | None:
@@ -160,13 +161,13 @@ _ADD = (
     " line_no, hold_until, expires_at, requested_at) VALUES (:id, :course_run_id, :pool_id, :case_id, :municipality,"
     " :referral_id, :requested_by, :state, :line_no, :hold_until, :expires_at, :now)"
 )
-_ADD_HELD = text(
+_ADD_HELD = Hot(
     f"WITH added AS ({_ADD} RETURNING id),"
     " told AS (UPDATE pool SET version = version + 1 WHERE id = :pool_id)"
     " INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at, by, cause)"
     " SELECT :pool_id, :course_run_id, 'hold', 1, id, :now, :by, :cause FROM added"
 )
-_ADD_WAITING = text(
+_ADD_WAITING = Hot(
     f"WITH added AS ({_ADD}) UPDATE pool SET version = version + 1, next_line_no = next_line_no + 1 WHERE id = :pool_id"
 )
 _CHANGE = text(
@@ -178,7 +179,7 @@ _ENTER = text(
     " at, by, cause) VALUES (:pool_id, :course_run_id, :kind, :granted, :held, :filled, :seat_request_id, :now, :by,"
     " :cause)"
 )
-_TOUCH_POOLS = text(f"UPDATE pool p SET version = version + 1 WHERE p.id = ANY(CAST(:ids AS uuid[])) RETURNING {_POOL}")
+_TOUCH_POOLS = Hot(f"UPDATE pool p SET version = version + 1 WHERE p.id = ANY(CAST(:ids AS uuid[])) RETURNING {_POOL}")
 
 
 async def add_request(
@@ -210,9 +211,9 @@ async def add_request(
     match outcome:
         case Held():
             held = {"state": State.HELD.value, "line_no": None}
-            await session.execute(_ADD_HELD, values | held | origin_of(session))
+            await _ADD_HELD.rows(session, values | held | origin_of(session))
         case Waitlisted(line_no=line_no):
-            await session.execute(_ADD_WAITING, values | {"state": State.WAITING.value, "line_no": line_no})
+            await _ADD_WAITING.rows(session, values | {"state": State.WAITING.value, "line_no": line_no})
 
 
 async def change_request(
@@ -257,7 +258,7 @@ async def enter(
 
 async def touch_pools(session: AsyncSession, pool_ids: Iterable[UUID]) -> list[Pool]:
     """The next version of each pool that changed, with its figures as they now stand."""
-    rows = await session.execute(_TOUCH_POOLS, {"ids": sorted(pool_ids)})
+    rows = await _TOUCH_POOLS.rows(session, {"ids": sorted(pool_ids)})
     return sorted((_pool(row) for row in rows), key=lambda pool: (pool.kind, pool.municipality or ""))
 
 
@@ -364,23 +365,27 @@ def offer_values(offer: CourseOffer) -> dict[str, Any]:
 # --- rows as values -------------------------------------------------------------------------------------------------
 
 
-def _course(row: Row[Any]) -> Course:
+def _course(row: Mapping[str, Any]) -> Course:
     return Course(
-        row.id, row.provider_agency, row.applications_close_at, timedelta(hours=row.hold_hours), row.starts_on
+        row["id"],
+        row["provider_agency"],
+        row["applications_close_at"],
+        timedelta(hours=row["hold_hours"]),
+        row["starts_on"],
     )
 
 
-def _pool(row: Row[Any]) -> Pool:
+def _pool(row: Mapping[str, Any]) -> Pool:
     return Pool(
-        id=row.id,
-        kind=row.kind,
-        municipality=row.municipality,
-        granted=row.granted,
-        held=row.held,
-        filled=row.filled,
-        waiting=row.waiting,
-        next_line_no=row.next_line_no,
-        version=row.version,
+        id=row["id"],
+        kind=row["kind"],
+        municipality=row["municipality"],
+        granted=row["granted"],
+        held=row["held"],
+        filled=row["filled"],
+        waiting=row["waiting"],
+        next_line_no=row["next_line_no"],
+        version=row["version"],
     )
 
 

@@ -12,14 +12,14 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
 from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Text
 
 from shared.auth import Actor, Caller
 from shared.bus.mailbox import Origin
-from shared.database import Database
+from shared.database import Database, Hot
 from shared.problems import (
     IN_PROGRESS,
     KEY_INVALID,
@@ -45,10 +45,10 @@ _FIND = text(
     "SELECT fingerprint, authority, status, headers, body FROM idempotency"
     " WHERE caller = :caller AND route = :route AND key = :key"
 )
-_KEEP = text(
+_KEEP = Hot(
     "UPDATE idempotency SET status = :status, headers = :headers, body = :body"
     " WHERE caller = :caller AND route = :route AND key = :key"
-).bindparams(bindparam("headers", type_=JSONB))
+)
 
 
 class Replay(Exception):
@@ -124,8 +124,8 @@ class Work:
         """Keep the answer under its key, and commit."""
         if self._claim is not None:
             headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-            kept = {"status": response.status_code, "headers": headers, "body": bytes(response.body)}
-            await self.session.execute(_KEEP, {**self._claim, **kept})
+            kept = {"status": response.status_code, "headers": json.dumps(headers), "body": bytes(response.body)}
+            await _KEEP.rows(self.session, {**self._claim, **kept})
         await self.desk.database.commit(self.session)
 
     async def close(self) -> None:
