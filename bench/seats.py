@@ -314,7 +314,7 @@ async def _same_statements(place: Place) -> Figure:
 
 def _first_request(logged: bytes) -> list[str]:
     """The statements of the first whole request: what its session sent, from the claim to the kept answer."""
-    found = re.split(r"^.*?\[(\d+)\] LOG:  ", logged.decode(errors="replace"), flags=re.MULTILINE)[1:]
+    found = re.split(r"^.*?\[(\d+)\] LOG:  ", logged.decode(errors="backslashreplace"), flags=re.MULTILINE)[1:]
     sent = [
         (pid, re.sub(r"^execute [^:]*: ", "", each).strip()) for pid, each in zip(found[::2], found[1::2], strict=True)
     ]

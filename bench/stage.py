@@ -131,4 +131,4 @@ def free_port() -> int:
 
 def tail(log: Path, lines: int = 12) -> str:
     """The end of a program's log, for the person who wonders why it ended."""
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    return "\n".join(log.read_text(encoding="utf-8", errors="backslashreplace").splitlines()[-lines:])

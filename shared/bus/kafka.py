@@ -410,10 +410,11 @@ def _record(raw: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
         topic=raw.topic,
         partition=raw.partition,
         offset=raw.offset,
-        # A stranger's record may hold anything: refusing it here would stop the partition for ever.
-        key=(raw.key or b"").decode(errors="replace"),
+        # A stranger's record may hold anything: refusing it here would stop the partition for ever. Written out byte by
+        # byte, two strange keys stay two keys; replaced, they would wait behind one another in quarantine.
+        key=(raw.key or b"").decode(errors="backslashreplace"),
         value=raw.value or b"",
-        headers={name: (value or b"").decode(errors="replace") for name, value in raw.headers},
+        headers={name: (value or b"").decode(errors="backslashreplace") for name, value in raw.headers},
     )
 
 
