@@ -17,7 +17,8 @@ from pathlib import Path
 
 OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = ROOT / ".venv"
+# Resolved: several checkouts may share one environment through a link, and making it anew would empty it for all.
+ENVIRONMENT = (ROOT / ".venv").resolve()
 PYTHON = ENVIRONMENT / "bin" / "python"
 PIP = ENVIRONMENT / "bin" / "pip"
 LISTS = ("run", "dev")  # dev.txt holds all that run.txt holds

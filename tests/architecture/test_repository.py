@@ -245,6 +245,19 @@ def test_an_environment_is_made_once_and_anew_when_its_list_or_its_place_has_cha
     assert str(there / ".venv") in scripts_call
 
 
+def test_checkouts_that_share_an_environment_by_a_link_never_make_it_anew(tmp_path: Path) -> None:
+    main, branch = tmp_path / "main", tmp_path / "branch"
+    for checkout in (main, branch):
+        checkout.mkdir()
+        copy_bootstrap(checkout)
+        (checkout / "requirements" / "run.txt").write_text("# nothing is needed\n", encoding="utf-8")
+    prepare = ("environment-run", f"PYTHON={sys.executable}")
+    assert "Ready" in make(*prepare, folder=main).stdout
+    (branch / ".venv").symlink_to(main / ".venv")
+    assert make(*prepare, folder=branch).stdout == ""
+    assert make(*prepare, folder=main).stdout == ""
+
+
 # ------------------------------------------------------------------------------------------------------------ pins
 
 
