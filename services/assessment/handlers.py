@@ -108,13 +108,6 @@ async def compare_assessments(session: AsyncSession, case_id: UUID, *, actor: Ac
     return Comparison(rows[initial.id], rows[latest.id], compare(initial, latest))
 
 
-async def keep_case(
-    session: AsyncSession, case_id: UUID, *, municipality: str, opened_by: str, known_at: datetime
-) -> None:
-    """Remember that there is a case."""
-    await tables.keep_case(session, case_id, municipality=municipality, opened_by=opened_by, known_at=known_at)
-
-
 def _concerning(case: Row[Any] | None, actor: Actor) -> Row[Any]:
     """The case, for its opener and its municipality's agencies. For others it is not known, in the same words."""
     if case is None or not (case.opened_by == actor.agency or actor.serves(case.municipality)):

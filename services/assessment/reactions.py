@@ -2,16 +2,14 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.assessment import handlers
+from services.assessment import tables
 from shared.bus.inbox import News, Reaction
 from shared.events import CaseOpened, Event
 
 
-async def case_opened(session: AsyncSession, event: CaseOpened, news: News) -> None:
+async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None:
     """From now on it can be rated here."""
-    await handlers.keep_case(
-        session, event.case_id, municipality=event.municipality, opened_by=event.agency_id, known_at=news.now
-    )
+    await tables.keep_case(session, event.case_id, municipality=event.municipality, opened_by=event.agency_id)
 
 
 reactions: dict[type[Event], Reaction] = {CaseOpened: case_opened}

@@ -1,12 +1,10 @@
 """The tables of assessment, and the loads that lock or return domain values."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    Boolean,
     Column,
     DateTime,
     Integer,
@@ -34,8 +32,6 @@ case_fact = Table(
     Column("case_id", Uuid, primary_key=True),
     Column("municipality", Text, nullable=False),
     Column("opened_by", Text, nullable=False),
-    Column("known_at", DateTime(timezone=True), nullable=False),
-    Column("closed", Boolean, nullable=False),
     Column("assessments", Integer, nullable=False),
 )
 
@@ -57,18 +53,9 @@ assessment = Table(
 )
 
 
-async def keep_case(
-    session: AsyncSession, case_id: UUID, *, municipality: str, opened_by: str, known_at: datetime
-) -> None:
+async def keep_case(session: AsyncSession, case_id: UUID, *, municipality: str, opened_by: str) -> None:
     """Remember a case; what is remembered already stays."""
-    values = {
-        "case_id": case_id,
-        "municipality": municipality,
-        "opened_by": opened_by,
-        "known_at": known_at,
-        "closed": False,
-        "assessments": 0,
-    }
+    values = {"case_id": case_id, "municipality": municipality, "opened_by": opened_by, "assessments": 0}
     await session.execute(upsert(case_fact).values(values).on_conflict_do_nothing())
 
 

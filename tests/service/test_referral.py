@@ -473,6 +473,9 @@ async def test_candidates_come_with_reasons_for_people(region: Region) -> None:
     ]
     first = found["items"][0]
     assert (first["agency_id"], first["function"], first["stage"]) == ("school-hibiki", "care", "vocational_training")
+    told = [first[name] for name in ("system", "starts_on", "ends_on", "applications_close_at")]
+    assert told == ["job_seeker_practical", "2099-02-10", "2099-05-10", "2099-01-31T07:00:00Z"]
+    assert found["items"][1]["applications_close_at"] is None
     (own,) = [reason for reason in first["reasons"] if reason["code"] == "own_pool_free"]
     assert "4" in own["text_ja"]
     assert "4" in own["text_en"]

@@ -1,7 +1,7 @@
 """Where a case may go: reasons, order, and that nobody is left out for being difficult."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from uuid import UUID
 
@@ -42,7 +42,10 @@ COURSE = CourseRun(
     number="5-46-12-001",
     provider="school",
     field="care",
+    system="job_seeker_practical",
     municipality=KAGOSHIMA,
+    starts_on=date(2026, 5, 1),
+    ends_on=date(2026, 7, 31),
     applications_close_at=NOW,
 )
 
@@ -57,7 +60,7 @@ def codes(routing: Routing) -> dict[UUID, set[str]]:
 
 
 def pool(*, own: bool, free: int, waiting: int = 0) -> Pool:
-    return Pool("delegated" if own else "general", KAGOSHIMA if own else None, free, 0, 0, waiting)
+    return Pool(KAGOSHIMA if own else None, free, 0, 0, waiting)
 
 
 def test_without_any_option_the_opener_stays_the_coordinator() -> None:
@@ -128,7 +131,7 @@ def test_a_free_seat_of_the_own_pool_comes_before_the_general_pool_and_that_befo
 
 
 def test_another_towns_delegated_seats_are_not_counted() -> None:
-    elsewhere = Pool("delegated", KIRISHIMA, 5, 0, 0, 0)
+    elsewhere = Pool(KIRISHIMA, 5, 0, 0, 0)
 
     assert "seat_waiting_line" in codes(route(CASE, [replace(COURSE, pools=(elsewhere,))], NOW))[COURSE.id]
 
@@ -168,7 +171,6 @@ programmes = st.builds(
 )
 pools = st.builds(
     Pool,
-    kind=st.sampled_from(["general", "delegated"]),
     municipality=st.sampled_from([None, KAGOSHIMA, ZAMA]),
     granted=st.integers(0, 5),
     held=st.integers(0, 5),
@@ -176,11 +178,9 @@ pools = st.builds(
     waiting=st.integers(0, 5),
 )
 courses = st.builds(
-    CourseRun,
+    replace,
+    st.just(COURSE),
     id=st.uuids(),
-    number=st.just("1"),
-    provider=st.just("school"),
-    field=st.just("care"),
     municipality=st.sampled_from([KAGOSHIMA, KIRISHIMA]),
     applications_close_at=st.sampled_from([NOW - timedelta(days=1), NOW, NOW + timedelta(days=9)]),
     pools=st.lists(pools, max_size=3).map(tuple),

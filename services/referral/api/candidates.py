@@ -1,11 +1,12 @@
 """つなぎ先の候補: where a case may go, with reasons that a counsellor can read out to the person."""
 
-from typing import Literal
+from datetime import date, datetime
+from typing import Any, Literal, assert_never
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.referral.domain.routing import Excluded, Programme, Ranked, Reason, Routing, Stage
+from services.referral.domain.routing import CourseRun, Excluded, Programme, Ranked, Reason, Routing, Stage
 from services.referral.handlers import referrals as handlers
 from shared.auth import Caller, Role, requires
 from shared.service import Now, Transaction, router
@@ -59,6 +60,10 @@ class OptionAnswer(BaseModel):
     course_number: str | None = None
     function: str
     stage: Stage
+    system: str | None = Field(default=None, description="Of a course: job_seeker_basic, public_in_house, ...")
+    starts_on: date | None = None
+    ends_on: date | None = None
+    applications_close_at: datetime | None = Field(default=None, description="Inclusive; nobody applies after it.")
     reasons: list[ReasonAnswer]
 
 
@@ -94,7 +99,28 @@ class CandidatesAnswer(BaseModel):
                             "stage": "drop_in",
                             "reasons": [{"code": "has_room", "text_ja": "空きがあります", "text_en": "Has room"}],
                             "score": 6,
-                        }
+                        },
+                        {
+                            "kind": "course_run",
+                            "id": "01920000-0000-7000-8000-0000000000b1",
+                            "agency_id": "school-hibiki",
+                            "name": None,
+                            "course_number": "5-08-46-02-0031",
+                            "function": "care",
+                            "stage": "vocational_training",
+                            "system": "job_seeker_practical",
+                            "starts_on": "2026-12-28",
+                            "ends_on": "2027-03-27",
+                            "applications_close_at": "2026-12-14T07:00:00Z",
+                            "reasons": [
+                                {
+                                    "code": "seats_unknown",
+                                    "text_ja": "席の状況はまだ届いていません",
+                                    "text_en": "Nothing is known about its seats yet",
+                                }
+                            ],
+                            "score": 2,
+                        },
                     ],
                     "excluded": [],
                     "need_unmet": False,
@@ -139,26 +165,26 @@ async def find_candidates(case_id: UUID, session: Transaction, now: Now, actor: 
 
 def _option(placed: Ranked | Excluded) -> OptionAnswer:
     option = placed.option
-    reasons = [_reason(reason) for reason in placed.reasons]
-    if isinstance(option, Programme):
-        return OptionAnswer(
-            kind="programme",
-            id=option.id,
-            agency_id=option.agency_id,
-            name=option.name,
-            function=option.function,
-            stage=placed.stage,
-            reasons=reasons,
-        )
-    return OptionAnswer(
-        kind="course_run",
-        id=option.id,
-        agency_id=option.provider,
-        course_number=option.number,
-        function=option.field,
-        stage=placed.stage,
-        reasons=reasons,
-    )
+    place: dict[str, Any] = {"id": option.id, "stage": placed.stage, "reasons": [*map(_reason, placed.reasons)]}
+    match option:
+        case Programme():
+            return OptionAnswer(
+                kind="programme", agency_id=option.agency_id, name=option.name, function=option.function, **place
+            )
+        case CourseRun():
+            return OptionAnswer(
+                kind="course_run",
+                agency_id=option.provider,
+                course_number=option.number,
+                function=option.field,
+                system=option.system,
+                starts_on=option.starts_on,
+                ends_on=option.ends_on,
+                applications_close_at=option.applications_close_at,
+                **place,
+            )
+        case _:
+            assert_never(option)
 
 
 def _reason(reason: Reason) -> ReasonAnswer:

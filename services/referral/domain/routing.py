@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -60,9 +60,8 @@ class Programme:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """枠: who may fill how many seats of a course run."""
+    """枠: how many seats of a course run there are for a municipality, or for all."""
 
-    kind: str
     municipality: str | None
     granted: int
     held: int
@@ -83,7 +82,10 @@ class CourseRun:
     number: str
     provider: str
     field: str
+    system: str
     municipality: str
+    starts_on: date
+    ends_on: date
     applications_close_at: datetime
     pools: tuple[Pool, ...] = ()
 

@@ -72,16 +72,17 @@ async def _courses_near(session: AsyncSession, municipality: str, now: datetime)
     rows = (await session.execute(query)).all()
     pools: dict[UUID, list[Pool]] = {row.course_run_id: [] for row in rows}
     for pool in await session.execute(select(course_pool).where(course_pool.c.course_run_id.in_(pools))):
-        pools[pool.course_run_id].append(
-            Pool(pool.kind, pool.municipality, pool.granted, pool.held, pool.filled, pool.waiting)
-        )
+        pools[pool.course_run_id].append(Pool(pool.municipality, pool.granted, pool.held, pool.filled, pool.waiting))
     return [
         CourseRun(
             id=row.course_run_id,
             number=row.course_number,
             provider=row.provider,
             field=row.field,
+            system=row.system,
             municipality=row.site_municipality,
+            starts_on=row.starts_on,
+            ends_on=row.ends_on,
             applications_close_at=row.applications_close_at,
             pools=tuple(pools[row.course_run_id]),
         )

@@ -45,11 +45,9 @@ course_option = Table(
     Column("field", Text, nullable=False),
     Column("system", Text, nullable=False),
     Column("site_municipality", Text, nullable=False),
-    Column("prefecture", Text, nullable=False),
     Column("starts_on", Date, nullable=False),
     Column("ends_on", Date, nullable=False),
     Column("applications_close_at", DateTime(timezone=True), nullable=False),
-    Column("capacity", Integer, nullable=False),
     Column("sequence", BigInteger, nullable=False),
 )
 course_pool = Table(
@@ -57,7 +55,6 @@ course_pool = Table(
     metadata,
     Column("pool_id", Uuid, primary_key=True),
     Column("course_run_id", Uuid, nullable=False),
-    Column("kind", Text, nullable=False),
     Column("municipality", Text),
     Column("granted", Integer, nullable=False),
     Column("held", Integer, nullable=False),

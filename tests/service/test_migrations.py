@@ -1,0 +1,82 @@
+"""Schemas through time: code of the last release goes on beside this one's tables, and every step can be taken back."""
+
+from collections.abc import AsyncIterator, Mapping
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from embedded.postgres import EmbeddedPostgres
+from shared.database import migrate, provision
+from tests.world import SERVICES, execute_as_admin
+
+RELEASED: Mapping[str, tuple[str, ...]] = {
+    "bus": ("bus_0001",),
+    **{service: ("frame_0001", f"{service}_0001") for service in SERVICES},
+}
+"""Where the schemas of the last release (0.1.0) stand; a release brings this up to date."""
+LET_GO: frozenset[str] = frozenset()
+"""Columns (`table.column`) that the last release neither reads nor writes any more: they may be dropped."""
+
+
+@pytest.fixture
+async def empty(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """A database without any schema."""
+    name = f"empty_{uuid4().hex[:12]}"
+    await execute_as_admin(postgres, f"CREATE DATABASE {name}")
+    yield name
+    await execute_as_admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def columns(postgres: EmbeddedPostgres, database: str, schema: str) -> dict[str, asyncpg.Record]:
+    connection = await asyncpg.connect(user="postgres", database=database, host=str(postgres.socket_folder))
+    rows = await connection.fetch(
+        "SELECT table_name || '.' || column_name AS name, udt_name AS type, is_nullable = 'YES' AS may_be_empty,"
+        " column_default IS NOT NULL OR is_identity = 'YES' OR is_generated = 'ALWAYS' AS fills_itself"
+        " FROM information_schema.columns WHERE table_schema = $1",
+        schema,
+    )
+    await connection.close()
+    return {row["name"]: row for row in rows}
+
+
+def table_of(column: str) -> str:
+    return column.partition(".")[0]
+
+
+@pytest.mark.parametrize("schema", RELEASED)
+async def test_the_code_of_the_last_release_goes_on_beside_this_schema(
+    postgres: EmbeddedPostgres, empty: str, schema: str
+) -> None:
+    """It finds every column that it reads, of the type it knows, and its rows without the new ones are taken."""
+    admin = postgres.url(database=empty)
+    await provision(admin, schema=schema, password=None, admin_password=None)
+    for revision in RELEASED[schema]:
+        await migrate(admin, schema=schema, revision=revision)
+    before = await columns(postgres, empty, schema)
+    await migrate(admin, schema=schema)
+    now = await columns(postgres, empty, schema)
+
+    types = {name: (row["type"], now[name]["type"] if name in now else "gone") for name, row in before.items()}
+    assert {name: pair for name, pair in types.items() if pair[0] != pair[1] and name not in LET_GO} == {}
+    stricter = [name for name in before.keys() & now if before[name]["may_be_empty"] and not now[name]["may_be_empty"]]
+    assert stricter == []
+    known = {table_of(name) for name in before}
+    needed = [
+        name
+        for name in now.keys() - before
+        if table_of(name) in known and not (now[name]["may_be_empty"] or now[name]["fills_itself"])
+    ]
+    assert needed == []
+
+
+@pytest.mark.parametrize("schema", RELEASED)
+async def test_every_migration_can_be_taken_back_and_made_again(
+    postgres: EmbeddedPostgres, database_name: str, schema: str
+) -> None:
+    admin = postgres.url(database=database_name)
+    before = await columns(postgres, database_name, schema)
+    await migrate(admin, schema=schema, revision="base")
+    assert set(map(table_of, await columns(postgres, database_name, schema))) == {"alembic_version"}
+    await migrate(admin, schema=schema)
+    assert await columns(postgres, database_name, schema) == before
