@@ -1,5 +1,6 @@
 """つなぎ: send, look at and move referrals. What is legal stands in one table, `domain.MOVES`."""
 
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Annotated, Any, Literal, assert_never
 from uuid import UUID
@@ -185,93 +186,73 @@ async def get_referral(referral_id: UUID, response: Response, session: Transacti
     return ReferralWithSteps(**answer.model_dump(), steps=[_step(row) for row in steps])
 
 
-@referrals.post(
-    "/v1/referrals/{referral_id}/receive",
-    dependencies=[requires(*_RECEIVERS)],
-    summary="Say that it was seen",
-    description=f"受け取ったことを知らせます。責任はまだ送った機関にあります。{table_of('receive')}",
-)
-async def receive_referral(
-    referral_id: UUID, read: ReadVersion, response: Response, session: Transaction, now: Now, actor: Caller
-) -> ReferralAnswer:
-    """The sender sees that it arrived."""
-    moved = await handlers.move_referral(session, referral_id, "receive", actor=actor, now=now, read=read)
-    return _moved(moved, actor, response)
+async def without_reason() -> None:
+    """It speaks for itself."""
 
 
-@referrals.post(
-    "/v1/referrals/{referral_id}/accept",
-    dependencies=[requires(*_RECEIVERS)],
-    summary="Take responsibility",
-    description=f"受諾します。これで責任は受けた機関に移ります。{table_of('accept')}",
-)
-async def accept_referral(
-    referral_id: UUID, read: ReadVersion, response: Response, session: Transaction, now: Now, actor: Caller
-) -> ReferralAnswer:
-    """Of two who accept at once, one does; the other is told."""
-    moved = await handlers.move_referral(session, referral_id, "accept", actor=actor, now=now, read=read)
-    return _moved(moved, actor, response)
+async def why_declined(body: DeclineBody) -> str:
+    """A decline without a reason helps nobody."""
+    return body.reason.value
 
 
-@referrals.post(
-    "/v1/referrals/{referral_id}/decline",
-    dependencies=[requires(*_RECEIVERS)],
-    summary="Give it back, with a reason",
-    description=f"理由を付けて戻します。送った機関が引き続き責任を持ち、次の候補を選べます。{table_of('decline')}",
-)
-async def decline_referral(
-    referral_id: UUID,
-    body: DeclineBody,
-    read: ReadVersion,
-    response: Response,
-    session: Transaction,
-    now: Now,
-    actor: Caller,
-) -> ReferralAnswer:
-    """It comes back to the sender visibly."""
-    moved = await handlers.move_referral(
-        session, referral_id, "decline", actor=actor, now=now, reason=body.reason.value, read=read
+async def why_withdrawn(body: WithdrawBody | None = None) -> str:
+    """Some reason always stands with it."""
+    return (body or WithdrawBody()).reason.value
+
+
+def _open(
+    name: str,
+    roles: Collection[Role],
+    summary: str,
+    description: str,
+    reason: Callable[..., Awaitable[str | None]] = without_reason,
+) -> None:
+    """One of the moves as an endpoint: by whom, in which words, with which reason."""
+
+    @referrals.post(
+        f"/v1/referrals/{{referral_id}}/{name}",
+        name=f"{name}_referral",
+        dependencies=[requires(*roles)],
+        summary=summary,
+        description=f"{description}{table_of(name)}",
     )
-    return _moved(moved, actor, response)
+    async def move_referral(
+        referral_id: UUID,
+        because: Annotated[str | None, Depends(reason)],
+        read: ReadVersion,
+        response: Response,
+        session: Transaction,
+        now: Now,
+        actor: Caller,
+    ) -> ReferralAnswer:
+        outcome = await handlers.move_referral(
+            session, referral_id, name, actor=actor, now=now, reason=because, read=read
+        )
+        match outcome:
+            case Moved(referral, _):
+                return _answer(referral, actor, response)
+            case NotMoved(legal):
+                raise illegal_move(move.name for move in legal)
+            case NotInvolved():
+                raise Problem(
+                    FORBIDDEN,
+                    detail="Only its sender and its receiver move a referral.",
+                    detail_ja="つなぎを動かせるのは、送った機関と受けた機関だけです。",
+                )
+            case _:
+                assert_never(outcome)
 
 
-@referrals.post(
-    "/v1/referrals/{referral_id}/withdraw",
-    dependencies=[requires(Role.COUNSELLOR)],
-    summary="Take it back",
-    description=f"受諾される前に取り下げます。{table_of('withdraw')}",
+_open("receive", _RECEIVERS, "Say that it was seen", "受け取ったことを知らせます。責任はまだ送った機関にあります。")
+_open("accept", _RECEIVERS, "Take responsibility", "受諾します。これで責任は受けた機関に移ります。")
+_open(
+    "decline",
+    _RECEIVERS,
+    "Give it back, with a reason",
+    "理由を付けて戻します。送った機関が引き続き責任を持ち、次の候補を選べます。",
+    why_declined,
 )
-async def withdraw_referral(
-    referral_id: UUID,
-    read: ReadVersion,
-    response: Response,
-    session: Transaction,
-    now: Now,
-    actor: Caller,
-    body: WithdrawBody | None = None,
-) -> ReferralAnswer:
-    """Only before somebody has accepted."""
-    reason = (body or WithdrawBody()).reason.value
-    moved = await handlers.move_referral(
-        session, referral_id, "withdraw", actor=actor, now=now, reason=reason, read=read
-    )
-    return _moved(moved, actor, response)
-
-
-def _moved(outcome: Moved | NotMoved | NotInvolved, actor: Actor, response: Response) -> ReferralAnswer:
-    match outcome:
-        case Moved(referral, _):
-            return _answer(referral, actor, response)
-        case NotMoved(legal):
-            raise illegal_move(move.name for move in legal)
-        case NotInvolved():
-            raise Problem(
-                FORBIDDEN,
-                detail="Only its sender and its receiver move a referral.",
-                detail_ja="つなぎを動かせるのは、送った機関と受けた機関だけです。",
-            )
-        case _:
-            assert_never(outcome)
+_open("withdraw", [Role.COUNSELLOR], "Take it back", "受諾される前に取り下げます。", why_withdrawn)
 
 
 def _answer(referral: Referral, actor: Actor, response: Response | None = None) -> ReferralAnswer:
