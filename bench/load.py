@@ -9,6 +9,7 @@ import json
 import random
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,17 +27,22 @@ async def run(plan: dict[str, Any]) -> list[Answer]:
     ends = time.perf_counter() + plan["seconds"]
     answers: list[Answer] = []
     generator = random.Random(plan["seed"])
-    clients = [_client(plan, random.Random(generator.random()), ends, answers) for _ in range(plan["clients"])]
+    clients = [
+        _client(plan, number, random.Random(generator.random()), ends, answers) for number in range(plan["clients"])
+    ]
     await asyncio.gather(*clients)
     return answers
 
 
-async def _client(plan: dict[str, Any], generator: random.Random, ends: float, answers: list[Answer]) -> None:
+async def _client(
+    plan: dict[str, Any], number: int, generator: random.Random, ends: float, answers: list[Answer]
+) -> None:
+    cases = count(plan["first_case"] + 1)
     reader, writer = await asyncio.open_connection("127.0.0.1", plan["port"])
     courses: list[str] = plan["courses"]
     while time.perf_counter() < ends:
         course = courses[0] if len(courses) == 1 else generator.choice(courses)
-        case = str(new_id())
+        case = str(UUID(f"{next(cases):012x}{number:020x}"))  # as in bench/pgbench.py
         began = time.perf_counter()
         writer.write(_request(plan, course, case))
         head = await reader.readuntil(b"\r\n\r\n")
@@ -46,7 +52,7 @@ async def _client(plan: dict[str, Any], generator: random.Random, ends: float, a
 
 
 def _request(plan: dict[str, Any], course: str, case: str) -> bytes:
-    body = json.dumps({"case_id": case, "municipality": plan["municipality"]}).encode()
+    body = json.dumps({"case_id": case}).encode()
     return (
         f"POST /v1/course-runs/{course}/seat-requests HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         f"Authorization: Bearer {plan['token']}\r\nIdempotency-Key: {_key()}\r\n"

@@ -14,8 +14,9 @@ from pathlib import Path
 from embedded.postgres import BIN, EmbeddedPostgres
 
 _NAME = re.compile(r"(?<!:):(\w+)")
-_CASE = "CAST(lpad(to_hex(CAST(:i AS bigint)), 12, '0') || lpad(to_hex(CAST(:client_id AS bigint)), 20, '0') AS uuid)"
-_REQUEST = _CASE.replace("(CAST(:client_id AS bigint)", "(CAST(:client_id AS bigint) + 4096")
+CASE = "CAST(lpad(to_hex(CAST(:i AS bigint)), 12, '0') || lpad(to_hex(CAST(:client_id AS bigint)), 20, '0') AS uuid)"
+"""The case that a client asks for with its i-th request; the load generator asks for the same ones."""
+_REQUEST = CASE.replace("(CAST(:client_id AS bigint)", "(CAST(:client_id AS bigint) + 4096")
 _KEY = "lpad(CAST(CAST(:i AS bigint) AS text), 18, '0') || lpad(CAST(CAST(:client_id AS bigint) AS text), 18, '0')"
 _COURSE = "CAST(lpad(to_hex(CAST(:course AS bigint)), 32, '0') AS uuid)"
 _NOW = "CAST(:clock_timestamp AS timestamptz)"
@@ -24,8 +25,8 @@ _CALLER = {"caller": "'bench-client'", "route": "'POST /v1/course-runs/{course_r
 _PLACE = {"pool_id": "CAST(:p_id AS uuid)", "course_run_id": "CAST(:c_id AS uuid)"}
 _ADDED = _PLACE | {
     "id": _REQUEST,
-    "case_id": _CASE,
-    "municipality": "'462012'",
+    "case_id": CASE,
+    "municipality": "CAST(:c_municipality AS text)",
     "referral_id": "NULL",
     "requested_by": "'kagoshima-desk'",
     "hold_until": "NULL",
@@ -54,9 +55,12 @@ _CLAIM = Statement(
     keep="",
 )
 _LOCK = Statement(
-    "SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on"
-    " FROM course_run c WHERE c.id = :id FOR UPDATE",
-    {"id": _COURSE},
+    "WITH fact AS (SELECT municipality, consent_state, consent_purposes, consent_recipients, consent_valid_until"
+    " FROM case_fact WHERE case_id = :case_id FOR SHARE)"
+    " SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, f.municipality,"
+    " f.consent_state, f.consent_purposes, f.consent_recipients, f.consent_valid_until"
+    " FROM course_run c LEFT JOIN fact f ON true WHERE c.id = :id FOR UPDATE OF c",
+    {"case_id": CASE, "id": _COURSE},
     keep="c_",
 )
 _POOLS = Statement(
@@ -65,7 +69,7 @@ _POOLS = Statement(
     " p.next_line_no, p.version, EXISTS (SELECT FROM seat_request r WHERE r.course_run_id = :course_run_id"
     " AND r.case_id = :case_id AND r.state <> 'released') AS already_requested"
     " FROM pool p WHERE p.course_run_id = :course_run_id",
-    {"course_run_id": "CAST(:c_id AS uuid)", "case_id": _CASE},
+    {"course_run_id": "CAST(:c_id AS uuid)", "case_id": CASE},
     keep="p_",
 )
 _ADD = (
@@ -78,7 +82,7 @@ _ADD_HELD = Statement(
     " told AS (UPDATE pool SET version = version + 1 WHERE id = :pool_id)"
     " INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at, by, cause)"
     " SELECT :pool_id, :course_run_id, 'hold', 1, id, :now, :by, :cause FROM added",
-    _ADDED | {"state": "'held'", "line_no": "NULL", "by": "'kagoshima-desk'", "cause": f"CAST({_CASE} AS text)"},
+    _ADDED | {"state": "'held'", "line_no": "NULL", "by": "'kagoshima-desk'", "cause": f"CAST({CASE} AS text)"},
 )
 _ADD_WAITING = Statement(
     f"WITH added AS ({_ADD})"  # noqa: S608 - ours
@@ -90,9 +94,9 @@ _TELL = Statement(
     "CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:types AS text[]),"
     " CAST(:values AS bytea[]))",
     {
-        "ids": f"ARRAY[{_REQUEST}, {_CASE}]",
+        "ids": f"ARRAY[{_REQUEST}, {CASE}]",
         "topics": "ARRAY['tsunagu.training', 'tsunagu.training']",
-        "keys": f"ARRAY[CAST({_CASE} AS text), CAST(CAST(:p_id AS uuid) AS text)]",
+        "keys": f"ARRAY[CAST({CASE} AS text), CAST(CAST(:p_id AS uuid) AS text)]",
         "types": "ARRAY['jp.tsunagu.training.seat-held.v1', 'jp.tsunagu.training.pool-changed.v1']",
         "values": "ARRAY[decode(repeat('5a', 800), 'hex'), decode(repeat('5a', 750), 'hex')]",
     },

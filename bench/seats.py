@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 import time
 from collections import Counter
@@ -25,6 +26,8 @@ from shared.auth.issuer import Client, sign
 MUNICIPALITY = "462012"
 ISSUER = "http://issuer.bench"
 PLENTY = 1_000_000
+FASTEST = 6_000
+"""More cases than this a second are asked for by neither side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ async def measure(progress: Progress, *, rounds: int, seconds: float) -> Report:
     async with _place() as place:
         progress.advance(task)
         figures.append(await _same_statements(place))
-        await _served(place, [_course(0)], clients=16, seconds=min(3, seconds))  # warm
+        await _served(place, [_course(0)], first_case=3_000, clients=16, seconds=min(3, seconds))  # warm
         progress.advance(task)
         numbers = count(1)
         for scene in SCENES:
@@ -82,8 +85,11 @@ async def measure(progress: Progress, *, rounds: int, seconds: float) -> Report:
             wrong: list[str] = []
             for _ in range(rounds):
                 first = next(numbers) * 10_000
-                await _prepare(place, first, scene)
-                served.append(await _served(place, _courses(first, scene), clients=scene.clients, seconds=seconds))
+                await _prepare(place, first, scene, seconds)
+                courses, first_case = _courses(first, scene), _first_case(first)
+                served.append(
+                    await _served(place, courses, first_case=first_case, clients=scene.clients, seconds=seconds)
+                )
                 progress.advance(task)
                 yardstick.append(await _pgbench(place, first, scene, seconds))
                 progress.advance(task)
@@ -170,13 +176,20 @@ def _courses(first: int, scene: Scene) -> list[str]:
     return [_course(first + each) for each in range(scene.courses)]
 
 
-async def _prepare(place: Place, first: int, scene: Scene) -> None:
-    """The same course runs on both sides, empty; and nothing left to write from the round before."""
+def _first_case(first: int) -> int:
+    """The cases of a round come after this number, in rising order as the service's own ids are."""
+    return first * 10_000_000
+
+
+async def _prepare(place: Place, first: int, scene: Scene, seconds: float) -> None:
+    """The same course runs and cases on both sides; and nothing left to write from the round before."""
     for database in ("bench", "yardstick"):
         connection = await stage.admin(place.server, database)
         try:
+            await connection.execute("TRUNCATE training.outbox, training.case_fact")
             await _make_courses(connection, first, scene.courses, scene.seats)
-            await connection.execute("TRUNCATE training.outbox")
+            each = math.ceil(FASTEST * seconds / scene.clients)
+            await _make_cases(connection, _first_case(first), clients=scene.clients, each=each)
             await connection.execute("VACUUM ANALYZE")
             await connection.execute("CHECKPOINT")
         finally:
@@ -204,14 +217,29 @@ async def _make_courses(connection: asyncpg.Connection, first: int, courses: int
     )
 
 
+async def _make_cases(connection: asyncpg.Connection, first: int, *, clients: int, each: int) -> None:
+    """Cases with consent, as if intake had told of them: so many for each client."""
+    case = pgbench.CASE.replace(":client_id", "client_id").replace(":i", "i")
+    await connection.execute(
+        f"WITH made AS (SELECT {case} AS case_id FROM generate_series($2::bigint + 1, $2 + $3::bigint) i,"  # noqa: S608 - ours
+        " generate_series(0, $4::integer - 1) client_id)"
+        " INSERT INTO training.case_fact (case_id, municipality, consent_state, consent_version, consent_purposes)"
+        " SELECT case_id, $1, 'given', 1, ARRAY['referral'] FROM made",
+        MUNICIPALITY,
+        first,
+        each,
+        clients,
+    )
+
+
 # --- the two sides --------------------------------------------------------------------------------------------------
 
 
-async def _served(place: Place, courses: Sequence[str], *, clients: int, seconds: float) -> Round:
+async def _served(place: Place, courses: Sequence[str], *, first_case: int, clients: int, seconds: float) -> Round:
     out = place.within / "answers.json"
     plan = {
         "port": place.port, "token": place.token, "courses": list(courses), "clients": clients, "seconds": seconds,
-        "municipality": MUNICIPALITY, "seed": 1, "out": str(out),
+        "first_case": first_case, "seed": 1, "out": str(out),
     }  # fmt: skip
     log = place.within / "load.log"
     async with stage.process("-m", "bench.load", log=log, talks=True) as load:
@@ -225,9 +253,14 @@ async def _served(place: Place, courses: Sequence[str], *, clients: int, seconds
 
 async def _pgbench(place: Place, first: int, scene: Scene, seconds: float) -> float:
     text = pgbench.script(first_course=first, courses=scene.courses)
-    start = first * 10_000_000  # ids of this round, in rising order as the service's are
     return await pgbench.run(
-        place.server, "yardstick", text=text, clients=scene.clients, seconds=seconds, within=place.within, start=start
+        place.server,
+        "yardstick",
+        text=text,
+        clients=scene.clients,
+        seconds=seconds,
+        within=place.within,
+        start=_first_case(first),
     )
 
 
@@ -294,14 +327,15 @@ async def _same_statements(place: Place) -> Figure:
     try:
         await _make_courses(connection, 0, 1, PLENTY)
         await _make_courses(connection, 1, 1, 1)
-        await _served(place, [_course(1)], clients=1, seconds=0.3)
+        await _make_cases(connection, 0, clients=16, each=6_000)
+        await _served(place, [_course(1)], first_case=0, clients=1, seconds=0.3)
         await connection.execute("ALTER SYSTEM SET log_statement = 'all'")
         await connection.execute("SELECT pg_reload_conf()")
         await asyncio.sleep(0.5)  # every session looks at its settings when it becomes idle
         before = place.server.log.stat().st_size
-        await _served(place, [_course(0)], clients=1, seconds=0.05)
+        await _served(place, [_course(0)], first_case=1_000, clients=1, seconds=0.05)
         middle = place.server.log.stat().st_size
-        await _served(place, [_course(1)], clients=1, seconds=0.05)
+        await _served(place, [_course(1)], first_case=2_000, clients=1, seconds=0.05)
         await connection.execute("ALTER SYSTEM RESET log_statement")
         await connection.execute("SELECT pg_reload_conf()")
     finally:

@@ -90,6 +90,9 @@ IF_MATCH_MISSING = ProblemType("if_match_missing", 428, "An If-Match header is n
 CASE_NOT_KNOWN = ProblemType(
     "case_not_known", 404, "This case is not known here", "この支援ケースはここではまだ分かりません"
 )
+CONSENT_MISSING = ProblemType(
+    "consent_missing", 409, "The person's consent does not cover this", "この操作に必要な本人同意がありません"
+)
 ILLEGAL_MOVE = ProblemType("illegal_move", 409, "This can't be done from here", "いまの状態ではこの操作はできません")
 INTERNAL = ProblemType("internal", 500, "Something went wrong here", "内部で問題が起きました")
 UNAVAILABLE = ProblemType("unavailable", 503, "Try again shortly", "しばらくしてからもう一度お試しください")
@@ -125,6 +128,33 @@ def case_not_known() -> Problem:
         detail="A case opened just now arrives within seconds: try again. Otherwise check the id.",
         detail_ja="受け付けたばかりのケースは数秒で届きます。もう一度お試しください。続く場合はIDを確かめてください。",
     )
+
+
+_CONSENT_HELP = {
+    "not_given": (
+        "Record the person's consent in intake first. Supporting them goes on without it.",
+        "先に相談受付で本人同意を記録してください。同意がなくても相談・支援は続けられます。",
+    ),
+    "expired": (
+        "The consent has run out. Ask the person again and record it in intake.",
+        "同意の有効期限が過ぎています。本人に改めて確認し、相談受付で記録してください。",
+    ),
+    "other_purpose": (
+        "The consent was given for other purposes. Ask for the purpose 'referral' (for a course also 'training').",
+        "同意の目的に「つなぎ」(訓練の場合は「訓練」でも可)が含まれていません。本人に確認してください。",
+    ),
+    "not_named": (
+        "The consent names other agencies. Ask the person whether this one may know, and record it in intake.",
+        "同意の提供先にこの機関が含まれていません。本人に確認し、相談受付で記録してください。",
+    ),
+}
+
+
+def consent_missing(because: str) -> Problem:
+    """What the person's consent lacks (`shared.consent`), and what to do about it."""
+    detail, detail_ja = _CONSENT_HELP[because]
+    error = {"pointer": "/case_id", "code": because}
+    return Problem(CONSENT_MISSING, detail=detail, detail_ja=detail_ja, errors=[error])
 
 
 def illegal_move(legal: Iterable[str]) -> Problem:

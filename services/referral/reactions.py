@@ -5,11 +5,11 @@ from typing import Any
 from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.consent import Consent
 from services.referral.domain.moves import Party
 from services.referral.handlers import referrals
 from services.referral.tables import facts, schema
 from shared.bus.inbox import News, Reaction
+from shared.consent import Said, consent_said
 from shared.events import (
     AssessmentRecorded,
     CaseOpened,
@@ -46,25 +46,10 @@ async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None
     )
 
 
-async def consent_given(session: AsyncSession, event: ConsentGiven, news: News) -> None:
-    """What may be shared, with whom, until when."""
-    consent = Consent("given", frozenset(event.purposes), frozenset(event.recipients), event.valid_until)
-    await _said(session, event, consent, news)
-
-
-async def consent_pending(session: AsyncSession, event: ConsentPending, news: News) -> None:
-    """Not yet: nothing new can be sent, what is on its way stays."""
-    await _said(session, event, Consent("not_yet"), news)
-
-
-async def consent_refused(session: AsyncSession, event: ConsentRefused, news: News) -> None:
-    """A no after an earlier yes takes back what nobody has accepted."""
-    await _said(session, event, Consent("refused"), news)
-
-
-async def consent_withdrawn(session: AsyncSession, event: ConsentWithdrawn, news: News) -> None:
-    """What rests on consent alone stops: open referrals are withdrawn."""
-    await _said(session, event, Consent("withdrawn"), news)
+async def consent_changed(session: AsyncSession, event: Said, news: News) -> None:
+    """What may be shared, with whom, until when; a no after an earlier yes takes back what nobody has accepted."""
+    consent = consent_said(event)
+    await referrals.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
 
 
 async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, _: News) -> None:
@@ -112,28 +97,12 @@ async def enrolled(session: AsyncSession, event: Enrolled, news: News) -> None:
 
 async def seat_refused(session: AsyncSession, event: SeatRefused, news: News) -> None:
     """It comes back to the sender, with training's reason."""
-    await referrals.follow_training(
-        session,
-        case_id=event.case_id,
-        referral_id=event.referral_id,
-        name="refuse_seat",
-        reason=event.reason,
-        now=news.now,
-    )
+    await _seat_lost(session, event, news, "refuse_seat")
 
 
 async def seat_released(session: AsyncSession, event: SeatReleased, news: News) -> None:
-    """The same; but a seat released because consent was withdrawn is the person's word, whichever topic was faster."""
-    withdrawn = event.reason == "consent_withdrawn"
-    await referrals.follow_training(
-        session,
-        case_id=event.case_id,
-        referral_id=event.referral_id,
-        name="end_consent" if withdrawn else "release_seat",
-        party=Party.PERSON if withdrawn else Party.TRAINING,
-        reason=event.reason,
-        now=news.now,
-    )
+    """The same, after a seat was held or a place in line was kept."""
+    await _seat_lost(session, event, news, "release_seat")
 
 
 async def training_nominated(session: AsyncSession, event: TrainingNominated, news: News) -> None:
@@ -144,15 +113,6 @@ async def training_nominated(session: AsyncSession, event: TrainingNominated, ne
 async def nomination_countersigned(session: AsyncSession, event: NominationCountersigned, news: News) -> None:
     """Hello Work agreed, as today's law asks."""
     await _nomination(session, event, news, "countersign")
-
-
-async def _said(
-    session: AsyncSession,
-    event: ConsentGiven | ConsentPending | ConsentRefused | ConsentWithdrawn,
-    consent: Consent,
-    news: News,
-) -> None:
-    await referrals.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
 
 
 async def _keep(session: AsyncSession, table: Table, key: Column[Any], event: Event, news: News) -> None:
@@ -173,6 +133,20 @@ async def _seat(
     )
 
 
+async def _seat_lost(session: AsyncSession, event: SeatRefused | SeatReleased, news: News, name: str) -> None:
+    """Where it is for want of consent it is the person's word, whichever topic was faster."""
+    withdrawn = event.reason == "consent_withdrawn"
+    await referrals.follow_training(
+        session,
+        case_id=event.case_id,
+        referral_id=event.referral_id,
+        name="end_consent" if withdrawn else name,
+        party=Party.PERSON if withdrawn else Party.TRAINING,
+        reason=event.reason,
+        now=news.now,
+    )
+
+
 async def _nomination(
     session: AsyncSession, event: TrainingNominated | NominationCountersigned, news: News, name: str
 ) -> None:
@@ -188,10 +162,10 @@ async def _nomination(
 
 reactions: dict[type[Event], Reaction] = {
     CaseOpened: case_opened,
-    ConsentGiven: consent_given,
-    ConsentPending: consent_pending,
-    ConsentRefused: consent_refused,
-    ConsentWithdrawn: consent_withdrawn,
+    ConsentGiven: consent_changed,
+    ConsentPending: consent_changed,
+    ConsentRefused: consent_changed,
+    ConsentWithdrawn: consent_changed,
     AssessmentRecorded: assessment_recorded,
     CourseOffered: course_offered,
     PoolChanged: pool_changed,

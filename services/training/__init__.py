@@ -1,10 +1,12 @@
 """訓練 training: course runs, pools, seats, and the steps from a held seat to an enrolment.
 
-Hears:  TrainingReferred (asks for a seat), ReferralWithdrawn and ConsentWithdrawn (give one back).
+Hears:  CaseOpened and what was said about consent (who may ask); TrainingReferred (asks for a seat);
+        ReferralWithdrawn and ConsentWithdrawn (give one back).
 Tells:  CourseOffered, PoolChanged; SeatHeld, SeatWaitlisted, SeatRefused, SeatReleased; TrainingNominated,
         NominationCountersigned, InstructionIssued, Enrolled.
-Keeps:  course runs (開講) and their pools (枠), the ledger of seats, requests, who nominated, countersigned, instructed
-        and enrolled, and which body may issue instructions in which prefecture from when.
+Keeps:  of each case its municipality and the newest word about consent; course runs (開講) and their pools (枠), the
+        ledger of seats, requests, who nominated, countersigned, instructed and enrolled, and which body may issue
+        instructions in which prefecture from when.
 
 A seat is not an acceptance, not an instruction (受講指示), not an enrolment: separate facts, by separate bodies.
 """

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     APPLICATIONS_CLOSED = "applications_closed"
     HOLD_UNTIL_PASSED = "hold_until_passed"
     NO_SEATS_FOR_YOU = "no_seats_for_you"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class Refused:
 
 
 def request_seat(
-    course: Course | None,
+    course: Course,
     pools: Sequence[Pool],
     *,
     municipality: str,
@@ -131,8 +132,6 @@ def request_seat(
     already_requested: bool = False,
 ) -> Held | Waitlisted | Refused:
     """The own municipality's seats first, then the general ones; else the end of the line of whichever comes first."""
-    if course is None:
-        return Refused(Reason.NO_SUCH_COURSE)
     if already_requested:
         return Refused(Reason.ALREADY_REQUESTED)
     if now > course.applications_close_at:

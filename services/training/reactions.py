@@ -1,25 +1,48 @@
-"""What other services' news means here: a seat to find, or a seat to give back."""
+"""What other services' news means here: a case to know of, a seat to find, or a seat to give back."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.training import tables
 from services.training.domain import Refused
 from services.training.handlers import seats
 from shared.bus.inbox import News, Reaction
 from shared.bus.mailbox import emit
-from shared.events import ConsentWithdrawn, Event, ReferralWithdrawn, SeatRefused, TrainingReferred
+from shared.consent import Said, consent_said
+from shared.events import (
+    CaseOpened,
+    ConsentGiven,
+    ConsentPending,
+    ConsentRefused,
+    ConsentWithdrawn,
+    Event,
+    ReferralWithdrawn,
+    SeatRefused,
+    TrainingReferred,
+)
+
+
+async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None:
+    """From now on its municipality may ask for seats, once there is consent; a consent may have been heard before."""
+    await tables.keep_case(session, event.case_id, event.municipality)
+
+
+async def consent_changed(session: AsyncSession, event: Said, news: News) -> None:
+    """What rests on consent alone stops with it; an enrolment stands on its own contract and stays."""
+    consent = consent_said(event)
+    await seats.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
 
 
 async def seat_for_referral(session: AsyncSession, event: TrainingReferred, news: News) -> None:
     """Find a seat. Nobody waits on the line, so a refusal is told as an event too."""
-    outcome = await seats.request_seat(
+    outcome = await seats.request_seat_for_referral(
         session,
+        referral_id=event.referral_id,
         course_run_id=event.course_run_id,
         case_id=event.case_id,
         municipality=event.municipality,
-        requested_by=event.sender,
+        sender=event.sender,
         now=news.now,
         hold_until=event.hold_until,
-        referral_id=event.referral_id,
     )
     if isinstance(outcome, Refused):
         refused = SeatRefused(
@@ -38,13 +61,12 @@ async def seat_given_back(session: AsyncSession, event: ReferralWithdrawn, news:
     await seats.release_seat_of_referral(session, event.referral_id, reason=reason, now=news.now)
 
 
-async def seats_without_consent(session: AsyncSession, event: ConsentWithdrawn, news: News) -> None:
-    """What rests on consent alone stops; an enrolment stands on its own contract and stays."""
-    await seats.release_seats_of_case(session, event.case_id, reason="consent_withdrawn", now=news.now)
-
-
 reactions: dict[type[Event], Reaction] = {
+    CaseOpened: case_opened,
+    ConsentGiven: consent_changed,
+    ConsentPending: consent_changed,
+    ConsentRefused: consent_changed,
+    ConsentWithdrawn: consent_changed,
     TrainingReferred: seat_for_referral,
     ReferralWithdrawn: seat_given_back,
-    ConsentWithdrawn: seats_without_consent,
 }

@@ -26,6 +26,7 @@ from services.training.domain import (
     State,
     Waitlisted,
 )
+from shared.consent import Consent
 from shared.database import Hot
 
 _COURSE = "c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on"
@@ -38,6 +39,14 @@ _REQUEST = (
 # --- locks ----------------------------------------------------------------------------------------------------------
 
 _LOCK_COURSE = Hot(f"SELECT {_COURSE} FROM course_run c WHERE c.id = :id FOR UPDATE")
+# The case before the course, always: whoever takes a consent back locks in that order too. The CTE reads the fact as it
+# stands after the wait for it, and nobody changes it before this transaction ends.
+_LOCK_COURSE_FOR = Hot(
+    "WITH fact AS (SELECT municipality, consent_state, consent_purposes, consent_recipients, consent_valid_until"
+    " FROM case_fact WHERE case_id = :case_id FOR SHARE)"
+    f" SELECT {_COURSE}, f.municipality, f.consent_state, f.consent_purposes, f.consent_recipients,"
+    " f.consent_valid_until FROM course_run c LEFT JOIN fact f ON true WHERE c.id = :id FOR UPDATE OF c"
+)
 _LOCK_COURSE_OF = Hot(
     f"SELECT {_COURSE} FROM course_run c"
     " WHERE c.id = (SELECT course_run_id FROM seat_request WHERE id = :id) FOR UPDATE OF c"
@@ -52,6 +61,20 @@ async def lock_course(session: AsyncSession, course_run_id: UUID) -> Course | No
     """The course run, locked: the one scarce thing, and so the only lock that a change of seats takes."""
     rows = await _LOCK_COURSE.rows(session, {"id": course_run_id})
     return _course(rows[0]) if rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCase:
+    """What intake told of a case; nothing, while neither its opening nor its consent was heard."""
+
+    municipality: str | None
+    consent: Consent
+
+
+async def lock_course_for(session: AsyncSession, course_run_id: UUID, case_id: UUID) -> tuple[Course, KnownCase] | None:
+    """The course run, locked, and what is known of the case that asks; nobody takes its consent back meanwhile."""
+    rows = await _LOCK_COURSE_FOR.rows(session, {"id": course_run_id, "case_id": case_id})
+    return (_course(rows[0]), _known_case(rows[0])) if rows else None
 
 
 async def lock_course_of(session: AsyncSession, seat_request_id: UUID) -> Course | None:
@@ -152,6 +175,41 @@ async def authority_in(session: AsyncSession, prefecture: str, day: date) -> Aut
     """Who may issue instructions there; today's law where nothing else was decided."""
     decided = await find_authority(session, prefecture, day)
     return Authority.CURRENT_LAW if decided is None else Authority(decided.mode)
+
+
+# --- what intake told of cases --------------------------------------------------------------------------------------
+
+_KEEP_CASE = text(
+    "INSERT INTO case_fact (case_id, municipality) VALUES (:case_id, :municipality)"
+    " ON CONFLICT (case_id) DO UPDATE SET municipality = excluded.municipality"
+)
+# A greater consent_version is newer, whichever came first; the same again changes nothing.
+_KEEP_CONSENT = text(
+    "INSERT INTO case_fact AS f (case_id, consent_version, consent_state, consent_purposes, consent_recipients,"
+    " consent_valid_until) VALUES (:case_id, :version, :state, :purposes, :recipients, :valid_until)"
+    " ON CONFLICT (case_id) DO UPDATE SET consent_version = excluded.consent_version,"
+    " consent_state = excluded.consent_state, consent_purposes = excluded.consent_purposes,"
+    " consent_recipients = excluded.consent_recipients, consent_valid_until = excluded.consent_valid_until"
+    " WHERE f.consent_version IS NULL OR f.consent_version < excluded.consent_version RETURNING f.case_id"
+)
+
+
+async def keep_case(session: AsyncSession, case_id: UUID, municipality: str) -> None:
+    """Whose municipality's case it is."""
+    await session.execute(_KEEP_CASE, {"case_id": case_id, "municipality": municipality})
+
+
+async def keep_consent(session: AsyncSession, case_id: UUID, consent: Consent, version: int) -> bool:
+    """What was said about consent, if nothing newer is known: whether so. The case stays locked."""
+    values = {
+        "case_id": case_id,
+        "version": version,
+        "state": consent.state,
+        "purposes": sorted(consent.purposes),
+        "recipients": sorted(consent.recipients),
+        "valid_until": consent.valid_until,
+    }
+    return (await session.execute(_KEEP_CONSENT, values)).one_or_none() is not None
 
 
 # --- requests and the ledger ----------------------------------------------------------------------------------------
@@ -373,6 +431,16 @@ def _course(row: Mapping[str, Any]) -> Course:
         timedelta(hours=row["hold_hours"]),
         row["starts_on"],
     )
+
+
+def _known_case(row: Mapping[str, Any]) -> KnownCase:
+    consent = Consent(
+        state=row["consent_state"],
+        purposes=frozenset(row["consent_purposes"] or ()),
+        recipients=frozenset(row["consent_recipients"] or ()),
+        valid_until=row["consent_valid_until"],
+    )
+    return KnownCase(row["municipality"], consent)
 
 
 def _pool(row: Mapping[str, Any]) -> Pool:

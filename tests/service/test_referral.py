@@ -333,6 +333,14 @@ async def test_a_seat_released_for_withdrawn_consent_counts_as_withdrawn_whichev
     assert (shown["state"], shown["reason"], shown["version"]) == ("withdrawn", "consent_withdrawn", 3)
 
 
+async def test_a_seat_refused_for_withdrawn_consent_counts_as_withdrawn_too(region: Region) -> None:
+    course = await region.to_course()
+    no_seat = SeatRefused(case_id=region.case_id, referral_id=course, course_run_id=COURSE, reason="consent_withdrawn")
+    await region.running.hear(no_seat, ConsentWithdrawn(case_id=region.case_id, consent_version=2))
+    shown = await region.look(course)
+    assert (shown["state"], shown["reason"], shown["version"]) == ("withdrawn", "consent_withdrawn", 2)
+
+
 # --- Training's events -----------------------------------------------------------------------------------------------
 
 

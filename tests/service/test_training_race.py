@@ -17,6 +17,7 @@ from tests.service.training_courses import (
     ask,
     broken_promises,
     desk,
+    known_case,
     offer_again,
     offered,
     referred,
@@ -48,9 +49,9 @@ async def states(training: Running) -> dict[str, int]:
     return {row["state"]: row["persons"] for row in rows}
 
 
-async def ask_until_answered(training: Running, course: UUID, municipality: str) -> str:
+async def ask_until_answered(training: Running, course: UUID, municipality: str, case_id: UUID) -> str:
     """As a client does: 503 means again, with the same key, so that nobody gets two seats by it."""
-    body, key = {"case_id": str(uuid4()), "municipality": municipality}, str(uuid4())
+    body, key = {"case_id": str(case_id)}, str(uuid4())
     for _ in range(20):
         answer = await desk(training, municipality).post(f"/v1/course-runs/{course}/seat-requests", body, key=key)
         if answer.status_code != 503:
@@ -60,10 +61,11 @@ async def ask_until_answered(training: Running, course: UUID, municipality: str)
 
 async def test_two_hundred_ask_at_once_for_the_last_twenty_seats(training: Running) -> None:
     course = await offered(training, capacity=20, delegated={KAGOSHIMA: 6})
+    cases = [await known_case(training, TOWNS[number % 2]) for number in range(134)]
     before = len(await training.told())
 
     async def over_http(number: int) -> str:
-        return await ask_until_answered(training, course, TOWNS[number % 2])
+        return await ask_until_answered(training, course, TOWNS[number % 2], cases[number])
 
     async def by_event(numbers: Sequence[int]) -> str:
         for number in numbers:
@@ -94,13 +96,14 @@ async def test_two_hundred_ask_at_once_for_the_last_twenty_seats(training: Runni
 async def test_who_was_told_a_place_had_no_seat_to_be_had(training: Running) -> None:
     """The order of the outbox is the order of decisions: all holds come before the first place in line."""
     course = await offered(training, capacity=5)
-    await asyncio.gather(*(ask(training, course) for _ in range(30)))
+    cases = [await known_case(training) for _ in range(30)]
+    await asyncio.gather(*(ask(training, course, case_id=case_id) for case_id in cases))
     told = [type(event) for event in await training.told() if isinstance(event, SeatHeld | SeatWaitlisted)]
     assert told == [SeatHeld] * 5 + [SeatWaitlisted] * 25
 
 
 async def test_one_case_asking_many_times_at_once_has_one_request(training: Running) -> None:
-    course, case_id = await offered(training, capacity=20), uuid4()
+    course, case_id = await offered(training, capacity=20), await known_case(training)
     referral = referred(course, case_id=case_id)
     answers: list[Any] = await asyncio.gather(
         *(ask(training, course, case_id=case_id) for _ in range(10)), *(arrive(training, referral) for _ in range(5))
@@ -115,10 +118,11 @@ async def test_one_case_asking_many_times_at_once_has_one_request(training: Runn
 async def test_giving_back_asking_and_expiring_at_once_leaves_no_seat_idle(training: Running) -> None:
     course = await offered(training, capacity=10)
     early = [await seat(training, course) for _ in range(10)]
+    cases = [await known_case(training) for _ in range(30)]
     training.pass_time(timedelta(hours=73))
     # The ten have run out; while the sweep looks for them, some are given back and newcomers come.
     given = [step(desk(training), each, "release", {"reason": "withdrawn"}) for each in early[::2]]
-    asked = [ask(training, course) for _ in range(30)]
+    asked = [ask(training, course, case_id=case_id) for case_id in cases]
     sweeps = [training.sweep() for _ in range(3)]
     outcomes: list[Any] = await asyncio.gather(*given, *asked, *sweeps)
     assert not [o for o in outcomes if not isinstance(o, int) and o.status_code >= 500]

@@ -11,7 +11,7 @@ import httpx2
 from services.training.domain import CourseOffer, Denied
 from services.training.handlers.courses import Offered, offer_course_run
 from shared.auth import Role
-from shared.events import Event, TrainingReferred
+from shared.events import CaseOpened, ConsentGiven, Event, TrainingReferred
 from shared.service.clock import wall_time
 from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running
 
@@ -78,11 +78,31 @@ def planner(training: Running) -> Caller:
     return training.as_("kencho-planner", Role.PLANNER, municipalities=["prefecture:46"])
 
 
+def opened(case_id: UUID, municipality: str = KAGOSHIMA) -> CaseOpened:
+    """A consultation that was taken up."""
+    return CaseOpened(
+        case_id=case_id, municipality=municipality, agency_id="desk", entrance="walk_in", opened_at=wall_time()
+    )
+
+
+def consented(case_id: UUID, version: int = 1, **changes: Any) -> ConsentGiven:
+    """A consent to whatever a referral needs."""
+    values: dict[str, Any] = {"purposes": ["referral"]} | changes
+    return ConsentGiven(case_id=case_id, consent_version=version, **values)
+
+
+async def known_case(training: Running, municipality: str = KAGOSHIMA) -> UUID:
+    """A case that training has heard of, with consent."""
+    case_id = uuid4()
+    await training.hear(opened(case_id, municipality), consented(case_id))
+    return case_id
+
+
 async def ask(
     training: Running, course: UUID, *, municipality: str = KAGOSHIMA, case_id: UUID | None = None, **more: Any
 ) -> httpx2.Response:
-    """Ask for a seat over HTTP."""
-    body = {"case_id": str(case_id or uuid4()), "municipality": municipality} | more
+    """Ask for a seat over HTTP, for a new case of the municipality or for the given one."""
+    body = {"case_id": str(case_id or await known_case(training, municipality))} | more
     return await desk(training, municipality).post(f"/v1/course-runs/{course}/seat-requests", body)
 
 
@@ -190,12 +210,15 @@ __all__ = [
     "an_offer",
     "ask",
     "broken_promises",
+    "consented",
     "desk",
     "hello_work",
     "instructed",
+    "known_case",
     "moment",
     "offer_again",
     "offered",
+    "opened",
     "placement",
     "planner",
     "referred",

@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.referral.domain.consent import Consent, ConsentLacking, consent_gap
 from services.referral.domain.moves import (
     MOVES,
     OPEN,
-    Kind,
     Move,
     Moved,
     NotMoved,
@@ -124,27 +122,3 @@ def test_a_seat_never_goes_back_to_an_earlier_stage(moves: list[Move]) -> None:
             assert referral.progress is not None
             assert order.index(referral.progress) > reached
             reached = order.index(referral.progress)
-
-
-GIVEN = Consent("given", frozenset({"referral"}), frozenset({"npo"}), date(2026, 4, 1))
-
-
-@pytest.mark.parametrize(
-    ("consent", "kind", "because"),
-    [
-        (GIVEN, Kind.PROGRAMME, None),
-        (Consent("given"), Kind.PROGRAMME, None),
-        (Consent(None), Kind.PROGRAMME, "not_given"),
-        (Consent("not_yet"), Kind.PROGRAMME, "not_given"),
-        (Consent("refused"), Kind.PROGRAMME, "not_given"),
-        (Consent("withdrawn"), Kind.PROGRAMME, "not_given"),
-        (replace(GIVEN, valid_until=date(2026, 3, 31)), Kind.PROGRAMME, "expired"),
-        (replace(GIVEN, purposes=frozenset({"training"})), Kind.PROGRAMME, "other_purpose"),
-        (replace(GIVEN, purposes=frozenset({"training"})), Kind.COURSE_RUN, None),
-        (replace(GIVEN, recipients=frozenset({"school"})), Kind.PROGRAMME, "not_named"),
-    ],
-)
-def test_consent_has_to_cover_the_referral(consent: Consent, kind: Kind, because: str | None) -> None:
-    lacking = consent_gap(consent, kind=kind, receiver="npo", today=TODAY)
-
-    assert lacking == (None if because is None else ConsentLacking(because))

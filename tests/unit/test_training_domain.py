@@ -100,10 +100,6 @@ def test_a_second_request_of_a_case_is_refused() -> None:
     assert ask(general(), already_requested=True) == Refused(Reason.ALREADY_REQUESTED)
 
 
-def test_a_course_nobody_knows_is_refused() -> None:
-    assert domain.request_seat(None, [], municipality=KAGOSHIMA, now=NOON) == Refused(Reason.NO_SUCH_COURSE)
-
-
 def test_a_hold_until_a_moment_that_has_passed_is_refused() -> None:
     assert ask(general(), hold_until=NOON - SOON) == Refused(Reason.HOLD_UNTIL_PASSED)
 

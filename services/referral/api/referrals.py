@@ -16,7 +16,6 @@ from services.referral.api.shapes import (
     StepAnswer,
     WithdrawBody,
 )
-from services.referral.domain.consent import ConsentLacking
 from services.referral.domain.moves import MOVES, Moved, NotMoved, Party, Referral, State, legal_moves
 from services.referral.handlers import referrals as handlers
 from services.referral.handlers.referrals import (
@@ -26,40 +25,17 @@ from services.referral.handlers.referrals import (
     TargetNotKnown,
 )
 from shared.auth import Actor, Caller, Role, requires
-from shared.problems import FORBIDDEN, INVALID, NOT_FOUND, Problem, ProblemType, illegal_move
+from shared.consent import ConsentLacking
+from shared.problems import FORBIDDEN, INVALID, NOT_FOUND, Problem, ProblemType, consent_missing, illegal_move
 from shared.service import Now, Page, Pages, Transaction, etag, page, router
 from shared.service.versions import if_match
 
 referrals = router(tag="referrals")
 
-CONSENT_MISSING = ProblemType(
-    "consent_missing",
-    409,
-    "The person's consent does not cover this referral",
-    "このつなぎに必要な本人同意がありません",
-)
 ALREADY_REFERRED = ProblemType(
     "already_referred", 409, "An open referral of this case waits there", "同じつなぎ先への返事待ちのつなぎがあります"
 )
 
-_CONSENT_HELP = {
-    "not_given": (
-        "Record the person's consent in intake first. Supporting them goes on without it.",
-        "先に相談受付で本人同意を記録してください。同意がなくても相談・支援は続けられます。",
-    ),
-    "expired": (
-        "The consent has run out. Ask the person again and record it in intake.",
-        "同意の有効期限が過ぎています。本人に改めて確認し、相談受付で記録してください。",
-    ),
-    "other_purpose": (
-        "The consent was given for other purposes. Ask for the purpose 'referral' (for a course also 'training').",
-        "同意の目的に「つなぎ」(訓練の場合は「訓練」でも可)が含まれていません。本人に確認してください。",
-    ),
-    "not_named": (
-        "The consent names other agencies. Ask the person whether this one may know, and record it in intake.",
-        "同意の提供先にこの機関が含まれていません。本人に確認し、相談受付で記録してください。",
-    ),
-}
 _READERS = (Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
 _RECEIVERS = (Role.COUNSELLOR, Role.PROVIDER)
 
@@ -120,10 +96,7 @@ async def send_referral(
                 detail_ja="この事業・コースはここではまだ分かりません。候補または事業の一覧から選んでください。",
             )
         case ConsentLacking(because):
-            detail, detail_ja = _CONSENT_HELP[because]
-            raise Problem(
-                CONSENT_MISSING, detail=detail, detail_ja=detail_ja, errors=[{"pointer": "/case_id", "code": because}]
-            )
+            raise consent_missing(because)
         case AlreadyReferred(referral_id):
             raise Problem(
                 ALREADY_REFERRED,

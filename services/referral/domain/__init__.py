@@ -1,1 +1,1 @@
-"""What a referral may do, what consent covers, and where a case may go. Pure: no clock, no database."""
+"""What a referral may do, and where a case may go. Pure: no clock, no database."""

@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import Row, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.consent import Consent, ConsentLacking, consent_gap
-from services.referral.domain.moves import Kind, Moved, NotMoved, Party, Referral, State, advance
+from services.referral.domain.moves import Moved, NotMoved, Party, Referral, State, advance
 from services.referral.domain.routing import Routing, route
 from services.referral.tables import directory, facts, referrals, schema
 from shared.auth import Actor, served
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
+from shared.consent import FOR_REFERRAL, FOR_TRAINING, Consent, ConsentLacking, consent_gap
 from shared.events import (
     Event,
     ReferralAccepted,
@@ -66,8 +66,8 @@ async def send_referral(
     receiver = await _receiver(session, programme_id, course_run_id)
     if receiver is None:
         return TargetNotKnown()
-    kind = Kind.PROGRAMME if course_run_id is None else Kind.COURSE_RUN
-    lacking = consent_gap(facts.consent_of(fact), kind=kind, receiver=receiver, today=day_in_japan(now))
+    purposes = FOR_REFERRAL if course_run_id is None else FOR_TRAINING
+    lacking = consent_gap(facts.consent_of(fact), purposes=purposes, receiver=receiver, today=day_in_japan(now))
     if lacking is not None:
         return lacking
     for waiting in await referrals.lock_open_referrals(session, case_id):

@@ -7,11 +7,11 @@ from sqlalchemy import Column, Row, Table, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.consent import Consent
 from services.referral.domain.moves import OPEN, State
 from services.referral.domain.routing import Case
 from services.referral.tables.referrals import OPEN_STATES
 from services.referral.tables.schema import case_fact, course_option, referral
+from shared.consent import Consent
 
 
 async def put_case_fact(

@@ -1,7 +1,7 @@
 """Seats: asked for, read, taken step by step up to an enrolment, given back."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, assert_never
 from uuid import UUID
 
 from fastapi import Response
@@ -20,8 +20,9 @@ from services.training.domain import Held, Refused, State, Waitlisted, legal_mov
 from services.training.handlers import reading, seats, steps
 from services.training.handlers.steps import Signature
 from shared.auth import Actor, Caller, Role, requires
-from shared.codes import CorporateNumber, FreeText, MunicipalityCode
-from shared.problems import FORBIDDEN, INVALID, Problem
+from shared.codes import CorporateNumber, FreeText
+from shared.consent import ConsentLacking
+from shared.problems import INVALID, Problem, consent_missing
 from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, etag, in_line, page, router
 
 requests = router(tag="seat-requests")
@@ -29,10 +30,9 @@ Number = Annotated[FreeText, StringConstraints(min_length=1, max_length=60)]
 
 
 class NewSeatRequest(Body):
-    """For which case, and for a resident of which municipality."""
+    """For which case. Whose municipality's it is, training has heard from intake."""
 
     case_id: UUID = Field(examples=["01985b7e-6c1d-7a3e-9a54-3f1f4a8f0c11"])
-    municipality: MunicipalityCode = Field(examples=["462012"])
     hold_until: AwareDatetime | None = Field(
         default=None, description="Hold the seat no longer than this.", examples=["2026-09-16T16:00:00+09:00"]
     )
@@ -82,34 +82,27 @@ class Release(Body):
     "/v1/course-runs/{course_run_id}/seat-requests",
     status_code=201,
     summary="Ask for a seat",
-    description="訓練の枠を求めます。空きがあれば仮押さえ、なければ待ちの列に入ります。同じ講座には一つのケースで一件だけです。",
+    description="訓練の枠を求めます。空きがあれば仮押さえ、なければ待ちの列に入ります。本人同意が要ります。同じ講座には一つのケースで一件だけです。",
     dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT), in_line("course_run_id")],
 )
 async def request_seat(
     course_run_id: UUID, body: NewSeatRequest, response: Response, session: Transaction, now: Now, actor: Caller
 ) -> SeatAnswer:
-    """Held, or in line; refused with a reason as the problem's code."""
-    if not actor.serves(body.municipality):
-        raise Problem(
-            FORBIDDEN,
-            detail="Only for people of a municipality that you serve.",
-            detail_ja="担当する自治体の方についてだけ申し込めます。",
-        )
+    """Held, or in line; refused with a reason as the problem's code. 404 for a case that isn't the caller's."""
     outcome = await seats.request_seat(
-        session,
-        course_run_id=course_run_id,
-        case_id=body.case_id,
-        municipality=body.municipality,
-        requested_by=actor.agency,
-        now=now,
-        hold_until=body.hold_until,
+        session, course_run_id=course_run_id, case_id=body.case_id, actor=actor, now=now, hold_until=body.hold_until
     )
-    if isinstance(outcome, Refused):
-        raise refusal(outcome.reason)
-    assert isinstance(outcome, seats.Placed), "only a referral can be repeated"
-    response.headers["Location"] = f"../../seat-requests/{outcome.seat_request_id}"
-    response.headers["ETag"] = etag(outcome.version)
-    return _answer(course_run_id, outcome)
+    match outcome:
+        case seats.Placed():
+            response.headers["Location"] = f"../../seat-requests/{outcome.seat_request_id}"
+            response.headers["ETag"] = etag(outcome.version)
+            return _answer(course_run_id, outcome)
+        case Refused(reason):
+            raise refusal(reason)
+        case ConsentLacking(because):
+            raise consent_missing(because)
+        case _:
+            assert_never(outcome)
 
 
 def _answer(course_run_id: UUID, placed: seats.Placed) -> SeatAnswer:

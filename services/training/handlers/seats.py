@@ -19,6 +19,7 @@ from services.training.domain import (
     Moved,
     Pool,
     Promoted,
+    Reason,
     Refused,
     SeatRequest,
     State,
@@ -28,8 +29,10 @@ from services.training.domain import (
 from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
+from shared.consent import FOR_TRAINING, Consent, ConsentLacking, consent_gap
 from shared.events import Event, PoolChanged, SeatHeld, SeatReleased, SeatWaitlisted
-from shared.problems import NOT_FOUND, Problem
+from shared.problems import NOT_FOUND, Problem, case_not_known
+from shared.service import day_in_japan
 
 EXPIRED = "expired"
 
@@ -57,17 +60,76 @@ async def request_seat(
     *,
     course_run_id: UUID,
     case_id: UUID,
+    actor: Actor,
+    now: datetime,
+    hold_until: datetime | None = None,
+) -> Placed | Refused | ConsentLacking:
+    """Ask for a seat for a case of the caller's municipality, as far as the person agreed to that."""
+    found = await tables.lock_course_for(session, course_run_id, case_id)
+    if found is None:
+        return Refused(Reason.NO_SUCH_COURSE)
+    course, case = found
+    if case.municipality is None or not actor.serves(case.municipality):
+        raise case_not_known()
+    lacking = consent_gap(case.consent, purposes=FOR_TRAINING, receiver=course.provider_agency, today=day_in_japan(now))
+    if lacking is not None:
+        return lacking
+    return await _place(
+        session,
+        course,
+        case_id=case_id,
+        municipality=case.municipality,
+        requested_by=actor.agency,
+        now=now,
+        hold_until=hold_until,
+    )
+
+
+async def request_seat_for_referral(
+    session: AsyncSession,
+    *,
+    referral_id: UUID,
+    course_run_id: UUID,
+    case_id: UUID,
+    municipality: str,
+    sender: str,
+    now: datetime,
+    hold_until: datetime | None = None,
+) -> Placed | Refused | Repeated:
+    """The same for a referral, whose consent referral has judged; unless it was taken back before this came here."""
+    found = await tables.lock_course_for(session, course_run_id, case_id)
+    if found is None:
+        return Refused(Reason.NO_SUCH_COURSE)
+    course, case = found
+    if known := await tables.find_request_of_referral(session, referral_id):
+        return Repeated(known)
+    if case.consent.state == "withdrawn":
+        return Refused(Reason.CONSENT_WITHDRAWN)
+    return await _place(
+        session,
+        course,
+        case_id=case_id,
+        municipality=municipality,
+        requested_by=sender,
+        now=now,
+        hold_until=hold_until,
+        referral_id=referral_id,
+    )
+
+
+async def _place(
+    session: AsyncSession,
+    course: Course,
+    *,
+    case_id: UUID,
     municipality: str,
     requested_by: str,
     now: datetime,
-    hold_until: datetime | None = None,
+    hold_until: datetime | None,
     referral_id: UUID | None = None,
-) -> Placed | Refused | Repeated:
-    """Ask for a seat. A refusal writes and tells nothing: each door says it in its own way."""
-    course = await tables.lock_course(session, course_run_id)
-    if referral_id is not None and (known := await tables.find_request_of_referral(session, referral_id)):
-        return Repeated(known)
-    pools, already = ([], False) if course is None else await tables.read_pools_for(session, course_run_id, case_id)
+) -> Placed | Refused:
+    """A refusal writes and tells nothing: each door says it in its own way. Needs the course's lock."""
+    pools, already = await tables.read_pools_for(session, course.id, case_id)
     outcome = domain.request_seat(
         course, pools, municipality=municipality, now=now, hold_until=hold_until, already_requested=already
     )
@@ -78,7 +140,7 @@ async def request_seat(
         session,
         outcome,
         seat_request_id=seat_request_id,
-        course_run_id=course_run_id,
+        course_run_id=course.id,
         case_id=case_id,
         municipality=municipality,
         referral_id=referral_id,
@@ -87,9 +149,9 @@ async def request_seat(
         now=now,
     )
     placed = Placed(seat_request_id, outcome)
-    event, pool = _told_of_request(placed, case_id=case_id, referral_id=referral_id, course_run_id=course_run_id)
+    event, pool = _told_of_request(placed, case_id=case_id, referral_id=referral_id, course_run_id=course.id)
     # The pool's figures are known without reading them again: nobody else can change them before this commit.
-    await emit(session, (event, placed.version), _pool_changed(course_run_id, pool), at=now)
+    await emit(session, (event, placed.version), _pool_changed(course.id, pool), at=now)
     return placed
 
 
@@ -111,11 +173,14 @@ async def release_seat_of_referral(session: AsyncSession, referral_id: UUID, *, 
         await release_hold(session, course, request, reason=reason, now=now)
 
 
-async def release_seats_of_case(session: AsyncSession, case_id: UUID, *, reason: str, now: datetime) -> None:
-    """Everything the case has or waits for is given back, except an enrolment."""
+async def note_consent(session: AsyncSession, case_id: UUID, consent: Consent, *, version: int, now: datetime) -> None:
+    """Keep the newest word about consent. Once it is taken back everything is given back, except an enrolment."""
+    newest = await tables.keep_consent(session, case_id, consent, version)
+    if not newest or consent.state != "withdrawn":
+        return
     for known in await tables.find_requests_of_case(session, case_id):
         course, request = await lock_request(session, known.id)
-        await release_hold(session, course, request, reason=reason, now=now)
+        await release_hold(session, course, request, reason="consent_withdrawn", now=now)
 
 
 async def expire_hold(session: AsyncSession, now: datetime) -> bool:
