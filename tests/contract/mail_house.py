@@ -7,7 +7,8 @@ key and its version), what took effect in `effect`; comparing the two finds ever
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import text
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.bus.envelope import headers_of, new_id, seal
 from shared.bus.inbox import Ears, Inbox, News
 from shared.bus.mailbox import emit
-from shared.bus.port import Record, Transport
+from shared.bus.port import Handler, Message, Record, Transport
 from shared.bus.relay import Relay
 from shared.database import Database, connect
 from shared.events import ConsentPending, topic_of
@@ -125,6 +126,34 @@ class House:
         """Give everything back."""
         await self.teller.dispose()
         await self.listener.dispose()
+
+
+class OwnTopic:
+    """A transport on a topic of the test's own, which its users know by the usual name: others use the same broker."""
+
+    def __init__(self, inner: Transport, topic: str) -> None:
+        self._inner, self._topic = inner, topic
+        self.start, self.stop = inner.start, inner.stop
+
+    async def ensure_topics(self, topics: Sequence[str]) -> None:
+        """Make the topic."""
+        await self._inner.ensure_topics([self._topic])
+
+    async def publish(self, batch: Sequence[Message]) -> None:
+        """Send it there."""
+        await self._inner.publish([replace(message, topic=self._topic) for message in batch])
+
+    async def consume(self, group: str, topics: Sequence[str], handler: Handler) -> None:
+        """Hear what is there, under its usual name."""
+
+        async def renamed(records: Sequence[Record]) -> None:
+            await handler([replace(record, topic=TOPIC) for record in records])
+
+        await self._inner.consume(group, [self._topic], renamed)
+
+    async def lag(self, group: str, topics: Sequence[str]) -> Mapping[str, int]:
+        """How far the group is behind."""
+        return {TOPIC: (await self._inner.lag(group, [self._topic]))[self._topic]}
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,6 @@ Topics and groups are fresh in every test, so nothing needs to be cleaned and no
 """
 
 import asyncio
-import os
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -63,14 +62,6 @@ def mock_ring() -> Iterator[Ring]:
 
     yield Ring("mock", connect, broker.create_topics, broker.down)
     broker.close()
-
-
-@pytest.fixture(scope="session")
-def kafka_bootstrap() -> str:
-    bootstrap = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
-    if not bootstrap:
-        pytest.skip("no real Kafka: set KAFKA_BOOTSTRAP_SERVERS, or `make kafka`")
-    return bootstrap
 
 
 @pytest.fixture(scope="session")
