@@ -53,7 +53,8 @@ def router(prefix: str = "", tag: str | None = None) -> APIRouter:
 
 def _as_problem(error: Exception) -> Problem:
     """An outage is 503 and may be tried again; anything else is a bug: 500, and a line for operators."""
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    # SQLAlchemy wraps the driver's error; a hot statement raises it bare.
+    state = getattr(getattr(error, "orig", error), "sqlstate", None)
     away = is_outage(error) or state == _STATEMENT_TOOK_TOO_LONG
     _log.error("request_failed", error=type(error).__name__, sqlstate=state, where=where(error))
     return Problem(UNAVAILABLE, headers={"Retry-After": "2"}) if away else Problem(INTERNAL)

@@ -15,7 +15,8 @@ _DEPTH = 32
 class Body(BaseModel):
     """Every request body: unknown fields are refused, values are never echoed."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+    # A float's validator would take the text "NaN" too.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True, allow_inf_nan=False)
 
 
 class StrictRequest(Request):

@@ -6,6 +6,7 @@ answer must lie in the effect's own transaction. So the route itself opens and c
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from sqlalchemy.types import Text
 
 from shared.auth import Actor, Caller
 from shared.bus.mailbox import Origin
+from shared.codes import is_my_number
 from shared.database import Database, Hot
 from shared.problems import (
     IN_PROGRESS,
@@ -36,6 +38,8 @@ from shared.settings import Settings
 KEY_HEADER = "Idempotency-Key"
 _KEPT_HEADERS = ("content-type", "location", "etag")
 _PATIENCE = 5.0
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_PARTS = re.compile(r"[^0-9A-Za-z]+")
 
 _CLAIM = text(
     "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"
@@ -202,11 +206,13 @@ def _checked(key: str | None) -> str:
     if key is None:
         raise Problem(KEY_MISSING)
     bare = key.strip().removeprefix('"').removesuffix('"')
-    if not 22 <= len(bare) <= 128 or not bare.isascii() or not bare.isprintable():
+    usable = 22 <= len(bare) <= 128 and bare.isascii() and bare.isprintable()
+    # The key is kept for 72 hours; a UUID's digits are nobody's number.
+    if not usable or (_UUID.fullmatch(bare) is None and any(map(is_my_number, _PARTS.split(bare)))):
         raise Problem(
             KEY_INVALID,
-            detail="Use 22 to 128 printable ASCII characters, such as a UUID.",
-            detail_ja="UUIDなど、22〜128文字の英数記号を使ってください。",
+            detail="Use 22 to 128 printable ASCII characters without a My Number, such as a UUID.",
+            detail_ja="UUIDなど、個人番号を含まない22〜128文字の英数記号を使ってください。",
         )
     return bare
 

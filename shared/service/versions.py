@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header
 
-from shared.problems import IF_MATCH_MISSING, MALFORMED, STALE, Problem
+from shared.problems import IF_MATCH_MISSING, STALE, Problem
 
 
 def etag(version: int) -> str:
@@ -15,12 +15,12 @@ def etag(version: int) -> str:
 async def if_match(
     if_match: Annotated[str | None, Header(description="The ETag that was read.")] = None,
 ) -> int:
-    """The version that the caller read. 428 without one."""
-    if if_match is None:
+    """The version that the caller read. 428 without one; `*`, any version at all, says nothing of what was read."""
+    if if_match is None or if_match.strip() == "*":
         raise Problem(IF_MATCH_MISSING)
     digits = if_match.strip().removeprefix('"').removesuffix('"')
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
-        raise Problem(STALE if if_match.strip() != "*" else MALFORMED)
+        raise Problem(STALE)
     return int(digits)
 
 

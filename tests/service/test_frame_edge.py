@@ -11,15 +11,19 @@ import httpx2
 import pytest
 import structlog
 from fastapi import APIRouter, FastAPI
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import Role, public
+from shared.database import Hot
 from shared.service import Service, create_app, router
 from shared.settings import Settings
 from tests.service.frame_notebook import Notebook, open_notebook
 from tests.world import Deaf, Running, World, token
 
 CANARY = "kanaria-7f3a"
+MY_NUMBER = "123456789018"
+"""Invented, with a right check digit."""
 LIMIT = 4_096
 
 
@@ -54,8 +58,8 @@ class Seen:
         assert problem["title_ja"]
         assert problem["instance"] == f"urn:uuid:{answer.headers['x-request-id']}"
         told = "\n".join([answer.text, *(f"{name}: {value}" for name, value in answer.headers.items())])
-        for place, text in (("answer", told), ("log", self.log.getvalue())):
-            assert CANARY not in text.lower(), f"the canary is in the {place}"
+        for place, words in (("answer", told), ("log", self.log.getvalue())):
+            assert CANARY not in words.lower(), f"the canary is in the {place}"
 
 
 @pytest.fixture
@@ -72,6 +76,8 @@ BODIES = {
     "duplicate": f'{{"body": "{CANARY}", "body": "{CANARY}"}}',
     "duplicate, nested": f'{{"body": "x", "details": [{{"{CANARY}": 1, "{CANARY}": 2}}]}}',
     "NaN": f'{{"body": "{CANARY}", "anything": NaN}}',
+    "NaN in quotes": json.dumps({"body": "x", "details": [{"ratio": "NaN"}]}),
+    "Infinity in quotes": json.dumps({"body": "x", "details": [{"ratio": "-Infinity"}]}),
     "Infinity": f'{{"body": "{CANARY}", "anything": -Infinity}}',
     "a float beyond all": f'{{"body": "{CANARY}", "anything": 1e999}}',
     "NUL, escaped": f'{{"body": "{CANARY}\\u0000"}}',
@@ -157,6 +163,29 @@ async def test_a_canary_in_any_part_of_a_request_is_never_seen_again(seen: Seen)
     assert CANARY.replace("-", "") not in metrics
 
 
+async def test_my_number_is_refused_wherever_it_stands_and_never_seen_again(seen: Seen) -> None:
+    """番号法: it may not be kept, so neither in a key, nor in a log, nor in what is told about the mistake."""
+    note = json.dumps({"body": "x"}).encode()
+    answers = [
+        (await seen.send("POST", "/v1/notes", note, Idempotency_Key=f"seat-{MY_NUMBER}-2026-04-01"), 400),
+        (await seen.send("POST", "/v1/notes", json.dumps({"body": f"番号は{MY_NUMBER}"}).encode()), 422),
+        (await seen.send("POST", "/v1/notes", json.dumps({"body": "x", MY_NUMBER: 1}).encode()), 422),
+        (await seen.send("GET", f"/v1/notes/{MY_NUMBER}"), 422),
+        (await seen.send("GET", f"/v1/notes?limit={MY_NUMBER}"), 422),
+        (await seen.send("GET", f"/v1/notes?cursor={MY_NUMBER}"), 422),
+        (await seen.send("GET", f"/{MY_NUMBER}"), 404),
+        (await seen.send("PATCH", f"/v1/notes/{uuid4()}", note, If_Match=f'"{MY_NUMBER}"'), 412),
+        (await seen.send("GET", "/v1/notes", Authorization=f"Bearer {MY_NUMBER}"), 401),
+    ]
+    for answer, status in answers:
+        assert answer.status_code == status, answer.request.url
+        assert MY_NUMBER not in answer.text + str(answer.headers) + seen.log.getvalue()
+    assert await seen.notebook.count() == (0, 0, 0)
+    # One UUID in three thousand ends like one, and is nobody's number.
+    chance = await seen.send("POST", "/v1/notes", note, Idempotency_Key=f"019d44f4-9b2c-7c51-8f0e-{MY_NUMBER}")
+    assert chance.status_code == 201
+
+
 async def test_errors_point_to_the_field_in_two_languages(seen: Seen) -> None:
     body = json.dumps({"body": "x", "details": [{}, {"count": "many"}]})
     answer = await seen.send("POST", "/v1/notes", body.encode())
@@ -216,6 +245,29 @@ async def test_an_exhausted_pool_and_an_absent_database_are_a_503_with_retry_aft
         answer = await lost.send("GET", f"/v1/notes/{uuid4()}")
         lost.check(answer, 503)
         assert answer.headers["retry-after"]
+
+
+@pytest.mark.parametrize("limit", ["lock_timeout", "statement_timeout"])
+@pytest.mark.parametrize("hot", [False, True])
+async def test_who_waits_too_long_for_a_lock_is_told_to_come_again(seen: Seen, limit: str, hot: bool) -> None:
+    made = await seen.send("POST", "/v1/notes", json.dumps({"body": "x"}).encode())
+    held = UUID(made.json()["id"])
+
+    async def want_what_another_holds(session: AsyncSession, _note: UUID) -> None:
+        await session.execute(text(f"SET LOCAL {limit} = '20ms'"))
+        locking = "SELECT FROM frame_note WHERE id = :id FOR UPDATE"
+        if hot:
+            await Hot(locking).rows(session, {"id": held})
+        else:
+            await session.execute(text(locking), {"id": held})
+
+    seen.notebook.meanwhile = want_what_another_holds
+    async with seen.notebook.running.database.session() as another:
+        await another.execute(text("SELECT FROM frame_note WHERE id = :id FOR UPDATE"), {"id": held})
+        answer = await seen.send("POST", "/v1/notes", json.dumps({"body": "x"}).encode())
+    seen.check(answer, 503)
+    assert answer.headers["retry-after"]
+    assert await seen.notebook.count() == (1, 1, 1)
 
 
 async def open_lost(world: World, address: str) -> Notebook:

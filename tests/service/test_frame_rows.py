@@ -30,6 +30,8 @@ async def test_a_change_without_if_match_is_a_428_and_a_stale_one_a_412(notebook
         headers[b"If-Match"] = stale.encode("latin-1")
         answer = await notebook.running.client.patch(path, json={"body": "新"}, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (412, "stale"), stale
+    anything = await caller.patch(path, {"body": "新"}, etag="*")
+    assert (anything.status_code, anything.json()["code"]) == (428, "if_match_missing")
     assert (await caller.get(path)).json() == {"body": "住まいの相談", "version": 1}
     assert (await caller.patch(path, {"body": "新"}, etag=made.headers["etag"])).json() == {"version": 2}
     again = await caller.get(path)
