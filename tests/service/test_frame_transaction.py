@@ -141,6 +141,15 @@ async def test_the_order_and_spacing_of_a_body_do_not_matter_but_its_values_do(n
     assert await notebook.count() == (1, 1, 1)
 
 
+async def test_the_same_key_for_another_record_or_version_is_another_request(notebook: Notebook) -> None:
+    caller, key, ours = notebook.running.as_(), str(uuid4()), f"/v1/notes/{uuid4()}/sign"
+    first = await caller.post(ours, key=key, headers={"If-Match": '"1"'})
+    assert (await caller.post(ours, key=key, headers={"If-Match": '"1"'})).content == first.content
+    for path, read in ((f"/v1/notes/{uuid4()}/sign", '"1"'), (ours, '"2"')):
+        other = await caller.post(path, key=key, headers={"If-Match": read})
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
 async def test_a_key_in_quotes_is_the_same_key(notebook: Notebook) -> None:
     caller, key = notebook.running.as_(), str(uuid4())
     first = await caller.post("/v1/notes", NOTE, key=key)
