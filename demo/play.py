@@ -142,10 +142,14 @@ async def _assess_and_refer(stage: Stage, person: Person, desk: Agency, began: f
 
 
 async def _ask_for_seat(stage: Stage, person: Person, desk: Agency, course_run: str, began: float) -> None:
-    body: dict[str, Any] = {"case_id": person.case_id, "course_run_id": course_run}
-    if person.lets_expire:
-        body["hold_until"] = (wall_time() + SHORT_HOLD).isoformat()
-    referral = await eventually(lambda: desk.post("/referral/v1/referrals", body), what="consent known to referral")
+    body = {"case_id": person.case_id, "course_run_id": course_run}
+
+    async def send() -> Any:
+        # A short hold counts from the attempt that is taken: on a slow machine the news may take longer than the hold.
+        until = {"hold_until": (wall_time() + SHORT_HOLD).isoformat()} if person.lets_expire else {}
+        return await desk.post("/referral/v1/referrals", body | until)
+
+    referral = await eventually(send, what="consent known to referral")
     seen = await eventually(
         lambda: desk.get(f"/referral/v1/referrals/{referral['referral_id']}"),
         until=lambda answer: answer["progress"] is not None or answer["state"] == "declined",
