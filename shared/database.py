@@ -149,18 +149,21 @@ async def provision(
     admin_url: str, *, schema: str, password: SecretStr | None, admin_password: SecretStr | None
 ) -> None:
     """Create the schema with its owner and login role, or bring them up to date. Needs an admin's connection."""
-    engine = create_async_engine(_with_password(admin_url, admin_password), isolation_level="AUTOCOMMIT")
+    engine = create_async_engine(
+        _with_password(admin_url, admin_password), isolation_level="AUTOCOMMIT", hide_parameters=True
+    )
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(7470001)"))
             await connection.execute(text(_PROVISION.replace("{schema}", schema)))
             if password is not None:
-                # A password can't be a bound parameter of ALTER ROLE: let the server quote it.
-                quoted = await connection.execute(
-                    text("SELECT format('ALTER ROLE %I PASSWORD %L', CAST(:role AS text), CAST(:password AS text))"),
-                    {"role": f"tsunagu_{schema}", "password": password.get_secret_value()},
+                # ALTER ROLE takes no bound parameter, and the text of a failed statement is printed: the server puts
+                # the password in.
+                await connection.execute(
+                    text("SELECT set_config('tsunagu.password', :password, false)"),
+                    {"password": password.get_secret_value()},
                 )
-                await connection.exec_driver_sql(quoted.scalar_one())
+                await connection.execute(text(_LET_IN.replace("{schema}", schema)))
     finally:
         await engine.dispose()
 
@@ -184,18 +187,26 @@ BEGIN
         GRANT USAGE, SELECT ON SEQUENCES TO tsunagu_{schema};
 END $$;
 """
+_LET_IN = """
+DO $$
+BEGIN
+    EXECUTE format('ALTER ROLE tsunagu_{schema} PASSWORD %L', current_setting('tsunagu.password'));
+END $$;
+"""
+LOCK_PATIENCE = "4s"
+"""How long a migration waits for a table that a running service uses, and keeps others waiting behind it."""
 
 
 async def migrate(
     admin_url: str, *, schema: str, admin_password: SecretStr | None = None, revision: str = "heads"
 ) -> None:
     """Bring the schema to `revision` (Alembic), as its owner role. Two migrations at once wait for one another."""
-    engine = create_async_engine(
-        _with_password(admin_url, admin_password), connect_args={"server_settings": {"lock_timeout": "4s"}}
-    )
+    engine = create_async_engine(_with_password(admin_url, admin_password), hide_parameters=True)
     try:
         async with engine.begin() as connection:
+            # First without a limit: five services' containers start at once, and on a slow machine one takes seconds.
             await connection.execute(text("SELECT pg_advisory_xact_lock(7470002)"))
+            await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}'"))
             await connection.execute(text(f"SET LOCAL ROLE tsunagu_{schema}_owner"))
             await connection.execute(text(f"SET LOCAL search_path = {schema}"))
             await connection.run_sync(_run_alembic, schema, revision)
