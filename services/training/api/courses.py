@@ -5,18 +5,18 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training import tables
-from services.training.api.shapes import CourseRun, Line, line_of
+from services.training.api.shapes import CourseRun, PlaceInLine, place_in_line
 from services.training.domain import Authority, CourseOffer, Denied
 from services.training.handlers import courses, reading
 from shared.auth import Actor, Caller, Role, requires
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, MomentAsWritten, MunicipalityCode
 from shared.problems import FORBIDDEN, Problem
-from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, etag, page, router
+from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, number, page, router
 from shared.service.imports import Became, FileRow, RowRefused, import_router
 
 
@@ -78,11 +78,9 @@ async def list_course_runs(
     description="訓練コースと、枠ごとの空き・待ちを返します。",
     dependencies=[requires(*Role)],
 )
-async def get_course_run(course_run_id: UUID, response: Response, session: Transaction) -> CourseRun:
+async def get_course_run(course_run_id: UUID, session: Transaction) -> CourseRun:
     """A course run with its pools."""
-    found = CourseRun.model_validate(await reading.get_course_run(session, course_run_id))
-    response.headers["ETag"] = etag(found.version)
-    return found
+    return CourseRun.model_validate(await reading.get_course_run(session, course_run_id))
 
 
 @catalogue.get(
@@ -91,9 +89,20 @@ async def get_course_run(course_run_id: UUID, response: Response, session: Trans
     description="待ちの順番です。ケース番号は、自分の自治体のものだけが見えます。",
     dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PLANNER, Role.PROVIDER)],
 )
-async def get_line(course_run_id: UUID, session: Transaction, actor: Caller) -> Line:
-    """Places in order, per pool."""
-    return line_of(await reading.get_line(session, course_run_id), actor.serves)
+async def list_line(course_run_id: UUID, session: Transaction, pages: Pages, actor: Caller) -> Page[PlaceInLine]:
+    """Places in order, pool by pool."""
+    found = await reading.list_line(
+        session,
+        course_run_id,
+        after=pages.begin(lambda pool_kind, pool_of, line_no: (pool_kind, pool_of, number(line_no))),
+        limit=pages.one_more,
+    )
+    return page(
+        found,
+        pages,
+        key=lambda row: (row.pool_kind, row.pool_of, row.line_no),
+        show=lambda row: place_in_line(row, named=actor.serves(row.municipality)),
+    )
 
 
 # --- import ---------------------------------------------------------------------------------------------------------

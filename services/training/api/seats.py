@@ -158,10 +158,10 @@ async def list_seat_requests(
     dependencies=[_READERS],
 )
 async def get_seat_request(
-    seat_request_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller
+    seat_request_id: UUID, session: Transaction, now: Now, actor: Caller
 ) -> SeatRequestWithFacts:
     """As it stands, with what can be done next."""
-    return await _shown(seat_request_id, response, session, now, actor)
+    return await _shown(seat_request_id, session, now, actor)
 
 
 @requests.post(
@@ -171,12 +171,12 @@ async def get_seat_request(
     dependencies=[requires(Role.PLACEMENT)],
 )
 async def nominate(
-    seat_request_id: UUID, body: Nomination, response: Response, session: Transaction, now: Now, actor: Caller
+    seat_request_id: UUID, body: Nomination, session: Transaction, now: Now, actor: Caller
 ) -> SeatRequestWithFacts:
     """推薦, before the hold runs out."""
     signature = Signature(body.legal_entity, body.notification_number)
     _go_on(await steps.nominate(session, seat_request_id, signature=signature, actor=actor, now=now))
-    return await _shown(seat_request_id, response, session, now, actor)
+    return await _shown(seat_request_id, session, now, actor)
 
 
 @requests.post(
@@ -187,7 +187,6 @@ async def nominate(
 )
 async def countersign(
     seat_request_id: UUID,
-    response: Response,
     session: Transaction,
     now: Now,
     actor: Caller,
@@ -196,7 +195,7 @@ async def countersign(
     """Hello Work's consent to the nomination."""
     signature = Signature(None if body is None else body.legal_entity)
     _go_on(await steps.countersign(session, seat_request_id, signature=signature, actor=actor, now=now))
-    return await _shown(seat_request_id, response, session, now, actor)
+    return await _shown(seat_request_id, session, now, actor)
 
 
 @requests.post(
@@ -206,7 +205,7 @@ async def countersign(
     dependencies=[requires(Role.HELLO_WORK, Role.PLACEMENT)],
 )
 async def instruct(
-    seat_request_id: UUID, body: Instruction, response: Response, session: Transaction, now: Now, actor: Caller
+    seat_request_id: UUID, body: Instruction, session: Transaction, now: Now, actor: Caller
 ) -> SeatRequestWithFacts:
     """受講指示; from then on the seat no longer runs out."""
     if body.notification_number is None and Role.HELLO_WORK not in actor.roles:
@@ -217,7 +216,7 @@ async def instruct(
         )
     signature = Signature(body.legal_entity, body.notification_number)
     _go_on(await steps.instruct(session, seat_request_id, signature=signature, actor=actor, now=now))
-    return await _shown(seat_request_id, response, session, now, actor)
+    return await _shown(seat_request_id, session, now, actor)
 
 
 @requests.post(
@@ -226,12 +225,10 @@ async def instruct(
     description="訓練実施機関が受講開始を記録します。",
     dependencies=[requires(Role.PROVIDER)],
 )
-async def enrol(
-    seat_request_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller
-) -> SeatRequestWithFacts:
+async def enrol(seat_request_id: UUID, session: Transaction, now: Now, actor: Caller) -> SeatRequestWithFacts:
     """受講開始: the held seat is filled."""
     _go_on(await steps.enrol(session, seat_request_id, actor=actor, now=now))
-    return await _shown(seat_request_id, response, session, now, actor)
+    return await _shown(seat_request_id, session, now, actor)
 
 
 @requests.post(
@@ -241,11 +238,11 @@ async def enrol(
     dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT)],
 )
 async def release_seat(
-    seat_request_id: UUID, body: Release, response: Response, session: Transaction, now: Now, actor: Caller
+    seat_request_id: UUID, body: Release, session: Transaction, now: Now, actor: Caller
 ) -> SeatRequestWithFacts:
     """Not after an enrolment."""
     _go_on(await seats.release_seat(session, seat_request_id, reason=body.reason, actor=actor, now=now))
-    return await _shown(seat_request_id, response, session, now, actor)
+    return await _shown(seat_request_id, session, now, actor)
 
 
 def _go_on(outcome: steps.Stopped | None) -> None:
@@ -253,13 +250,10 @@ def _go_on(outcome: steps.Stopped | None) -> None:
         raise stopped(outcome)
 
 
-async def _shown(
-    seat_request_id: UUID, response: Response, session: AsyncSession, now: datetime, actor: Actor
-) -> SeatRequestWithFacts:
+async def _shown(seat_request_id: UUID, session: AsyncSession, now: datetime, actor: Actor) -> SeatRequestWithFacts:
     found, facts = await reading.get_seat_request(session, seat_request_id, actor)
     view = SeatRequestView.model_validate(found)
     authority = await tables.authority_in(session, view.municipality[:2], day_in_japan(now))
-    response.headers["ETag"] = etag(view.version)
     return SeatRequestWithFacts.model_construct(
         **dict(view),
         authority=authority,

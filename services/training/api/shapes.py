@@ -1,6 +1,5 @@
 """What travels: answers about courses, seats and steps, and the words for what can't be done."""
 
-from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any, assert_never
 from uuid import UUID
@@ -62,12 +61,6 @@ class PlaceInLine(BaseModel):
     case_id: UUID | None
 
 
-class Line(BaseModel):
-    """Who waits for a course run (待ち)."""
-
-    items: list[PlaceInLine]
-
-
 class Fact(BaseModel):
     """A step that was taken: who did it, in whose name, on what authority."""
 
@@ -111,20 +104,15 @@ class SeatRequestWithFacts(SeatRequestView):
     facts: list[Fact]
 
 
-def line_of(rows: Sequence[Row[Any]], serves: Callable[[str], bool]) -> Line:
-    """The line as this caller may see it."""
-    return Line(
-        items=[
-            PlaceInLine(
-                pool_id=row.pool_id,
-                pool_kind=row.pool_kind,
-                position=row.position,
-                since=row.requested_at,
-                seat_request_id=row.seat_request_id if serves(row.municipality) else None,
-                case_id=row.case_id if serves(row.municipality) else None,
-            )
-            for row in rows
-        ]
+def place_in_line(row: Row[Any], *, named: bool) -> PlaceInLine:
+    """A place as this caller may see it: with whose it is, or without."""
+    return PlaceInLine(
+        pool_id=row.pool_id,
+        pool_kind=row.pool_kind,
+        position=row.position,
+        since=row.requested_at,
+        seat_request_id=row.seat_request_id if named else None,
+        case_id=row.case_id if named else None,
     )
 
 

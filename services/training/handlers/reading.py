@@ -38,11 +38,16 @@ _LIST_COURSES = text(
 )
 _GET_COURSE = text(_COURSES + " WHERE c.id = :id")
 
+# Numbered before the page is cut: a position counts everybody in front, also those of the pages before.
 _LINE = text(
-    "SELECT r.id AS seat_request_id, r.case_id, r.municipality, r.pool_id, p.kind AS pool_kind, r.requested_at,"
+    "SELECT * FROM ("
+    "SELECT r.id AS seat_request_id, r.case_id, r.municipality, r.pool_id, p.kind AS pool_kind,"
+    " coalesce(p.municipality, '') AS pool_of, r.line_no, r.requested_at,"
     " row_number() OVER (PARTITION BY r.pool_id ORDER BY r.line_no) AS position"
     " FROM seat_request r JOIN pool p ON p.id = r.pool_id WHERE r.course_run_id = :id AND r.state = 'waiting'"
-    " ORDER BY p.kind, p.municipality, r.line_no"
+    ") AS line WHERE CAST(:line_no AS integer) IS NULL"
+    " OR (pool_kind, pool_of, line_no) > (CAST(:pool_kind AS text), CAST(:pool_of AS text), CAST(:line_no AS integer))"
+    " ORDER BY pool_kind, pool_of, line_no LIMIT :limit"
 )
 
 _REQUESTS = """
@@ -106,10 +111,14 @@ async def get_course_run(session: AsyncSession, course_run_id: UUID) -> Row[Any]
     return found
 
 
-async def get_line(session: AsyncSession, course_run_id: UUID) -> Sequence[Row[Any]]:
-    """Who waits, in order."""
+async def list_line(
+    session: AsyncSession, course_run_id: UUID, *, after: tuple[str, str, int] | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Who waits: pool by pool, each in its order."""
     await get_course_run(session, course_run_id)
-    return (await session.execute(_LINE, {"id": course_run_id})).all()
+    pool_kind, pool_of, line_no = (None, None, None) if after is None else after
+    values = {"id": course_run_id, "pool_kind": pool_kind, "pool_of": pool_of, "line_no": line_no, "limit": limit}
+    return (await session.execute(_LINE, values)).all()
 
 
 async def list_seat_requests(
