@@ -21,6 +21,7 @@ from services.training.domain import (
     CourseOffer,
     Held,
     InLine,
+    Move,
     Pool,
     SeatRequest,
     State,
@@ -290,28 +291,23 @@ async def change_request(
     )
 
 
-async def enter(
-    session: AsyncSession,
-    kind: str,
-    *,
-    pool_id: UUID,
-    course_run_id: UUID,
-    now: datetime,
-    seat_request_id: UUID | None = None,
-    seats: int = 1,
-) -> None:
-    """One entry of the ledger; the database moves the pool's counters by it, or refuses it."""
-    granted, held, filled = {
-        "grant": (seats, 0, 0),
-        "return": (-seats, 0, 0),
-        "hold": (0, 1, 0),
-        "release": (0, -1, 0),
-        "expire": (0, -1, 0),
-        "enrol": (0, -1, 1),
-    }[kind]
-    values = {"granted": granted, "held": held, "filled": filled, "seat_request_id": seat_request_id, "now": now}
-    place = {"kind": kind, "pool_id": pool_id, "course_run_id": course_run_id}
-    await session.execute(_ENTER, values | place | origin_of(session))
+_MOVES_SEATS = {"hold": (1, 0), "release": (-1, 0), "expire": (-1, 0), "enrol": (-1, 1)}
+
+
+async def enter(session: AsyncSession, kind: str, request: SeatRequest, *, pool_id: UUID, now: datetime) -> None:
+    """A request's seat in the ledger; the database moves the pool's counters by it, or refuses it."""
+    held, filled = _MOVES_SEATS[kind]
+    about = {"kind": kind, "pool_id": pool_id, "course_run_id": request.course_run_id, "seat_request_id": request.id}
+    values = {"granted": 0, "held": held, "filled": filled, "now": now}
+    await session.execute(_ENTER, about | values | origin_of(session))
+
+
+async def grant(session: AsyncSession, pool_id: UUID, course_run_id: UUID, seats: int, *, now: datetime) -> None:
+    """More seats for a pool or, below zero, fewer; the ledger takes them in as `enter` does."""
+    kind = "grant" if seats > 0 else "return"
+    about = {"kind": kind, "pool_id": pool_id, "course_run_id": course_run_id, "seat_request_id": None}
+    values = {"granted": seats, "held": 0, "filled": 0, "now": now}
+    await session.execute(_ENTER, about | values | origin_of(session))
 
 
 async def touch_pools(session: AsyncSession, pool_ids: Iterable[UUID]) -> list[Pool]:
@@ -328,29 +324,27 @@ def origin_of(session: AsyncSession) -> dict[str, str | None]:
 
 # --- facts ----------------------------------------------------------------------------------------------------------
 
-_FACTS: dict[str, TextClause] = {
-    "nomination": text(
-        "INSERT INTO nomination (seat_request_id, agency, legal_entity, notification_number, authority, at)"
-        " VALUES (:seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
-    ),
-    "countersignature": text(
-        "INSERT INTO countersignature (seat_request_id, agency, legal_entity, notification_number, authority, at)"
-        " VALUES (:seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
-    ),
-    "instruction": text(
+_SIGNED = (
+    " (seat_request_id, agency, legal_entity, notification_number, authority, at)"
+    " VALUES (:seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
+)
+_FACTS: dict[Move, TextClause] = {
+    Move.NOMINATE: text("INSERT INTO nomination" + _SIGNED),
+    Move.COUNTERSIGN: text("INSERT INTO countersignature" + _SIGNED),
+    Move.INSTRUCT: text(
         "INSERT INTO instruction (id, seat_request_id, agency, legal_entity, notification_number, authority, at)"
         " VALUES (:id, :seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
     ),
-    "enrolment": text(
+    Move.ENROL: text(
         "INSERT INTO enrolment (seat_request_id, agency, legal_entity, authority, at)"
         " VALUES (:seat_request_id, :agency, :legal_entity, :authority, :now)"
     ),
 }
 
 
-async def add_fact(session: AsyncSession, table: str, values: dict[str, Any]) -> None:
-    """Who did it, in whose name, on what authority, when: written once, changed never."""
-    await session.execute(_FACTS[table], values)
+async def add_fact(session: AsyncSession, move: Move, values: dict[str, Any]) -> None:
+    """Who took the step, in whose name, on what authority, when: written once, changed never."""
+    await session.execute(_FACTS[move], values)
 
 
 # --- course runs ----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from services.training.api.shapes import (
     refusal,
     stopped,
 )
-from services.training.domain import Held, Refused, State, Waitlisted, legal_moves
+from services.training.domain import Held, Move, Refused, State, Waitlisted, legal_moves
 from services.training.handlers import reading, seats, steps
 from services.training.handlers.steps import Signature
 from shared.auth import Actor, Caller, Role, requires
@@ -175,7 +175,7 @@ async def nominate(
 ) -> SeatRequestWithFacts:
     """推薦, before the hold runs out."""
     signature = Signature(body.legal_entity, body.notification_number)
-    _go_on(await steps.nominate(session, seat_request_id, signature=signature, actor=actor, now=now))
+    _go_on(await steps.take_step(session, seat_request_id, Move.NOMINATE, signature=signature, actor=actor, now=now))
     return await _shown(seat_request_id, session, now, actor)
 
 
@@ -194,7 +194,7 @@ async def countersign(
 ) -> SeatRequestWithFacts:
     """Hello Work's consent to the nomination."""
     signature = Signature(None if body is None else body.legal_entity)
-    _go_on(await steps.countersign(session, seat_request_id, signature=signature, actor=actor, now=now))
+    _go_on(await steps.take_step(session, seat_request_id, Move.COUNTERSIGN, signature=signature, actor=actor, now=now))
     return await _shown(seat_request_id, session, now, actor)
 
 
@@ -215,7 +215,7 @@ async def instruct(
             detail_ja="無料職業紹介は届出番号を書いてください。",
         )
     signature = Signature(body.legal_entity, body.notification_number)
-    _go_on(await steps.instruct(session, seat_request_id, signature=signature, actor=actor, now=now))
+    _go_on(await steps.take_step(session, seat_request_id, Move.INSTRUCT, signature=signature, actor=actor, now=now))
     return await _shown(seat_request_id, session, now, actor)
 
 

@@ -1,5 +1,6 @@
 """Course runs come into the catalogue or change, and their seats are granted to pools; authority modes are recorded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -9,7 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training import domain, tables
-from services.training.domain import Authority, CourseOffer, Denied, Granted, Pool, State
+from services.training.domain import Authority, CourseOffer, Denied, Pool, State
 from services.training.handlers.seats import Told, offer_free_seats, seat_held, tell
 from shared.bus.envelope import new_id
 from shared.events import CourseOffered
@@ -62,14 +63,15 @@ async def _stand(
         if municipality not in standing:
             standing[municipality] = new_id()
             await tables.add_pool(session, standing[municipality], course_run_id, municipality)
+    deltas = {standing[municipality]: seats for municipality, seats in decision.deltas.items() if seats}
     # Return, then change the capacity, then grant: at no moment is more granted than there is.
-    await _enter(session, course_run_id, standing, decision, "return", now)
+    await _grant(session, course_run_id, {pool: seats for pool, seats in deltas.items() if seats < 0}, now)
     if version is None:
         version = await tables.change_course(session, course_run_id, offer)
-    await _enter(session, course_run_id, standing, decision, "grant", now)
+    await _grant(session, course_run_id, {pool: seats for pool, seats in deltas.items() if seats > 0}, now)
     told = [_course_offered(course_run_id, offer, version)]
     told += await _follow_deadline(session, course_run_id, offer, pools)
-    touched = {standing[municipality] for municipality, seats in decision.deltas.items() if seats}
+    touched = set(deltas)
     course = await tables.lock_course(session, course_run_id)
     assert course is not None
     told += await offer_free_seats(session, course, touched, now)
@@ -77,18 +79,9 @@ async def _stand(
     return Offered(course_run_id, became)
 
 
-async def _enter(
-    session: AsyncSession,
-    course_run_id: UUID,
-    standing: dict[str | None, UUID],
-    decision: Granted,
-    kind: Literal["grant", "return"],
-    now: datetime,
-) -> None:
-    for municipality, seats in decision.deltas.items():
-        if seats != 0 and (seats > 0) == (kind == "grant"):
-            pool_id = standing[municipality]
-            await tables.enter(session, kind, pool_id=pool_id, course_run_id=course_run_id, seats=abs(seats), now=now)
+async def _grant(session: AsyncSession, course_run_id: UUID, deltas: Mapping[UUID, int], now: datetime) -> None:
+    for pool_id, seats in deltas.items():
+        await tables.grant(session, pool_id, course_run_id, seats, now=now)
 
 
 async def _follow_deadline(

@@ -229,14 +229,8 @@ async def release_hold(
 async def _end(session: AsyncSession, request: SeatRequest, *, reason: str, now: datetime) -> Told:
     await tables.change_request(session, request.id, state=State.RELEASED, pool_id=request.pool_id, reason=reason)
     if request.holds_a_seat:
-        await tables.enter(
-            session,
-            "expire" if reason == EXPIRED else "release",
-            pool_id=request.pool_id,
-            course_run_id=request.course_run_id,
-            seat_request_id=request.id,
-            now=now,
-        )
+        kind = "expire" if reason == EXPIRED else "release"
+        await tables.enter(session, kind, request, pool_id=request.pool_id, now=now)
     released = SeatReleased(
         case_id=request.case_id,
         seat_request_id=request.id,
@@ -289,9 +283,7 @@ async def _promote(
     session: AsyncSession, request: SeatRequest, pool_id: UUID, kind: str, expires_at: datetime, now: datetime
 ) -> Told:
     await tables.change_request(session, request.id, state=State.HELD, pool_id=pool_id, expires_at=expires_at)
-    await tables.enter(
-        session, "hold", pool_id=pool_id, course_run_id=request.course_run_id, seat_request_id=request.id, now=now
-    )
+    await tables.enter(session, "hold", request, pool_id=pool_id, now=now)
     return seat_held(request, pool_id=pool_id, pool_kind=kind, expires_at=expires_at), request.version + 1
 
 

@@ -6,17 +6,18 @@ placement must not lend its name: 職業安定法 Art. 29 ff.) and the authority
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, assert_never
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training import domain, tables
-from services.training.domain import Authority, Course, Illegal, Move, Moved, NotYours, SeatRequest, State, TooLate
+from services.training.domain import Authority, Illegal, Move, Moved, NotYours, SeatRequest, State, TooLate
 from services.training.handlers.seats import lock_request, tell
 from shared.auth import Actor, Role
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
-from shared.events import Enrolled, InstructionIssued, NominationCountersigned, TrainingNominated
+from shared.events import Enrolled, Event, InstructionIssued, NominationCountersigned, TrainingNominated
 from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan
 
@@ -29,78 +30,70 @@ class Signature:
     notification_number: str | None = None
 
 
+Signed = Literal[Move.NOMINATE, Move.COUNTERSIGN, Move.INSTRUCT]
+"""The steps that a body takes in a legal entity's name."""
 Stopped = Illegal | TooLate | NotYours
 """Why a step was not taken."""
 
 
-async def nominate(
-    session: AsyncSession, seat_request_id: UUID, *, signature: Signature, actor: Actor, now: datetime
+async def take_step(
+    session: AsyncSession, seat_request_id: UUID, move: Signed, *, signature: Signature, actor: Actor, now: datetime
 ) -> Stopped | None:
-    """The free job placement of the person's municipality nominates the person for the seat."""
-    _, request, authority = await _lock_for(session, seat_request_id, actor, now)
-    step = domain.take_step(request, Move.NOMINATE, authority=authority, now=now)
+    """Nominate, countersign or instruct, for a person of the actor's municipalities."""
+    _, request = await lock_request(session, seat_request_id)
+    if not actor.serves(request.municipality):
+        raise Problem(NOT_FOUND)
+    authority = await _authority(session, request, now)
+    step = _decide(request, move, authority, actor, now)
     if not isinstance(step, Moved):
         return step
-    await _record(session, "nomination", request, step.state, signature, actor, authority, now)
-    nominated = TrainingNominated(
-        case_id=request.case_id,
-        seat_request_id=request.id,
-        course_run_id=request.course_run_id,
-        by_agency=actor.agency,
-        authority=authority.value,
-    )
-    await emit(session, (nominated, request.version + 1), at=now)
+    fact_id = await _record(session, move, request, step.state, signature, actor, authority, now)
+    event = _told(request, move, authority, by_agency=actor.agency, fact_id=fact_id)
+    await emit(session, (event, request.version + 1), at=now)
     return None
 
 
-async def countersign(
-    session: AsyncSession, seat_request_id: UUID, *, signature: Signature, actor: Actor, now: datetime
-) -> Stopped | None:
-    """Hello Work countersigns the nomination, as today's law asks."""
-    _, request, authority = await _lock_for(session, seat_request_id, actor, now)
-    step = domain.take_step(request, Move.COUNTERSIGN, authority=authority, now=now)
-    if not isinstance(step, Moved):
-        return step
-    await _record(session, "countersignature", request, step.state, signature, actor, authority, now)
-    countersigned = NominationCountersigned(
-        case_id=request.case_id,
-        seat_request_id=request.id,
-        course_run_id=request.course_run_id,
-        by_agency=actor.agency,
-    )
-    await emit(session, (countersigned, request.version + 1), at=now)
-    return None
-
-
-async def instruct(
-    session: AsyncSession, seat_request_id: UUID, *, signature: Signature, actor: Actor, now: datetime
-) -> Stopped | None:
-    """Issue the training instruction (受講指示); from then on the seat no longer runs out."""
-    _, request, authority = await _lock_for(session, seat_request_id, actor, now)
-    step = domain.instruct(
+def _decide(request: SeatRequest, move: Signed, authority: Authority, actor: Actor, now: datetime) -> Moved | Stopped:
+    if move is not Move.INSTRUCT:
+        return domain.take_step(request, move, authority=authority, now=now)
+    return domain.instruct(
         request,
         authority=authority,
         as_hello_work=Role.HELLO_WORK in actor.roles,
         as_placement=Role.PLACEMENT in actor.roles,
         now=now,
     )
-    if not isinstance(step, Moved):
-        return step
-    instruction_id = new_id()
-    await _record(
-        session, "instruction", request, step.state, signature, actor, authority, now, instruction_id=instruction_id
-    )
-    issued = InstructionIssued(
-        case_id=request.case_id,
-        seat_request_id=request.id,
-        instruction_id=instruction_id,
-        referral_id=request.referral_id,
-        course_run_id=request.course_run_id,
-        by_agency=actor.agency,
-        authority=authority.value,
-    )
-    await emit(session, (issued, request.version + 1), at=now)
-    return None
+
+
+def _told(request: SeatRequest, move: Signed, authority: Authority, *, by_agency: str, fact_id: UUID) -> Event:
+    match move:
+        case Move.NOMINATE:
+            return TrainingNominated(
+                case_id=request.case_id,
+                seat_request_id=request.id,
+                course_run_id=request.course_run_id,
+                by_agency=by_agency,
+                authority=authority.value,
+            )
+        case Move.COUNTERSIGN:
+            return NominationCountersigned(
+                case_id=request.case_id,
+                seat_request_id=request.id,
+                course_run_id=request.course_run_id,
+                by_agency=by_agency,
+            )
+        case Move.INSTRUCT:
+            return InstructionIssued(
+                case_id=request.case_id,
+                seat_request_id=request.id,
+                instruction_id=fact_id,
+                referral_id=request.referral_id,
+                course_run_id=request.course_run_id,
+                by_agency=by_agency,
+                authority=authority.value,
+            )
+        case _:
+            assert_never(move)
 
 
 async def enrol(session: AsyncSession, seat_request_id: UUID, *, actor: Actor, now: datetime) -> Stopped | None:
@@ -112,15 +105,8 @@ async def enrol(session: AsyncSession, seat_request_id: UUID, *, actor: Actor, n
     step = domain.take_step(request, Move.ENROL, authority=authority, now=now)
     if not isinstance(step, Moved):
         return step
-    await _record(session, "enrolment", request, step.state, Signature(), actor, authority, now)
-    await tables.enter(
-        session,
-        "enrol",
-        pool_id=request.pool_id,
-        course_run_id=request.course_run_id,
-        seat_request_id=request.id,
-        now=now,
-    )
+    await _record(session, Move.ENROL, request, step.state, Signature(), actor, authority, now)
+    await tables.enter(session, "enrol", request, pool_id=request.pool_id, now=now)
     enrolled = Enrolled(
         case_id=request.case_id,
         seat_request_id=request.id,
@@ -133,15 +119,6 @@ async def enrol(session: AsyncSession, seat_request_id: UUID, *, actor: Actor, n
     return None
 
 
-async def _lock_for(
-    session: AsyncSession, seat_request_id: UUID, actor: Actor, now: datetime
-) -> tuple[Course, SeatRequest, Authority]:
-    course, request = await lock_request(session, seat_request_id)
-    if not actor.serves(request.municipality):
-        raise Problem(NOT_FOUND)
-    return course, request, await _authority(session, request, now)
-
-
 async def _authority(session: AsyncSession, request: SeatRequest, now: datetime) -> Authority:
     """As it stands today in the prefecture of the person's municipality, whatever it was at an earlier step."""
     return await tables.authority_in(session, request.municipality[:2], day_in_japan(now))
@@ -149,19 +126,19 @@ async def _authority(session: AsyncSession, request: SeatRequest, now: datetime)
 
 async def _record(
     session: AsyncSession,
-    fact: str,
+    move: Move,
     request: SeatRequest,
     state: State,
     signature: Signature,
     actor: Actor,
     authority: Authority,
     now: datetime,
-    *,
-    instruction_id: UUID | None = None,
-) -> None:
+) -> UUID:
     ends = None if state in {State.INSTRUCTED, State.ENROLLED} else request.expires_at
     await tables.change_request(session, request.id, state=state, pool_id=request.pool_id, expires_at=ends)
+    fact_id = new_id()
     values = {
+        "id": fact_id,
         "seat_request_id": request.id,
         "agency": actor.agency,
         "legal_entity": signature.legal_entity,
@@ -169,4 +146,5 @@ async def _record(
         "authority": authority.value,
         "now": now,
     }
-    await tables.add_fact(session, fact, values if instruction_id is None else values | {"id": instruction_id})
+    await tables.add_fact(session, move, values)
+    return fact_id
