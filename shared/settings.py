@@ -58,9 +58,6 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: int = Field(default=262_144, ge=1_024, description="Longest request body that is read.")
-    seat_line_width: int = Field(
-        default=2, ge=1, le=64, description="Transactions per course run in flight; the rest wait inside the process."
-    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     log_format: Literal["json", "console"] = Field(default="json", description="One JSON object a line, or for people.")
 

@@ -4,7 +4,7 @@ Two rules hold after every decision: a pool never gives more seats than it was g
 somebody who waits and may have it. Time is an argument; a moment that is a deadline still belongs to those who keep it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -104,6 +104,11 @@ class Held:
     pool: Pool
     expires_at: datetime
 
+    @property
+    def leaves(self) -> Pool:
+        """The pool with one more seat held."""
+        return replace(self.pool, held=self.pool.held + 1, version=self.pool.version + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Waitlisted:
@@ -114,12 +119,71 @@ class Waitlisted:
     position: int
     expires_at: datetime
 
+    @property
+    def leaves(self) -> Pool:
+        """The pool with one more in its line."""
+        pool = self.pool
+        return replace(pool, waiting=pool.waiting + 1, next_line_no=pool.next_line_no + 1, version=pool.version + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
     """No seat can be asked for."""
 
     reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The referral led to a request before: there is nothing to do and nothing to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Who asks for a seat, as far as it matters to who gets one."""
+
+    case_id: UUID
+    municipality: str
+    hold_until: datetime | None = None
+    referral_id: UUID | None = None
+    consent_withdrawn: bool = False
+
+
+def request_seats(
+    course: Course,
+    pools: Sequence[Pool],
+    asks: Sequence[Ask],
+    *,
+    cases: Collection[UUID],
+    referrals: Collection[UUID],
+    now: datetime,
+) -> list[Held | Waitlisted | Refused | Repeated]:
+    """One after the other, each as the one before left the seats. `cases` and `referrals` have a request already."""
+    standing = {pool.id: pool for pool in pools}
+    cases, referrals = set(cases), set(referrals)
+    outcomes: list[Held | Waitlisted | Refused | Repeated] = []
+    for ask in asks:
+        if ask.referral_id in referrals:
+            outcomes.append(Repeated())
+            continue
+        if ask.consent_withdrawn:
+            outcomes.append(Refused(Reason.CONSENT_WITHDRAWN))
+            continue
+        outcome = request_seat(
+            course,
+            list(standing.values()),
+            municipality=ask.municipality,
+            now=now,
+            hold_until=ask.hold_until,
+            already_requested=ask.case_id in cases,
+        )
+        outcomes.append(outcome)
+        if not isinstance(outcome, Refused):
+            standing[outcome.pool.id] = outcome.leaves
+            cases.add(ask.case_id)
+            if ask.referral_id is not None:
+                referrals.add(ask.referral_id)
+    return outcomes
 
 
 def request_seat(
@@ -390,13 +454,3 @@ def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Den
             return Denied("people_wait_for_these_seats", about)
     before = {municipality: pool.granted for municipality, pool in standing.items()}
     return Granted({municipality: seats - before.get(municipality, 0) for municipality, seats in wanted.items()})
-
-
-def after_hold(pool: Pool) -> Pool:
-    """The pool with one more seat held."""
-    return replace(pool, held=pool.held + 1, version=pool.version + 1)
-
-
-def after_joining(pool: Pool) -> Pool:
-    """The pool with one more in its line."""
-    return replace(pool, waiting=pool.waiting + 1, next_line_no=pool.next_line_no + 1, version=pool.version + 1)

@@ -6,7 +6,7 @@ from services.training import tables
 from services.training.domain import Refused
 from services.training.handlers import seats
 from shared.bus.inbox import News, Reaction
-from shared.bus.mailbox import emit
+from shared.bus.mailbox import Origin, emit
 from shared.consent import Said, consent_said
 from shared.events import (
     CaseOpened,
@@ -34,16 +34,15 @@ async def consent_changed(session: AsyncSession, event: Said, news: News) -> Non
 
 async def seat_for_referral(session: AsyncSession, event: TrainingReferred, news: News) -> None:
     """Find a seat. Nobody waits on the line, so a refusal is told as an event too."""
-    outcome = await seats.request_seat_for_referral(
-        session,
-        referral_id=event.referral_id,
-        course_run_id=event.course_run_id,
+    order = seats.ReferralOrder(
         case_id=event.case_id,
+        referral_id=event.referral_id,
         municipality=event.municipality,
-        sender=event.sender,
-        now=news.now,
+        requested_by=event.sender,
+        origin=Origin(by=news.by, cause=str(news.event_id)),
         hold_until=event.hold_until,
     )
+    (outcome,) = await seats.request_seats(session, event.course_run_id, [order], now=news.now)
     if isinstance(outcome, Refused):
         refused = SeatRefused(
             case_id=event.case_id,

@@ -6,7 +6,7 @@ that one sees what the lock's previous holder committed. Nothing here ever write
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import (
+    Ask,
     Authority,
     Course,
     CourseOffer,
@@ -27,6 +28,7 @@ from services.training.domain import (
     State,
     Waitlisted,
 )
+from shared.bus.mailbox import Origin
 from shared.consent import Consent
 from shared.database import Hot
 
@@ -40,13 +42,14 @@ _REQUEST = (
 # --- locks ----------------------------------------------------------------------------------------------------------
 
 _LOCK_COURSE = Hot(f"SELECT {_COURSE} FROM course_run c WHERE c.id = :id FOR UPDATE")
-# The case before the course, always: whoever takes a consent back locks in that order too. The CTE reads the fact as it
-# stands after the wait for it, and nobody changes it before this transaction ends.
+# The cases before the course, always, and in one order: whoever takes a consent back locks in that order too. The CTE
+# reads the facts as they stand after the wait for them, all before the first row of the course comes to be locked, and
+# nobody changes them before this transaction ends.
 _LOCK_COURSE_FOR = Hot(
-    "WITH fact AS (SELECT municipality, consent_state, consent_purposes, consent_recipients, consent_valid_until"
-    " FROM case_fact WHERE case_id = :case_id FOR SHARE)"
-    f" SELECT {_COURSE}, f.municipality, f.consent_state, f.consent_purposes, f.consent_recipients,"
-    " f.consent_valid_until FROM course_run c LEFT JOIN fact f ON true WHERE c.id = :id FOR UPDATE OF c"
+    "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
+    " consent_valid_until FROM case_fact WHERE case_id = ANY(CAST(:case_ids AS uuid[])) ORDER BY case_id FOR SHARE),"
+    " known AS (SELECT array_agg(fact) AS cases FROM fact)"
+    f" SELECT {_COURSE}, cases FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c"
 )
 _LOCK_COURSE_OF = Hot(
     f"SELECT {_COURSE} FROM course_run c"
@@ -72,10 +75,18 @@ class KnownCase:
     consent: Consent
 
 
-async def lock_course_for(session: AsyncSession, course_run_id: UUID, case_id: UUID) -> tuple[Course, KnownCase] | None:
-    """The course run, locked, and what is known of the case that asks; nobody takes its consent back meanwhile."""
-    rows = await _LOCK_COURSE_FOR.rows(session, {"id": course_run_id, "case_id": case_id})
-    return (_course(rows[0]), _known_case(rows[0])) if rows else None
+_UNHEARD_OF = KnownCase(None, Consent(None))
+
+
+async def lock_course_for(
+    session: AsyncSession, course_run_id: UUID, case_ids: Sequence[UUID]
+) -> tuple[Course, dict[UUID, KnownCase]] | None:
+    """The course run, locked, and what is known of the cases that ask; nobody takes their consent back meanwhile."""
+    rows = await _LOCK_COURSE_FOR.rows(session, {"id": course_run_id, "case_ids": case_ids})
+    if not rows:
+        return None
+    known = {case_id: _known_case(*fact) for case_id, *fact in rows[0]["cases"] or ()}
+    return _course(rows[0]), {case_id: known.get(case_id, _UNHEARD_OF) for case_id in case_ids}
 
 
 async def lock_course_of(session: AsyncSession, seat_request_id: UUID) -> Course | None:
@@ -94,10 +105,11 @@ async def lock_next_due(session: AsyncSession, now: datetime) -> tuple[Course, U
 
 _POOLS = Hot(f"SELECT {_POOL} FROM pool p WHERE p.course_run_id = :course_run_id ORDER BY p.kind, p.municipality")
 _POOLS_FOR = Hot(
-    f"SELECT {_POOL}, EXISTS (SELECT FROM seat_request r WHERE r.course_run_id = :course_run_id"
-    " AND r.case_id = :case_id AND r.state <> 'released') AS already_requested"
+    f"SELECT {_POOL}, ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
+    " AND r.case_id = ANY(CAST(:case_ids AS uuid[])) AND r.state <> 'released') AS already_requested"
     " FROM pool p WHERE p.course_run_id = :course_run_id"
 )
+_LED_TO_REQUESTS = Hot("SELECT referral_id FROM seat_request WHERE referral_id = ANY(CAST(:ids AS uuid[]))")
 _FIND_REQUEST = text(f"SELECT {_REQUEST} FROM seat_request r WHERE r.id = :id")
 _FIND_BY_REFERRAL = text(f"SELECT {_REQUEST} FROM seat_request r WHERE r.referral_id = :referral_id")
 _FIND_REQUESTS_OF_CASE = text(
@@ -120,10 +132,19 @@ async def read_pools(session: AsyncSession, course_run_id: UUID) -> list[Pool]:
     return [_pool(row) for row in await _POOLS.rows(session, {"course_run_id": course_run_id})]
 
 
-async def read_pools_for(session: AsyncSession, course_run_id: UUID, case_id: UUID) -> tuple[list[Pool], bool]:
-    """The pools, and whether the case has a request in this course already; one statement, for the hot path."""
-    rows = await _POOLS_FOR.rows(session, {"course_run_id": course_run_id, "case_id": case_id})
-    return [_pool(row) for row in rows], any(row["already_requested"] for row in rows)
+async def read_pools_for(
+    session: AsyncSession, course_run_id: UUID, case_ids: Sequence[UUID]
+) -> tuple[list[Pool], set[UUID]]:
+    """The pools, and which of the cases have a request in this course already; one statement, for the hot path."""
+    rows = await _POOLS_FOR.rows(session, {"course_run_id": course_run_id, "case_ids": case_ids})
+    return [_pool(row) for row in rows], {case_id for row in rows[:1] for case_id in row["already_requested"]}
+
+
+async def led_to_requests(session: AsyncSession, referral_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the referrals that led to a request before."""
+    if not referral_ids:
+        return set()
+    return {row["referral_id"] for row in await _LED_TO_REQUESTS.rows(session, {"ids": referral_ids})}
 
 
 async def find_request(session: AsyncSession, seat_request_id: UUID) -> SeatRequest | None:
@@ -215,19 +236,23 @@ async def keep_consent(session: AsyncSession, case_id: UUID, consent: Consent, v
 
 # --- requests and the ledger ----------------------------------------------------------------------------------------
 
-_ADD = (
-    "INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state,"
-    " line_no, hold_until, expires_at, requested_at) VALUES (:id, :course_run_id, :pool_id, :case_id, :municipality,"
-    " :referral_id, :requested_by, :state, :line_no, :hold_until, :expires_at, :now)"
-)
-_ADD_HELD = Hot(
-    f"WITH added AS ({_ADD} RETURNING id),"
-    " told AS (UPDATE pool SET version = version + 1 WHERE id = :pool_id)"
+# One text for any number of requests: their rows, an entry of the ledger for each seat, and the pools' next versions.
+_ADD_REQUESTS = Hot(
+    "WITH asked AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:pool_ids AS uuid[]), CAST(:case_ids AS uuid[]),"
+    " CAST(:municipalities AS text[]), CAST(:referral_ids AS uuid[]), CAST(:requested_by AS text[]),"
+    " CAST(:states AS text[]), CAST(:line_nos AS int[]), CAST(:hold_until AS timestamptz[]),"
+    " CAST(:expires_at AS timestamptz[]), CAST(:bys AS text[]), CAST(:causes AS text[])) AS asked"
+    " (id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no, hold_until, expires_at, by,"
+    " cause)),"
+    " added AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id,"
+    " requested_by, state, line_no, hold_until, expires_at, requested_at)"
+    " SELECT id, :course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no,"
+    " hold_until, expires_at, :now FROM asked),"
+    " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
+    " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
+    " WHERE p.id = n.pool_id)"
     " INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at, by, cause)"
-    " SELECT :pool_id, :course_run_id, 'hold', 1, id, :now, :by, :cause FROM added"
-)
-_ADD_WAITING = Hot(
-    f"WITH added AS ({_ADD}) UPDATE pool SET version = version + 1, next_line_no = next_line_no + 1 WHERE id = :pool_id"
+    " SELECT pool_id, :course_run_id, 'hold', 1, id, :now, by, cause FROM asked WHERE state = 'held'"
 )
 _CHANGE = text(
     "UPDATE seat_request SET state = :state, expires_at = :expires_at, released_reason = :reason, pool_id = :pool_id,"
@@ -241,38 +266,39 @@ _ENTER = text(
 _TOUCH_POOLS = Hot(f"UPDATE pool p SET version = version + 1 WHERE p.id = ANY(CAST(:ids AS uuid[])) RETURNING {_POOL}")
 
 
-async def add_request(
-    session: AsyncSession,
-    outcome: Held | Waitlisted,
-    *,
-    seat_request_id: UUID,
-    course_run_id: UUID,
-    case_id: UUID,
-    municipality: str,
-    referral_id: UUID | None,
-    requested_by: str,
-    hold_until: datetime | None,
-    now: datetime,
-) -> None:
-    """The request, its ledger entry if a seat is held, and the pool's next version, in one statement."""
-    values = {
-        "id": seat_request_id,
-        "course_run_id": course_run_id,
-        "pool_id": outcome.pool.id,
-        "case_id": case_id,
-        "municipality": municipality,
-        "referral_id": referral_id,
-        "requested_by": requested_by,
-        "hold_until": hold_until,
-        "expires_at": outcome.expires_at,
-        "now": now,
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A request stands: with a seat, or in line."""
+
+    seat_request_id: UUID
+    ask: Ask
+    outcome: Held | Waitlisted
+    requested_by: str
+    origin: Origin
+    version: int = 1
+
+
+async def add_requests(session: AsyncSession, course_run_id: UUID, placed: Sequence[Placed], *, now: datetime) -> None:
+    """The requests, the ledger's entries for seats held, and the pools' next versions, in one statement."""
+    columns = {
+        "ids": [each.seat_request_id for each in placed],
+        "pool_ids": [each.outcome.pool.id for each in placed],
+        "case_ids": [each.ask.case_id for each in placed],
+        "municipalities": [each.ask.municipality for each in placed],
+        "referral_ids": [each.ask.referral_id for each in placed],
+        "requested_by": [each.requested_by for each in placed],
+        "states": [_state_of(each.outcome).value for each in placed],
+        "line_nos": [each.outcome.line_no if isinstance(each.outcome, Waitlisted) else None for each in placed],
+        "hold_until": [each.ask.hold_until for each in placed],
+        "expires_at": [each.outcome.expires_at for each in placed],
+        "bys": [each.origin.by for each in placed],
+        "causes": [each.origin.cause for each in placed],
     }
-    match outcome:
-        case Held():
-            held = {"state": State.HELD.value, "line_no": None}
-            await _ADD_HELD.rows(session, values | held | origin_of(session))
-        case Waitlisted(line_no=line_no):
-            await _ADD_WAITING.rows(session, values | {"state": State.WAITING.value, "line_no": line_no})
+    await _ADD_REQUESTS.rows(session, columns | {"course_run_id": course_run_id, "now": now})
+
+
+def _state_of(outcome: Held | Waitlisted) -> State:
+    return State.HELD if isinstance(outcome, Held) else State.WAITING
 
 
 async def change_request(
@@ -427,14 +453,10 @@ def _course(row: Mapping[str, Any]) -> Course:
     )
 
 
-def _known_case(row: Mapping[str, Any]) -> KnownCase:
-    consent = Consent(
-        state=row["consent_state"],
-        purposes=frozenset(row["consent_purposes"] or ()),
-        recipients=frozenset(row["consent_recipients"] or ()),
-        valid_until=row["consent_valid_until"],
-    )
-    return KnownCase(row["municipality"], consent)
+def _known_case(
+    municipality: str | None, state: str | None, purposes: list[str], recipients: list[str], valid_until: date | None
+) -> KnownCase:
+    return KnownCase(municipality, Consent(state, frozenset(purposes), frozenset(recipients), valid_until))
 
 
 def _pool(row: Mapping[str, Any]) -> Pool:

@@ -4,6 +4,7 @@ The outbox is a queue, not a log: rows are deleted once published. A reader with
 rows of transactions that commit out of order (measured: 26 %), see docs/decisions/0003.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -66,8 +67,12 @@ class Origin:
     cause: str | None = None
 
 
-async def emit(session: AsyncSession, *events: tuple[Event, int], at: datetime) -> None:
+async def emit(
+    session: AsyncSession, *events: tuple[Event, int], at: datetime, origins: Sequence[Origin] | None = None
+) -> None:
     """Tell facts, each with its aggregate's version, in the transaction that makes them true.
+
+    `origins` says whose doing each is, where one transaction does what several asked for.
 
     Lock or version the aggregate first and call this last: the sequence number of the row is drawn here, and order per
     key holds only because a second writer of the same aggregate is still waiting for the lock. The flush comes first
@@ -76,8 +81,9 @@ async def emit(session: AsyncSession, *events: tuple[Event, int], at: datetime) 
     if not events:
         return
     await session.flush()
-    origin: Origin = session.info.get("origin", Origin())
-    rows = [_row(event, sequence, at, origin) for event, sequence in events]
+    if origins is None:
+        origins = [session.info.get("origin", Origin())] * len(events)
+    rows = [_row(event, sequence, at, origin) for (event, sequence), origin in zip(events, origins, strict=True)]
     ids, topics, keys, types, values = map(list, zip(*rows, strict=True))
     await _TELL.rows(session, {"ids": ids, "topics": topics, "keys": keys, "types": types, "values": values})
     session.info["emitted"] = True

@@ -9,7 +9,7 @@ from shared.service.declare import Service, Sweep
 from shared.service.paging import Page, Pages, Paging, moment, number, page
 from shared.service.route import router
 from shared.service.strict import Body
-from shared.service.transaction import Now, Reading, Transaction, in_line
+from shared.service.transaction import Now, Reading, Together, Transaction, gathered
 from shared.service.versions import IfMatch, etag, expect
 
 __all__ = [
@@ -24,12 +24,13 @@ __all__ = [
     "Reading",
     "Service",
     "Sweep",
+    "Together",
     "Transaction",
     "create_app",
     "day_in_japan",
     "etag",
     "expect",
-    "in_line",
+    "gathered",
     "make_transport",
     "moment",
     "number",

@@ -57,6 +57,7 @@ def create_app(
             async with running(service.name, _loops(service, desk, carrier, relay)):
                 _log.info("started", service=service.name, version=VERSION)
                 yield
+        await desk.gathering.drained()
         await database.dispose()
         _log.info("stopped", service=service.name)
 

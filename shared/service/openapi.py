@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from shared import VERSION
 from shared.service.declare import Service
-from shared.service.transaction import KEY_HEADER
+from shared.service.idempotency import KEY_HEADER
 
 _PROBLEM = {
     "type": "object",

@@ -11,9 +11,10 @@ from starlette.exceptions import HTTPException
 
 from shared.database import is_outage
 from shared.problems import INTERNAL, UNAVAILABLE, Problem
+from shared.service.gathering import Again, Replay
 from shared.service.logs import where
 from shared.service.strict import StrictRequest
-from shared.service.transaction import Replay, Work
+from shared.service.transaction import Work
 
 _log = structlog.get_logger()
 _STATEMENT_TOOK_TOO_LONG = "57014"
@@ -28,7 +29,13 @@ class Route(APIRoute):
 
         async def handle(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
-            work = Work(request.app.state.desk, strict)
+            try:
+                return await once(strict)
+            except Again:
+                return await once(strict, alone=True)
+
+        async def once(strict: StrictRequest, *, alone: bool = False) -> Response:
+            work = Work(strict.app.state.desk, strict, alone=alone)
             strict.state.work = work
             try:
                 response = await answer(strict)
@@ -36,7 +43,7 @@ class Route(APIRoute):
                 return response
             except Replay as replay:
                 return replay.response
-            except (HTTPException, RequestValidationError):
+            except (HTTPException, RequestValidationError, Again):
                 raise
             except Exception as error:
                 raise _as_problem(error) from error

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from services.training import tables
 from services.training.handlers import seats
 from shared.auth import Actor, Role
+from shared.bus.mailbox import Origin
 from shared.consent import Consent
 from shared.events import (
     ConsentGiven,
@@ -183,8 +184,9 @@ async def test_who_takes_consent_back_while_a_seat_is_asked_for_waits_and_gives_
     course, case_id = await offered(training), await known_case(training)
     desk = Actor("desk", "desk", "self_reliance_desk", frozenset({KAGOSHIMA}), frozenset({Role.COUNSELLOR}), ())
     async with training.database.transaction() as session:
-        placed = await seats.request_seat(session, course_run_id=course, case_id=case_id, actor=desk, now=wall_time())
-        assert isinstance(placed, seats.Placed)
+        order = seats.AgencyOrder(case_id, desk, Origin(by=desk.agency))
+        (placed,) = await seats.request_seats(session, course, [order], now=wall_time())
+        assert isinstance(placed, tables.Placed)
         hearing = asyncio.create_task(training.hear(withdrawn(case_id)))
         await stuck(training, hearing)
     await hearing

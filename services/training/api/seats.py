@@ -1,5 +1,6 @@
 """Seats: asked for, read, taken step by step up to an enrolment, given back."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, assert_never
 from uuid import UUID
@@ -16,14 +17,15 @@ from services.training.api.shapes import (
     refusal,
     stopped,
 )
-from services.training.domain import Held, Move, Refused, State, Waitlisted, legal_moves
+from services.training.domain import Held, Move, Refused, Repeated, State, Waitlisted, legal_moves
 from services.training.handlers import reading, seats, steps
 from services.training.handlers.steps import Signature
+from services.training.tables import Placed
 from shared.auth import Actor, Caller, Role, requires
 from shared.codes import CorporateNumber, FreeText
 from shared.consent import ConsentLacking
-from shared.problems import INVALID, Problem, consent_missing
-from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, etag, in_line, page, router
+from shared.problems import INVALID, Problem, case_not_known, consent_missing
+from shared.service import Body, Now, Page, Pages, Together, Transaction, day_in_japan, etag, gathered, page, router
 
 requests = router(tag="seat-requests")
 Number = Annotated[FreeText, StringConstraints(min_length=1, max_length=60)]
@@ -78,34 +80,51 @@ class Release(Body):
     reason: Literal["withdrawn", "person_declined", "other"] = Field(examples=["person_declined"])
 
 
+async def _request_seats(
+    session: AsyncSession, course_run_id: UUID, orders: Sequence[seats.AgencyOrder], now: datetime
+) -> list[Placed | Problem]:
+    """For all who ask for seats of one course at the same time: in the minute before a deadline, many do."""
+    outcomes = await seats.request_seats(session, course_run_id, orders, now=now)
+    return [outcome if isinstance(outcome, Placed) else _unmet(outcome) for outcome in outcomes]
+
+
+def _unmet(outcome: seats.Unmet) -> Problem:
+    match outcome:
+        case Refused(reason):
+            return refusal(reason)
+        case ConsentLacking(because):
+            return consent_missing(because)
+        case seats.Stranger():
+            return case_not_known()
+        case Repeated():
+            raise AssertionError("only a referral can be repeated")
+        case _:
+            assert_never(outcome)
+
+
 @requests.post(
     "/v1/course-runs/{course_run_id}/seat-requests",
     status_code=201,
     summary="Ask for a seat",
     description="訓練の枠を求めます。空きがあれば仮押さえ、なければ待ちの列に入ります。本人同意が要ります。同じ講座には一つのケースで一件だけです。",
-    dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT), in_line("course_run_id")],
+    dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT)],
 )
 async def request_seat(
-    course_run_id: UUID, body: NewSeatRequest, response: Response, session: Transaction, now: Now, actor: Caller
+    course_run_id: UUID,
+    body: NewSeatRequest,
+    response: Response,
+    actor: Caller,
+    together: Annotated[Together[seats.AgencyOrder, Placed], gathered(_request_seats)],
 ) -> SeatAnswer:
     """Held, or in line; refused with a reason as the problem's code. 404 for a case that isn't the caller's."""
-    outcome = await seats.request_seat(
-        session, course_run_id=course_run_id, case_id=body.case_id, actor=actor, now=now, hold_until=body.hold_until
-    )
-    match outcome:
-        case seats.Placed():
-            response.headers["Location"] = f"../../seat-requests/{outcome.seat_request_id}"
-            response.headers["ETag"] = etag(outcome.version)
-            return _answer(course_run_id, outcome)
-        case Refused(reason):
-            raise refusal(reason)
-        case ConsentLacking(because):
-            raise consent_missing(because)
-        case _:
-            assert_never(outcome)
+    order = seats.AgencyOrder(body.case_id, actor, together.origin, body.hold_until)
+    placed = await together(course_run_id, order)
+    response.headers["Location"] = f"../../seat-requests/{placed.seat_request_id}"
+    response.headers["ETag"] = etag(placed.version)
+    return _answer(course_run_id, placed)
 
 
-def _answer(course_run_id: UUID, placed: seats.Placed) -> SeatAnswer:
+def _answer(course_run_id: UUID, placed: Placed) -> SeatAnswer:
     common: dict[str, Any] = {
         "seat_request_id": placed.seat_request_id,
         "course_run_id": course_run_id,

@@ -3,15 +3,17 @@
 Whatever frees or grants seats ends with `offer_free_seats`: otherwise a newcomer would overtake those who wait.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import Any, assert_never
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training import domain, tables
 from services.training.domain import (
+    Ask,
     Course,
     Held,
     Illegal,
@@ -21,17 +23,19 @@ from services.training.domain import (
     Promoted,
     Reason,
     Refused,
+    Repeated,
     SeatRequest,
     State,
     TooLate,
     Waitlisted,
 )
+from services.training.tables import Placed
 from shared.auth import Actor
 from shared.bus.envelope import new_id
-from shared.bus.mailbox import emit
+from shared.bus.mailbox import Origin, emit
 from shared.consent import FOR_TRAINING, Consent, ConsentLacking, consent_gap
 from shared.events import Event, PoolChanged, SeatHeld, SeatReleased, SeatWaitlisted
-from shared.problems import NOT_FOUND, Problem, case_not_known
+from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan
 
 EXPIRED = "expired"
@@ -40,119 +44,98 @@ Told = tuple[Event, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A request stands: with a seat, or in line."""
+class AgencyOrder:
+    """An agency asks for a seat for a case of a municipality that it serves."""
 
-    seat_request_id: UUID
-    outcome: Held | Waitlisted
-    version: int = 1
+    case_id: UUID
+    actor: Actor
+    origin: Origin
+    hold_until: datetime | None = None
+
+    @property
+    def requested_by(self) -> str:
+        """The agency."""
+        return self.actor.agency
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
-    """This referral led to a request before; there is nothing to do and nothing to tell."""
+class ReferralOrder:
+    """A referral leads to a course."""
 
-    request: SeatRequest
+    case_id: UUID
+    referral_id: UUID
+    municipality: str
+    requested_by: str
+    origin: Origin
+    hold_until: datetime | None = None
 
 
-async def request_seat(
-    session: AsyncSession,
-    *,
-    course_run_id: UUID,
-    case_id: UUID,
-    actor: Actor,
-    now: datetime,
-    hold_until: datetime | None = None,
-) -> Placed | Refused | ConsentLacking:
-    """Ask for a seat for a case of the caller's municipality, as far as the person agreed to that."""
-    found = await tables.lock_course_for(session, course_run_id, case_id)
+SeatOrder = AgencyOrder | ReferralOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """The case is not known here, or is another municipality's."""
+
+
+Unmet = Refused | Repeated | ConsentLacking | Stranger
+"""Why no request came to be. Nothing was written or told: each door says it in its own way."""
+
+
+async def request_seats(
+    session: AsyncSession, course_run_id: UUID, orders: Sequence[SeatOrder], *, now: datetime
+) -> list[Placed | Unmet]:
+    """Ask for seats of one course, one order after the other, as if each had come by itself."""
+    found = await tables.lock_course_for(session, course_run_id, [order.case_id for order in orders])
     if found is None:
-        return Refused(Reason.NO_SUCH_COURSE)
-    course, case = found
-    if case.municipality is None or not actor.serves(case.municipality):
-        raise case_not_known()
-    lacking = consent_gap(case.consent, purposes=FOR_TRAINING, receiver=course.provider_agency, today=day_in_japan(now))
-    if lacking is not None:
-        return lacking
-    return await _place(
-        session,
-        course,
-        case_id=case_id,
-        municipality=case.municipality,
-        requested_by=actor.agency,
-        now=now,
-        hold_until=hold_until,
-    )
+        return [Refused(Reason.NO_SUCH_COURSE) for _ in orders]
+    course, cases = found
+    judged = [_may_ask(order, course, cases[order.case_id], now) for order in orders]
+    decided = iter(await _decide(session, course, [each for each in judged if isinstance(each, Ask)], now))
+    outcomes = [
+        _placed(order, each, next(decided)) if isinstance(each, Ask) else each
+        for order, each in zip(orders, judged, strict=True)
+    ]
+    if placed := [outcome for outcome in outcomes if isinstance(outcome, Placed)]:
+        await tables.add_requests(session, course.id, placed, now=now)
+        told = [fact for each in placed for fact in _told_of(course.id, each)]
+        await emit(session, *told, at=now, origins=[each.origin for each in placed for _ in range(2)])
+    return outcomes
 
 
-async def request_seat_for_referral(
-    session: AsyncSession,
-    *,
-    referral_id: UUID,
-    course_run_id: UUID,
-    case_id: UUID,
-    municipality: str,
-    sender: str,
-    now: datetime,
-    hold_until: datetime | None = None,
-) -> Placed | Refused | Repeated:
-    """The same for a referral, whose consent referral has judged; unless it was taken back before this came here."""
-    found = await tables.lock_course_for(session, course_run_id, case_id)
-    if found is None:
-        return Refused(Reason.NO_SUCH_COURSE)
-    course, case = found
-    if known := await tables.find_request_of_referral(session, referral_id):
-        return Repeated(known)
-    if case.consent.state == "withdrawn":
-        return Refused(Reason.CONSENT_WITHDRAWN)
-    return await _place(
-        session,
-        course,
-        case_id=case_id,
-        municipality=municipality,
-        requested_by=sender,
-        now=now,
-        hold_until=hold_until,
-        referral_id=referral_id,
-    )
+def _may_ask(
+    order: SeatOrder, course: Course, case: tables.KnownCase, now: datetime
+) -> Ask | ConsentLacking | Stranger:
+    """An agency asks for its own municipality's cases, as far as the person agreed; a referral's consent was judged."""
+    match order:
+        case AgencyOrder():
+            if case.municipality is None or not order.actor.serves(case.municipality):
+                return Stranger()
+            today = day_in_japan(now)
+            lacking = consent_gap(case.consent, purposes=FOR_TRAINING, receiver=course.provider_agency, today=today)
+            return lacking or Ask(order.case_id, case.municipality, order.hold_until)
+        case ReferralOrder():
+            # It may have been taken back before the referral came here.
+            withdrawn = case.consent.state == "withdrawn"
+            return Ask(order.case_id, order.municipality, order.hold_until, order.referral_id, withdrawn)
+        case _:
+            assert_never(order)
 
 
-async def _place(
-    session: AsyncSession,
-    course: Course,
-    *,
-    case_id: UUID,
-    municipality: str,
-    requested_by: str,
-    now: datetime,
-    hold_until: datetime | None,
-    referral_id: UUID | None = None,
-) -> Placed | Refused:
-    """A refusal writes and tells nothing: each door says it in its own way. Needs the course's lock."""
-    pools, already = await tables.read_pools_for(session, course.id, case_id)
-    outcome = domain.request_seat(
-        course, pools, municipality=municipality, now=now, hold_until=hold_until, already_requested=already
-    )
-    if isinstance(outcome, Refused):
+async def _decide(
+    session: AsyncSession, course: Course, asks: Sequence[Ask], now: datetime
+) -> list[Held | Waitlisted | Refused | Repeated]:
+    if not asks:
+        return []
+    referrals = await tables.led_to_requests(session, [ask.referral_id for ask in asks if ask.referral_id is not None])
+    pools, cases = await tables.read_pools_for(session, course.id, [ask.case_id for ask in asks])
+    return domain.request_seats(course, pools, asks, cases=cases, referrals=referrals, now=now)
+
+
+def _placed(order: SeatOrder, ask: Ask, outcome: Held | Waitlisted | Refused | Repeated) -> Placed | Refused | Repeated:
+    if isinstance(outcome, Refused | Repeated):
         return outcome
-    seat_request_id = new_id()
-    await tables.add_request(
-        session,
-        outcome,
-        seat_request_id=seat_request_id,
-        course_run_id=course.id,
-        case_id=case_id,
-        municipality=municipality,
-        referral_id=referral_id,
-        requested_by=requested_by,
-        hold_until=hold_until,
-        now=now,
-    )
-    placed = Placed(seat_request_id, outcome)
-    event, pool = _told_of_request(placed, case_id=case_id, referral_id=referral_id, course_run_id=course.id)
-    # The pool's figures are known without reading them again: nobody else can change them before this commit.
-    await emit(session, (event, placed.version), _pool_changed(course.id, pool), at=now)
-    return placed
+    return Placed(new_id(), ask, outcome, order.requested_by, order.origin)
 
 
 async def release_seat(
@@ -306,33 +289,25 @@ async def tell(session: AsyncSession, course_run_id: UUID, told: list[Told], tou
     await emit(session, *told, *(_pool_changed(course_run_id, pool) for pool in pools), at=now)
 
 
-def _told_of_request(
-    placed: Placed, *, case_id: UUID, referral_id: UUID | None, course_run_id: UUID
-) -> tuple[SeatHeld | SeatWaitlisted, Pool]:
-    match placed.outcome:
+def _told_of(course_run_id: UUID, placed: Placed) -> list[Told]:
+    """What became of the request, and how its pool stands then: nobody else can change it before the commit."""
+    outcome = placed.outcome
+    about: dict[str, Any] = {
+        "case_id": placed.ask.case_id,
+        "seat_request_id": placed.seat_request_id,
+        "referral_id": placed.ask.referral_id,
+        "course_run_id": course_run_id,
+        "pool_id": outcome.pool.id,
+    }
+    event: SeatHeld | SeatWaitlisted
+    match outcome:
         case Held(pool=pool, expires_at=expires_at):
-            held = SeatHeld(
-                case_id=case_id,
-                seat_request_id=placed.seat_request_id,
-                referral_id=referral_id,
-                course_run_id=course_run_id,
-                pool_id=pool.id,
-                pool_kind=pool.kind,
-                expires_at=expires_at,
-            )
-            return held, domain.after_hold(pool)
-        case Waitlisted(pool=pool, position=position):
-            waitlisted = SeatWaitlisted(
-                case_id=case_id,
-                seat_request_id=placed.seat_request_id,
-                referral_id=referral_id,
-                course_run_id=course_run_id,
-                pool_id=pool.id,
-                position=position,
-            )
-            return waitlisted, domain.after_joining(pool)
+            event = SeatHeld(**about, pool_kind=pool.kind, expires_at=expires_at)
+        case Waitlisted(position=position):
+            event = SeatWaitlisted(**about, position=position)
         case _:
-            assert_never(placed.outcome)
+            assert_never(outcome)
+    return [(event, placed.version), _pool_changed(course_run_id, outcome.leaves)]
 
 
 def _pool_changed(course_run_id: UUID, pool: Pool) -> Told:

@@ -1,0 +1,180 @@
+"""Idempotency-Keys: claimed first, the answer kept last, both in the transaction of the effect.
+
+Every statement takes any number of requests, since those that are gathered share a transaction.
+"""
+
+# ruff: noqa: S608  (put together from this file's own words; every value is bound)
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import asyncpg
+from fastapi import Header, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.auth import Actor
+from shared.codes import is_my_number
+from shared.database import Hot, begin
+from shared.problems import IN_PROGRESS, KEY_INVALID, KEY_MISSING, KEY_REUSED, UNAUTHENTICATED, Problem
+
+KEY_HEADER = "Idempotency-Key"
+GivenKey = Annotated[
+    str | None,
+    Header(
+        alias=KEY_HEADER,
+        description="Made by the caller and kept before the first try: 22 to 128 characters, e.g. a UUID."
+        " The same key and body get the same answer for 72 hours.",
+    ),
+]
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_PARTS = re.compile(r"[^0-9A-Za-z]+")
+_KEPT_HEADERS = ("content-type", "location", "etag")
+_GIVEN = "unnest(CAST(:callers AS text[]), CAST(:routes AS text[]), CAST(:keys AS text[])"
+
+_CLAIM = Hot(
+    "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"
+    f" SELECT caller, route, key, fingerprint, CAST(authority AS text[]) FROM {_GIVEN},"
+    " CAST(:fingerprints AS bytea[]), CAST(:authorities AS text[])) AS given"
+    " (caller, route, key, fingerprint, authority)"
+    " ON CONFLICT DO NOTHING RETURNING caller, route, key, clock_timestamp() AS claimed_at"
+)
+_FIND = Hot(
+    "SELECT fingerprint, authority, status, headers, body FROM idempotency"
+    " WHERE caller = :caller AND route = :route AND key = :key"
+)
+_KEEP = Hot(
+    "UPDATE idempotency i SET status = given.status, headers = CAST(given.headers AS jsonb), body = given.body"
+    f" FROM {_GIVEN}, CAST(:statuses AS int[]), CAST(:headers AS text[]), CAST(:bodies AS bytea[])) AS given"
+    " (caller, route, key, status, headers, body)"
+    " WHERE i.caller = given.caller AND i.route = given.route AND i.key = given.key"
+)
+_FORGET = Hot(
+    f"DELETE FROM idempotency i USING {_GIVEN}) AS given (caller, route, key)"
+    " WHERE i.caller = given.caller AND i.route = given.route AND i.key = given.key"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whose key, for what, and what the caller stood for: a repeat must have the same fingerprint and no less."""
+
+    caller: str
+    route: str
+    key: str
+    fingerprint: bytes
+    authority: tuple[str, ...]
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What makes two claims one: the table's primary key, and the order in which keys are claimed."""
+        return self.caller, self.route, self.key
+
+
+async def claim_of(request: Request, actor: Actor, given_key: str | None) -> Claim:
+    """The claim of a request. 400 without a usable key."""
+    return Claim(
+        caller=actor.subject,
+        route=f"{request.method} {request.scope['route'].path}",
+        key=_usable(given_key),
+        fingerprint=await _fingerprint(request),
+        authority=actor.authority,
+    )
+
+
+def in_progress() -> Problem:
+    """Somebody is still at a request with this key."""
+    return Problem(IN_PROGRESS, headers={"Retry-After": "1"})
+
+
+async def claim_keys(
+    session: AsyncSession, claims: Sequence[Claim], *, patience: float | None = None
+) -> tuple[set[Claim], datetime | None]:
+    """Those that are new, and the database's time; the others were answered before.
+
+    A key that another process is still at is waited for: for `patience` seconds, or as long as the server allows. Keys
+    are claimed in one order, so that two processes never wait for one another.
+    """
+    ordered = sorted(claims, key=lambda claim: claim.place)
+    values = _places(ordered) | {
+        "fingerprints": [claim.fingerprint for claim in ordered],
+        "authorities": [_array(claim.authority) for claim in ordered],
+    }
+    await begin(session)  # apart from the rest: to have no connection in time is no matter of keys
+    try:
+        rows = await _CLAIM.rows(session, values, patience=patience)
+    except (TimeoutError, asyncpg.LockNotAvailableError):
+        raise in_progress() from None
+    new = {(row["caller"], row["route"], row["key"]) for row in rows}
+    times = [row["claimed_at"].astimezone(UTC) for row in rows]
+    return {claim for claim in claims if claim.place in new}, max(times, default=None)
+
+
+async def replay(session: AsyncSession, claim: Claim) -> Response | Problem:
+    """The answer that was given under this key before, or why it is not given again."""
+    (kept,) = await _FIND.rows(session, {"caller": claim.caller, "route": claim.route, "key": claim.key})
+    if kept["fingerprint"] != claim.fingerprint:
+        return Problem(KEY_REUSED)
+    if not set(kept["authority"]) <= set(claim.authority):
+        # The caller stands for less than when the answer was given: authorise anew, with a new key.
+        return Problem(UNAUTHENTICATED, headers={"WWW-Authenticate": "Bearer"})
+    return Response(kept["body"], kept["status"], headers={**kept["headers"], "Idempotency-Replayed": "true"})
+
+
+async def keep_answers(session: AsyncSession, answers: Sequence[tuple[Claim, Response]]) -> None:
+    """Each answer under its own key."""
+    values = _places([claim for claim, _ in answers]) | {
+        "statuses": [answer.status_code for _, answer in answers],
+        "headers": [json.dumps(_kept_headers(answer)) for _, answer in answers],
+        "bodies": [bytes(answer.body) for _, answer in answers],
+    }
+    await _KEEP.rows(session, values)
+
+
+async def forget_keys(session: AsyncSession, claims: Iterable[Claim]) -> None:
+    """Give claimed keys back: their requests could not be met, and leave no trace."""
+    await _FORGET.rows(session, _places(claims))
+
+
+def _places(claims: Iterable[Claim]) -> dict[str, list[str]]:
+    callers, routes, keys = map(list, zip(*(claim.place for claim in claims), strict=True))
+    return {"callers": callers, "routes": routes, "keys": keys}
+
+
+def _kept_headers(answer: Response) -> dict[str, str]:
+    return {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+
+
+def _array(texts: Iterable[str]) -> str:
+    """PostgreSQL's way to write an array, since an array of arrays of several lengths can't be a parameter."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
+
+
+def _usable(key: str | None) -> str:
+    if key is None:
+        raise Problem(KEY_MISSING)
+    bare = key.strip().removeprefix('"').removesuffix('"')
+    usable = 22 <= len(bare) <= 128 and bare.isascii() and bare.isprintable()
+    # The key is kept for 72 hours; a UUID's digits are nobody's number.
+    if not usable or (_UUID.fullmatch(bare) is None and any(map(is_my_number, _PARTS.split(bare)))):
+        raise Problem(
+            KEY_INVALID,
+            detail="Use 22 to 128 printable ASCII characters without a My Number, such as a UUID.",
+            detail_ja="UUIDなど、個人番号を含まない22〜128文字の英数記号を使ってください。",
+        )
+    return bare
+
+
+async def _fingerprint(request: Request) -> bytes:
+    """What makes two requests the same: method, path, query, If-Match, and the body in canonical form."""
+    body = await request.body()
+    if body and request.headers.get("content-type", "").partition(";")[0].strip().endswith("json"):
+        body = json.dumps(await request.json(), sort_keys=True, separators=(",", ":")).encode()
+    query: bytes = request.scope["query_string"]
+    parts = (request.method, request.scope["path"], query.decode("latin-1"), request.headers.get("if-match", ""))
+    return hashlib.sha256("\n".join(parts).encode() + b"\n" + body).digest()
