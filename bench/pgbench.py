@@ -15,22 +15,27 @@ from embedded.postgres import BIN, EmbeddedPostgres
 
 _NAME = re.compile(r"(?<!:):(\w+)")
 CASE = "CAST(lpad(to_hex(CAST(:i AS bigint)), 12, '0') || lpad(to_hex(CAST(:client_id AS bigint)), 20, '0') AS uuid)"
-"""The case that a client asks for with its i-th request; the load generator asks for the same ones."""
 _REQUEST = CASE.replace("(CAST(:client_id AS bigint)", "(CAST(:client_id AS bigint) + 4096")
 _KEY = "lpad(CAST(CAST(:i AS bigint) AS text), 18, '0') || lpad(CAST(CAST(:client_id AS bigint) AS text), 18, '0')"
 _COURSE = "CAST(lpad(to_hex(CAST(:course AS bigint)), 32, '0') AS uuid)"
-_NOW = "CAST(:clock_timestamp AS timestamptz)"
-_CLOSES = f"{_NOW} + interval '3 days'"
-_CALLER = {"caller": "'bench-client'", "route": "'POST /v1/course-runs/{course_run_id}/seat-requests'", "key": _KEY}
-_PLACE = {"pool_id": "CAST(:p_id AS uuid)", "course_run_id": "CAST(:c_id AS uuid)"}
-_ADDED = _PLACE | {
-    "id": _REQUEST,
-    "case_id": CASE,
-    "municipality": "CAST(:c_municipality AS text)",
-    "referral_id": "NULL",
-    "requested_by": "'kagoshima-desk'",
-    "hold_until": "NULL",
-    "expires_at": _CLOSES,
+_NOW = "CAST(:k_claimed_at AS timestamptz)"
+_PLACES = {
+    "callers": "ARRAY['bench-client']",
+    "routes": "ARRAY['POST /v1/course-runs/{course_run_id}/seat-requests']",
+    "keys": f"ARRAY[{_KEY}]",
+}
+_ADDED = {
+    "ids": f"ARRAY[{_REQUEST}]",
+    "pool_ids": "ARRAY[CAST(:p_id AS uuid)]",
+    "course_run_id": "CAST(:c_id AS uuid)",
+    "case_ids": f"ARRAY[{CASE}]",
+    "municipalities": "ARRAY['462012']",
+    "referral_ids": "ARRAY[NULL]",
+    "requested_by": "ARRAY['kagoshima-desk']",
+    "hold_until": "ARRAY[NULL]",
+    "expires_at": f"ARRAY[{_NOW} + interval '3 days']",
+    "bys": "ARRAY['kagoshima-desk']",
+    "causes": f"ARRAY[CAST({CASE} AS text)]",
     "now": _NOW,
 }
 
@@ -44,50 +49,58 @@ class Statement:
     keep: str | None = None
 
 
+_GIVEN = "unnest(CAST(:callers AS text[]), CAST(:routes AS text[]), CAST(:keys AS text[])"
 _CLAIM = Statement(
-    "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"
-    " VALUES (:caller, :route, :key, :fingerprint, :authority) ON CONFLICT DO NOTHING RETURNING clock_timestamp()",
-    _CALLER
+    "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"  # noqa: S608 - ours
+    f" SELECT caller, route, key, fingerprint, CAST(authority AS text[]) FROM {_GIVEN},"
+    " CAST(:fingerprints AS bytea[]), CAST(:authorities AS text[])) AS given"
+    " (caller, route, key, fingerprint, authority)"
+    " ON CONFLICT DO NOTHING RETURNING caller, route, key, clock_timestamp() AS claimed_at",
+    _PLACES
     | {
-        "fingerprint": "decode(repeat('5a', 32), 'hex')",
-        "authority": "CAST('{462012,agency-kagoshima-desk,role-counsellor,role-placement}' AS text[])",
+        "fingerprints": "ARRAY[decode(repeat('5a', 32), 'hex')]",
+        "authorities": "ARRAY['{462012,agency-kagoshima-desk,role-counsellor,role-placement}']",
     },
-    keep="",
+    keep="k_",
 )
 _LOCK = Statement(
-    "WITH fact AS (SELECT municipality, consent_state, consent_purposes, consent_recipients, consent_valid_until"
-    " FROM case_fact WHERE case_id = :case_id FOR SHARE)"
-    " SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, f.municipality,"
-    " f.consent_state, f.consent_purposes, f.consent_recipients, f.consent_valid_until"
-    " FROM course_run c LEFT JOIN fact f ON true WHERE c.id = :id FOR UPDATE OF c",
-    {"case_id": CASE, "id": _COURSE},
+    "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
+    " consent_valid_until FROM case_fact WHERE case_id = ANY(CAST(:case_ids AS uuid[])) ORDER BY case_id FOR SHARE),"
+    " known AS (SELECT array_agg(fact) AS cases FROM fact)"
+    " SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, cases"
+    " FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c",
+    {"case_ids": f"ARRAY[{CASE}]", "id": _COURSE},
     keep="c_",
 )
 _POOLS = Statement(
     "SELECT p.id, p.kind, p.municipality, p.granted, p.held, p.filled,"
     " (SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting') AS waiting,"
-    " p.next_line_no, p.version, EXISTS (SELECT FROM seat_request r WHERE r.course_run_id = :course_run_id"
-    " AND r.case_id = :case_id AND r.state <> 'released') AS already_requested"
+    " p.next_line_no, p.version, ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
+    " AND r.case_id = ANY(CAST(:case_ids AS uuid[])) AND r.state <> 'released') AS already_requested"
     " FROM pool p WHERE p.course_run_id = :course_run_id",
-    {"course_run_id": "CAST(:c_id AS uuid)", "case_id": CASE},
+    {"course_run_id": "CAST(:c_id AS uuid)", "case_ids": f"ARRAY[{CASE}]"},
     keep="p_",
 )
 _ADD = (
-    "INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state,"
-    " line_no, hold_until, expires_at, requested_at) VALUES (:id, :course_run_id, :pool_id, :case_id, :municipality,"
-    " :referral_id, :requested_by, :state, :line_no, :hold_until, :expires_at, :now)"
-)
-_ADD_HELD = Statement(
-    f"WITH added AS ({_ADD} RETURNING id),"  # noqa: S608 - ours
-    " told AS (UPDATE pool SET version = version + 1 WHERE id = :pool_id)"
+    "WITH asked AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:pool_ids AS uuid[]), CAST(:case_ids AS uuid[]),"
+    " CAST(:municipalities AS text[]), CAST(:referral_ids AS uuid[]), CAST(:requested_by AS text[]),"
+    " CAST(:states AS text[]), CAST(:line_nos AS int[]), CAST(:hold_until AS timestamptz[]),"
+    " CAST(:expires_at AS timestamptz[]), CAST(:bys AS text[]), CAST(:causes AS text[])) AS asked"
+    " (id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no, hold_until, expires_at, by,"
+    " cause)),"
+    " added AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id,"
+    " requested_by, state, line_no, hold_until, expires_at, requested_at)"
+    " SELECT id, :course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no,"
+    " hold_until, expires_at, :now FROM asked),"
+    " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
+    " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
+    " WHERE p.id = n.pool_id)"
     " INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at, by, cause)"
-    " SELECT :pool_id, :course_run_id, 'hold', 1, id, :now, :by, :cause FROM added",
-    _ADDED | {"state": "'held'", "line_no": "NULL", "by": "'kagoshima-desk'", "cause": f"CAST({CASE} AS text)"},
+    " SELECT pool_id, :course_run_id, 'hold', 1, id, :now, by, cause FROM asked WHERE state = 'held'"
 )
+_ADD_HELD = Statement(_ADD, _ADDED | {"states": "ARRAY['held']", "line_nos": "ARRAY[NULL]"})
 _ADD_WAITING = Statement(
-    f"WITH added AS ({_ADD})"  # noqa: S608 - ours
-    " UPDATE pool SET version = version + 1, next_line_no = next_line_no + 1 WHERE id = :pool_id",
-    _ADDED | {"state": "'waiting'", "line_no": "CAST(:p_next_line_no AS integer)"},
+    _ADD, _ADDED | {"states": "ARRAY['waiting']", "line_nos": "ARRAY[CAST(:p_next_line_no AS int)]"}
 )
 _TELL = Statement(
     "INSERT INTO outbox (id, topic, key, type, value) SELECT * FROM unnest("
@@ -102,13 +115,15 @@ _TELL = Statement(
     },
 )
 _ANSWER = Statement(
-    "UPDATE idempotency SET status = :status, headers = :headers, body = :body"
-    " WHERE caller = :caller AND route = :route AND key = :key",
-    _CALLER
+    "UPDATE idempotency i SET status = given.status, headers = CAST(given.headers AS jsonb), body = given.body"  # noqa: S608 - ours
+    f" FROM {_GIVEN}, CAST(:statuses AS int[]), CAST(:headers AS text[]), CAST(:bodies AS bytea[])) AS given"
+    " (caller, route, key, status, headers, body)"
+    " WHERE i.caller = given.caller AND i.route = given.route AND i.key = given.key",
+    _PLACES
     | {
-        "status": "201",
-        "headers": """CAST('{"content-type": "application/json"}' AS jsonb)""",
-        "body": "decode(repeat('5a', 300), 'hex')",
+        "statuses": "ARRAY[201]",
+        "headers": """ARRAY['{"content-type": "application/json"}']""",
+        "bodies": "ARRAY[decode(repeat('5a', 300), 'hex')]",
     },
 )
 HELD = (_CLAIM, _LOCK, _POOLS, _ADD_HELD, _TELL, _ANSWER)
