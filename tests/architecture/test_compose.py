@@ -15,12 +15,14 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from fastapi import FastAPI
 
 from demo.client import registered_clients
 from ops.compose import secret_files
 from shared import problems
 from shared.auth.issuer import Registration
 from shared.service.imports import MAX_BYTES
+from shared.service.server import configure_server
 from shared.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -457,6 +459,19 @@ def test_no_log_line_holds_a_query_string() -> None:
         "request_time",
         "upstream_addr",
     }
+
+
+def test_the_gateways_error_log_holds_no_request() -> None:
+    """Below `crit` its lines carry the whole request line, query string and all."""
+    assert re.findall(r"error_log (.*);", GATEWAY) == ["/dev/stderr crit"]
+
+
+def test_an_idle_connection_is_closed_by_the_gateway_and_not_by_the_service() -> None:
+    """Otherwise a request now and then meets a connection that is just being closed, and comes back as 503."""
+    upstreams = re.findall(r"upstream \w+ +\{(.*)\}", GATEWAY)
+    assert upstreams
+    assert all("keepalive 16;" in each and "keepalive_timeout" not in each for each in upstreams)
+    assert configure_server(FastAPI(), host="127.0.0.1", port=8000).timeout_keep_alive > 60  # nginx's own default
 
 
 def test_the_gateways_own_problems_use_the_services_words() -> None:
