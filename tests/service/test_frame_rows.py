@@ -53,6 +53,7 @@ async def walk(caller: Caller, limit: int, query: str = "") -> list[int]:
     cursor = ""
     while True:
         page = (await caller.get(f"/v1/notes?limit={limit}{query}{cursor}")).json()
+        assert page["items"] or not cursor, "a cursor leads to something"
         seen += page["items"]
         if page["next_cursor"] is None:
             return seen

@@ -311,6 +311,25 @@ async def test_no_screening_closes_a_case(world: World, outcome: str) -> None:
     assert (await desk.post(f"/v1/cases/{case_id}/screenings", {"outcome": "refuse"})).status_code == 422
 
 
+async def test_facts_of_consent_come_in_pages_whose_cursors_are_no_good_at_another_case(world: World) -> None:
+    desk = world.service("intake").as_()
+    ours, other = [(await opened(desk, consent=GIVEN))["case_id"] for _ in range(2)]
+    for said in ({"state": "withdrawn"}, GIVEN):
+        answer = await desk.post(f"/v1/cases/{ours}/consents", said)
+        assert answer.status_code == 201, answer.text
+    seen: list[int] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = (await desk.get(f"/v1/cases/{ours}/consents", params={"limit": "1"} | cursor)).json()
+        seen += [fact["version"] for fact in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+        foreign = await desk.get(f"/v1/cases/{other}/consents", params={"limit": "1"} | cursor)
+        assert (foreign.status_code, foreign.json()["code"]) == (422, "invalid")
+    assert seen == [1, 2, 3]
+
+
 async def test_lists_are_filtered_and_go_on_where_they_ended(world: World) -> None:
     intake = world.service("intake")
     desk = intake.as_()

@@ -130,19 +130,22 @@ async def test_news_of_an_unknown_case_stops_nobody(world: World) -> None:
 
 
 async def test_the_timeline_is_in_the_order_in_which_things_happened(world: World) -> None:
+    """Also page by page: a case and its consent, given in the same breath, stand there at the same moment."""
     intake = world.service("intake")
-    case_id = await open_case(intake)
+    case_id = await open_case(intake, consent={"state": "given", "purposes": ["referral"]})
     await intake.hear(*outcomes(case_id)[:4])
-    seen: list[str] = []
+    seen: list[dict[str, Any]] = []
     cursor = ""
     while True:
-        found = (await intake.as_().get(f"/v1/cases/{case_id}/timeline?limit=2{cursor}")).json()
-        seen += [entry["at"] for entry in found["items"]]
+        found = (await intake.as_().get(f"/v1/cases/{case_id}/timeline?limit=1{cursor}")).json()
+        seen += found["items"]
         if found["next_cursor"] is None:
             break
         cursor = f"&cursor={found['next_cursor']}"
-    assert len(seen) == 5
-    assert seen == sorted(seen)
+    assert seen == await timeline(intake, case_id)
+    assert [entry["at"] for entry in seen] == sorted(entry["at"] for entry in seen)
+    assert [entry["kind"] for entry in seen[:2]] == ["case_opened", "consent_given"]
+    assert len(seen) == 6
 
 
 @pytest.mark.parametrize("event", sorted(reactions, key=str))
@@ -151,8 +154,8 @@ def test_intake_hears_others_only(event: type[Event]) -> None:
     assert EVENTS[event.type] is event
 
 
-async def open_case(intake: Running) -> UUID:
-    answer = await intake.as_("kagoshima-desk", municipalities=[KAGOSHIMA]).post("/v1/cases", {})
+async def open_case(intake: Running, **body: Any) -> UUID:
+    answer = await intake.as_("kagoshima-desk", municipalities=[KAGOSHIMA]).post("/v1/cases", body)
     return UUID(answer.json()["case_id"])
 
 
