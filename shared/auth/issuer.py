@@ -19,8 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from pydantic import BaseModel, ConfigDict
 
-from shared.auth.tokens import ALGORITHM
-
+ALGORITHM = "ES256"
 LIFE_SECONDS = 300
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -87,83 +86,89 @@ def issuer_app(
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The issuer's three addresses: metadata, keys, tokens."""
+    made = _Issuer(issuer, key, registration, audiences, clock)
     app = FastAPI(title="Tsunagu issuer", openapi_url=None, docs_url=None, redoc_url=None, max_body_size=16_384)
     app.add_exception_handler(RequestValidationError, _not_a_request)
-    clients = {client.client_id: client for client in registration.clients}
-    used: dict[tuple[str, str], float] = {}
+    app.get("/.well-known/oauth-authorization-server")(made.metadata)
+    app.get("/jwks")(made.keys)
+    app.post("/token")(made.token)
+    app.get("/health/ready")(_health)
+    app.get("/health/live")(_health)
+    return app
 
-    @app.get("/.well-known/oauth-authorization-server")
-    async def metadata() -> Mapping[str, Any]:
+
+class _Issuer:
+    """Who is registered, and which assertions were already used."""
+
+    def __init__(
+        self, issuer: str, key: ECKey, registration: Registration, audiences: Sequence[str], clock: Callable[[], float]
+    ) -> None:
+        self._issuer = issuer
+        self._key = key
+        self._clients = {client.client_id: client for client in registration.clients}
+        self._audiences = audiences
+        self._clock = clock
+        self._used: dict[tuple[str, str], float] = {}
+
+    async def metadata(self) -> Mapping[str, Any]:
+        """RFC 8414."""
         return {
-            "issuer": issuer,
-            "token_endpoint": f"{issuer}/token",
-            "jwks_uri": f"{issuer}/jwks",
+            "issuer": self._issuer,
+            "token_endpoint": f"{self._issuer}/token",
+            "jwks_uri": f"{self._issuer}/jwks",
             "grant_types_supported": ["client_credentials"],
             "response_types_supported": [],
             "token_endpoint_auth_methods_supported": ["private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": [ALGORITHM],
         }
 
-    @app.get("/jwks")
-    async def jwks() -> Mapping[str, Any]:
-        return {"keys": [{**key.as_dict(private=False), "kid": key.kid, "use": "sig", "alg": ALGORITHM}]}
+    async def keys(self) -> Mapping[str, Any]:
+        """The public half of the signing key."""
+        return {"keys": [{**self._key.as_dict(private=False), "kid": self._key.kid, "use": "sig", "alg": ALGORITHM}]}
 
-    @app.get("/health/ready")
-    @app.get("/health/live")
-    async def health() -> Mapping[str, str]:
-        return {"status": "ready", "service": "issuer"}
-
-    @app.post("/token")
     async def token(
+        self,
         grant_type: Annotated[str, Form(max_length=64)] = "",
         client_assertion_type: Annotated[str, Form(max_length=128)] = "",
         client_assertion: Annotated[str, Form(max_length=4096)] = "",
     ) -> JSONResponse:
+        """A token for a client that proves who it is."""
         if grant_type != "client_credentials":
             return _refuse("unsupported_grant_type")
-        client = _authenticated(client_assertion_type, client_assertion, clients, used, issuer, clock())
+        now = self._clock()
+        client = self._proven(client_assertion, now) if client_assertion_type == _ASSERTION_TYPE else None
         if client is None:
             return _refuse("invalid_client", 401)
-        signed = sign(client, issuer=issuer, key=key, audiences=audiences, now=clock())
+        signed = sign(client, issuer=self._issuer, key=self._key, audiences=self._audiences, now=now)
         return JSONResponse(
             {"access_token": signed, "token_type": "Bearer", "expires_in": LIFE_SECONDS},
             headers={"Cache-Control": "no-store"},
         )
 
-    return app
+    def _proven(self, assertion: str, now: float) -> Client | None:
+        """The client whose key signed the assertion, if it is for us, fresh, and not seen before."""
+        self._used = {seen: gone_at for seen, gone_at in self._used.items() if gone_at >= now}
+        try:
+            client = self._clients[json.loads(_payload(assertion))["sub"]]
+            claims = jwt.decode(assertion, ECKey.import_key(dict(client.public_key)), algorithms=[ALGORITHM]).claims
+        except (JoseError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+            return None
+        fresh = (
+            isinstance(claims.get("exp"), int)
+            and now < claims["exp"] <= now + 300
+            and claims.get("iss") == client.client_id
+            and claims.get("aud") in (self._issuer, f"{self._issuer}/token")
+            and isinstance(claims.get("jti"), str)
+            and (client.client_id, claims["jti"]) not in self._used
+        )
+        if not fresh:
+            return None
+        self._used[client.client_id, claims["jti"]] = float(claims["exp"])
+        return client
 
 
-def _authenticated(
-    kind: str,
-    given: str,
-    clients: Mapping[str, Client],
-    used: dict[tuple[str, str], float],
-    issuer: str,
-    now: float,
-) -> Client | None:
-    """The client whose key signed the assertion, if it is for us, fresh, and not seen before."""
-    if kind != _ASSERTION_TYPE:
-        return None
-    for seen in [seen for seen, gone_at in used.items() if gone_at < now]:
-        del used[seen]
-    try:
-        unverified = json.loads(_payload(given))
-        client = clients[unverified["sub"]]
-        claims = jwt.decode(given, ECKey.import_key(dict(client.public_key)), algorithms=[ALGORITHM]).claims
-    except (JoseError, ValueError, KeyError, TypeError, IndexError, RecursionError):
-        return None
-    fresh = (
-        isinstance(claims.get("exp"), int)
-        and now < claims["exp"] <= now + 300
-        and claims.get("iss") == client.client_id
-        and claims.get("aud") in {issuer, f"{issuer}/token"}
-        and isinstance(claims.get("jti"), str)
-        and (client.client_id, claims["jti"]) not in used
-    )
-    if not fresh:
-        return None
-    used[client.client_id, claims["jti"]] = float(claims["exp"])
-    return client
+async def _health() -> Mapping[str, str]:
+    return {"status": "ready", "service": "issuer"}
 
 
 async def _not_a_request(_request: Request, _error: Exception) -> JSONResponse:

@@ -99,6 +99,7 @@ async def test_a_stranger_can_not_use_up_somebody_elses_assertion(client: httpx2
         signed(iss="other"),
         signed(aud="http://elsewhere.test"),
         signed(aud=...),
+        signed(aud=[ISSUER]),
         signed(exp=NOW),
         signed(exp=NOW - 1),
         signed(exp=NOW + 301),
@@ -113,7 +114,7 @@ async def test_a_stranger_can_not_use_up_somebody_elses_assertion(client: httpx2
         "a." + "W1tb" * 1000 + ".c",
         ".." * 100,
     ],
-    ids=range(18),
+    ids=range(19),
 )
 async def test_a_bad_assertion_is_refused(client: httpx2.AsyncClient, given: str) -> None:
     answer = await ask(client, given)
