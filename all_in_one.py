@@ -29,7 +29,7 @@ from sqlalchemy.engine import make_url
 
 from embedded.postgres import EmbeddedPostgres, StartFailed, is_reachable
 from shared.auth.issuer import Registration, issuer_app
-from shared.auth.tokens import KeyRing
+from shared.auth.keys import KeyRing
 from shared.bus.postgres import PostgresTransport
 from shared.database import connect, is_migrated, migrate, provision
 from shared.service.app import create_app
@@ -303,6 +303,7 @@ async def _assemble(home: Home, access: Access, port: int, *, demo: bool) -> Fas
             database_password=access.role_password,
             bus_database_url=bus_url,
             issuer=issuer_url,
+            issuer_profile="{}",
             log_level="warning",
             log_format="console",
         )

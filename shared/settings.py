@@ -15,6 +15,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 PREFIX = "TSUNAGU_"
 
 
+class SettingRefused(Exception):
+    """A value that stops the start; the text says what is wrong with it, in Japanese and English."""
+
+
 class Settings(BaseSettings):
     """One process's settings. Unknown `TSUNAGU_` variables are ignored; wrong values stop the start."""
 
@@ -47,6 +51,9 @@ class Settings(BaseSettings):
     issuer: str = Field(default="http://127.0.0.1:8080/issuer", description="`iss` that tokens must carry.")
     jwks_url: str | None = Field(
         default=None, description="Where the issuer's public keys are; default: it says itself."
+    )
+    issuer_profile: str = Field(
+        default="{}", description="JSON: how that issuer's tokens look; default: RFC 9068, as the built-in one's."
     )
     issuer_key: SecretStr | None = Field(default=None, description="Private ES256 key (PEM) of the built-in issuer.")
     issuer_clients: str = Field(

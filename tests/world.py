@@ -20,7 +20,7 @@ from joserfc.jwk import ECKey
 from embedded.postgres import EmbeddedPostgres
 from shared.auth import Role
 from shared.auth.issuer import Client, sign
-from shared.auth.tokens import KeyRing
+from shared.auth.keys import KeyRing
 from shared.bus.envelope import headers_of, new_id, open_envelope, seal
 from shared.bus.inbox import Inbox
 from shared.bus.port import Record
@@ -89,11 +89,12 @@ class Caller:
 
 
 class Running:
-    """One service in a test: its app, its database, its outbox."""
+    """One service in a test: its app, its database, its outbox. If `foreign`, it asks the issuer of its settings."""
 
-    def __init__(self, service: Service, settings: Settings) -> None:
+    def __init__(self, service: Service, settings: Settings, *, foreign: bool = False) -> None:
         self.service = service
-        self.app: FastAPI = create_app(service, settings, transport=Deaf(), keys=KeyRing(keys))
+        ring = None if foreign else KeyRing(keys)
+        self.app: FastAPI = create_app(service, settings, transport=Deaf(), keys=ring)
         self.desk = self.app.state.desk
         self.database: Database = self.desk.database
         self.inbox = Inbox(

@@ -2,6 +2,7 @@
 
 from shared.auth.actor import Actor, Role, served
 from shared.auth.guard import Caller, public, requires
-from shared.auth.tokens import Refused, Verifier
+from shared.auth.refusals import Refused
+from shared.auth.tokens import Verifier
 
 __all__ = ["Actor", "Caller", "Refused", "Role", "Verifier", "public", "requires", "served"]

@@ -7,31 +7,47 @@ from fastapi import Depends, Request
 from fastapi.params import Depends as DependsParam
 from fastapi.security import HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
+from prometheus_client import Counter
 
 from shared.auth.actor import Actor, Role
-from shared.auth.tokens import Refused, Verifier
-from shared.problems import FORBIDDEN, UNAUTHENTICATED, Problem
+from shared.auth.refusals import WORDS, Reason, Refused
+from shared.auth.tokens import Verifier
+from shared.problems import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, Problem
 
 _log = structlog.get_logger()
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="RFC 9068 access token, ES256.")
+_REFUSED = Counter("tsunagu_tokens_refused", "Requests refused for their token, by reason", ["service", "reason"])
+_bearer = HTTPBearer(
+    auto_error=False, bearerFormat="JWT", description="Access token of this installation's issuer, for this service."
+)
 
 
 async def authenticator(
     request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Actor:
-    """The verified caller, or 401. Why a token was refused is told to the log alone."""
-    if given is None:
-        raise Problem(UNAUTHENTICATED, headers={"WWW-Authenticate": 'Bearer realm="tsunagu"'})
+    """The verified caller, or 401 with the reason's code; operators count the codes."""
     verifier: Verifier = request.app.state.verifier
     try:
+        if given is None:
+            raise Refused(Reason.MISSING)
         actor = await verifier.actor(given.credentials)
     except Refused as refused:
-        _log.info("token_refused", reason=refused.reason)
-        raise Problem(
-            UNAUTHENTICATED, headers={"WWW-Authenticate": 'Bearer realm="tsunagu", error="invalid_token"'}
-        ) from None
+        _REFUSED.labels(verifier.service, refused.reason).inc()
+        _log.info("token_refused", service=verifier.service, reason=refused.reason)
+        raise _problem(refused.reason) from None
     request.state.actor = actor
     return actor
+
+
+def _problem(reason: Reason) -> Problem:
+    """RFC 6750 section 3: who sent no token learns the scheme alone. That we can't judge is no fault of the token's."""
+    words, words_ja = WORDS[reason]
+    error = {"in": "header", "code": reason, "message": words, "message_ja": words_ja}
+    if reason is Reason.KEYS_UNREACHABLE:
+        return Problem(UNAVAILABLE, errors=[error], headers={"Retry-After": "5"})
+    challenge = 'Bearer realm="tsunagu"'
+    if reason is not Reason.MISSING:
+        challenge += f', error="invalid_token", error_description="{words}"'
+    return Problem(UNAUTHENTICATED, errors=[error], headers={"WWW-Authenticate": challenge})
 
 
 Caller = Annotated[Actor, Depends(authenticator)]

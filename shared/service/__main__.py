@@ -18,7 +18,7 @@ from shared.database import Database, connect, migrate, provision
 from shared.service.declare import Service
 from shared.service.logs import configure_logs
 from shared.service.server import Server, configure_server
-from shared.settings import Settings
+from shared.settings import SettingRefused, Settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Tsunagu: one service / サービス単体のコマンド")
 parked_cli = typer.Typer(no_args_is_help=True, help="Events set aside / 保留された事象: list, show, retry, drop")
@@ -33,7 +33,12 @@ Host = Annotated[str, typer.Option(help="Address to listen on; in a container 0.
 @cli.command()
 def run(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Serve the service."""
-    made: FastAPI = importlib.import_module(f"services.{_name(Settings(), '')}.app").app()
+    module = importlib.import_module(f"services.{_name(Settings(), '')}.app")
+    try:
+        made: FastAPI = module.app()
+    except SettingRefused as refused:
+        typer.echo(str(refused), err=True)
+        raise typer.Exit(2) from None
     Server(configure_server(made, host=host, port=port), [made]).run()
 
 

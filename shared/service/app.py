@@ -8,11 +8,12 @@ import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from prometheus_client import Gauge
+from starlette.types import Lifespan
 
 from shared import VERSION
 from shared.auth import Verifier
 from shared.auth.guard import rule_of
-from shared.auth.tokens import FetchKeys, KeyRing, fetch_from_issuer, fetch_over_http
+from shared.auth.keys import KeyRing
 from shared.bus.inbox import Inbox
 from shared.bus.mailbox import Origin
 from shared.bus.port import Transport
@@ -25,6 +26,7 @@ from shared.service.declare import Service, Sweep
 from shared.service.edge import Edge
 from shared.service.failures import answer_failures
 from shared.service.health import health_router
+from shared.service.issuers import open_key_ring, read_profile
 from shared.service.keeping import HOUSEKEEPING
 from shared.service.logs import configure_logs
 from shared.service.loops import running
@@ -34,6 +36,7 @@ from shared.service.transaction import Desk
 from shared.settings import Settings
 
 _log = structlog.get_logger()
+_KEYS_AGE = Gauge("tsunagu_issuer_keys_age_seconds", "Since the issuer's keys were last read", ["service"])
 _LAG = Gauge("tsunagu_events_behind", "Events published and not yet taken, by topic", ["service", "topic"])
 
 
@@ -42,26 +45,51 @@ def create_app(
 ) -> FastAPI:
     """The service as an ASGI app. Given a transport, it shares it; otherwise it makes and ends its own."""
     configure_logs(settings)
+    profile = read_profile(settings)
+    ring = keys or open_key_ring(settings, profile)
+    desk = _desk_of(service, settings)
+    app = _bare_app(service, settings, _lifespan(service, desk, transport, ring))
+    app.state.desk = desk
+    app.state.verifier = Verifier(service=service.name, issuer=settings.issuer, keys=ring, profile=profile)
+    _add_routes(app, service, demo=settings.demo)
+    answer_failures(app)
+    describe(app, service)
+    if service.prepare is not None:
+        service.prepare(app)
+    _refuse_undeclared(app)
+    _wrap_in_edge(app, service)
+    return app
+
+
+def _desk_of(service: Service, settings: Settings) -> Desk:
     database = connect(
         settings.database_url, schema=service.name, password=settings.database_password, pool=settings.database_pool
     )
-    desk = Desk(database, Clock(), settings)
-    carrier = transport or make_transport(settings, client=service.name)
+    return Desk(database, Clock(), settings)
+
+
+def _lifespan(service: Service, desk: Desk, shared: Transport | None, keys: KeyRing) -> Lifespan[FastAPI]:
+    """While the app is served: its transport, unless it is shared, its relay, and its loops."""
+    carrier = shared or make_transport(desk.settings, client=service.name)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _own(carrier if transport is None else None):
-            relay = Relay(service.name, database, carrier)
-            database.after_emit = relay.wake
+        async with _own(carrier if shared is None else None):
+            relay = Relay(service.name, desk.database, carrier)
+            desk.database.after_emit = relay.wake
             app.state.relay = relay
-            async with running(service.name, _loops(service, desk, carrier, relay)):
+            async with running(service.name, _loops(service, desk, carrier, relay, keys)):
                 _log.info("started", service=service.name, version=VERSION)
                 yield
         await desk.gathering.drained()
-        await database.dispose()
+        await desk.database.dispose()
         _log.info("stopped", service=service.name)
 
-    app = FastAPI(
+    return lifespan
+
+
+def _bare_app(service: Service, settings: Settings, lifespan: Lifespan[FastAPI]) -> FastAPI:
+    return FastAPI(
         title=service.title,
         version=VERSION,
         lifespan=lifespan,
@@ -72,25 +100,19 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.desk = desk
-    app.state.verifier = Verifier(
-        issuer=settings.issuer,
-        audience=f"tsunagu-{service.name}",
-        keys=keys or KeyRing(_keys_of(settings)),
-    )
+
+
+def _add_routes(app: FastAPI, service: Service, *, demo: bool) -> None:
     for router in (*service.routers, health_router(service.name)):
         app.include_router(router)
-    if settings.demo:
+    if demo:
         app.include_router(rehearsal_router())
-    answer_failures(app)
-    describe(app, service)
-    if service.prepare is not None:
-        service.prepare(app)
-    _refuse_undeclared(app)
-    # Around everything, FastAPI's own layers too: `add_middleware` would put it inside the body limit.
+
+
+def _wrap_in_edge(app: FastAPI, service: Service) -> None:
+    """Around everything, FastAPI's own layers too: `add_middleware` would put it inside the body limit."""
     stack = app.build_middleware_stack
     app.build_middleware_stack = lambda: Edge(stack(), service=service.name)  # type: ignore[method-assign]
-    return app
 
 
 def make_transport(settings: Settings, *, client: str) -> Transport:
@@ -109,10 +131,6 @@ def make_transport(settings: Settings, *, client: str) -> Transport:
     return PostgresTransport(settings.bus_database_url or settings.database_url, password=settings.database_password)
 
 
-def _keys_of(settings: Settings) -> FetchKeys:
-    return fetch_over_http(settings.jwks_url) if settings.jwks_url else fetch_from_issuer(settings.issuer)
-
-
 @contextlib.asynccontextmanager
 async def _own(transport: Transport | None) -> AsyncIterator[None]:
     if transport is None:
@@ -126,7 +144,7 @@ async def _own(transport: Transport | None) -> AsyncIterator[None]:
 
 
 def _loops(
-    service: Service, desk: Desk, transport: Transport, relay: Relay
+    service: Service, desk: Desk, transport: Transport, relay: Relay, keys: KeyRing
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     inbox = Inbox(service.name, desk.database, service.ears, offset=lambda: desk.clock.offset)
     topics = [topic_of(publisher) for publisher in service.ears.publishers]
@@ -139,7 +157,8 @@ def _loops(
         await transport.ensure_topics([topic_of(service.name)])
         await relay.run()
 
-    loops: dict[str, Callable[[], Awaitable[None]]] = {"relay": carry}
+    _KEYS_AGE.labels(service.name).set_function(keys.age)
+    loops: dict[str, Callable[[], Awaitable[None]]] = {"relay": carry, "issuer_keys": keys.keep_fresh}
     if topics:
         loops["inbox"] = listen
         loops["lag"] = lambda: _watch_lag(service.name, transport, topics)

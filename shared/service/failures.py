@@ -33,6 +33,12 @@ _WORDS: dict[str, tuple[str, str]] = {
     "string_too_short": ("Too short", "短すぎます"),
     "greater_than_equal": ("Too small", "小さすぎます"),
     "less_than_equal": ("Too large", "大きすぎます"),
+    "empty": ("This must not be empty", "空にはできません"),
+    "json_invalid": ("Not JSON", "JSONではありません"),
+    "claim_path": (
+        "Not a path to a claim, e.g. realm_access.roles",
+        "クレームの場所の書き方ではありません(例 realm_access.roles)",
+    ),
     "timezone_aware": ("A date and time needs its offset, e.g. +09:00", "日時には時差(+09:00 など)が必要です"),
 }
 _OTHER = ("This value can't be accepted", "受け付けられない値です")

@@ -33,6 +33,12 @@ ONE_SHOTS = {"secrets"} | {f"{name}-migrate" for name in SERVICES}
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 DEMO: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.demo.yml").read_text(encoding="utf-8"))
+OVERRIDE: dict[str, Any] = yaml.safe_load(
+    re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / "operations.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)[
+        0
+    ]
+)
+"""What the operations guide gives to copy for another issuer."""
 GATEWAY = (ROOT / "gateway" / "nginx.conf").read_text(encoding="utf-8")
 
 every_container = pytest.mark.parametrize("name", sorted(CONTAINERS))
@@ -43,7 +49,7 @@ every_service = pytest.mark.parametrize("service", SERVICES)
 # ---------------------------------------------------------------------------------------------- the compose file
 
 
-@pytest.mark.parametrize("file", [COMPOSE, DEMO], ids=["docker-compose.yml", "docker-compose.demo.yml"])
+@pytest.mark.parametrize("file", [COMPOSE, DEMO, OVERRIDE], ids=["base", "demonstration", "another issuer"])
 def test_the_file_is_valid_by_the_compose_specification(file: dict[str, Any]) -> None:
     schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text(encoding="utf-8"))
     problems_found = [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(file)]
@@ -247,6 +253,21 @@ def test_the_demonstration_adds_its_mark_and_its_clients_and_nothing_else() -> N
     assert list(clients) == ["TSUNAGU_ISSUER_CLIENTS"]
     assert clients["TSUNAGU_ISSUER_CLIENTS"].startswith("${TSUNAGU_ISSUER_CLIENTS:?"), "no start with nobody registered"
     assert all(set(container) == {"environment"} for container in DEMO["services"].values())
+
+
+def test_the_guides_other_issuer_reaches_every_service_and_changes_nothing_else() -> None:
+    assert set(OVERRIDE["services"]) == set(SERVICES)
+    for container in OVERRIDE["services"].values():
+        assert set(container) == {"environment", "configs", "networks"}
+        assert {name.removeprefix(PREFIX).removesuffix("_FILE").lower() for name in container["environment"]} == {
+            "issuer",
+            "jwks_url",
+            "issuer_profile",
+        }
+        [profile] = container["configs"]
+        assert profile["target"] == container["environment"]["TSUNAGU_ISSUER_PROFILE_FILE"]
+        assert profile["source"] in OVERRIDE["configs"]
+        assert [OVERRIDE["networks"][name] for name in container["networks"]] == [{}], "a way out, and no other network"
 
 
 def test_the_registration_holds_public_keys_alone_and_stays_the_same(tmp_path: Path) -> None:

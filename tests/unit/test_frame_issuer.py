@@ -11,7 +11,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from shared.auth.issuer import Client, Registration, assertion, issuer_app
-from shared.auth.tokens import KeyRing, Verifier
+from shared.auth.keys import KeyRing
+from shared.auth.tokens import Verifier
 
 ISSUER = "http://issuer.test"
 KEY = ECKey.generate_key("P-256", parameters={"kid": "issuer-1"}, auto_kid=False)
@@ -71,7 +72,7 @@ async def test_a_client_that_proves_itself_gets_a_token_that_every_service_accep
         keys: Mapping[str, Any] = (await client.get("/jwks")).json()
         return keys
 
-    verifier = Verifier(issuer=ISSUER, audience="tsunagu-intake", keys=KeyRing(fetch), clock=lambda: float(NOW))
+    verifier = Verifier(service="intake", issuer=ISSUER, keys=KeyRing(fetch), clock=lambda: float(NOW))
     actor = await verifier.actor(answer.json()["access_token"])
     assert (actor.subject, actor.roles) == ("desk", frozenset({"counsellor"}))
     assert actor.serves("462012")

@@ -3,89 +3,22 @@
 import base64
 import json
 import random
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import httpx2
 import jwt as pyjwt
 import pytest
 from cryptography.hazmat.primitives import hashes, hmac, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc.jwk import ECKey
 from jwt.types import Options
 
-from shared.auth.tokens import KeyRing, Refused, Verifier
+from shared.auth.refusals import WORDS, Reason, Refused
+from shared.auth.tokens import Verifier
+from tests.issuers import AUDIENCE, CLAIMS, HEADER, ISSUER, KEY, NOW, OTHER, b64, public, signed, verifier
 
-ISSUER, AUDIENCE, NOW = "http://issuer.test", "tsunagu-intake", 1_800_000_000.0
-KEY = ECKey.generate_key("P-256", parameters={"kid": "one"}, auto_kid=False)
-OTHER = ECKey.generate_key("P-256", parameters={"kid": "two"}, auto_kid=False)
 WIDE = ECKey.generate_key("P-384", parameters={"kid": "one"}, auto_kid=False)
-HEADER = {"alg": "ES256", "typ": "at+jwt", "kid": "one"}
-CLAIMS: dict[str, Any] = {
-    "iss": ISSUER,
-    "aud": [AUDIENCE, "tsunagu-training"],
-    "sub": "client-a",
-    "client_id": "client-a",
-    "jti": "jti-1",
-    "iat": int(NOW) - 5,
-    "exp": int(NOW) + 300,
-    "agency": "kagoshima-desk",
-    "agency_kind": "self_reliance_desk",
-    "municipalities": ["462012"],
-    "roles": ["counsellor"],
-}
-
-
-def public(key: ECKey) -> dict[str, Any]:
-    """The key as its issuer publishes it."""
-    return {**key.as_dict(private=False), "kid": key.kid}
-
-
-class Issuer:
-    """Publishes keys, can be away, and counts who asks."""
-
-    def __init__(self, *keys: ECKey) -> None:
-        self.answer: Any = {"keys": [public(key) for key in keys]}
-        self.away = False
-        self.asked = 0
-        self.now = 0.0
-
-    async def fetch(self) -> Mapping[str, Any]:
-        """The key set."""
-        self.asked += 1
-        if self.away:
-            raise httpx2.ConnectError("away")
-        found: Mapping[str, Any] = self.answer
-        return found
-
-    def ring(self) -> KeyRing:
-        """A key ring on a clock of the test's."""
-        return KeyRing(self.fetch, clock=lambda: self.now)
-
-
-def verifier(issuer: Issuer | None = None, now: Callable[[], float] = lambda: NOW) -> Verifier:
-    """A verifier for the service intake."""
-    return Verifier(issuer=ISSUER, audience=AUDIENCE, keys=(issuer or Issuer(KEY)).ring(), clock=now)
-
-
-def b64(value: bytes | str | Mapping[str, Any]) -> str:
-    """Base64url without padding."""
-    text = json.dumps(value) if isinstance(value, Mapping) else value
-    raw = text.encode() if isinstance(text, str) else text
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def signed(claims: Mapping[str, Any] | bytes, key: ECKey = KEY, **header: Any) -> str:
-    """A compact JWS made by hand, since a library would refuse to make the hostile ones."""
-    protected = {name: value for name, value in (HEADER | header).items() if value is not ...}
-    start = f"{b64(protected)}.{b64(claims)}"
-    private = key.private_key
-    assert private is not None
-    first, second = decode_dss_signature(private.sign(start.encode(), ec.ECDSA(hashes.SHA256())))
-    size = (private.key_size + 7) // 8
-    return f"{start}.{b64(first.to_bytes(size, 'big') + second.to_bytes(size, 'big'))}"
 
 
 def hmac_signed(secret: bytes, **header: Any) -> str:
@@ -158,6 +91,13 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "sub is a list": lambda: signed(CLAIMS | {"sub": ["x"]}),
     "agency is a list": lambda: signed(CLAIMS | {"agency": ["x"]}),
     "roles is a text": lambda: signed(CLAIMS | {"roles": "counsellor"}),
+    "a municipality's check digit is wrong": lambda: signed(CLAIMS | {"municipalities": ["462012", "462013"]}),
+    "a municipality without its check digit": lambda: signed(CLAIMS | {"municipalities": ["46201"]}),
+    "a prefecture that Japan doesn't have": lambda: signed(CLAIMS | {"municipalities": ["prefecture:48"]}),
+    "a prefecture and more": lambda: signed(CLAIMS | {"municipalities": ["prefecture:46\n"]}),
+    "agency is a sentence": lambda: signed(CLAIMS | {"agency": "Kagoshima desk"}),
+    "agency is very long": lambda: signed(CLAIMS | {"agency": "a" * 41}),
+    "agency_kind is a sentence": lambda: signed(CLAIMS | {"agency_kind": "a desk"}),
     "roles hold a number": lambda: signed(CLAIMS | {"roles": [1]}),
     "municipalities is null": lambda: signed(CLAIMS | {"municipalities": None}),
     "claims are a list": lambda: signed(b"[]"),
@@ -188,6 +128,50 @@ HOSTILE: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_hostile_token_is_refused(name: str) -> None:
     assert await refused(HOSTILE[name]())
+
+
+async def test_a_role_that_is_not_ours_gives_nothing() -> None:
+    actor = await verifier().actor(signed(CLAIMS | {"roles": ["uma_authorization", "counsellor", "Operator", "root"]}))
+    assert actor.roles == {"counsellor"}
+    assert actor.authority == ("462012", "agency:kagoshima-desk", "role:counsellor")
+    assert (await verifier().actor(signed({k: v for k, v in CLAIMS.items() if k != "roles"}))).roles == frozenset()
+
+
+REASONS: dict[str, Callable[[], str]] = {
+    "not_a_token": lambda: "mF_9.B5f-4.1JqM",
+    "algorithm": lambda: f"{b64(HEADER | {'alg': 'none'})}.{b64(CLAIMS)}.",
+    "not_an_access_token": lambda: signed(CLAIMS, typ="JWT"),
+    "header": lambda: signed(CLAIMS, kid=...),
+    "unknown_key": lambda: signed(CLAIMS, kid="x"),
+    "signature": lambda: signed(CLAIMS, OTHER),
+    "claims": lambda: signed(b"[]"),
+    "issuer": lambda: signed(CLAIMS | {"iss": "http://elsewhere.test"}),
+    "audience": lambda: signed(CLAIMS | {"aud": "tsunagu-training"}),
+    "exp": lambda: signed(CLAIMS | {"exp": None}),
+    "iat": lambda: signed(CLAIMS | {"iat": None}),
+    "nbf": lambda: signed(CLAIMS | {"nbf": "soon"}),
+    "expired": lambda: signed(CLAIMS | {"exp": NOW - 10}),
+    "not_yet_valid": lambda: signed(CLAIMS | {"nbf": NOW + 61}),
+    "sub": lambda: signed(CLAIMS | {"sub": ""}),
+    "client_id": lambda: signed(CLAIMS | {"client_id": ""}),
+    "jti": lambda: signed(CLAIMS | {"jti": None}),
+    "agency": lambda: signed(CLAIMS | {"agency": None}),
+    "agency_kind": lambda: signed(CLAIMS | {"agency_kind": None}),
+    "municipalities": lambda: signed(CLAIMS | {"municipalities": ["462013"]}),
+    "roles": lambda: signed(CLAIMS | {"roles": "counsellor"}),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+async def test_who_sets_up_an_issuer_is_told_what_is_wrong_with_its_token(reason: str) -> None:
+    assert await refused(REASONS[reason]()) == reason
+
+
+def test_every_reason_is_tried_and_has_words_that_may_stand_in_a_header() -> None:
+    assert {*REASONS, "no_token", "keys_unreachable"} == set(Reason) == set(WORDS)
+    for words, words_ja in WORDS.values():
+        assert re.fullmatch(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+", words), "RFC 6750 section 3"
+        assert not words_ja.isascii()
 
 
 async def test_a_few_seconds_of_difference_between_clocks_are_forgiven() -> None:
@@ -264,69 +248,6 @@ def _same(one: str, two: str) -> bool:
         ] and len(one) == len(two)
     except ValueError:
         return False
-
-
-# --------------------------------------------------------------------------------------------------------------- keys
-
-
-async def test_a_flood_of_unknown_keys_leads_to_one_fetch_in_thirty_seconds() -> None:
-    issuer = Issuer(KEY)
-    one = verifier(issuer)
-    await one.actor(signed(CLAIMS))
-    assert issuer.asked == 1
-    for second in range(0, 120, 10):
-        issuer.now = 100.0 + second
-        for n in range(100):
-            assert await refused(f"{b64(HEADER | {'kid': f'{second}-{n}'})}.{b64(CLAIMS)}.AAAA", one) == "unknown_key"
-    assert issuer.asked == 1 + 4
-    assert (await one.actor(signed(CLAIMS | {"jti": "after the flood"}))).subject
-
-
-async def test_a_new_key_is_found_and_the_old_one_stays() -> None:
-    issuer = Issuer(KEY)
-    one = verifier(issuer)
-    await one.actor(signed(CLAIMS))
-    issuer.answer = {"keys": [public(KEY), public(OTHER)]}
-    issuer.now = 31.0
-    assert (await one.actor(signed(CLAIMS, OTHER, kid="two"))).subject
-    issuer.answer = {"keys": [public(OTHER)]}
-    assert (await one.actor(signed(CLAIMS | {"jti": "still on its way"}))).subject
-
-
-async def test_known_keys_work_while_the_issuer_is_away() -> None:
-    issuer = Issuer(KEY)
-    one = verifier(issuer)
-    await one.actor(signed(CLAIMS))
-    issuer.away = True
-    for minute in range(60):
-        issuer.now = minute * 60.0
-        assert await refused(signed(CLAIMS, OTHER, kid="two"), one) == "unknown_key"
-        assert (await one.actor(signed(CLAIMS | {"jti": f"{minute}"}))).subject
-    issuer.away, issuer.answer = False, {"keys": [public(OTHER)]}
-    issuer.now += 2
-    assert (await one.actor(signed(CLAIMS, OTHER, kid="two"))).subject
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [{}, {"keys": None}, {"keys": "abc"}, {"keys": 5}, {"keys": [None, 1, "x", {}, {"kty": "EC"}]}, {"keys": {"a": 1}}],
-)
-async def test_a_broken_key_set_is_no_accident_and_spoils_no_good_key(answer: Any) -> None:
-    issuer = Issuer(KEY)
-    issuer.answer = answer
-    assert await refused(signed(CLAIMS), verifier(issuer)) == "unknown_key"
-    bad_point = {**public(OTHER), "kid": "bad", "x": public(KEY)["x"]}
-    foreign = [{"kty": "oct", "k": "AAAA", "kid": "one"}, {"kty": "RSA", "kid": "r"}]
-    issuer.answer = {"keys": [bad_point, *foreign, public(KEY)]}
-    assert (await verifier(issuer).actor(signed(CLAIMS))).subject
-
-
-async def test_a_symmetric_key_in_the_set_is_never_used() -> None:
-    issuer = Issuer()
-    secret = b"0" * 32
-    issuer.answer = {"keys": [{"kty": "oct", "k": b64(secret), "kid": "one"}]}
-    assert await refused(hmac_signed(secret), verifier(issuer)) == "algorithm"
-    assert await refused(hmac_signed(secret, alg="ES256"), verifier(issuer)) == "unknown_key"
 
 
 def test_the_clock_of_these_tests_is_not_the_real_one() -> None:
