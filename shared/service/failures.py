@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 
-from shared.problems import INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, Problem, problem_for_status
+from shared.problems import INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, UNSUPPORTED_MEDIA, Problem, problem_for_status
 from shared.service.logs import where
 
 _log = structlog.get_logger()
@@ -103,6 +103,8 @@ def _is_hanging_up(error: BaseException) -> bool:
 
 async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if isinstance(error.body, bytes):  # FastAPI parses nothing that doesn't call itself JSON
+        return problem_response(Problem(UNSUPPORTED_MEDIA), request)
     found = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
         return problem_response(Problem(MALFORMED), request)
