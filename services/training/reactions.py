@@ -2,9 +2,9 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training import tables
-from services.training.domain import Refused
+from services.training.domain.quota import Refused
 from services.training.handlers import seats
+from services.training.tables import cases
 from shared.bus.inbox import News, Reaction
 from shared.bus.mailbox import Origin, emit
 from shared.consent import Said, consent_said
@@ -23,7 +23,7 @@ from shared.events import (
 
 async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None:
     """From now on its municipality may ask for seats, once there is consent; a consent may have been heard before."""
-    await tables.keep_case(session, event.case_id, event.municipality)
+    await cases.keep_case(session, event.case_id, event.municipality)
 
 
 async def consent_changed(session: AsyncSession, event: Said, news: News) -> None:

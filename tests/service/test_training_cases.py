@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.training import tables
 from services.training.handlers import seats
+from services.training.tables.cases import keep_consent
+from services.training.tables.seats import Placed, lock_course
 from shared.auth import Actor, Role
 from shared.bus.mailbox import Origin
 from shared.consent import Consent
@@ -186,7 +187,7 @@ async def test_who_takes_consent_back_while_a_seat_is_asked_for_waits_and_gives_
     async with training.database.transaction() as session:
         order = seats.AgencyOrder(case_id, desk, Origin(by=desk.agency))
         (placed,) = await seats.request_seats(session, course, [order], now=wall_time())
-        assert isinstance(placed, tables.Placed)
+        assert isinstance(placed, Placed)
         hearing = asyncio.create_task(training.hear(withdrawn(case_id)))
         await stuck(training, hearing)
     await hearing
@@ -199,10 +200,10 @@ async def test_asking_and_taking_back_lock_in_one_order(training: Running) -> No
     course, case_id = await offered(training), await known_case(training)
     asked = await seat(training, course, case_id=case_id)
     async with training.database.transaction() as session:
-        await tables.keep_consent(session, case_id, Consent("withdrawn"), 2)
+        await keep_consent(session, case_id, Consent("withdrawn"), 2)
         asking = asyncio.create_task(ask(training, course, case_id=case_id))
         await stuck(training, asking)
-        assert await tables.lock_course(session, course), "who asks has locked the course before the case"
+        assert await lock_course(session, course), "who asks has locked the course before the case"
     assert (await asking).json()["code"] == "consent_missing"
     assert await state_of(training, asked) == "held", "only `keep_consent` was called here"
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.training.domain import Denied
+from services.training.domain.offers import Denied
 from shared.events import CourseOffered, PoolChanged, SeatHeld
 from tests.service.training_courses import (
     SCHOOL,

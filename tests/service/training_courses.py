@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 
-from services.training.domain import CourseOffer, Denied
+from services.training.domain.offers import CourseOffer, Denied
 from services.training.handlers.courses import Offered, offer_course_run
 from shared.auth import Role
 from shared.events import CaseOpened, ConsentGiven, Event, TrainingReferred

@@ -8,29 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.training import domain
-from services.training.domain import (
-    Authority,
-    Course,
-    CourseOffer,
-    Denied,
-    Granted,
-    Held,
-    Illegal,
-    InLine,
-    Lapsed,
-    Move,
-    Moved,
-    NotYours,
-    Pool,
-    Promoted,
-    Reason,
-    Refused,
-    SeatRequest,
-    State,
-    TooLate,
-    Waitlisted,
-)
+from services.training.domain import offers, quota, steps
+from services.training.domain.offers import CourseOffer, Denied, Granted
+from services.training.domain.quota import Course, Held, InLine, Lapsed, Pool, Promoted, Reason, Refused, Waitlisted
+from services.training.domain.steps import Authority, Illegal, Move, Moved, NotYours, SeatRequest, State, TooLate
 
 NOON = datetime(2026, 9, 1, 3, 0, tzinfo=UTC)
 DEADLINE = NOON + timedelta(days=10)
@@ -53,7 +34,7 @@ def in_line(number: int, pool: Pool, *, municipality: str = KAGOSHIMA, until: da
 
 
 def ask(*pools: Pool, municipality: str = KAGOSHIMA, now: datetime = NOON, **more: datetime | bool | None) -> object:
-    return domain.request_seat(COURSE, pools, municipality=municipality, now=now, **more)  # type: ignore[arg-type]
+    return quota.request_seat(COURSE, pools, municipality=municipality, now=now, **more)  # type: ignore[arg-type]
 
 
 # --- who gets a seat ------------------------------------------------------------------------------------------------
@@ -153,7 +134,7 @@ def test_a_seat_is_held_only_where_one_is_free_and_nobody_waits(pools: list[Pool
 def test_a_free_seat_goes_to_the_first_in_line() -> None:
     pool = general(3, held=1, waiting=3)
     line = [in_line(number, pool) for number in (3, 1, 2)]
-    assert domain.offer_free_seats(COURSE, [pool], line, NOON) == [
+    assert quota.offer_free_seats(COURSE, [pool], line, NOON) == [
         Promoted(line[1], pool.id, NOON + timedelta(hours=72)),
         Promoted(line[2], pool.id, NOON + timedelta(hours=72)),
     ]
@@ -162,7 +143,7 @@ def test_a_free_seat_goes_to_the_first_in_line() -> None:
 def test_who_waited_too_long_gives_way_to_the_next() -> None:
     pool = general(1, waiting=2)
     gone, next_one = in_line(1, pool, until=NOON - SOON), in_line(2, pool)
-    assert domain.offer_free_seats(COURSE, [pool], [gone, next_one], NOON) == [
+    assert quota.offer_free_seats(COURSE, [pool], [gone, next_one], NOON) == [
         Lapsed(gone),
         Promoted(next_one, pool.id, NOON + timedelta(hours=72)),
     ]
@@ -171,7 +152,7 @@ def test_who_waited_too_long_gives_way_to_the_next() -> None:
 def test_a_general_seat_nobody_waits_for_goes_to_who_waits_in_a_delegated_line() -> None:
     everybody, own = general(1), delegated(2, held=2, waiting=1)
     waits = in_line(1, own)
-    assert domain.offer_free_seats(COURSE, [everybody, own], [waits], NOON) == [
+    assert quota.offer_free_seats(COURSE, [everybody, own], [waits], NOON) == [
         Promoted(waits, everybody.id, NOON + timedelta(hours=72))
     ]
 
@@ -179,14 +160,14 @@ def test_a_general_seat_nobody_waits_for_goes_to_who_waits_in_a_delegated_line()
 def test_a_pools_own_line_comes_before_others_who_waited_longer() -> None:
     everybody, own = general(1, waiting=1), delegated(2, held=2, waiting=1)
     elsewhere, here = in_line(1, own), in_line(2, everybody, municipality=KIRISHIMA)
-    outcomes = domain.offer_free_seats(COURSE, [everybody, own], [elsewhere, here], NOON)
+    outcomes = quota.offer_free_seats(COURSE, [everybody, own], [elsewhere, here], NOON)
     assert outcomes == [Promoted(here, everybody.id, NOON + timedelta(hours=72))]
 
 
 def test_new_delegated_seats_reach_residents_who_wait_in_the_general_line() -> None:
     everybody, own = general(1, held=1, waiting=2), delegated(1)
     stranger, resident = in_line(1, everybody, municipality=KIRISHIMA), in_line(2, everybody)
-    outcomes = domain.offer_free_seats(COURSE, [everybody, own], [stranger, resident], NOON)
+    outcomes = quota.offer_free_seats(COURSE, [everybody, own], [stranger, resident], NOON)
     assert outcomes == [Promoted(resident, own.id, NOON + timedelta(hours=72))]
 
 
@@ -201,7 +182,7 @@ def test_after_an_offer_no_seat_is_free_beside_somebody_who_may_have_it(data: st
         pool = data.draw(st.sampled_from([pool for pool in pools if pool.municipality in {None, town}]))
         late = data.draw(st.booleans())
         line.append(in_line(number, pool, municipality=town, until=NOON - SOON if late else DEADLINE))
-    outcomes = domain.offer_free_seats(COURSE, pools, line, NOON)
+    outcomes = quota.offer_free_seats(COURSE, pools, line, NOON)
     moved = [outcome.place for outcome in outcomes]
     assert len(set(moved)) == len(moved)
     left = [place for place in line if place not in moved]
@@ -238,35 +219,33 @@ def a_request(state: State, *, expires_at: datetime | None = DEADLINE) -> SeatRe
     ],
 )
 def test_what_can_be_done_next(state: State, authority: Authority, legal: set[str]) -> None:
-    assert set(domain.legal_moves(state, authority)) == legal
+    assert set(steps.legal_moves(state, authority)) == legal
 
 
 @given(st.sampled_from(State), st.sampled_from(Move), st.sampled_from(Authority))
 def test_an_illegal_move_is_answered_with_the_legal_ones(state: State, move: Move, authority: Authority) -> None:
-    outcome = domain.take_step(a_request(state), move, authority=authority, now=NOON)
-    legal = domain.legal_moves(state, authority)
+    outcome = steps.take_step(a_request(state), move, authority=authority, now=NOON)
+    legal = steps.legal_moves(state, authority)
     assert outcome == Illegal(legal) if move not in legal else isinstance(outcome, Moved)
 
 
 def test_an_expired_hold_never_becomes_a_place_even_if_the_sweep_is_late() -> None:
     late = DEADLINE + timedelta(microseconds=1)
     held = a_request(State.HELD)
-    assert domain.take_step(held, Move.NOMINATE, authority=Authority.CURRENT_LAW, now=late) == TooLate()
-    assert domain.take_step(held, Move.NOMINATE, authority=Authority.CURRENT_LAW, now=DEADLINE) == Moved(
-        State.NOMINATED
-    )
+    assert steps.take_step(held, Move.NOMINATE, authority=Authority.CURRENT_LAW, now=late) == TooLate()
+    assert steps.take_step(held, Move.NOMINATE, authority=Authority.CURRENT_LAW, now=DEADLINE) == Moved(State.NOMINATED)
 
 
 def test_what_ran_out_may_still_be_given_back() -> None:
     late = DEADLINE + SOON
-    outcome = domain.take_step(a_request(State.HELD), Move.RELEASE, authority=Authority.CURRENT_LAW, now=late)
+    outcome = steps.take_step(a_request(State.HELD), Move.RELEASE, authority=Authority.CURRENT_LAW, now=late)
     assert outcome == Moved(State.RELEASED)
 
 
 def test_an_instructed_seat_no_longer_runs_out() -> None:
     instructed = a_request(State.INSTRUCTED, expires_at=None)
     late = DEADLINE + timedelta(days=365)
-    assert domain.take_step(instructed, Move.ENROL, authority=Authority.CURRENT_LAW, now=late) == Moved(State.ENROLLED)
+    assert steps.take_step(instructed, Move.ENROL, authority=Authority.CURRENT_LAW, now=late) == Moved(State.ENROLLED)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +261,7 @@ def test_an_instructed_seat_no_longer_runs_out() -> None:
 def test_who_may_issue_the_instruction(
     authority: Authority, as_hello_work: bool, state: State, outcome: object
 ) -> None:
-    found = domain.instruct(
+    found = steps.instruct(
         a_request(state), authority=authority, as_hello_work=as_hello_work, as_placement=not as_hello_work, now=NOON
     )
     assert found == outcome
@@ -312,7 +291,7 @@ def an_offer(capacity: int, to: dict[str, int] | None = None) -> CourseOffer:
 
 @given(st.integers(0, 40), st.dictionaries(st.sampled_from([KAGOSHIMA, KIRISHIMA]), st.integers(1, 20)))
 def test_the_shares_of_a_course_add_up_to_its_capacity(capacity: int, to: dict[str, int]) -> None:
-    outcome = domain.offer_course_run(an_offer(capacity, to), [])
+    outcome = offers.offer_course_run(an_offer(capacity, to), [])
     if sum(to.values()) > capacity:
         assert outcome == Denied("delegated_above_capacity", "delegated")
     else:
@@ -322,25 +301,25 @@ def test_the_shares_of_a_course_add_up_to_its_capacity(capacity: int, to: dict[s
 
 def test_more_capacity_is_granted_to_the_general_pool() -> None:
     standing = [general(6, held=6), delegated(4)]
-    assert domain.offer_course_run(an_offer(13, {KAGOSHIMA: 4}), standing) == Granted({None: 3, KAGOSHIMA: 0})
+    assert offers.offer_course_run(an_offer(13, {KAGOSHIMA: 4}), standing) == Granted({None: 3, KAGOSHIMA: 0})
 
 
 def test_nobody_loses_a_seat_to_a_smaller_capacity() -> None:
-    assert domain.offer_course_run(an_offer(5), [general(6, held=4, filled=2)]) == Denied(
+    assert offers.offer_course_run(an_offer(5), [general(6, held=4, filled=2)]) == Denied(
         "below_what_is_taken", "capacity"
     )
 
 
 def test_delegated_seats_that_are_taken_stay_delegated() -> None:
     standing = [general(6), delegated(4, held=3)]
-    assert domain.offer_course_run(an_offer(10, {KAGOSHIMA: 2}), standing) == Denied("below_what_is_taken", "delegated")
+    assert offers.offer_course_run(an_offer(10, {KAGOSHIMA: 2}), standing) == Denied("below_what_is_taken", "delegated")
 
 
 def test_a_line_is_not_left_waiting_for_seats_that_went_away() -> None:
     standing = [general(6), replace(delegated(0, waiting=2))]
-    assert domain.offer_course_run(an_offer(6), standing) == Denied("people_wait_for_these_seats", "delegated")
+    assert offers.offer_course_run(an_offer(6), standing) == Denied("people_wait_for_these_seats", "delegated")
 
 
 def test_a_course_does_not_end_before_it_starts() -> None:
     backwards = replace(an_offer(6), ends_on=date(2026, 9, 30))
-    assert domain.offer_course_run(backwards, []) == Denied("ends_before_it_starts", "ends_on")
+    assert offers.offer_course_run(backwards, []) == Denied("ends_before_it_starts", "ends_on")

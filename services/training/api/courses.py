@@ -9,10 +9,11 @@ from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training import tables
 from services.training.api.shapes import CourseRun, PlaceInLine, place_in_line
-from services.training.domain import Authority, CourseOffer, Denied
+from services.training.domain.offers import CourseOffer, Denied
+from services.training.domain.steps import Authority
 from services.training.handlers import courses, reading
+from services.training.tables import facts
 from shared.auth import Actor, Caller, Role, requires
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, MomentAsWritten, MunicipalityCode
 from shared.problems import FORBIDDEN, Problem
@@ -249,7 +250,7 @@ async def get_authority(prefecture: Prefecture, session: Transaction, now: Now) 
 
 
 async def _authority(session: AsyncSession, prefecture: str, now: datetime) -> AuthorityView:
-    found = await tables.find_authority(session, prefecture, day_in_japan(now))
+    found = await facts.find_authority(session, prefecture, day_in_japan(now))
     if found is None:
         return AuthorityView(prefecture=prefecture, mode=Authority.CURRENT_LAW, in_force_from=None, decided_by=None)
     return AuthorityView(

@@ -9,7 +9,6 @@ from fastapi import Response
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training import tables
 from services.training.api.shapes import (
     Fact,
     SeatRequestView,
@@ -17,10 +16,12 @@ from services.training.api.shapes import (
     refusal,
     stopped,
 )
-from services.training.domain import Held, Move, Refused, Repeated, State, Waitlisted, legal_moves
+from services.training.domain.quota import Held, Refused, Repeated, Waitlisted
+from services.training.domain.steps import Move, State, legal_moves
 from services.training.handlers import reading, seats, steps
 from services.training.handlers.steps import Signature
-from services.training.tables import Placed
+from services.training.tables.facts import authority_in
+from services.training.tables.seats import Placed
 from shared.auth import Actor, Caller, Role, requires
 from shared.codes import CorporateNumber, FreeText
 from shared.consent import ConsentLacking
@@ -272,7 +273,7 @@ def _go_on(outcome: steps.Stopped | None) -> None:
 async def _shown(seat_request_id: UUID, session: AsyncSession, now: datetime, actor: Actor) -> SeatRequestWithFacts:
     found, facts = await reading.get_seat_request(session, seat_request_id, actor)
     view = SeatRequestView.model_validate(found)
-    authority = await tables.authority_in(session, view.municipality[:2], day_in_japan(now))
+    authority = await authority_in(session, view.municipality[:2], day_in_japan(now))
     return SeatRequestWithFacts.model_construct(
         **dict(view),
         authority=authority,

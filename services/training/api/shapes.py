@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
-from services.training.domain import Authority, Illegal, NotYours, Reason, State, TooLate
+from services.training.domain.quota import Reason
+from services.training.domain.steps import Authority, Illegal, NotYours, State, TooLate
 from shared.problems import FORBIDDEN, NOT_FOUND, Problem, ProblemType, illegal_move
 
 

@@ -9,9 +9,12 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training import domain, tables
-from services.training.domain import Authority, CourseOffer, Denied, Pool, State
+from services.training.domain import offers
+from services.training.domain.offers import CourseOffer, Denied
+from services.training.domain.quota import Pool
+from services.training.domain.steps import Authority, State
 from services.training.handlers.seats import Told, offer_free_seats, seat_held, tell
+from services.training.tables import courses, seats
 from shared.bus.envelope import new_id
 from shared.events import CourseOffered
 
@@ -26,22 +29,22 @@ class Offered:
 
 async def offer_course_run(session: AsyncSession, offer: CourseOffer, *, now: datetime) -> Offered | Denied:
     """Create or change a course run (開講); more seats are granted, and offered to those who wait, at once."""
-    found = await tables.find_offer(session, offer.course_number)
+    found = await courses.find_offer(session, offer.course_number)
     if found is None:
-        denied = domain.offer_course_run(offer, [])
+        denied = offers.offer_course_run(offer, [])
         if isinstance(denied, Denied):
             return denied
         course_run_id = new_id()
-        if await tables.add_course(session, course_run_id, offer):
-            await tables.add_pool(session, new_id(), course_run_id, None)
+        if await courses.add_course(session, course_run_id, offer):
+            await courses.add_pool(session, new_id(), course_run_id, None)
             return await _stand(session, course_run_id, offer, version=1, became="created", now=now)
         # Somebody else offered it in this very moment.
-        found = await tables.find_offer(session, offer.course_number)
+        found = await courses.find_offer(session, offer.course_number)
         assert found is not None
     # Files repeat what is known: no lock for that, or a long file would stop every request for its courses.
-    if _same(found, offer) and not _grants(offer, await tables.read_pools(session, found.id)):
+    if _same(found, offer) and not _grants(offer, await seats.read_pools(session, found.id)):
         return Offered(found.id, "unchanged")
-    await tables.lock_course(session, found.id)
+    await seats.lock_course(session, found.id)
     return await _stand(session, found.id, offer, version=None, became="updated", now=now)
 
 
@@ -54,25 +57,25 @@ async def _stand(
     became: Literal["created", "updated"],
     now: datetime,
 ) -> Offered | Denied:
-    pools = await tables.read_pools(session, course_run_id)
-    decision = domain.offer_course_run(offer, pools)
+    pools = await seats.read_pools(session, course_run_id)
+    decision = offers.offer_course_run(offer, pools)
     if isinstance(decision, Denied):
         return decision
     standing = {pool.municipality: pool.id for pool in pools}
     for municipality in decision.deltas:
         if municipality not in standing:
             standing[municipality] = new_id()
-            await tables.add_pool(session, standing[municipality], course_run_id, municipality)
-    deltas = {standing[municipality]: seats for municipality, seats in decision.deltas.items() if seats}
+            await courses.add_pool(session, standing[municipality], course_run_id, municipality)
+    deltas = {standing[municipality]: more for municipality, more in decision.deltas.items() if more}
     # Return, then change the capacity, then grant: at no moment is more granted than there is.
-    await _grant(session, course_run_id, {pool: seats for pool, seats in deltas.items() if seats < 0}, now)
+    await _grant(session, course_run_id, {pool: more for pool, more in deltas.items() if more < 0}, now)
     if version is None:
-        version = await tables.change_course(session, course_run_id, offer)
-    await _grant(session, course_run_id, {pool: seats for pool, seats in deltas.items() if seats > 0}, now)
+        version = await courses.change_course(session, course_run_id, offer)
+    await _grant(session, course_run_id, {pool: more for pool, more in deltas.items() if more > 0}, now)
     told = [_course_offered(course_run_id, offer, version)]
     told += await _follow_deadline(session, course_run_id, offer, pools)
     touched = set(deltas)
-    course = await tables.lock_course(session, course_run_id)
+    course = await seats.lock_course(session, course_run_id)
     assert course is not None
     told += await offer_free_seats(session, course, touched, now)
     await tell(session, course_run_id, told, touched, now)
@@ -80,8 +83,8 @@ async def _stand(
 
 
 async def _grant(session: AsyncSession, course_run_id: UUID, deltas: Mapping[UUID, int], now: datetime) -> None:
-    for pool_id, seats in deltas.items():
-        await tables.grant(session, pool_id, course_run_id, seats, now=now)
+    for pool_id, more in deltas.items():
+        await seats.grant(session, pool_id, course_run_id, more, now=now)
 
 
 async def _follow_deadline(
@@ -89,7 +92,7 @@ async def _follow_deadline(
 ) -> list[Told]:
     """A hold never outlives the deadline: whoever holds a seat is told its new end."""
     kinds = {pool.id: pool.kind for pool in pools}
-    moved = await tables.follow_deadline(session, course_run_id, offer.applications_close_at)
+    moved = await seats.follow_deadline(session, course_run_id, offer.applications_close_at)
     return [
         (
             seat_held(request, pool_id=request.pool_id, pool_kind=kinds[request.pool_id], expires_at=until),
@@ -101,12 +104,12 @@ async def _follow_deadline(
 
 
 def _same(found: Row[tuple[object, ...]], offer: CourseOffer) -> bool:
-    return all(getattr(found, column) == value for column, value in tables.offer_values(offer).items())
+    return all(getattr(found, column) == value for column, value in courses.offer_values(offer).items())
 
 
 def _grants(offer: CourseOffer, pools: list[Pool]) -> bool:
     """Whether the offer would change any pool (or is to be refused, which the lock's holder will find)."""
-    decision = domain.offer_course_run(offer, pools)
+    decision = offers.offer_course_run(offer, pools)
     return isinstance(decision, Denied) or any(decision.deltas.values())
 
 

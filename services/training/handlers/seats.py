@@ -11,25 +11,22 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training import domain, tables
-from services.training.domain import (
+from services.training.domain import quota, steps
+from services.training.domain.quota import (
     Ask,
     Course,
     Held,
-    Illegal,
     Lapsed,
-    Moved,
     Pool,
     Promoted,
     Reason,
     Refused,
     Repeated,
-    SeatRequest,
-    State,
-    TooLate,
     Waitlisted,
 )
-from services.training.tables import Placed
+from services.training.domain.steps import Illegal, Moved, SeatRequest, State, TooLate
+from services.training.tables import cases, seats
+from services.training.tables.seats import Placed
 from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import Origin, emit
@@ -86,26 +83,24 @@ async def request_seats(
     session: AsyncSession, course_run_id: UUID, orders: Sequence[SeatOrder], *, now: datetime
 ) -> list[Placed | Unmet]:
     """Ask for seats of one course, one order after the other, as if each had come by itself."""
-    found = await tables.lock_course_for(session, course_run_id, [order.case_id for order in orders])
+    found = await seats.lock_course_for(session, course_run_id, [order.case_id for order in orders])
     if found is None:
         return [Refused(Reason.NO_SUCH_COURSE) for _ in orders]
-    course, cases = found
-    judged = [_may_ask(order, course, cases[order.case_id], now) for order in orders]
+    course, known = found
+    judged = [_may_ask(order, course, known[order.case_id], now) for order in orders]
     decided = iter(await _decide(session, course, [each for each in judged if isinstance(each, Ask)], now))
     outcomes = [
         _placed(order, each, next(decided)) if isinstance(each, Ask) else each
         for order, each in zip(orders, judged, strict=True)
     ]
     if placed := [outcome for outcome in outcomes if isinstance(outcome, Placed)]:
-        await tables.add_requests(session, course.id, placed, now=now)
+        await seats.add_requests(session, course.id, placed, now=now)
         told = [fact for each in placed for fact in _told_of(course.id, each)]
         await emit(session, *told, at=now, origins=[each.origin for each in placed for _ in range(2)])
     return outcomes
 
 
-def _may_ask(
-    order: SeatOrder, course: Course, case: tables.KnownCase, now: datetime
-) -> Ask | ConsentLacking | Stranger:
+def _may_ask(order: SeatOrder, course: Course, case: cases.KnownCase, now: datetime) -> Ask | ConsentLacking | Stranger:
     """An agency asks for its own municipality's cases, as far as the person agreed; a referral's consent was judged."""
     match order:
         case AgencyOrder():
@@ -127,9 +122,9 @@ async def _decide(
 ) -> list[Held | Waitlisted | Refused | Repeated]:
     if not asks:
         return []
-    referrals = await tables.led_to_requests(session, [ask.referral_id for ask in asks if ask.referral_id is not None])
-    pools, cases = await tables.read_pools_for(session, course.id, [ask.case_id for ask in asks])
-    return domain.request_seats(course, pools, asks, cases=cases, referrals=referrals, now=now)
+    referrals = await seats.led_to_requests(session, [ask.referral_id for ask in asks if ask.referral_id is not None])
+    pools, already = await seats.read_pools_for(session, course.id, [ask.case_id for ask in asks])
+    return quota.request_seats(course, pools, asks, cases=already, referrals=referrals, now=now)
 
 
 def _placed(order: SeatOrder, ask: Ask, outcome: Held | Waitlisted | Refused | Repeated) -> Placed | Refused | Repeated:
@@ -150,7 +145,7 @@ async def release_seat(
 
 async def release_seat_of_referral(session: AsyncSession, referral_id: UUID, *, reason: str, now: datetime) -> None:
     """The referral was taken back, and its request with it, unless the person is enrolled already."""
-    known = await tables.find_request_of_referral(session, referral_id)
+    known = await seats.find_request_of_referral(session, referral_id)
     if known is not None:
         course, request = await lock_request(session, known.id)
         await release_hold(session, course, request, reason=reason, now=now)
@@ -158,22 +153,22 @@ async def release_seat_of_referral(session: AsyncSession, referral_id: UUID, *, 
 
 async def note_consent(session: AsyncSession, case_id: UUID, consent: Consent, *, version: int, now: datetime) -> None:
     """Keep the newest word about consent. Once it is taken back everything is given back, except an enrolment."""
-    newest = await tables.keep_consent(session, case_id, consent, version)
+    newest = await cases.keep_consent(session, case_id, consent, version)
     if not newest or consent.state != "withdrawn":
         return
-    for known in await tables.find_requests_of_case(session, case_id):
+    for known in await seats.find_requests_of_case(session, case_id):
         course, request = await lock_request(session, known.id)
         await release_hold(session, course, request, reason="consent_withdrawn", now=now)
 
 
 async def expire_hold(session: AsyncSession, now: datetime) -> bool:
     """One hold, or one wait, that ran out. Whether there was one to look at."""
-    due = await tables.lock_next_due(session, now)
+    due = await seats.lock_next_due(session, now)
     if due is None:
         return False
     course, seat_request_id = due
     # Found before the lock was had: only what is read now counts.
-    request = await tables.find_request(session, seat_request_id)
+    request = await seats.find_request(session, seat_request_id)
     if request is not None and request.has_run_out(now):
         await release_hold(session, course, request, reason=EXPIRED, now=now)
     return True
@@ -181,8 +176,8 @@ async def expire_hold(session: AsyncSession, now: datetime) -> bool:
 
 async def lock_request(session: AsyncSession, seat_request_id: UUID) -> tuple[Course, SeatRequest]:
     """A request as it stands, with its course run locked. 404 if there is none."""
-    course = await tables.lock_course_of(session, seat_request_id)
-    request = await tables.find_request(session, seat_request_id)
+    course = await seats.lock_course_of(session, seat_request_id)
+    request = await seats.find_request(session, seat_request_id)
     if course is None or request is None:
         raise Problem(NOT_FOUND)
     return course, request
@@ -193,7 +188,7 @@ async def release_hold(
 ) -> Illegal | None:
     """Give back a seat or a place in line, and offer what came free, at once. Needs the course's lock."""
     # What may be given back does not depend on the authority mode.
-    step = domain.take_step(request, domain.Move.RELEASE, authority=domain.Authority.CURRENT_LAW, now=now)
+    step = steps.take_step(request, steps.Move.RELEASE, authority=steps.Authority.CURRENT_LAW, now=now)
     match step:
         case Illegal():
             return step
@@ -210,10 +205,10 @@ async def release_hold(
 
 
 async def _end(session: AsyncSession, request: SeatRequest, *, reason: str, now: datetime) -> Told:
-    await tables.change_request(session, request.id, state=State.RELEASED, pool_id=request.pool_id, reason=reason)
+    await seats.change_request(session, request.id, state=State.RELEASED, pool_id=request.pool_id, reason=reason)
     if request.holds_a_seat:
         kind = "expire" if reason == EXPIRED else "release"
-        await tables.enter(session, kind, request, pool_id=request.pool_id, now=now)
+        await seats.enter(session, kind, request, pool_id=request.pool_id, now=now)
     released = SeatReleased(
         case_id=request.case_id,
         seat_request_id=request.id,
@@ -227,13 +222,13 @@ async def _end(session: AsyncSession, request: SeatRequest, *, reason: str, now:
 
 async def offer_free_seats(session: AsyncSession, course: Course, touched: set[UUID], now: datetime) -> list[Told]:
     """Give free seats to whoever is next; what there is to tell, with the pools that changed added to `touched`."""
-    pools = await tables.read_pools(session, course.id)
+    pools = await seats.read_pools(session, course.id)
     if not any(pool.free > 0 for pool in pools) or not any(pool.waiting for pool in pools):
         return []
-    line = {standing.place.seat_request_id: standing for standing in await tables.read_line(session, course.id)}
+    line = {standing.place.seat_request_id: standing for standing in await seats.read_line(session, course.id)}
     kinds = {pool.id: pool.kind for pool in pools}
     told: list[Told] = []
-    for outcome in domain.offer_free_seats(course, pools, [standing.place for standing in line.values()], now):
+    for outcome in quota.offer_free_seats(course, pools, [standing.place for standing in line.values()], now):
         request = _waiting_request(course.id, line[outcome.place.seat_request_id])
         touched.add(request.pool_id)
         match outcome:
@@ -247,7 +242,7 @@ async def offer_free_seats(session: AsyncSession, course: Course, touched: set[U
     return told
 
 
-def _waiting_request(course_run_id: UUID, standing: tables.Standing) -> SeatRequest:
+def _waiting_request(course_run_id: UUID, standing: seats.Standing) -> SeatRequest:
     place = standing.place
     return SeatRequest(
         id=place.seat_request_id,
@@ -265,8 +260,8 @@ def _waiting_request(course_run_id: UUID, standing: tables.Standing) -> SeatRequ
 async def _promote(
     session: AsyncSession, request: SeatRequest, pool_id: UUID, kind: str, expires_at: datetime, now: datetime
 ) -> Told:
-    await tables.change_request(session, request.id, state=State.HELD, pool_id=pool_id, expires_at=expires_at)
-    await tables.enter(session, "hold", request, pool_id=pool_id, now=now)
+    await seats.change_request(session, request.id, state=State.HELD, pool_id=pool_id, expires_at=expires_at)
+    await seats.enter(session, "hold", request, pool_id=pool_id, now=now)
     return seat_held(request, pool_id=pool_id, pool_kind=kind, expires_at=expires_at), request.version + 1
 
 
@@ -285,7 +280,7 @@ def seat_held(request: SeatRequest, *, pool_id: UUID, pool_kind: str, expires_at
 
 async def tell(session: AsyncSession, course_run_id: UUID, told: list[Told], touched: set[UUID], now: datetime) -> None:
     """Tell what happened, then how each changed pool stands now."""
-    pools = await tables.touch_pools(session, touched)
+    pools = await seats.touch_pools(session, touched)
     await emit(session, *told, *(_pool_changed(course_run_id, pool) for pool in pools), at=now)
 
 

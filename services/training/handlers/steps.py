@@ -11,9 +11,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training import domain, tables
-from services.training.domain import Authority, Illegal, Move, Moved, NotYours, SeatRequest, State, TooLate
+from services.training.domain import steps
+from services.training.domain.steps import Authority, Illegal, Move, Moved, NotYours, SeatRequest, State, TooLate
 from services.training.handlers.seats import lock_request, tell
+from services.training.tables import facts, seats
 from shared.auth import Actor, Role
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
@@ -55,8 +56,8 @@ async def take_step(
 
 def _decide(request: SeatRequest, move: Signed, authority: Authority, actor: Actor, now: datetime) -> Moved | Stopped:
     if move is not Move.INSTRUCT:
-        return domain.take_step(request, move, authority=authority, now=now)
-    return domain.instruct(
+        return steps.take_step(request, move, authority=authority, now=now)
+    return steps.instruct(
         request,
         authority=authority,
         as_hello_work=Role.HELLO_WORK in actor.roles,
@@ -102,11 +103,11 @@ async def enrol(session: AsyncSession, seat_request_id: UUID, *, actor: Actor, n
     if course.provider_agency != actor.agency:
         raise Problem(NOT_FOUND)
     authority = await _authority(session, request, now)
-    step = domain.take_step(request, Move.ENROL, authority=authority, now=now)
+    step = steps.take_step(request, Move.ENROL, authority=authority, now=now)
     if not isinstance(step, Moved):
         return step
     await _record(session, Move.ENROL, request, step.state, Signature(), actor, authority, now)
-    await tables.enter(session, "enrol", request, pool_id=request.pool_id, now=now)
+    await seats.enter(session, "enrol", request, pool_id=request.pool_id, now=now)
     enrolled = Enrolled(
         case_id=request.case_id,
         seat_request_id=request.id,
@@ -121,7 +122,7 @@ async def enrol(session: AsyncSession, seat_request_id: UUID, *, actor: Actor, n
 
 async def _authority(session: AsyncSession, request: SeatRequest, now: datetime) -> Authority:
     """As it stands today in the prefecture of the person's municipality, whatever it was at an earlier step."""
-    return await tables.authority_in(session, request.municipality[:2], day_in_japan(now))
+    return await facts.authority_in(session, request.municipality[:2], day_in_japan(now))
 
 
 async def _record(
@@ -135,7 +136,7 @@ async def _record(
     now: datetime,
 ) -> UUID:
     ends = None if state in {State.INSTRUCTED, State.ENROLLED} else request.expires_at
-    await tables.change_request(session, request.id, state=state, pool_id=request.pool_id, expires_at=ends)
+    await seats.change_request(session, request.id, state=state, pool_id=request.pool_id, expires_at=ends)
     fact_id = new_id()
     values = {
         "id": fact_id,
@@ -146,5 +147,5 @@ async def _record(
         "authority": authority.value,
         "now": now,
     }
-    await tables.add_fact(session, move, values)
+    await facts.add_fact(session, move, values)
     return fact_id

@@ -1,4 +1,4 @@
-"""Statements that lock, that return domain values, or that write what was decided. The tables stand in migrations/.
+"""Course runs locked, pools and requests read, and the ledger of seats written.
 
 Whoever changes seats locks the course run first and reads afterwards, in another statement: under READ COMMITTED only
 that one sees what the lock's previous holder committed. Nothing here ever writes a pool's counters; the ledger does.
@@ -8,28 +8,17 @@ that one sees what the lock's previous holder committed. Nothing here ever write
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain import (
-    Ask,
-    Authority,
-    Course,
-    CourseOffer,
-    Held,
-    InLine,
-    Move,
-    Pool,
-    SeatRequest,
-    State,
-    Waitlisted,
-)
+from services.training.domain.quota import Ask, Course, Held, InLine, Pool, Waitlisted
+from services.training.domain.steps import SeatRequest, State
+from services.training.tables.cases import UNHEARD_OF, KnownCase, known_case
 from shared.bus.mailbox import Origin
-from shared.consent import Consent
 from shared.database import Hot
 
 _COURSE = "c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on"
@@ -67,17 +56,6 @@ async def lock_course(session: AsyncSession, course_run_id: UUID) -> Course | No
     return _course(rows[0]) if rows else None
 
 
-@dataclass(frozen=True, slots=True)
-class KnownCase:
-    """What intake told of a case; nothing, while neither its opening nor its consent was heard."""
-
-    municipality: str | None
-    consent: Consent
-
-
-_UNHEARD_OF = KnownCase(None, Consent(None))
-
-
 async def lock_course_for(
     session: AsyncSession, course_run_id: UUID, case_ids: Sequence[UUID]
 ) -> tuple[Course, dict[UUID, KnownCase]] | None:
@@ -85,8 +63,8 @@ async def lock_course_for(
     rows = await _LOCK_COURSE_FOR.rows(session, {"id": course_run_id, "case_ids": case_ids})
     if not rows:
         return None
-    known = {case_id: _known_case(*fact) for case_id, *fact in rows[0]["cases"] or ()}
-    return _course(rows[0]), {case_id: known.get(case_id, _UNHEARD_OF) for case_id in case_ids}
+    known = {case_id: known_case(*fact) for case_id, *fact in rows[0]["cases"] or ()}
+    return _course(rows[0]), {case_id: known.get(case_id, UNHEARD_OF) for case_id in case_ids}
 
 
 async def lock_course_of(session: AsyncSession, seat_request_id: UUID) -> Course | None:
@@ -120,10 +98,6 @@ _LINE = text(
     "SELECT r.id, r.pool_id, r.municipality, r.line_no, r.requested_at, r.expires_at, r.case_id, r.referral_id,"
     " r.version FROM seat_request r WHERE r.course_run_id = :course_run_id AND r.state = 'waiting'"
     " ORDER BY r.pool_id, r.line_no"
-)
-_AUTHORITY = text(
-    "SELECT mode, in_force_from, decided_by FROM region_authority"
-    " WHERE prefecture = :prefecture AND in_force_from <= :day ORDER BY in_force_from DESC, id DESC LIMIT 1"
 )
 
 
@@ -188,52 +162,6 @@ async def read_line(session: AsyncSession, course_run_id: UUID) -> list[Standing
     ]
 
 
-async def find_authority(session: AsyncSession, prefecture: str, day: date) -> Row[Any] | None:
-    """What was decided about the prefecture, as in force on a day."""
-    return (await session.execute(_AUTHORITY, {"prefecture": prefecture, "day": day})).one_or_none()
-
-
-async def authority_in(session: AsyncSession, prefecture: str, day: date) -> Authority:
-    """Who may issue instructions there; today's law where nothing else was decided."""
-    decided = await find_authority(session, prefecture, day)
-    return Authority.CURRENT_LAW if decided is None else Authority(decided.mode)
-
-
-# --- what intake told of cases --------------------------------------------------------------------------------------
-
-_KEEP_CASE = text(
-    "INSERT INTO case_fact (case_id, municipality) VALUES (:case_id, :municipality)"
-    " ON CONFLICT (case_id) DO UPDATE SET municipality = excluded.municipality"
-)
-# A greater consent_version is newer, whichever came first; the same again changes nothing.
-_KEEP_CONSENT = text(
-    "INSERT INTO case_fact AS f (case_id, consent_version, consent_state, consent_purposes, consent_recipients,"
-    " consent_valid_until) VALUES (:case_id, :version, :state, :purposes, :recipients, :valid_until)"
-    " ON CONFLICT (case_id) DO UPDATE SET consent_version = excluded.consent_version,"
-    " consent_state = excluded.consent_state, consent_purposes = excluded.consent_purposes,"
-    " consent_recipients = excluded.consent_recipients, consent_valid_until = excluded.consent_valid_until"
-    " WHERE f.consent_version IS NULL OR f.consent_version < excluded.consent_version RETURNING f.case_id"
-)
-
-
-async def keep_case(session: AsyncSession, case_id: UUID, municipality: str) -> None:
-    """Whose municipality's case it is."""
-    await session.execute(_KEEP_CASE, {"case_id": case_id, "municipality": municipality})
-
-
-async def keep_consent(session: AsyncSession, case_id: UUID, consent: Consent, version: int) -> bool:
-    """What was said about consent, if nothing newer is known: whether so. The case stays locked."""
-    values = {
-        "case_id": case_id,
-        "version": version,
-        "state": consent.state,
-        "purposes": sorted(consent.purposes),
-        "recipients": sorted(consent.recipients),
-        "valid_until": consent.valid_until,
-    }
-    return (await session.execute(_KEEP_CONSENT, values)).one_or_none() is not None
-
-
 # --- requests and the ledger ----------------------------------------------------------------------------------------
 
 # One text for any number of requests: their rows, an entry of the ledger for each seat, and the pools' next versions.
@@ -262,6 +190,14 @@ _ENTER = text(
     "INSERT INTO seat_entry (pool_id, course_run_id, kind, granted_delta, held_delta, filled_delta, seat_request_id,"
     " at, by, cause) VALUES (:pool_id, :course_run_id, :kind, :granted, :held, :filled, :seat_request_id, :now, :by,"
     " :cause)"
+)
+# Somebody who waits may wait as long as the deadline says now; a hold is shortened by an earlier one, never lengthened.
+_FOLLOW_DEADLINE = text(
+    "UPDATE seat_request r SET version = r.version + 1, expires_at ="
+    " CASE r.state WHEN 'waiting' THEN LEAST(:closes_at, r.hold_until) ELSE LEAST(:closes_at, r.expires_at) END"
+    " WHERE r.course_run_id = :course_run_id AND r.expires_at IS NOT NULL AND r.expires_at <>"
+    " CASE r.state WHEN 'waiting' THEN LEAST(:closes_at, r.hold_until) ELSE LEAST(:closes_at, r.expires_at) END"
+    f" RETURNING {_REQUEST}"
 )
 _TOUCH_POOLS = Hot(f"UPDATE pool p SET version = version + 1 WHERE p.id = ANY(CAST(:ids AS uuid[])) RETURNING {_POOL}")
 
@@ -336,6 +272,12 @@ async def grant(session: AsyncSession, pool_id: UUID, course_run_id: UUID, seats
     await session.execute(_ENTER, about | values | origin_of(session))
 
 
+async def follow_deadline(session: AsyncSession, course_run_id: UUID, closes_at: datetime) -> list[SeatRequest]:
+    """Let holds and waits follow a deadline that was moved; those whose time changed."""
+    rows = await session.execute(_FOLLOW_DEADLINE, {"course_run_id": course_run_id, "closes_at": closes_at})
+    return [_request(row) for row in rows]
+
+
 async def touch_pools(session: AsyncSession, pool_ids: Iterable[UUID]) -> list[Pool]:
     """The next version of each pool that changed, with its figures as they now stand."""
     rows = await _TOUCH_POOLS.rows(session, {"ids": sorted(pool_ids)})
@@ -346,98 +288,6 @@ def origin_of(session: AsyncSession) -> dict[str, str | None]:
     """Who acts and why, as the door that opened the session knows it; stands in every entry of the ledger."""
     origin = session.info.get("origin")
     return {"by": getattr(origin, "by", None), "cause": getattr(origin, "cause", None)}
-
-
-# --- facts ----------------------------------------------------------------------------------------------------------
-
-_SIGNED = (
-    " (seat_request_id, agency, legal_entity, notification_number, authority, at)"
-    " VALUES (:seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
-)
-_FACTS: dict[Move, TextClause] = {
-    Move.NOMINATE: text("INSERT INTO nomination" + _SIGNED),
-    Move.COUNTERSIGN: text("INSERT INTO countersignature" + _SIGNED),
-    Move.INSTRUCT: text(
-        "INSERT INTO instruction (id, seat_request_id, agency, legal_entity, notification_number, authority, at)"
-        " VALUES (:id, :seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
-    ),
-    Move.ENROL: text(
-        "INSERT INTO enrolment (seat_request_id, agency, legal_entity, authority, at)"
-        " VALUES (:seat_request_id, :agency, :legal_entity, :authority, :now)"
-    ),
-}
-
-
-async def add_fact(session: AsyncSession, move: Move, values: dict[str, Any]) -> None:
-    """Who took the step, in whose name, on what authority, when: written once, changed never."""
-    await session.execute(_FACTS[move], values)
-
-
-# --- course runs ----------------------------------------------------------------------------------------------------
-
-_OFFER_COLUMNS = (
-    "title, provider_agency, prefecture, site_municipality, system, field, starts_on, ends_on, applications_close_at,"
-    " capacity, hold_hours, source, checked_on"
-)
-_FIND_OFFER = text(
-    f"SELECT id, version, course_number, {_OFFER_COLUMNS} FROM course_run WHERE course_number = :course_number"
-)
-_ADD_COURSE = text(
-    f"INSERT INTO course_run (id, course_number, {_OFFER_COLUMNS}) VALUES (:id, :course_number, "
-    + ", ".join(f":{column}" for column in _OFFER_COLUMNS.split(", "))
-    + ") ON CONFLICT (course_number) DO NOTHING RETURNING id"
-)
-_CHANGE_COURSE = text(
-    "UPDATE course_run SET version = version + 1, "
-    + ", ".join(f"{column} = :{column}" for column in _OFFER_COLUMNS.split(", "))
-    + " WHERE id = :id RETURNING version"
-)
-_ADD_POOL = text(
-    "INSERT INTO pool (id, course_run_id, kind, municipality) VALUES (:id, :course_run_id, :kind, :municipality)"
-)
-# Somebody who waits may wait as long as the deadline says now; a hold is shortened by an earlier one, never lengthened.
-_FOLLOW_DEADLINE = text(
-    "UPDATE seat_request r SET version = r.version + 1, expires_at ="
-    " CASE r.state WHEN 'waiting' THEN LEAST(:closes_at, r.hold_until) ELSE LEAST(:closes_at, r.expires_at) END"
-    " WHERE r.course_run_id = :course_run_id AND r.expires_at IS NOT NULL AND r.expires_at <>"
-    " CASE r.state WHEN 'waiting' THEN LEAST(:closes_at, r.hold_until) ELSE LEAST(:closes_at, r.expires_at) END"
-    f" RETURNING {_REQUEST}"
-)
-
-
-async def find_offer(session: AsyncSession, course_number: str) -> Row[Any] | None:
-    """A course run's entry in the catalogue, by its number."""
-    return (await session.execute(_FIND_OFFER, {"course_number": course_number})).one_or_none()
-
-
-async def add_course(session: AsyncSession, course_run_id: UUID, offer: CourseOffer) -> bool:
-    """A new entry; False if the number is taken."""
-    values = {"id": course_run_id, "course_number": offer.course_number} | offer_values(offer)
-    return (await session.execute(_ADD_COURSE, values)).one_or_none() is not None
-
-
-async def change_course(session: AsyncSession, course_run_id: UUID, offer: CourseOffer) -> int:
-    """The entry as it is offered now, and its version."""
-    version: int = (await session.execute(_CHANGE_COURSE, {"id": course_run_id} | offer_values(offer))).scalar_one()
-    return version
-
-
-async def add_pool(session: AsyncSession, pool_id: UUID, course_run_id: UUID, municipality: str | None) -> None:
-    """A pool without seats; the ledger grants them."""
-    kind = "general" if municipality is None else "delegated"
-    values = {"id": pool_id, "course_run_id": course_run_id, "kind": kind, "municipality": municipality}
-    await session.execute(_ADD_POOL, values)
-
-
-async def follow_deadline(session: AsyncSession, course_run_id: UUID, closes_at: datetime) -> list[SeatRequest]:
-    """Let holds and waits follow a deadline that was moved; those whose time changed."""
-    rows = await session.execute(_FOLLOW_DEADLINE, {"course_run_id": course_run_id, "closes_at": closes_at})
-    return [_request(row) for row in rows]
-
-
-def offer_values(offer: CourseOffer) -> dict[str, Any]:
-    """The offer's columns."""
-    return {column: getattr(offer, column) for column in _OFFER_COLUMNS.split(", ")}
 
 
 # --- rows as values -------------------------------------------------------------------------------------------------
@@ -451,12 +301,6 @@ def _course(row: Mapping[str, Any]) -> Course:
         timedelta(hours=row["hold_hours"]),
         row["starts_on"],
     )
-
-
-def _known_case(
-    municipality: str | None, state: str | None, purposes: list[str], recipients: list[str], valid_until: date | None
-) -> KnownCase:
-    return KnownCase(municipality, Consent(state, frozenset(purposes), frozenset(recipients), valid_until))
 
 
 def _pool(row: Mapping[str, Any]) -> Pool:

@@ -1,0 +1,46 @@
+"""Who may issue instructions where, and who took which step: facts that are written once and changed never."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.training.domain.steps import Authority, Move
+
+_AUTHORITY = text(
+    "SELECT mode, in_force_from, decided_by FROM region_authority"
+    " WHERE prefecture = :prefecture AND in_force_from <= :day ORDER BY in_force_from DESC, id DESC LIMIT 1"
+)
+_SIGNED = (
+    " (seat_request_id, agency, legal_entity, notification_number, authority, at)"
+    " VALUES (:seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
+)
+_FACTS: dict[Move, TextClause] = {
+    Move.NOMINATE: text("INSERT INTO nomination" + _SIGNED),
+    Move.COUNTERSIGN: text("INSERT INTO countersignature" + _SIGNED),
+    Move.INSTRUCT: text(
+        "INSERT INTO instruction (id, seat_request_id, agency, legal_entity, notification_number, authority, at)"
+        " VALUES (:id, :seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
+    ),
+    Move.ENROL: text(
+        "INSERT INTO enrolment (seat_request_id, agency, legal_entity, authority, at)"
+        " VALUES (:seat_request_id, :agency, :legal_entity, :authority, :now)"
+    ),
+}
+
+
+async def find_authority(session: AsyncSession, prefecture: str, day: date) -> Row[Any] | None:
+    """What was decided about the prefecture, as in force on a day."""
+    return (await session.execute(_AUTHORITY, {"prefecture": prefecture, "day": day})).one_or_none()
+
+
+async def authority_in(session: AsyncSession, prefecture: str, day: date) -> Authority:
+    """Who may issue instructions there; today's law where nothing else was decided."""
+    decided = await find_authority(session, prefecture, day)
+    return Authority.CURRENT_LAW if decided is None else Authority(decided.mode)
+
+
+async def add_fact(session: AsyncSession, move: Move, values: dict[str, Any]) -> None:
+    """Who took the step, in whose name, on what authority, when: written once, changed never."""
+    await session.execute(_FACTS[move], values)
