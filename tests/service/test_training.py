@@ -60,7 +60,6 @@ async def test_a_held_seat_is_answered_kept_and_told(training: Running) -> None:
     body = answer.json()
     assert answer.status_code == 201, answer.text
     assert (body["outcome"], body["state"], body["pool_kind"], body["position"]) == ("held", "held", "delegated", None)
-    assert answer.headers["etag"] == '"1"'
     assert answer.headers["location"] == f"../../seat-requests/{body['seat_request_id']}"
 
     row = (await training.rows("SELECT * FROM seat_request"))[0]

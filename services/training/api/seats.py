@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Literal, assert_never
 from uuid import UUID
 
 from fastapi import Response
@@ -26,7 +26,7 @@ from shared.auth import Actor, Caller, Role, requires
 from shared.codes import CorporateNumber, FreeText
 from shared.consent import ConsentLacking
 from shared.problems import INVALID, Problem, case_not_known, consent_missing
-from shared.service import Body, Now, Page, Pages, Together, Transaction, day_in_japan, etag, gathered, page, router
+from shared.service import Body, Now, Page, Pages, Together, Transaction, day_in_japan, gathered, page, router
 
 requests = router(tag="seat-requests")
 Number = Annotated[FreeText, StringConstraints(min_length=1, max_length=60)]
@@ -120,25 +120,23 @@ async def request_seat(
     """Held, or in line; refused with a reason as the problem's code. 404 for a case that isn't the caller's."""
     order = seats.AgencyOrder(body.case_id, actor, together.origin, body.hold_until)
     placed = await together(course_run_id, order)
-    response.headers["Location"] = f"../../seat-requests/{placed.seat_request_id}"
-    response.headers["ETag"] = etag(placed.version)
-    return _answer(course_run_id, placed)
+    response.headers["Location"] = f"../../seat-requests/{placed.request.id}"
+    return _answer(placed)
 
 
-def _answer(course_run_id: UUID, placed: Placed) -> SeatAnswer:
-    common: dict[str, Any] = {
-        "seat_request_id": placed.seat_request_id,
-        "course_run_id": course_run_id,
-        "pool_id": placed.outcome.pool.id,
-        "pool_kind": placed.outcome.pool.kind,
-        "expires_at": placed.outcome.expires_at,
-        "version": placed.version,
-    }
-    match placed.outcome:
-        case Held():
-            return SeatAnswer(outcome="held", state=State.HELD, position=None, **common)
-        case Waitlisted(position=position):
-            return SeatAnswer(outcome="waiting", state=State.WAITING, position=position, **common)
+def _answer(placed: Placed) -> SeatAnswer:
+    request, outcome = placed.request, placed.outcome
+    return SeatAnswer(
+        seat_request_id=request.id,
+        outcome="held" if isinstance(outcome, Held) else "waiting",
+        state=request.state,
+        course_run_id=request.course_run_id,
+        pool_id=outcome.pool.id,
+        pool_kind=outcome.pool.kind,
+        expires_at=outcome.expires_at,
+        position=outcome.position if isinstance(outcome, Waitlisted) else None,
+        version=request.version,
+    )
 
 
 _READERS = requires(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)

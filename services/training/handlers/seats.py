@@ -6,7 +6,7 @@ Whatever frees or grants seats ends with `offer_free_seats`: otherwise a newcome
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -90,12 +90,12 @@ async def request_seats(
     judged = [_may_ask(order, course, known[order.case_id], now) for order in orders]
     decided = iter(await _decide(session, course, [each for each in judged if isinstance(each, Ask)], now))
     outcomes = [
-        _placed(order, each, next(decided)) if isinstance(each, Ask) else each
+        _placed(course, order, each, next(decided)) if isinstance(each, Ask) else each
         for order, each in zip(orders, judged, strict=True)
     ]
     if placed := [outcome for outcome in outcomes if isinstance(outcome, Placed)]:
         await seats.add_requests(session, course.id, placed, now=now)
-        told = [fact for each in placed for fact in _told_of(course.id, each)]
+        told = [fact for each in placed for fact in _told_of(each)]
         await emit(session, *told, at=now, origins=[each.origin for each in placed for _ in range(2)])
     return outcomes
 
@@ -127,10 +127,23 @@ async def _decide(
     return quota.request_seats(course, pools, asks, cases=already, referrals=referrals, now=now)
 
 
-def _placed(order: SeatOrder, ask: Ask, outcome: Held | Waitlisted | Refused | Repeated) -> Placed | Refused | Repeated:
+def _placed(
+    course: Course, order: SeatOrder, ask: Ask, outcome: Held | Waitlisted | Refused | Repeated
+) -> Placed | Refused | Repeated:
     if isinstance(outcome, Refused | Repeated):
         return outcome
-    return Placed(new_id(), ask, outcome, order.requested_by, order.origin)
+    request = SeatRequest(
+        id=new_id(),
+        course_run_id=course.id,
+        pool_id=outcome.pool.id,
+        case_id=ask.case_id,
+        municipality=ask.municipality,
+        referral_id=ask.referral_id,
+        state=State.HELD if isinstance(outcome, Held) else State.WAITING,
+        expires_at=outcome.expires_at,
+        version=1,
+    )
+    return Placed(request, outcome, ask.hold_until, order.requested_by, order.origin)
 
 
 async def release_seat(
@@ -225,11 +238,12 @@ async def offer_free_seats(session: AsyncSession, course: Course, touched: set[U
     pools = await seats.read_pools(session, course.id)
     if not any(pool.free > 0 for pool in pools) or not any(pool.waiting for pool in pools):
         return []
-    line = {standing.place.seat_request_id: standing for standing in await seats.read_line(session, course.id)}
+    line = await seats.read_line(session, course.id)
+    waiting = {standing.request.id: standing.request for standing in line}
     kinds = {pool.id: pool.kind for pool in pools}
     told: list[Told] = []
-    for outcome in quota.offer_free_seats(course, pools, [standing.place for standing in line.values()], now):
-        request = _waiting_request(course.id, line[outcome.place.seat_request_id])
+    for outcome in quota.offer_free_seats(course, pools, [standing.place for standing in line], now):
+        request = waiting[outcome.place.seat_request_id]
         touched.add(request.pool_id)
         match outcome:
             case Lapsed():
@@ -240,21 +254,6 @@ async def offer_free_seats(session: AsyncSession, course: Course, touched: set[U
             case _:
                 assert_never(outcome)
     return told
-
-
-def _waiting_request(course_run_id: UUID, standing: seats.Standing) -> SeatRequest:
-    place = standing.place
-    return SeatRequest(
-        id=place.seat_request_id,
-        course_run_id=course_run_id,
-        pool_id=place.pool_id,
-        case_id=standing.case_id,
-        municipality=place.municipality,
-        referral_id=standing.referral_id,
-        state=State.WAITING,
-        expires_at=place.waits_until,
-        version=standing.version,
-    )
 
 
 async def _promote(
@@ -284,25 +283,25 @@ async def tell(session: AsyncSession, course_run_id: UUID, told: list[Told], tou
     await emit(session, *told, *(_pool_changed(course_run_id, pool) for pool in pools), at=now)
 
 
-def _told_of(course_run_id: UUID, placed: Placed) -> list[Told]:
+def _told_of(placed: Placed) -> list[Told]:
     """What became of the request, and how its pool stands then: nobody else can change it before the commit."""
-    outcome = placed.outcome
-    about: dict[str, Any] = {
-        "case_id": placed.ask.case_id,
-        "seat_request_id": placed.seat_request_id,
-        "referral_id": placed.ask.referral_id,
-        "course_run_id": course_run_id,
-        "pool_id": outcome.pool.id,
-    }
+    request, outcome = placed.request, placed.outcome
     event: SeatHeld | SeatWaitlisted
     match outcome:
         case Held(pool=pool, expires_at=expires_at):
-            event = SeatHeld(**about, pool_kind=pool.kind, expires_at=expires_at)
-        case Waitlisted(position=position):
-            event = SeatWaitlisted(**about, position=position)
+            event = seat_held(request, pool_id=pool.id, pool_kind=pool.kind, expires_at=expires_at)
+        case Waitlisted(pool=pool, position=position):
+            event = SeatWaitlisted(
+                case_id=request.case_id,
+                seat_request_id=request.id,
+                referral_id=request.referral_id,
+                course_run_id=request.course_run_id,
+                pool_id=pool.id,
+                position=position,
+            )
         case _:
             assert_never(outcome)
-    return [(event, placed.version), _pool_changed(course_run_id, outcome.leaves)]
+    return [(event, request.version), _pool_changed(request.course_run_id, outcome.leaves)]
 
 
 def _pool_changed(course_run_id: UUID, pool: Pool) -> Told:

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain.quota import Ask, Course, Held, InLine, Pool, Waitlisted
+from services.training.domain.quota import Course, Held, InLine, Pool, Waitlisted
 from services.training.domain.steps import SeatRequest, State
 from services.training.tables.cases import UNHEARD_OF, KnownCase, known_case
 from shared.bus.mailbox import Origin
@@ -95,9 +95,8 @@ _FIND_REQUESTS_OF_CASE = text(
     " ORDER BY r.course_run_id"
 )
 _LINE = text(
-    "SELECT r.id, r.pool_id, r.municipality, r.line_no, r.requested_at, r.expires_at, r.case_id, r.referral_id,"
-    " r.version FROM seat_request r WHERE r.course_run_id = :course_run_id AND r.state = 'waiting'"
-    " ORDER BY r.pool_id, r.line_no"
+    f"SELECT {_REQUEST}, r.line_no, r.requested_at FROM seat_request r"
+    " WHERE r.course_run_id = :course_run_id AND r.state = 'waiting' ORDER BY r.pool_id, r.line_no"
 )
 
 
@@ -140,12 +139,10 @@ async def find_requests_of_case(session: AsyncSession, case_id: UUID) -> list[Se
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A place in the line, with what has to be told when it moves."""
+    """A request that waits, and its place in the line."""
 
+    request: SeatRequest
     place: InLine
-    case_id: UUID
-    referral_id: UUID | None
-    version: int
 
 
 async def read_line(session: AsyncSession, course_run_id: UUID) -> list[Standing]:
@@ -153,10 +150,8 @@ async def read_line(session: AsyncSession, course_run_id: UUID) -> list[Standing
     rows = await session.execute(_LINE, {"course_run_id": course_run_id})
     return [
         Standing(
+            _request(row),
             InLine(row.id, row.pool_id, row.municipality, row.line_no, row.requested_at, row.expires_at),
-            row.case_id,
-            row.referral_id,
-            row.version,
         )
         for row in rows
     ]
@@ -206,35 +201,30 @@ _TOUCH_POOLS = Hot(f"UPDATE pool p SET version = version + 1 WHERE p.id = ANY(CA
 class Placed:
     """A request stands: with a seat, or in line."""
 
-    seat_request_id: UUID
-    ask: Ask
+    request: SeatRequest
     outcome: Held | Waitlisted
+    hold_until: datetime | None
     requested_by: str
     origin: Origin
-    version: int = 1
 
 
 async def add_requests(session: AsyncSession, course_run_id: UUID, placed: Sequence[Placed], *, now: datetime) -> None:
     """The requests, the ledger's entries for seats held, and the pools' next versions, in one statement."""
     columns = {
-        "ids": [each.seat_request_id for each in placed],
-        "pool_ids": [each.outcome.pool.id for each in placed],
-        "case_ids": [each.ask.case_id for each in placed],
-        "municipalities": [each.ask.municipality for each in placed],
-        "referral_ids": [each.ask.referral_id for each in placed],
+        "ids": [each.request.id for each in placed],
+        "pool_ids": [each.request.pool_id for each in placed],
+        "case_ids": [each.request.case_id for each in placed],
+        "municipalities": [each.request.municipality for each in placed],
+        "referral_ids": [each.request.referral_id for each in placed],
         "requested_by": [each.requested_by for each in placed],
-        "states": [_state_of(each.outcome).value for each in placed],
+        "states": [each.request.state.value for each in placed],
         "line_nos": [each.outcome.line_no if isinstance(each.outcome, Waitlisted) else None for each in placed],
-        "hold_until": [each.ask.hold_until for each in placed],
-        "expires_at": [each.outcome.expires_at for each in placed],
+        "hold_until": [each.hold_until for each in placed],
+        "expires_at": [each.request.expires_at for each in placed],
         "bys": [each.origin.by for each in placed],
         "causes": [each.origin.cause for each in placed],
     }
     await _ADD_REQUESTS.rows(session, columns | {"course_run_id": course_run_id, "now": now})
-
-
-def _state_of(outcome: Held | Waitlisted) -> State:
-    return State.HELD if isinstance(outcome, Held) else State.WAITING
 
 
 async def change_request(
