@@ -75,6 +75,24 @@ class Caller:
         """GET with the token."""
         return await self._client.get(path, headers=self._headers | kwargs.pop("headers", {}), **kwargs)
 
+    async def pages(self, path: str, **params: Any) -> AsyncIterator[list[Any]]:
+        """Every page of a list; it has an end, and each cursor leads on."""
+        places: list[str] = []
+        while True:
+            answer = await self.get(path, params=params | ({"cursor": places[-1]} if places else {}))
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            assert page["items"] or not places, "a cursor leads to something"
+            yield page["items"]
+            if page["next_cursor"] is None:
+                return
+            assert page["next_cursor"] not in places, "a list without an end"
+            places.append(page["next_cursor"])
+
+    async def whole(self, path: str, **params: Any) -> list[Any]:
+        """A list, read page by page to its end."""
+        return [item async for page in self.pages(path, **params) for item in page]
+
     async def post(self, path: str, json: Any = None, *, key: str | None = None, **kwargs: Any) -> httpx2.Response:
         """POST with the token and a key."""
         headers = self._headers | {"Idempotency-Key": key or str(uuid4())} | kwargs.pop("headers", {})

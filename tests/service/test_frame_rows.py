@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.service.frame_notebook import Notebook, open_notebook
-from tests.world import Caller, World
+from tests.world import World
 
 NOTE = {"body": "住まいの相談"}
 
@@ -47,36 +47,23 @@ async def test_a_hundred_changes_with_one_etag_have_one_winner(notebook: Noteboo
     assert (await caller.get(path)).json() == {"body": f"{winner}", "version": 2}
 
 
-async def walk(caller: Caller, limit: int, query: str = "") -> list[int]:
-    """Read a list to its end."""
-    seen: list[int] = []
-    cursor = ""
-    while True:
-        page = (await caller.get(f"/v1/notes?limit={limit}{query}{cursor}")).json()
-        assert page["items"] or not cursor, "a cursor leads to something"
-        seen += page["items"]
-        if page["next_cursor"] is None:
-            return seen
-        cursor = f"&cursor={page['next_cursor']}"
-
-
 async def test_pages_neither_skip_nor_repeat_while_rows_are_added(notebook: Notebook) -> None:
     caller = notebook.running.as_()
     for _ in range(23):
         await caller.post("/v1/notes", NOTE)
-    before = await walk(caller, 100)
+    before = await caller.whole("/v1/notes", limit=100)
 
     async def add() -> None:
         for _ in range(20):
             await caller.post("/v1/notes", NOTE)
 
     adding = asyncio.create_task(add())
-    seen = await walk(caller, 3)
+    seen = await caller.whole("/v1/notes", limit=3)
     await adding
     assert seen == sorted(set(seen))
     assert seen[: len(before)] == before
     for limit in (1, 7, 43, 100):
-        assert await walk(caller, limit) == await walk(caller, 100)
+        assert await caller.whole("/v1/notes", limit=limit) == await caller.whole("/v1/notes", limit=100)
 
 
 async def test_a_cursor_of_another_list_or_a_damaged_one_is_a_422(notebook: Notebook) -> None:

@@ -257,13 +257,7 @@ async def test_lists_hold_what_is_mine_and_go_on_page_by_page(region: Region) ->
     sent = [await region.to_programme(name) for name in ("sakura-npo/ibasho", "sakura-npo/junbi", "zama-npo/ibasho")]
 
     async def listed(caller: Caller, **params: Any) -> list[str]:
-        found: list[str] = []
-        while True:
-            answer = (await caller.get("/v1/referrals", params={"limit": 1, **params})).json()
-            found += [item["referral_id"] for item in answer["items"]]
-            if answer["next_cursor"] is None:
-                return found
-            params["cursor"] = answer["next_cursor"]
+        return [item["referral_id"] for item in await caller.whole("/v1/referrals", limit=1, **params)]
 
     assert await listed(region.desk, box="out") == sent[::-1]
     assert await listed(region.desk, box="in") == []
