@@ -54,6 +54,9 @@ async def test_success_writes_everything_and_wakes_the_relay_after_the_commit(no
     assert answer.status_code == 201
     assert await notebook.count() == (1, 1, 1)
     assert seen == [1]
+    tables = ("frame_note", "outbox", "idempotency")
+    wrote = await notebook.running.rows(" UNION ".join(f"SELECT xmin::text FROM {table}" for table in tables))
+    assert len(wrote) == 1, "the effect, what is told of it, and the kept answer are one transaction"
 
 
 async def test_a_constraint_that_fails_at_the_commit_is_never_a_success(notebook: Notebook) -> None:
