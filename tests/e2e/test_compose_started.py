@@ -14,8 +14,8 @@ import httpx2
 import pytest
 import yaml
 
-from demo.client import registered_clients
-from tests.e2e.processes import ROOT, Platform, clean_environment, free_port, play_demo
+from demo.client import Agency, eventually, registered_clients
+from tests.e2e.processes import ROOT, Platform, clean_environment, free_port, play_demo, wait_until_ready
 from tests.world import SERVICES
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -52,6 +52,17 @@ class Stack:
         # One object a line; before Compose 2.21 one list.
         found = json.loads(listed) if listed.startswith("[") else [json.loads(line) for line in listed.splitlines()]
         return {each["Service"]: each for each in found}
+
+    def inspected(self, name: str, asked: str) -> str:
+        """What the engine says of one service's container, in Go's template language."""
+        done = subprocess.run(
+            ["docker", "inspect", "--format", asked, f"{self.project}-{name}-1"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+        return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +108,47 @@ def test_a_service_that_is_away_is_a_problem_even_under_a_long_file(platform: tu
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["content-type"] == "application/problem+json"
     assert started.returncode == 0, started.stderr
+
+
+def test_a_service_that_dies_comes_back_by_itself(platform: tuple[Platform, Stack]) -> None:
+    where, stack = platform
+    # From inside, as its own user: what is stopped by a command of the engine stays stopped.
+    stack.compose("exec", "training", "python", "-c", "import os, signal; os.kill(-1, signal.SIGKILL)")
+    wait_until_ready(f"{where.url}/training/health/ready", seconds=180)
+    assert stack.inspected("training", "{{.RestartCount}}") == "1"
+
+
+async def test_what_was_told_while_kafka_was_away_arrives_once(platform: tuple[Platform, Stack]) -> None:
+    where, stack = platform
+    opened = _figures(where)["funnel"][0]["cases"]
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+        desk = Agency.from_keys(where.url, "kagoshima-desk", where.keys, client)
+        stack.compose("stop", "kafka")
+        for _ in range(50):
+            await desk.post("/intake/v1/cases", {})
+        assert (await desk.get("/intake/health/ready"))["unsent"] >= 50
+        started = stack.compose("up", "--wait", seconds=300)
+        assert started.returncode == 0, started.stderr
+        await eventually(
+            lambda: desk.get("/intake/health/ready"), until=lambda ready: ready["unsent"] == 0, what="an empty outbox"
+        )
+        await eventually(
+            lambda: desk.get("/dashboard/v1/figures"),
+            until=lambda figures: figures["funnel"][0]["cases"] >= opened + 50,
+            what="every case on the dashboard",
+        )
+    assert _figures(where)["funnel"][0]["cases"] == opened + 50
+
+
+def test_a_running_container_can_neither_be_written_to_nor_gain_rights(platform: tuple[Platform, Stack]) -> None:
+    """The compose file says so; this is what the engine made of it."""
+    _, stack = platform
+    asked = "{{with .HostConfig}}{{.ReadonlyRootfs}} {{.CapDrop}} {{.SecurityOpt}} {{.PortBindings}}{{end}}"
+    for name in stack.containers():
+        read_only, dropped, security, ports = stack.inspected(name, asked).split(" ", 3)
+        assert (read_only, dropped, security) == ("true", "[ALL]", "[no-new-privileges:true]"), name
+        assert (ports == "map[]") == (name != "gateway"), f"{name} is published: {ports}"
+        assert stack.inspected(name, "{{.Config.User}}").split(":")[0] not in {"", "0", "root"}, name
 
 
 def test_a_stop_is_not_held_up_by_an_open_stream_and_the_data_is_kept(platform: tuple[Platform, Stack]) -> None:
