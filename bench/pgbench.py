@@ -15,6 +15,7 @@ from embedded.postgres import BIN, EmbeddedPostgres
 
 _NAME = re.compile(r"(?<!:):(\w+)")
 CASE = "CAST(lpad(to_hex(CAST(:i AS bigint)), 12, '0') || lpad(to_hex(CAST(:client_id AS bigint)), 20, '0') AS uuid)"
+"""The case that a client asks for with its i-th request; the load generator asks for the same ones."""
 _REQUEST = CASE.replace("(CAST(:client_id AS bigint)", "(CAST(:client_id AS bigint) + 4096")
 _KEY = "lpad(CAST(CAST(:i AS bigint) AS text), 18, '0') || lpad(CAST(CAST(:client_id AS bigint) AS text), 18, '0')"
 _COURSE = "CAST(lpad(to_hex(CAST(:course AS bigint)), 32, '0') AS uuid)"

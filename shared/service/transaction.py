@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.auth import Caller
+from shared.auth import authenticated
 from shared.bus.mailbox import Origin
 from shared.database import Database
 from shared.problems import UNAVAILABLE, Problem
@@ -124,9 +124,9 @@ async def reading(request: Request) -> AsyncSession:
     return work_of(request).session
 
 
-async def transaction(request: Request, actor: Caller, idempotency_key: GivenKey = None) -> AsyncSession:
+async def transaction(request: Request, idempotency_key: GivenKey = None) -> AsyncSession:
     """The caller's transaction. A POST needs an Idempotency-Key; elsewhere If-Match does that work."""
-    work = work_of(request)
+    work, actor = work_of(request), await authenticated(request)
     work.origin = replace(work.origin, by=actor.agency)
     if request.method == "POST":
         await work.claim(await claim_of(request, actor, idempotency_key))
@@ -169,8 +169,8 @@ def gathered(
 ) -> Any:
     """`Annotated[Together[Order, Outcome], gathered(decide)]`, instead of a `Transaction`: see `Decide`."""
 
-    async def together(request: Request, actor: Caller, idempotency_key: GivenKey = None) -> Together[Order, Outcome]:
-        work = work_of(request)
+    async def together(request: Request, idempotency_key: GivenKey = None) -> Together[Order, Outcome]:
+        work, actor = work_of(request), await authenticated(request)
         work.origin = replace(work.origin, by=actor.agency)
         return Together(work, decide, await claim_of(request, actor, idempotency_key))
 
