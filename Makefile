@@ -78,7 +78,9 @@ pins: ## 部品の版を固定し直す / pin the packages anew from requirement
 	$(COMPILE) requirements/service.in -o requirements/service.txt -c requirements/dev.txt $(ARGS)
 
 clean-data: ## 手元のデータを消して最初からに / delete the data of make run and start afresh
-	@test ! -e .tsunagu/pg18/data/postmaster.pid || { echo "先に止めてください / Stop it first (Ctrl+C)" >&2; exit 2; }
+	@test ! -e .tsunagu/pg18/data/postmaster.pid || { \
+	  echo "先に止めてください (Ctrl+C)。電源断などのあとなら、make run のあと Ctrl+C" >&2; \
+	  echo "Stop it first (Ctrl+C). After a power cut: make run, then Ctrl+C" >&2; exit 2; }
 	rm -rf .tsunagu/pg18 .tsunagu/issuer .tsunagu/clients
 
 clean: ## 環境と一時ファイルを消す / remove the environment and caches; data stays

@@ -5,26 +5,28 @@
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
-import json
 import os
 import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import asyncpg
 import typer
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from pydantic import SecretStr
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy.engine import make_url
 
 from embedded.postgres import EmbeddedPostgres, StartFailed, is_reachable
@@ -41,6 +43,7 @@ from shared.settings import Settings
 SERVICES = ("intake", "assessment", "referral", "training", "dashboard")
 ROOT = Path(__file__).resolve().parent
 DATA = ROOT / ".tsunagu"
+USUAL_PORT = 8080
 console = Console(highlight=False)
 cli = typer.Typer(add_completion=False, help="つなぐ Tsunagu: everything in one process / 全部入り")
 
@@ -95,13 +98,14 @@ def default(context: typer.Context) -> None:
 
 
 @cli.command()
-def run(port: PortOption = 8080, data: DataOption = DATA, demo: DemoOption = True) -> None:
+def run(port: PortOption = USUAL_PORT, data: DataOption = DATA, demo: DemoOption = True) -> None:
     """すべてを起動する / start everything."""
     began = time.perf_counter()
     home = Home(data.resolve())
-    _refuse_taken_port(port)
+    _refuse_port(port)
     try:
-        asyncio.run(_run(home, port, demo=demo, began=began))
+        with _only_one(home):
+            asyncio.run(_run(home, port, demo=demo, began=began))
     except StartFailed as failed:
         _stop_with(str(failed))
 
@@ -109,10 +113,12 @@ def run(port: PortOption = 8080, data: DataOption = DATA, demo: DemoOption = Tru
 @cli.command(name="token")
 def token_command(
     agency: Annotated[str, typer.Option(help="機関ID / agency id, see demo/region/clients.json")],
-    port: PortOption = 8080,
+    port: PortOption = USUAL_PORT,
     data: DataOption = DATA,
 ) -> None:
     """試すためのアクセストークンを表示する / print an access token of a demonstration agency."""
+    from httpx2 import HTTPError
+
     from demo.client import fetch_token
 
     key = Home(data.resolve()).client_key(agency)
@@ -121,7 +127,14 @@ def token_command(
             ", ".join(sorted(path.stem for path in key.parent.glob("*.pem"))) or "(make run を先に / make run first)"
         )
         _stop_with(f"その機関はありません / no such agency: {agency}\n  {known}")
-    print(asyncio.run(fetch_token(f"http://127.0.0.1:{port}", agency, key.read_text(encoding="ascii"))))
+    base = f"http://127.0.0.1:{port}"
+    try:
+        print(asyncio.run(fetch_token(base, agency, key.read_text(encoding="ascii"))))
+    except HTTPError:
+        _stop_with(
+            f"{base} からトークンをもらえません。先に make run を。別のポートなら make token AGENCY={agency} PORT=…\n"
+            f"No token to be had from {base}. First make run; on another port: make token AGENCY={agency} PORT=..."
+        )
 
 
 @cli.command(name="migrate")
@@ -129,7 +142,7 @@ def migrate_command(data: DataOption = DATA) -> None:
     """表の定義を最新にする / bring every schema up to date."""
 
     async def work() -> None:
-        async with _postgres(Home(data.resolve())) as access:
+        async with _postgres(Home(data.resolve()), beside=True) as access:
             await _prepare_database(access)
             console.print("✓ すべてのスキーマが最新です / every schema is up to date")
 
@@ -212,7 +225,7 @@ async def _run(home: Home, port: int, *, demo: bool, began: float) -> None:
 
 
 async def _welcome(home: Home, port: int, server: Server, *, demo: bool, began: float) -> None:
-    base = f"http://127.0.0.1:{port}"
+    base, elsewhere = f"http://127.0.0.1:{port}", "" if port == USUAL_PORT else f" PORT={port}"
     while not server.started:  # noqa: ASYNC110  # uvicorn offers a flag and no event
         await asyncio.sleep(0.02)
     _done("サービス / services", began)
@@ -223,8 +236,8 @@ async def _welcome(home: Home, port: int, server: Server, *, demo: bool, began: 
     console.print(
         f"\n  はじめの画面 / start page             [bold]{base}/[/bold]"
         f"\n  APIとイベントの説明 / reference       {base}/dashboard/reference"
-        "\n  トークン / a token to try the API     make token AGENCY=kagoshima-desk"
-        "\n\n  次は / next: make demo   ・ 止める / stop: Ctrl+C\n",
+        f"\n  トークン / a token to try the API     make token AGENCY=kagoshima-desk{elsewhere}"
+        f"\n\n  次は / next: make demo{elsewhere}   ・ 止める / stop: Ctrl+C\n",
         soft_wrap=True,
     )
 
@@ -243,14 +256,18 @@ class Access:
 
 
 @contextlib.asynccontextmanager
-async def _postgres(home: Home) -> AsyncIterator[Access]:
-    """The database `tsunagu` on our own server, or the one that the settings name."""
+async def _postgres(home: Home, *, beside: bool = False) -> AsyncIterator[Access]:
+    """The database `tsunagu` on our own server, or the one that the settings name.
+
+    Whoever works `beside` a running platform leaves it its database. The platform itself always stops the server, also
+    one that a killed platform left behind.
+    """
     given = Settings()
     if given.admin_database_url is not None:
         yield Access(given.admin_database_url, given.admin_database_password, home.role_password())
         return
     server = home.postgres
-    home.data.mkdir(parents=True, exist_ok=True, mode=0o755)
+    _make_folder(home)
     started = await asyncio.to_thread(server.start)
     try:
         connection = await asyncpg.connect(user="postgres", database="postgres", host=str(server.socket_folder))
@@ -259,7 +276,7 @@ async def _postgres(home: Home) -> AsyncIterator[Access]:
         await connection.close()
         yield Access(server.url(database="tsunagu"))
     finally:
-        if started:  # beside a running platform, `migrate` must not take its database away
+        if started or not beside:
             await asyncio.to_thread(server.stop)
 
 
@@ -324,17 +341,20 @@ def _issuer_key(home: Home) -> ECKey:
         home.issuer_key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         home.issuer_key.touch(mode=0o600)
         home.issuer_key.write_bytes(ECKey.generate_key("P-256").as_pem(private=True))
-    return issuer_key(home.issuer_key.read_text(encoding="ascii"))
+    with _legible(home.issuer_key):
+        return issuer_key(home.issuer_key.read_text(encoding="ascii"))
 
 
 def _registration(home: Home, *, demo: bool) -> Registration:
     if demo:
         from demo.client import register_clients
 
-        register_clients(home.clients, home.data / "clients")
+        with _legible(home.data / "clients"):
+            register_clients(home.clients, home.data / "clients")
     if not home.clients.exists():
         return Registration()
-    return Registration.model_validate(json.loads(home.clients.read_text(encoding="utf-8")))
+    with _legible(home.clients):
+        return Registration.model_validate_json(home.clients.read_text(encoding="utf-8"))
 
 
 def _declared(name: str) -> Service:
@@ -344,24 +364,69 @@ def _declared(name: str) -> Service:
     return service
 
 
-def _refuse_taken_port(port: int) -> None:
+def _refuse_port(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
+            probe.bind(("127.0.0.1", port or -1))
+        except OverflowError:
             _stop_with(
-                f"ポート {port} はすでに使われています。もう一つ動いていませんか。別の番号: make run PORT=8081\n"
-                f"Port {port} is taken. Is another one running? Another number: make run PORT=8081"
+                "ポートは 1 から 65535 の番号です。例: make run PORT=8081\n"
+                "A port is a number from 1 to 65535, e.g. make run PORT=8081"
             )
+        except PermissionError:
+            _stop_with(
+                f"ポート {port} を開く権限がありません。1024 以上の番号を: make run PORT=8081\n"
+                f"Port {port} may not be opened by you. Take one from 1024 on: make run PORT=8081"
+            )
+        except OSError:
+            other = port + 1 if port < 65_535 else USUAL_PORT
+            _stop_with(
+                f"ポート {port} はすでに使われています。もう一つ動いていませんか。別の番号: make run PORT={other}\n"
+                f"Port {port} is taken. Is another one running? Another number: make run PORT={other}"
+            )
+
+
+@contextlib.contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    """One platform for each data folder: a second would lose its database as soon as the first one stops."""
+    _make_folder(home)
+    with (home.data / "running").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartFailed(
+                f"このデータフォルダーでは、もう一つ動いています: {home.data}\n"
+                f"Another one is running on this data folder: {home.data}"
+            ) from None
+        yield
+
+
+def _make_folder(home: Home) -> None:
+    with _legible(home.data):
+        home.data.mkdir(parents=True, exist_ok=True, mode=0o755)
+
+
+@contextlib.contextmanager
+def _legible(path: Path) -> Iterator[None]:
+    """A damaged or forbidden file of the data folder is named, instead of a trace through the code."""
+    try:
+        yield
+    except (OSError, ValueError, JoseError) as error:
+        raise StartFailed(
+            f"データフォルダーが壊れているか、権限がありません: {path} ({type(error).__name__})\n"
+            f"  バックアップから戻すか、捨ててよければ make clean-data\n"
+            f"The data folder is damaged, or you may not use it: {path}\n"
+            f"  Restore it from a backup, or, if nothing in it matters, make clean-data"
+        ) from error
 
 
 def _done(what: str, began: float) -> None:
     console.print(f"  ✓ {what} [dim]({time.perf_counter() - began:.1f} s)[/dim]")
 
 
-def _stop_with(words: str) -> None:
-    Console(stderr=True, highlight=False).print(f"[bold red]✗[/bold red] {words}")
+def _stop_with(words: str) -> NoReturn:
+    Console(stderr=True, highlight=False).print("[bold red]✗[/bold red]", escape(words), soft_wrap=True)
     sys.exit(1)
 
 

@@ -4,11 +4,13 @@ import asyncio
 import secrets
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import httpx2
 import typer
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -23,7 +25,7 @@ WAITS = {
     "consent_not_yet": "同意がまだ / consent not yet",
     "consent_refused": "不同意 / consent refused",
     "seat": "席の順番待ち / in line for a seat",
-    "receiver": "受け手を探している / no receiver yet (the sender stays responsible)",
+    "receiver": "受け手を探している / no receiver yet (sender responsible)",
     "hold_expired": "仮押さえの期限切れ / hold ran out",
 }
 STAGES = {
@@ -41,23 +43,28 @@ def main(
     """架空の地域で、窓口から訓練の席までを通しで行う / plays the main job in the invented region."""
     try:
         ok = asyncio.run(_run(url.rstrip("/"), keys, persons, seed or secrets.randbelow(10**6)))
-    except httpx2.ConnectError:
-        console.print(f"✗ {url} につながりません。先に {START} を / nothing answers there; start {START} first")
-        raise typer.Exit(1) from None
+    except httpx2.TransportError:
+        _stop_with(
+            f"{url} につながりません。先に {START} を。別のポートなら: make demo PORT=…",
+            f"Nothing answers at {url}. First {START}; on another port: make demo PORT=...",
+        )
     except FileNotFoundError:
-        console.print(f"✗ 鍵がありません: {keys} ({START} を先に) / no keys there; start {START} first")
-        raise typer.Exit(1) from None
+        _stop_with(f"鍵がありません: {keys}。先に {START} を", f"No keys in {keys}. First {START}")
     except httpx2.HTTPStatusError as error:
-        console.print(f"✗ {error.request.url.path}: {error.response.status_code}")
-        if error.request.url.path.endswith("/issuer/token"):
-            console.print(
-                f"  架空の機関が登録されていません ({START}) / the invented agencies aren't registered: {START}"
-            )
-        raise typer.Exit(1) from None
-    except (Refused, TimeoutError) as error:
-        console.print(f"✗ {error}")
-        raise typer.Exit(1) from None
+        _stop_with(
+            f"トークンがもらえません ({error.response.status_code})。架空の機関を登録して起動してください: {START}",
+            "No token to be had. Start with the invented agencies registered.",
+        )
+    except (Refused, TimeoutError, ValueError) as error:
+        _stop_with("途中で止まりました。", f"Stopped half-way: {error}")
     raise typer.Exit(0 if ok else 1)
+
+
+def _stop_with(japanese: str, english: str) -> NoReturn:
+    Console(stderr=True, highlight=False).print(
+        "[bold red]✗[/bold red]", escape(f"{japanese}\n{english}"), soft_wrap=True
+    )
+    raise typer.Exit(1)
 
 
 async def _run(url: str, keys: Path, persons: int, seed: int) -> bool:
@@ -80,27 +87,7 @@ async def _run(url: str, keys: Path, persons: int, seed: int) -> bool:
 
 
 def _show(played: Played, figures: Any, checks: list[Check]) -> None:
-    funnel = Table("段階 / stage", "地域全体 / region so far", title="相談から受講まで / from the door to the course")
-    for stage in figures["funnel"]:
-        funnel.add_row(f"{STAGES.get(stage['stage'], '')} {stage['stage']}", str(stage["cases"]))
-    seats = Table(title="席 / seats")
-    seats.add_column("コース / course", no_wrap=True)
-    seats.add_column("枠 / pool", no_wrap=True)
-    for heading in ("定員\nseats", "仮押さえ\nheld", "受講\nfilled", "空き\nfree", "待ち\nwaiting"):
-        seats.add_column(heading, justify="right")
-    names = municipality_names()
-    runs = sorted(figures["seats"], key=lambda run: -sum(p["held"] + p["filled"] + p["waiting"] for p in run["pools"]))
-    for run in runs[:8]:
-        for pool in run["pools"]:
-            free = pool["granted"] - pool["held"] - pool["filled"]
-            where = "一般枠 general" if pool["kind"] == "general" else f"{names[pool['municipality']]}の枠 delegated"
-            numbers = (pool["granted"], pool["held"], pool["filled"], free, pool["waiting"])
-            seats.add_row(run["course_number"], where, *(str(number) for number in numbers))
-        seats.add_section()
-    waits = Table("待つ理由 / who waits and why", "人 / persons")
-    for reason, number in Counter(person.waits_for for person in played.persons if person.waits_for).most_common():
-        waits.add_row(WAITS.get(reason, reason), str(number))
-    for table in (funnel, seats, waits):
+    for table in (_funnel(figures), _seats(figures), _waits(played)):
         console.print(table)
     median = played.median_to_seat
     if median is not None:
@@ -108,7 +95,41 @@ def _show(played: Played, figures: Any, checks: list[Check]) -> None:
     declined = sum(len(person.declined) for person in played.persons)
     console.print(f"断られて次へ / declined and sent on: {declined} ・ 全体 / in all: {played.seconds:.1f} s\n")
     for each in checks:
-        console.print(f"{'[green]✓[/green]' if each.ok else '[red]✗[/red]'} {each.name_ja} / {each.name} ({each.seen})")
+        mark = "[green]✓[/green]" if each.ok else "[red]✗[/red]"
+        console.print(f"{mark} {each.name_ja} / {each.name} ({each.seen})", soft_wrap=True)
+
+
+def _funnel(figures: Any) -> Table:
+    table = Table("段階 / stage", "地域全体 / region so far", title="相談から受講まで / from the door to the course")
+    for stage in figures["funnel"]:
+        table.add_row(f"{STAGES.get(stage['stage'], '')} {stage['stage']}", str(stage["cases"]))
+    return table
+
+
+def _seats(figures: Any) -> Table:
+    """The course runs that most happens in; it fits into a terminal of 80 columns."""
+    table = Table(title="席 / seats", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("コース / course", no_wrap=True)
+    table.add_column("枠 / pool", no_wrap=True)
+    for heading in ("定員\nseats", "仮押さえ\nheld", "受講\nfilled", "空き\nfree", "待ち\nwait"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    names = municipality_names()
+    runs = sorted(figures["seats"], key=lambda run: -sum(p["held"] + p["filled"] + p["waiting"] for p in run["pools"]))
+    for run in runs[:8]:
+        for pool in run["pools"]:
+            free = max(0, pool["granted"] - pool["held"] - pool["filled"])
+            where = "一般枠 general" if pool["kind"] == "general" else f"{names[pool['municipality']]} delegated"
+            numbers = (pool["granted"], pool["held"], pool["filled"], free, pool["waiting"])
+            table.add_row(run["course_number"], where, *(str(number) for number in numbers))
+        table.add_section()
+    return table
+
+
+def _waits(played: Played) -> Table:
+    table = Table("待つ理由 / who waits and why", "人 / persons")
+    for reason, number in Counter(person.waits_for for person in played.persons if person.waits_for).most_common():
+        table.add_row(WAITS.get(reason, reason), str(number))
+    return table
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ async def load_region(base: str, keys: Path, console: Console) -> None:
             ("訓練コース course runs", "/training/v1/course-run-imports", course_run_file(today)),
         ]
         columns = (TextColumn("  … {task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=console, transient=True) as progress:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("架空の地域 / invented region", total=2 * len(files))
             for name, path, content in files:
                 progress.update(task, description=name)

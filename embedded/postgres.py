@@ -38,7 +38,7 @@ log_min_messages = warning
 
 
 class StartFailed(Exception):
-    """PostgreSQL can't be started; the text says why and what to do, in Japanese and English."""
+    """It can't be started; the text says why and what to do, in Japanese and English."""
 
 
 @dataclass(slots=True)

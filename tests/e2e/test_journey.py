@@ -1,8 +1,6 @@
 """The main job, unchanged, in both ways to run: from a person at any door to a seat in a course."""
 
 import random
-import subprocess
-import sys
 import threading
 import time
 
@@ -11,7 +9,7 @@ import pytest
 
 from demo.client import Agency, eventually
 from tests.e2e.conftest import Broker
-from tests.e2e.processes import ROOT, Platform, clean_environment, play_demo, wait_until_ready
+from tests.e2e.processes import Platform, play_demo, wait_until_ready
 from tests.world import SERVICES
 
 pytestmark = pytest.mark.slow
@@ -20,35 +18,6 @@ pytestmark = pytest.mark.slow
 def test_the_journey_in_one_process(embedded: Platform) -> None:
     played = play_demo(embedded, persons=60)
     assert played.returncode == 0, played.stdout + played.stderr + embedded.output("all_in_one")
-
-
-def test_a_stop_is_clean_and_the_data_is_kept(embedded: Platform) -> None:
-    assert play_demo(embedded, persons=20).returncode == 0
-    before = _figures(embedded)
-    embedded.stop("all_in_one")
-    assert embedded.processes["all_in_one"].returncode == 0
-    assert "データは残っています" in embedded.output("all_in_one")
-    assert "Traceback" not in embedded.output("all_in_one")
-    embedded.begin("all_in_one")
-    wait_until_ready(f"{embedded.url}/dashboard/health/ready")
-    assert _figures(embedded)["funnel"] == before["funnel"]
-
-
-def test_a_stop_is_not_held_up_by_an_open_stream(embedded: Platform) -> None:
-    with httpx2.stream("GET", f"{embedded.url}/dashboard/v1/figures/stream", timeout=10, trust_env=False) as stream:
-        next(stream.iter_lines())
-        embedded.stop("all_in_one")
-    assert embedded.processes["all_in_one"].returncode == 0
-
-
-def test_killed_at_any_moment_it_goes_on_where_it_was(embedded: Platform) -> None:
-    """The whole process is killed (-9), PostgreSQL goes on by itself, and the next start finds everything."""
-    assert play_demo(embedded, persons=20).returncode == 0
-    embedded.kill("all_in_one")
-    embedded.begin("all_in_one")
-    wait_until_ready(f"{embedded.url}/dashboard/health/ready")
-    played = play_demo(embedded, persons=20, seed=8)
-    assert played.returncode == 0, played.stdout + played.stderr
 
 
 @pytest.mark.kafka
@@ -109,25 +78,6 @@ async def test_the_broker_away_for_a_minute_fails_no_request(separate: Platform,
             until=lambda figures: figures["funnel"][0]["cases"] == written + 1,
             what="every case on the dashboard",
         )
-
-
-def test_a_taken_port_is_said_in_plain_words(embedded: Platform) -> None:
-    port = embedded.url.rsplit(":", 1)[1]
-    command = [sys.executable, "all_in_one.py", "run", "--port", port, "--data", str(embedded.folder / "other")]
-    second = subprocess.run(
-        command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=30, check=False
-    )
-    assert second.returncode == 1
-    assert "使われています" in second.stderr
-    assert "is taken" in second.stderr
-    assert "Traceback" not in second.stderr
-
-
-def _figures(platform: Platform) -> dict[str, list[dict[str, int]]]:
-    figures: dict[str, list[dict[str, int]]] = httpx2.get(
-        f"{platform.url}/dashboard/v1/figures", trust_env=False
-    ).json()
-    return figures
 
 
 def _outputs(platform: Platform) -> str:
