@@ -99,7 +99,7 @@ def _no_event_twice(events: Sequence[Mapping[str, Any]]) -> Check:
     seen = Counter(event["id"] for event in events)
     gaps = [b["seq"] - a["seq"] for a, b in pairwise(events)]
     ok = max(seen.values(), default=0) == 1 and all(gap == 1 for gap in gaps)
-    return Check("no event twice, no gap in the feed", "事象の重複・抜けがない", ok, f"{len(events)} events")
+    return Check("no event twice, no gap in the feed", "イベントの重複・抜けがない", ok, f"{len(events)} events")
 
 
 def _one_request_each(played: Played, requests: Mapping[str, Sequence[Any]]) -> Check:

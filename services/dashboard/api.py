@@ -79,7 +79,7 @@ async def chosen_types(
         raise Problem(
             INVALID,
             detail="There is no such event type; /asyncapi.json lists them.",
-            detail_ja="その種類の事象はありません。種類の一覧は /asyncapi.json にあります。",
+            detail_ja="その種類のイベントはありません。種類の一覧は /asyncapi.json にあります。",
         )
     return chosen
 
@@ -167,7 +167,7 @@ class FeedPage(BaseModel):
     dependencies=[requires(Role.OBSERVER)],
     response_model=FeedPage,
     summary="Read events by page",
-    description="公開事象の写しを番号順に読みます。`after` に前回の `after` を渡すと続きが読めます。",
+    description="公開イベントの写しを番号順に読みます。`after` に前回の `after` を渡すと続きが読めます。",
 )
 async def read_feed(
     lookout: Looking,
@@ -189,7 +189,7 @@ async def read_feed(
     dependencies=[requires(Role.OBSERVER)],
     response_class=EventSourceResponse,
     summary="Follow events as they happen",
-    description="公開事象を Server-Sent Events で受け取ります。`id` は通し番号で、切れたあとは Last-Event-ID の続きから"
+    description="公開イベントを Server-Sent Events で受け取ります。`id` は通し番号で、切れたあとは Last-Event-ID の続きから"
     "漏れも重複もなく届きます。5分ごとに一度切れます。つなぎ直してください。",
 )
 async def follow_events(

@@ -31,7 +31,7 @@ service = Service(
     routers=[pages.router, feed, figures, reference],
     projection=copy_to_feed,
     sweeps=sweeps,
-    tags={"feed": "事象の流れ", "figures": "集計値"},
+    tags={"feed": "イベントの流れ", "figures": "集計値"},
     prepare=prepare,
 )
 

@@ -21,7 +21,7 @@ from shared.service.server import Server, configure_server
 from shared.settings import SettingRefused, Settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Tsunagu: one service / サービス単体のコマンド")
-parked_cli = typer.Typer(no_args_is_help=True, help="Events set aside / 保留された事象: list, show, retry, drop")
+parked_cli = typer.Typer(no_args_is_help=True, help="Events set aside / 保留されたイベント: list, show, retry, drop")
 cli.add_typer(parked_cli, name="parked")
 console = Console()
 

@@ -17,6 +17,14 @@ from shared.service.logs import where
 
 _log = structlog.get_logger()
 
+_WHOLE = ("A whole number is needed", "整数が必要です")
+_YES_OR_NO = ("true or false is needed", "true か false が必要です")
+_DAY = ("A day is needed, e.g. 2026-04-01", "日付が必要です(例: 2026-04-01)")
+_MOMENT = (
+    "A date and time is needed, e.g. 2026-04-01T09:00:00+09:00",
+    "日時が必要です(例: 2026-04-01T09:00:00+09:00)",
+)
+_OBJECT = ("An object is needed", "項目の組({ … })が必要です")
 _WORDS: dict[str, tuple[str, str]] = {
     "missing": ("This is needed", "必須です"),
     "extra_forbidden": ("There is no such field", "この項目はありません"),
@@ -39,6 +47,15 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Not a path to a claim, e.g. realm_access.roles",
         "クレームの場所の書き方ではありません(例 realm_access.roles)",
     ),
+    "too_long": ("Too long, or too many", "長すぎるか、多すぎます"),
+    "too_short": ("Too short, or too few", "短すぎるか、足りません"),
+    "string_type": ("A text is needed", "文字で書いてください"),
+    "list_type": ("A list is needed", "一覧([ … ])が必要です"),
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), _OBJECT),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _YES_OR_NO),
+    **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"), _DAY),
+    **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _MOMENT),
     "timezone_aware": ("A date and time needs its offset, e.g. +09:00", "日時には時差(+09:00 など)が必要です"),
 }
 _OTHER = ("This value can't be accepted", "受け付けられない値です")
