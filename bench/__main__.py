@@ -26,7 +26,9 @@ def main(
     what: Annotated[What, typer.Argument(help="何を測るか / what to measure")] = What.ALL,
     rounds: Annotated[int, typer.Option(min=1, max=9, help="回数 / rounds of each")] = 3,
     seconds: Annotated[float, typer.Option(min=1, max=30, help="一回の秒数 / seconds of each round of seats")] = 5,
-    events: Annotated[int, typer.Option(min=100, max=200_000, help="イベントの数 / events of each round of bus")] = 20_000,
+    events: Annotated[
+        int, typer.Option(min=100, max=200_000, help="イベントの数 / events of each round of bus")
+    ] = 20_000,
     kafka: Annotated[
         str | None, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka の場所 / a real Kafka; else ours")
     ] = None,

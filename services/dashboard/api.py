@@ -189,8 +189,8 @@ async def read_feed(
     dependencies=[requires(Role.OBSERVER)],
     response_class=EventSourceResponse,
     summary="Follow events as they happen",
-    description="公開イベントを Server-Sent Events で受け取ります。`id` は通し番号で、切れたあとは Last-Event-ID の続きから"
-    "漏れも重複もなく届きます。5分ごとに一度切れます。つなぎ直してください。",
+    description="公開イベントを Server-Sent Events で受け取ります。`id` は通し番号で、切れたあとは Last-Event-ID の"
+    "続きから漏れも重複もなく届きます。5分ごとに一度切れます。つなぎ直してください。",
 )
 async def follow_events(
     lookout: Looking, types: Types, place: Annotated[int, Depends(place)]
