@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.auth import Role
-from shared.bus.envelope import new_id
+from shared.bus.envelope import new_id, open_envelope
 from shared.events import (
     ConsentWithdrawn,
     Enrolled,
@@ -262,6 +262,16 @@ async def test_todays_law_from_a_held_seat_to_an_enrolment(training: Running) ->
     assert isinstance(changed, PoolChanged)
     assert (changed.held, changed.filled) == (0, 1)
     assert await broken_promises(training) == []
+
+
+async def test_every_step_tells_the_version_of_the_request_that_it_led_to(training: Running) -> None:
+    case_id = await known_case(training)
+    asked = await seat(training, await offered(training), case_id=case_id)
+    await instructed(training, asked)
+    await step(school(training), asked, "enrol")
+    rows = await training.rows("SELECT value FROM outbox WHERE key = $1 ORDER BY seq", str(case_id))
+    told = [open_envelope(row["value"], {}) for row in rows]
+    assert [each.sequence for each in told] == [1, 2, 3, 4, 5]
 
 
 async def test_where_it_is_delegated_the_placement_instructs_without_a_countersignature(training: Running) -> None:
