@@ -258,7 +258,9 @@ async def test_todays_law_from_a_held_seat_to_an_enrolment(training: Running) ->
         Enrolled,
         PoolChanged,
     ]
-    changed = told[-1]
+    issued, changed = told[2], told[-1]
+    assert isinstance(issued, InstructionIssued)
+    assert str(issued.instruction_id) == body["facts"][2]["id"]
     assert isinstance(changed, PoolChanged)
     assert (changed.held, changed.filled) == (0, 1)
     assert await broken_promises(training) == []
