@@ -182,6 +182,31 @@ async def test_a_broker_that_fails_costs_neither_events_nor_order(house: House, 
     await compare(house)
 
 
+async def test_what_is_committed_after_a_later_number_was_published_is_carried_too(
+    house: House, log: Transport
+) -> None:
+    """Numbers are drawn before the commit: an earlier one may show itself between the relay's reading and deleting."""
+    drawn, published = asyncio.Event(), asyncio.Event()
+
+    async def linger() -> None:
+        drawn.set()
+        await published.wait()
+
+    class Slow(Through):
+        async def publish(self, batch: Sequence[Message]) -> None:
+            await super().publish(batch)
+            published.set()
+            await early
+
+    early = asyncio.create_task(house.tell(uuid4(), meanwhile=linger))
+    await drawn.wait()
+    await house.tell(uuid4())
+    relay, inbox = house.relay(Slow(log, lambda: None, lambda: None)), house.inbox()
+    async with going(relay.run, lambda: log.consume("training", [TOPIC], inbox.deliver)):
+        await house.until_all_arrived()
+    await compare(house)
+
+
 async def test_the_relay_leads_again_after_a_failure_though_the_pool_has_other_connections(
     house: House, log: Transport
 ) -> None:
