@@ -23,5 +23,5 @@ COPY services/${SERVICE} services/${SERVICE}
 RUN ["python", "-c", "import compileall, sys; sys.exit(not compileall.compile_dir('/app', quiet=1))"]
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health/ready', timeout=3)"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=180s --retries=3 CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health/ready', timeout=8)"]
 CMD ["python", "-m", "shared.service", "run", "--host", "0.0.0.0"]
