@@ -4,6 +4,8 @@ The statements are the service's, in its order, in one transaction; `differences
 really got from the service, so that the yardstick can't fall behind the code.
 """
 
+# ruff: noqa: S608  (put together from this file's own words)
+
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
@@ -20,25 +22,17 @@ _REQUEST = CASE.replace("(CAST(:client_id AS bigint)", "(CAST(:client_id AS bigi
 _KEY = "lpad(CAST(CAST(:i AS bigint) AS text), 18, '0') || lpad(CAST(CAST(:client_id AS bigint) AS text), 18, '0')"
 _COURSE = "CAST(lpad(to_hex(CAST(:course AS bigint)), 32, '0') AS uuid)"
 _NOW = "CAST(:k_claimed_at AS timestamptz)"
-_PLACES = {
-    "callers": "ARRAY['bench-client']",
-    "routes": "ARRAY['POST /v1/course-runs/{course_run_id}/seat-requests']",
-    "keys": f"ARRAY[{_KEY}]",
-}
-_ADDED = {
-    "ids": f"ARRAY[{_REQUEST}]",
-    "pool_ids": "ARRAY[CAST(:p_id AS uuid)]",
-    "course_run_id": "CAST(:c_id AS uuid)",
-    "case_ids": f"ARRAY[{CASE}]",
-    "municipalities": "ARRAY['462012']",
-    "referral_ids": "ARRAY[NULL]",
-    "requested_by": "ARRAY['kagoshima-desk']",
-    "hold_until": "ARRAY[NULL]",
-    "expires_at": f"ARRAY[{_NOW} + interval '3 days']",
-    "bys": "ARRAY['kagoshima-desk']",
-    "causes": f"ARRAY[CAST({CASE} AS text)]",
-    "now": _NOW,
-}
+_PLACE = (
+    """'{"caller": "bench-client", "route": "POST /v1/course-runs/{course_run_id}/seat-requests", "key": "' || """
+    + _KEY
+    + """ || '", '"""
+)
+_REQUESTED = (
+    f"""'{{"id": "' || {_REQUEST} || '", "pool_id": "' || :p_id || '", "case_id": "' || {CASE} || '", '"""
+    """ || '"municipality": "462012", "referral_id": null, "requested_by": "kagoshima-desk", "hold_until": null, '"""
+    f""" || '"expires_at": "' || {_NOW} + interval '3 days' || '", "by": "kagoshima-desk", "cause": "' || {CASE}"""
+    """ || '", '"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +44,21 @@ class Statement:
     keep: str | None = None
 
 
-_GIVEN = "unnest(CAST(:callers AS text[]), CAST(:routes AS text[]), CAST(:keys AS text[])"
+_GIVEN = "unnest(CAST(:given AS text[])) AS one, json_to_record(CAST(one AS json)) AS given"
+_ANY_CASE = "ANY(CAST((SELECT CAST(:case_ids AS uuid[])) AS uuid[]))"
 _CLAIM = Statement(
-    "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"  # noqa: S608 - ours
-    f" SELECT caller, route, key, fingerprint, CAST(authority AS text[]) FROM {_GIVEN},"
-    " CAST(:fingerprints AS bytea[]), CAST(:authorities AS text[])) AS given"
-    " (caller, route, key, fingerprint, authority)"
+    "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"
+    f" SELECT given.* FROM {_GIVEN} (caller text, route text, key text, fingerprint bytea, authority text[])"
     " ON CONFLICT DO NOTHING RETURNING caller, route, key, clock_timestamp() AS claimed_at",
-    _PLACES
-    | {
-        "fingerprints": "ARRAY[decode(repeat('5a', 32), 'hex')]",
-        "authorities": "ARRAY['{462012,agency-kagoshima-desk,role-counsellor,role-placement}']",
+    {
+        "given": f"""ARRAY[{_PLACE} || '"fingerprint": "\\\\x' || repeat('5a', 32) || '",'"""
+        """ || '"authority": ["462012", "agency-kagoshima-desk", "role-counsellor", "role-placement"]}']"""
     },
     keep="k_",
 )
 _LOCK = Statement(
     "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
-    " consent_valid_until FROM case_fact WHERE case_id = ANY(CAST(:case_ids AS uuid[])) ORDER BY case_id FOR SHARE),"
+    f" consent_valid_until FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id FOR SHARE),"
     " known AS (SELECT array_agg(fact) AS cases FROM fact)"
     " SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, cases"
     " FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c",
@@ -77,32 +69,30 @@ _POOLS = Statement(
     "SELECT p.id, p.kind, p.municipality, p.granted, p.held, p.filled,"
     " (SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting') AS waiting,"
     " p.next_line_no, p.version, ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
-    " AND r.case_id = ANY(CAST(:case_ids AS uuid[])) AND r.state <> 'released') AS already_requested"
+    f" AND r.case_id = {_ANY_CASE} AND r.state <> 'released') AS already_requested"
     " FROM pool p WHERE p.course_run_id = :course_run_id",
     {"course_run_id": "CAST(:c_id AS uuid)", "case_ids": f"ARRAY[{CASE}]"},
     keep="p_",
 )
 _ADD = (
-    "WITH asked AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:pool_ids AS uuid[]), CAST(:case_ids AS uuid[]),"
-    " CAST(:municipalities AS text[]), CAST(:referral_ids AS uuid[]), CAST(:requested_by AS text[]),"
-    " CAST(:states AS text[]), CAST(:line_nos AS int[]), CAST(:hold_until AS timestamptz[]),"
-    " CAST(:expires_at AS timestamptz[]), CAST(:bys AS text[]), CAST(:causes AS text[])) AS asked"
-    " (id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no, hold_until, expires_at, by,"
-    " cause)),"
+    "WITH asked AS (SELECT asked.* FROM unnest(CAST(:requests AS text[])) AS one, json_to_record(CAST(one AS json))"
+    " AS asked (id uuid, pool_id uuid, case_id uuid, municipality text, referral_id uuid, requested_by text,"
+    " state text, line_no int, hold_until timestamptz, expires_at timestamptz, by text, cause text)),"
     " added AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id,"
     " requested_by, state, line_no, hold_until, expires_at, requested_at)"
     " SELECT id, :course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no,"
     " hold_until, expires_at, :now FROM asked),"
     " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
     " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
-    " WHERE p.id = n.pool_id)"
+    " WHERE p.course_run_id = :course_run_id AND p.id = n.pool_id)"
     " INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at, by, cause)"
     " SELECT pool_id, :course_run_id, 'hold', 1, id, :now, by, cause FROM asked WHERE state = 'held'"
 )
-_ADD_HELD = Statement(_ADD, _ADDED | {"states": "ARRAY['held']", "line_nos": "ARRAY[NULL]"})
-_ADD_WAITING = Statement(
-    _ADD, _ADDED | {"states": "ARRAY['waiting']", "line_nos": "ARRAY[CAST(:p_next_line_no AS int)]"}
-)
+_PLACED = {"course_run_id": "CAST(:c_id AS uuid)", "now": _NOW}
+_HELD = """ || '"state": "held", "line_no": null}'"""
+_WAITS = """ || '"state": "waiting", "line_no": ' || :p_next_line_no || '}'"""
+_ADD_HELD = Statement(_ADD, _PLACED | {"requests": f"ARRAY[{_REQUESTED}{_HELD}]"})
+_ADD_WAITING = Statement(_ADD, _PLACED | {"requests": f"ARRAY[{_REQUESTED}{_WAITS}]"})
 _TELL = Statement(
     "INSERT INTO outbox (id, topic, key, type, value) SELECT * FROM unnest("
     "CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:types AS text[]),"
@@ -116,15 +106,12 @@ _TELL = Statement(
     },
 )
 _ANSWER = Statement(
-    "UPDATE idempotency i SET status = given.status, headers = CAST(given.headers AS jsonb), body = given.body"  # noqa: S608 - ours
-    f" FROM {_GIVEN}, CAST(:statuses AS int[]), CAST(:headers AS text[]), CAST(:bodies AS bytea[])) AS given"
-    " (caller, route, key, status, headers, body)"
+    "UPDATE idempotency i SET status = given.status, headers = given.headers, body = given.body"
+    f" FROM {_GIVEN} (caller text, route text, key text, status int, headers jsonb, body bytea)"
     " WHERE i.caller = given.caller AND i.route = given.route AND i.key = given.key",
-    _PLACES
-    | {
-        "statuses": "ARRAY[201]",
-        "headers": """ARRAY['{"content-type": "application/json"}']""",
-        "bodies": "ARRAY[decode(repeat('5a', 300), 'hex')]",
+    {
+        "given": f"""ARRAY[{_PLACE} || '"status": 201, "headers": {{"content-type": "application/json"}},'"""
+        """ || '"body": "\\\\x' || repeat('5a', 300) || '"}']"""
     },
 )
 HELD = (_CLAIM, _LOCK, _POOLS, _ADD_HELD, _TELL, _ANSWER)

@@ -128,6 +128,52 @@ def test_a_seat_is_held_only_where_one_is_free_and_nobody_waits(pools: list[Pool
         assert all(pool.granted == 0 for pool in pools if pool.municipality in {None, KAGOSHIMA})
 
 
+# --- many at once ---------------------------------------------------------------------------------------------------
+
+ASKS = st.builds(
+    quota.Ask,
+    case_id=st.integers(1, 5).map(lambda number: UUID(int=number)),
+    municipality=st.sampled_from([KAGOSHIMA, KIRISHIMA, "462209"]),
+    hold_until=st.sampled_from([None, NOON - SOON, NOON, NOON + SOON]),
+    referral_id=st.none() | st.integers(11, 13).map(lambda number: UUID(int=number)),
+    consent_withdrawn=st.sampled_from([False, False, False, True]),
+)
+
+
+def decide(pools: list[Pool], asks: list[quota.Ask], cases: set[UUID], referrals: set[UUID]) -> list[object]:
+    return list(quota.request_seats(COURSE, pools, asks, cases=cases, referrals=referrals, now=NOON))
+
+
+@given(
+    asks=st.lists(ASKS, max_size=12),
+    seats=st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2)),
+    cases=st.sets(st.integers(1, 5).map(lambda number: UUID(int=number)), max_size=2),
+    referrals=st.sets(st.integers(11, 13).map(lambda number: UUID(int=number)), max_size=1),
+)
+def test_many_at_once_get_what_they_would_have_got_one_by_one(
+    asks: list[quota.Ask], seats: tuple[int, int, int], cases: set[UUID], referrals: set[UUID]
+) -> None:
+    pools = [general(seats[0]), delegated(seats[1]), delegated(seats[2], to=KIRISHIMA)]
+    expected: list[object] = []
+    standing, asked, led = list(pools), set(cases), set(referrals)
+    for each in asks:
+        (outcome,) = decide(standing, [each], asked, led)
+        expected.append(outcome)
+        if isinstance(outcome, Held | Waitlisted):
+            standing = [_after(pool, outcome) if pool.id == outcome.pool.id else pool for pool in standing]
+            asked.add(each.case_id)
+            led |= {each.referral_id} - {None}  # type: ignore[arg-type]
+    assert decide(pools, asks, cases, referrals) == expected
+    assert all(pool.held <= pool.granted for pool in standing)
+
+
+def _after(pool: Pool, outcome: Held | Waitlisted) -> Pool:
+    """The pool as it would be read from the tables afterwards."""
+    if isinstance(outcome, Held):
+        return replace(pool, held=pool.held + 1, version=pool.version + 1)
+    return replace(pool, waiting=pool.waiting + 1, next_line_no=outcome.line_no + 1, version=pool.version + 1)
+
+
 # --- freed seats ----------------------------------------------------------------------------------------------------
 
 

@@ -89,9 +89,11 @@ async def request_seats(
     course, known = found
     judged = [_may_ask(order, course, known[order.case_id], now) for order in orders]
     decided = iter(await _decide(session, course, [each for each in judged if isinstance(each, Ask)], now))
+    # In rising order: decided at the same moment, who came first is told by the id alone.
+    ids = sorted(new_id() for _ in orders)
     outcomes = [
-        _placed(course, order, each, next(decided)) if isinstance(each, Ask) else each
-        for order, each in zip(orders, judged, strict=True)
+        _placed(seat_request_id, course, order, each, next(decided)) if isinstance(each, Ask) else each
+        for seat_request_id, order, each in zip(ids, orders, judged, strict=True)
     ]
     if placed := [outcome for outcome in outcomes if isinstance(outcome, Placed)]:
         await seats.add_requests(session, course.id, placed, now=now)
@@ -128,12 +130,12 @@ async def _decide(
 
 
 def _placed(
-    course: Course, order: SeatOrder, ask: Ask, outcome: Held | Waitlisted | Refused | Repeated
+    seat_request_id: UUID, course: Course, order: SeatOrder, ask: Ask, outcome: Held | Waitlisted | Refused | Repeated
 ) -> Placed | Refused | Repeated:
     if isinstance(outcome, Refused | Repeated):
         return outcome
     request = SeatRequest(
-        id=new_id(),
+        id=seat_request_id,
         course_run_id=course.id,
         pool_id=outcome.pool.id,
         case_id=ask.case_id,

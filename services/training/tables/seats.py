@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -31,12 +32,14 @@ _REQUEST = (
 # --- locks ----------------------------------------------------------------------------------------------------------
 
 _LOCK_COURSE = Hot(f"SELECT {_COURSE} FROM course_run c WHERE c.id = :id FOR UPDATE")
+# Wrapped, so that a plan is as good for one as for many: PostgreSQL would make a new one for each request otherwise.
+_ANY_CASE = "ANY(CAST((SELECT CAST(:case_ids AS uuid[])) AS uuid[]))"
 # The cases before the course, always, and in one order: whoever takes a consent back locks in that order too. The CTE
 # reads the facts as they stand after the wait for them, all before the first row of the course comes to be locked, and
 # nobody changes them before this transaction ends.
 _LOCK_COURSE_FOR = Hot(
     "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
-    " consent_valid_until FROM case_fact WHERE case_id = ANY(CAST(:case_ids AS uuid[])) ORDER BY case_id FOR SHARE),"
+    f" consent_valid_until FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id FOR SHARE),"
     " known AS (SELECT array_agg(fact) AS cases FROM fact)"
     f" SELECT {_COURSE}, cases FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c"
 )
@@ -84,7 +87,7 @@ async def lock_next_due(session: AsyncSession, now: datetime) -> tuple[Course, U
 _POOLS = Hot(f"SELECT {_POOL} FROM pool p WHERE p.course_run_id = :course_run_id ORDER BY p.kind, p.municipality")
 _POOLS_FOR = Hot(
     f"SELECT {_POOL}, ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
-    " AND r.case_id = ANY(CAST(:case_ids AS uuid[])) AND r.state <> 'released') AS already_requested"
+    f" AND r.case_id = {_ANY_CASE} AND r.state <> 'released') AS already_requested"
     " FROM pool p WHERE p.course_run_id = :course_run_id"
 )
 _LED_TO_REQUESTS = Hot("SELECT referral_id FROM seat_request WHERE referral_id = ANY(CAST(:ids AS uuid[]))")
@@ -161,19 +164,16 @@ async def read_line(session: AsyncSession, course_run_id: UUID) -> list[Standing
 
 # One text for any number of requests: their rows, an entry of the ledger for each seat, and the pools' next versions.
 _ADD_REQUESTS = Hot(
-    "WITH asked AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:pool_ids AS uuid[]), CAST(:case_ids AS uuid[]),"
-    " CAST(:municipalities AS text[]), CAST(:referral_ids AS uuid[]), CAST(:requested_by AS text[]),"
-    " CAST(:states AS text[]), CAST(:line_nos AS int[]), CAST(:hold_until AS timestamptz[]),"
-    " CAST(:expires_at AS timestamptz[]), CAST(:bys AS text[]), CAST(:causes AS text[])) AS asked"
-    " (id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no, hold_until, expires_at, by,"
-    " cause)),"
+    "WITH asked AS (SELECT asked.* FROM unnest(CAST(:requests AS text[])) AS one, json_to_record(CAST(one AS json))"
+    " AS asked (id uuid, pool_id uuid, case_id uuid, municipality text, referral_id uuid, requested_by text,"
+    " state text, line_no int, hold_until timestamptz, expires_at timestamptz, by text, cause text)),"
     " added AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id,"
     " requested_by, state, line_no, hold_until, expires_at, requested_at)"
     " SELECT id, :course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no,"
     " hold_until, expires_at, :now FROM asked),"
     " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
     " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
-    " WHERE p.id = n.pool_id)"
+    " WHERE p.course_run_id = :course_run_id AND p.id = n.pool_id)"
     " INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at, by, cause)"
     " SELECT pool_id, :course_run_id, 'hold', 1, id, :now, by, cause FROM asked WHERE state = 'held'"
 )
@@ -210,21 +210,26 @@ class Placed:
 
 async def add_requests(session: AsyncSession, course_run_id: UUID, placed: Sequence[Placed], *, now: datetime) -> None:
     """The requests, the ledger's entries for seats held, and the pools' next versions, in one statement."""
-    columns = {
-        "ids": [each.request.id for each in placed],
-        "pool_ids": [each.request.pool_id for each in placed],
-        "case_ids": [each.request.case_id for each in placed],
-        "municipalities": [each.request.municipality for each in placed],
-        "referral_ids": [each.request.referral_id for each in placed],
-        "requested_by": [each.requested_by for each in placed],
-        "states": [each.request.state.value for each in placed],
-        "line_nos": [each.outcome.line_no if isinstance(each.outcome, Waitlisted) else None for each in placed],
-        "hold_until": [each.hold_until for each in placed],
-        "expires_at": [each.request.expires_at for each in placed],
-        "bys": [each.origin.by for each in placed],
-        "causes": [each.origin.cause for each in placed],
+    requests = [to_json(_row(each)).decode() for each in placed]
+    await _ADD_REQUESTS.rows(session, {"requests": requests, "course_run_id": course_run_id, "now": now})
+
+
+def _row(placed: Placed) -> dict[str, Any]:
+    request, outcome = placed.request, placed.outcome
+    return {
+        "id": request.id,
+        "pool_id": request.pool_id,
+        "case_id": request.case_id,
+        "municipality": request.municipality,
+        "referral_id": request.referral_id,
+        "requested_by": placed.requested_by,
+        "state": request.state,
+        "line_no": outcome.line_no if isinstance(outcome, Waitlisted) else None,
+        "hold_until": placed.hold_until,
+        "expires_at": request.expires_at,
+        "by": placed.origin.by,
+        "cause": placed.origin.cause,
     }
-    await _ADD_REQUESTS.rows(session, columns | {"course_run_id": course_run_id, "now": now})
 
 
 async def change_request(
