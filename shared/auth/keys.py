@@ -119,7 +119,7 @@ def _usable(found: Mapping[str, Any], algorithms: Sequence[Algorithm]) -> dict[s
         with contextlib.suppress(JoseError, ValueError, KeyError, TypeError, AttributeError):
             key = _imported(jwk)
             algorithm = _algorithm_of(jwk, key, algorithms)
-            if algorithm is not None and isinstance(jwk["kid"], str):
+            if algorithm is not None:
                 usable[jwk["kid"]] = TrustedKey(algorithm, key.thumbprint(), key)
     return usable
 

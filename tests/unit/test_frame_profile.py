@@ -344,7 +344,7 @@ def test_a_municipality_is_real_or_the_token_is_refused(code: str) -> None:
 
 BAD = {
     "not JSON": ("{", "JSON", "JSONではありません", "Not JSON"),
-    "a list": ("[]", "JSON", "受け付けられない値です", "can't be accepted"),
+    "a list": ("[]", "JSON", "項目の組({ … })が必要です", "An object"),
     "HS256": ('{"algorithms": ["HS256"]}', "algorithms.0", "'ES256', 'RS256', 'PS256' or 'EdDSA'", "Not one of"),
     "none": ('{"algorithms": ["RS256", "none"]}', "algorithms.1", "使えるもの", "allowed: 'ES256'"),
     "no algorithm": ('{"algorithms": []}', "algorithms", "空にはできません", "must not be empty"),
