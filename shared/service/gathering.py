@@ -2,7 +2,7 @@
 
 Who comes while a transaction about the same thing is in flight waits inside the process, without a connection; when it
 ends, all who wait go together. Whoever finds nobody there goes at once. The row lock stays what makes it right: this
-only makes it fast (docs/decisions/0020).
+only makes it fast (docs/decisions/0022).
 """
 
 import asyncio
