@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import bus, seats, start
+from bench import bus, imports, seats, start
 from bench.report import Report, console, machine_load, show, write
 from embedded.postgres import StartFailed
 
@@ -20,6 +20,7 @@ class What(StrEnum):
     SEATS = "seats"
     BUS = "bus"
     START = "start"
+    IMPORTS = "imports"
 
 
 def main(
@@ -29,6 +30,7 @@ def main(
     events: Annotated[
         int, typer.Option(min=100, max=200_000, help="イベントの数 / events of each round of bus")
     ] = 20_000,
+    rows: Annotated[int, typer.Option(min=10, max=20_000, help="行数 / rows of each file of imports")] = 20_000,
     kafka: Annotated[
         str | None, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka の場所 / a real Kafka; else ours")
     ] = None,
@@ -38,6 +40,7 @@ def main(
         What.SEATS: lambda progress: seats.measure(progress, rounds=rounds, seconds=seconds),
         What.BUS: lambda progress: bus.measure(progress, rounds=rounds, events=events, kafka=kafka),
         What.START: start.measure,
+        What.IMPORTS: lambda progress: imports.measure(progress, rows=rows),
     }
     chosen = list(measures) if what is What.ALL else [what]
     try:

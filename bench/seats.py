@@ -4,7 +4,6 @@ import asyncio
 import json
 import math
 import re
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,17 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from joserfc.jwk import ECKey
 from rich.progress import Progress
 
 from bench import pgbench, stage
 from bench.report import Figure, Report, at_least, at_most, holds, median, only_told, percentile
 from embedded.postgres import EmbeddedPostgres
 from shared.auth import Role
-from shared.auth.issuer import Client, sign
 
-MUNICIPALITY = "462012"
-ISSUER = "http://issuer.bench"
 PLENTY = 1_000_000
 FASTEST = 6_000
 """More cases than this a second are asked for by neither side."""
@@ -129,39 +124,10 @@ async def _place() -> AsyncIterator[Place]:
         server = stack.enter_context(stage.postgres(within))
         for name in ("bench", "yardstick"):
             await stage.make_database(server, name, ["training"])
-        key = ECKey.generate_key("P-256")
-        (within / "issuer.pem").write_bytes(key.as_pem(private=True))
-        issuer_port, port = stage.free_port(), stage.free_port()
-        issuer = ("-m", "shared.service", "issuer", "--port", str(issuer_port))
-        settings = {
-            "service": "training",
-            "database_url": server.url(user="tsunagu_training", database="bench"),
-            "bus_database_url": server.url(user="tsunagu_bus", database="bench"),
-            "issuer": ISSUER,
-            "jwks_url": f"http://127.0.0.1:{issuer_port}/jwks",
-        }
-        own = stage.environment(issuer=ISSUER, issuer_key_file=within / "issuer.pem")
-        await stack.enter_async_context(stage.process(*issuer, log=within / "issuer.log", env=own))
-        log = within / "training.log"
-        serve = ("-m", "shared.service", "run", "--port", str(port))
-        await stack.enter_async_context(stage.process(*serve, log=log, env=stage.environment(**settings)))
-        for each, path in ((issuer_port, "/health/ready"), (port, "/health/ready")):
-            if not await stage.answers(each, path, seconds=30):
-                raise RuntimeError(f"the service did not start:\n{stage.tail(log)}")
-        yield Place(server, port, _token(key), within)
-
-
-def _token(key: ECKey) -> str:
-    client = Client(
-        client_id="bench-client",
-        public_key={},
-        agency="kagoshima-desk",
-        agency_kind="self_reliance_desk",
-        municipalities=[MUNICIPALITY],
-        roles=[Role.COUNSELLOR, Role.PLACEMENT],
-    )
-    key.ensure_kid()
-    return sign(client, issuer=ISSUER, key=key, audiences=["tsunagu-training"], now=time.time(), life=3600)
+        roles = (Role.COUNSELLOR, Role.PLACEMENT)
+        service = stage.served("training", *roles, server=server, database="bench", within=within)
+        training = await stack.enter_async_context(service)
+        yield Place(server, training.port, training.token, within)
 
 
 # --- course runs ----------------------------------------------------------------------------------------------------

@@ -7,17 +7,24 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+from joserfc.jwk import ECKey
 
 from embedded.postgres import EmbeddedPostgres
+from shared.auth import Role
+from shared.auth.issuer import Client, sign
 from shared.database import migrate, provision
 
 ROOT = Path(__file__).resolve().parent.parent
+MUNICIPALITY = "462012"
+_ISSUER = "http://issuer.bench"
 # A default server, as `make run` has it, but for the memory, which a real installation would give it.
 _CONF = "max_connections = 300\nshared_buffers = '256MB'\nmax_wal_size = '4GB'\n"
 
@@ -57,6 +64,55 @@ async def make_database(server: EmbeddedPostgres, name: str, schemas: Sequence[s
 async def admin(server: EmbeddedPostgres, database: str) -> asyncpg.Connection:
     """A superuser's connection."""
     return await asyncpg.connect(user="postgres", database=database, host=str(server.socket_folder))
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A service that answers, and a token that is good there for an hour."""
+
+    port: int
+    token: str
+
+
+@contextlib.asynccontextmanager
+async def served(
+    service: str, *roles: Role, server: EmbeddedPostgres, database: str, within: Path
+) -> AsyncIterator[Served]:
+    """One service in a process of its own, and an issuer in another."""
+    async with contextlib.AsyncExitStack() as stack:
+        key = ECKey.generate_key("P-256")
+        (within / "issuer.pem").write_bytes(key.as_pem(private=True))
+        issuer_port, port = free_port(), free_port()
+        issuer = ("-m", "shared.service", "issuer", "--port", str(issuer_port))
+        own = environment(issuer=_ISSUER, issuer_key_file=within / "issuer.pem")
+        await stack.enter_async_context(process(*issuer, log=within / "issuer.log", env=own))
+        settings = {
+            "service": service,
+            "database_url": server.url(user=f"tsunagu_{service}", database=database),
+            "bus_database_url": server.url(user="tsunagu_bus", database=database),
+            "issuer": _ISSUER,
+            "jwks_url": f"http://127.0.0.1:{issuer_port}/jwks",
+        }
+        log = within / f"{service}.log"
+        run = ("-m", "shared.service", "run", "--port", str(port))
+        await stack.enter_async_context(process(*run, log=log, env=environment(**settings)))
+        for each in (issuer_port, port):
+            if not await answers(each, "/health/ready", seconds=30):
+                raise RuntimeError(f"the service did not start:\n{tail(log)}")
+        yield Served(port, _token(key, service, roles))
+
+
+def _token(key: ECKey, service: str, roles: Sequence[Role]) -> str:
+    client = Client(
+        client_id="bench-client",
+        public_key={},
+        agency="kagoshima-desk",
+        agency_kind="self_reliance_desk",
+        municipalities=[MUNICIPALITY],
+        roles=list(roles),
+    )
+    key.ensure_kid()
+    return sign(client, issuer=_ISSUER, key=key, audiences=[f"tsunagu-{service}"], now=time.time(), life=3600)
 
 
 def environment(**settings: Any) -> dict[str, str]:
