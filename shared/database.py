@@ -22,7 +22,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    AsyncSessionTransaction,
+    async_sessionmaker,
+    create_async_engine,
+)
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -123,6 +129,14 @@ async def begin(session: AsyncSession) -> asyncpg.Connection:
             await fairy.dbapi_connection._start_transaction()  # type: ignore[union-attr] # noqa: SLF001 - no public way
         session.info["driver"] = driver
     return driver
+
+
+@asynccontextmanager
+async def savepoint(session: AsyncSession) -> AsyncIterator[AsyncSessionTransaction]:
+    """What is done inside can be undone alone. SQLAlchemy would set it with its own next statement, after hot ones."""
+    async with session.begin_nested() as nested:
+        await session.connection()
+        yield nested
 
 
 async def database_time(session: AsyncSession) -> datetime:

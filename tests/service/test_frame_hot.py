@@ -1,11 +1,12 @@
 """Hot statements go to the driver itself, and still belong to the session's transaction."""
 
+import contextlib
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from shared.database import Hot
+from shared.database import Hot, savepoint
 from tests.world import World
 
 _NOTE = Hot("INSERT INTO inbox (event_id) VALUES (:id)")
@@ -24,6 +25,21 @@ async def test_it_is_committed_with_the_transaction(world: World) -> None:
     async with database.transaction() as session:
         await _NOTE.rows(session, {"id": uuid4()})
     assert len(await world.service("intake").rows("SELECT FROM inbox")) == 1
+
+
+@pytest.mark.parametrize("ends", ["by a failure", "by hand"])
+async def test_what_a_savepoint_undoes_is_undone_and_the_rest_stays(world: World, ends: str) -> None:
+    kept, undone = uuid4(), uuid4()
+    async with world.service("intake").database.transaction() as session:
+        await _NOTE.rows(session, {"id": kept})
+        with contextlib.suppress(ZeroDivisionError):
+            async with savepoint(session) as place:
+                await _NOTE.rows(session, {"id": undone})
+                if ends == "by hand":
+                    await place.rollback()
+                else:
+                    raise ZeroDivisionError
+    assert [row["event_id"] for row in await world.service("intake").rows("SELECT event_id FROM inbox")] == [kept]
 
 
 async def test_a_name_may_stand_twice(world: World) -> None:
