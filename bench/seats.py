@@ -191,7 +191,7 @@ async def _make_cases(connection: asyncpg.Connection, first: int, *, clients: in
         " generate_series(0, $4::integer - 1) client_id)"
         " INSERT INTO training.case_fact (case_id, municipality, consent_state, consent_version, consent_purposes)"
         " SELECT case_id, $1, 'given', 1, ARRAY['referral'] FROM made",
-        MUNICIPALITY,
+        stage.MUNICIPALITY,
         first,
         each,
         clients,

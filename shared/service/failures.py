@@ -56,6 +56,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("bool_type", "bool_parsing"), _YES_OR_NO),
     **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"), _DAY),
     **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _MOMENT),
+    "day_out_of_reach": ("Not a day from 1900 to 2199", "1900年から2199年までの日付ではありません"),
     "timezone_aware": ("A date and time needs its offset, e.g. +09:00", "日時には時差(+09:00 など)が必要です"),
 }
 _OTHER = ("This value can't be accepted", "受け付けられない値です")

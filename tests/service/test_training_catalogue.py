@@ -1,12 +1,17 @@
 """Course runs and who may issue instructions: the catalogue, changes of what is offered, and the import from CSV."""
 
+import asyncio
+import csv
+import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from services.training.domain.offers import Denied
+from services.training.domain.offers import CourseOffer, Denied
+from services.training.tables import seats
 from shared.events import CourseOffered, PoolChanged, SeatHeld
 from tests.service.training_courses import (
     SCHOOL,
@@ -165,6 +170,109 @@ async def test_course_runs_come_from_a_file_in_two_steps(training: Running) -> N
         None: 9,
     }
     assert (await desk(training).post(path, content=CSV.encode(), headers=headers)).status_code == 403
+
+
+async def test_one_file_makes_changes_repeats_and_refuses_each_course_for_itself(training: Running) -> None:
+    held, waits, known = an_offer(capacity=2), an_offer(capacity=1), an_offer(capacity=3)
+    full, short, same = [await offered(training, offer) for offer in (held, waits, known)]
+    await seat(training, full), await seat(training, full)
+    asked = [await seat(training, short) for _ in range(3)]
+    before = len(await training.told())
+    new = an_offer(capacity=8, delegated={KIRISHIMA: 3, KAGOSHIMA: 2})
+    wanted = [new, replace(held, capacity=1), known, replace(waits, capacity=2), replace(new, course_number="46-x")]
+    report = await taken(training, *wanted)
+    counts = [report[name] for name in ("created", "updated", "unchanged", "rejected")]
+    assert (counts, report["errors"][0]["row"], report["errors"][0]["column"]) == ([2, 1, 1, 1], 3, "定員")
+    assert [await state_of(training, each) for each in asked] == ["held", "held", "waiting"]
+    told = [
+        (type(event).__name__, getattr(event, "municipality", None), event.subject == str(short))
+        for event in await told_since(training, before)
+    ]
+    pools = [("PoolChanged", KAGOSHIMA, False), ("PoolChanged", KIRISHIMA, False), ("PoolChanged", None, False)]
+    assert told == [
+        ("CourseOffered", None, False), *pools,
+        ("CourseOffered", None, False), *pools,
+        ("CourseOffered", None, True), ("SeatHeld", None, False), ("PoolChanged", None, False),
+    ]  # fmt: skip
+    assert await broken_promises(training) == []
+    assert {row["version"] for row in await training.rows("SELECT version FROM course_run WHERE id = $1", same)} == {1}
+
+
+async def test_a_dry_run_gives_no_seat_and_tells_nothing(training: Running) -> None:
+    offer = an_offer(capacity=1)
+    course = await offered(training, offer)
+    asked = [await seat(training, course) for _ in range(2)]
+    before = await training.told()
+    many = [an_offer(course_number=f"46-many-{number:04}") for number in range(600)]
+    report = (await checked(training, replace(offer, capacity=2), *many)).json()
+    assert (report["created"], report["updated"]) == (600, 1)
+    assert [await state_of(training, each) for each in asked] == ["held", "waiting"]
+    assert len(await training.rows("SELECT FROM course_run")) == 1
+    assert await training.told() == before
+
+
+async def test_a_file_takes_no_lock_for_courses_that_it_only_repeats(training: Running) -> None:
+    offers = [an_offer() for _ in range(3)]
+    courses = [await offered(training, offer) for offer in offers]
+    async with training.database.session() as somebody:
+        for course in courses:
+            assert await seats.lock_course(somebody, course)
+        assert (await taken(training, *offers))["unchanged"] == 3
+
+
+async def test_a_deadline_moves_for_all_who_hold_a_seat_of_any_course_in_the_file(training: Running) -> None:
+    offers = [an_offer(capacity=1) for _ in range(2)]
+    held = [await seat(training, await offered(training, offer)) for offer in offers]
+    earlier = [
+        replace(offer, applications_close_at=offer.applications_close_at - timedelta(days=28 + number))
+        for number, offer in enumerate(offers)
+    ]
+    await taken(training, *earlier)
+    rows = await training.rows("SELECT id, expires_at FROM seat_request")
+    assert {str(row["id"]): row["expires_at"] for row in rows} == {
+        asked["seat_request_id"]: min(moment(asked["expires_at"]), offer.applications_close_at)
+        for asked, offer in zip(held, earlier, strict=True)
+    }
+
+
+async def test_of_two_who_offer_the_same_new_course_at_once_one_makes_it(training: Running) -> None:
+    offer = an_offer()
+    both = await asyncio.gather(offer_again(training, offer), offer_again(training, replace(offer, capacity=12)))
+    assert sorted(outcome.became for outcome in both if not isinstance(outcome, Denied)) == ["created", "updated"]
+    assert len(await training.rows("SELECT FROM course_run")) == 1
+    assert await broken_promises(training) == []
+
+
+async def test_a_day_that_is_a_slip_of_the_pen_is_told(training: Running) -> None:
+    content = CSV.replace("令和9年1月12日", "0209-01-12").replace("2026-12-16 16:15", "0001-01-01 00:00")
+    answer = await planner(training).post(
+        "/v1/course-run-imports", content=content.encode(), headers={"Content-Type": "text/csv"}
+    )
+    found = [(error["row"], error["column"], error["code"]) for error in answer.json()["errors"]]
+    assert found == [(2, "開始日", "day_out_of_reach"), (3, "応募締切", "day_out_of_reach")]
+
+
+async def checked(training: Running, *offers: CourseOffer) -> Any:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(CSV.partition("\n")[0].split(","))
+    for offer in offers:
+        delegated = " ".join(f"{municipality}:{seats}" for municipality, seats in offer.delegated.items())
+        writer.writerow([
+            offer.course_number, offer.title, offer.system, offer.field, offer.provider_agency,
+            offer.site_municipality, offer.starts_on, offer.ends_on, offer.capacity,
+            offer.applications_close_at.isoformat(), offer.hold_hours, delegated, offer.source, offer.checked_on,
+        ])  # fmt: skip
+    headers = {"Content-Type": "text/csv"}
+    return await planner(training).post("/v1/course-run-imports", content=out.getvalue().encode(), headers=headers)
+
+
+async def taken(training: Running, *offers: CourseOffer) -> Any:
+    report = (await checked(training, *offers)).json()
+    where = f"/v1/course-run-imports/{report['import_id']}/commit"
+    answer = await planner(training).post(where, {"skip_rejected": True})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 # --- authority ------------------------------------------------------------------------------------------------------

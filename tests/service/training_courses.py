@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx2
 
 from services.training.domain.offers import CourseOffer, Denied
-from services.training.handlers.courses import Offered, offer_course_run
+from services.training.handlers.courses import Offered, offer_course_runs
 from shared.auth import Role
 from shared.events import CaseOpened, ConsentGiven, Event, TrainingReferred
 from shared.service.clock import wall_time
@@ -50,7 +50,8 @@ async def offered(training: Running, offer: CourseOffer | None = None, **changes
 async def offer_again(training: Running, offer: CourseOffer) -> Offered | Denied:
     """Offer a course run and say what it came to."""
     async with training.database.transaction() as session:
-        return await offer_course_run(session, offer, now=await training.desk.clock.now(session))
+        (outcome,) = await offer_course_runs(session, [offer], now=await training.desk.clock.now(session))
+        return outcome
 
 
 def desk(training: Running, municipality: str = KAGOSHIMA) -> Caller:

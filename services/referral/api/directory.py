@@ -1,22 +1,23 @@
 """支援機関・事業: the directory to look at, and the two files that it is kept from."""
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.routing import Capacity, Stage
 from services.referral.handlers import directory as handlers
-from services.referral.handlers.directory import AgencyEntry, AgencyNotKnown, Kept, ProgrammeEntry
+from services.referral.handlers.directory import AgencyEntry, AgencyNotKnown, ProgrammeEntry
 from services.referral.tables import directory as tables
-from shared.auth import Actor, Caller, Role, requires
+from shared.auth import Caller, Role, requires
 from shared.codes import AgencyId, Code, CorporateNumber, DayAsWritten, FreeText, MunicipalityCode
 from shared.service import Page, Pages, Transaction, page, router
-from shared.service.imports import Became, FileRow, RowRefused, import_router
+from shared.service.imports import Became, Fault, FileRow, import_router
 
 directory = router(tag="directory")
 
@@ -179,8 +180,9 @@ def _named(words: dict[str, Any]) -> BeforeValidator:
     return BeforeValidator(lambda cell: words.get(unicodedata.normalize("NFKC", cell), cell))
 
 
-_Areas = Annotated[tuple[MunicipalityCode, ...], BeforeValidator(_split)]
-_Needs = Annotated[tuple[Code, ...], BeforeValidator(_split)]
+# One wrong code is enough to say of a cell; it may hold a thousand.
+_Areas = Annotated[tuple[MunicipalityCode, ...], FailFast(), BeforeValidator(_split)]
+_Needs = Annotated[tuple[Code, ...], FailFast(), BeforeValidator(_split)]
 _Name = Annotated[FreeText, StringConstraints(min_length=1, max_length=200)]
 _Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+() -]{3,20}$")]
 
@@ -188,6 +190,7 @@ _Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+() -]{3,20}$")]
 class AgencyRow(FileRow):
     """A line of the agencies' file."""
 
+    key: ClassVar = ("agency_id",)
     agency_id: AgencyId = Field(alias="機関ID")
     corporate_number: CorporateNumber | None = Field(alias="法人番号", default=None)
     name: _Name = Field(alias="名称")
@@ -203,6 +206,7 @@ class AgencyRow(FileRow):
 class ProgrammeRow(FileRow):
     """A line of the programmes' file."""
 
+    key: ClassVar = ("agency_id", "programme_code")
     agency_id: AgencyId = Field(alias="機関ID")
     programme_code: Code = Field(alias="事業コード")
     name: _Name = Field(alias="事業名")
@@ -215,32 +219,31 @@ class ProgrammeRow(FileRow):
     confirmed_on: DayAsWritten = Field(alias="確認日")
 
 
-async def take_agency(session: AsyncSession, row: AgencyRow, _now: datetime, _actor: Actor) -> Became:
-    """A line becomes the agency's entry."""
-    return (await handlers.keep_agency(session, AgencyEntry(**row.model_dump()))).became
+async def take_agencies(session: AsyncSession, rows: Sequence[AgencyRow], _now: datetime) -> list[Became | Fault]:
+    """Lines become the agencies' entries."""
+    kept = await handlers.keep_agencies(session, [AgencyEntry(**row.model_dump()) for row in rows])
+    return [outcome.became for outcome in kept]
 
 
-async def take_programme(session: AsyncSession, row: ProgrammeRow, _now: datetime, _actor: Actor) -> Became:
-    """A line becomes the programme's entry."""
-    outcome = await handlers.keep_programme(session, ProgrammeEntry(**row.model_dump()))
-    match outcome:
-        case Kept(became):
-            return became
-        case AgencyNotKnown():
-            raise RowRefused(
-                "agency_not_known",
-                "Take the agency's own line in first",
-                "先に支援機関のファイルでこの機関を登録してください",
-                column="機関ID",
-            )
+async def take_programmes(session: AsyncSession, rows: Sequence[ProgrammeRow], _now: datetime) -> list[Became | Fault]:
+    """Lines become the programmes' entries."""
+    kept = await handlers.keep_programmes(session, [ProgrammeEntry(**row.model_dump()) for row in rows])
+    return [_AGENCY_NOT_KNOWN if isinstance(outcome, AgencyNotKnown) else outcome.became for outcome in kept]
 
+
+_AGENCY_NOT_KNOWN = Fault(
+    "機関ID",
+    "agency_not_known",
+    "Take the agency's own line in first",
+    "先に支援機関のファイルでこの機関を登録してください",
+)
 
 agency_files = import_router(
     path="/v1/agency-imports",
     tag="directory",
     role=Role.DIRECTORY,
     row=AgencyRow,
-    apply=take_agency,
+    take=take_agencies,
     title_ja="支援機関",
 )
 programme_files = import_router(
@@ -248,6 +251,6 @@ programme_files = import_router(
     tag="directory",
     role=Role.DIRECTORY,
     row=ProgrammeRow,
-    apply=take_programme,
+    take=take_programmes,
     title_ja="事業",
 )

@@ -1,14 +1,13 @@
 """Keeping the directory as the files tell it; what is the same already is no change."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
-from sqlalchemy import Row, insert, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.tables import directory, schema
+from services.referral.tables import directory
 from shared.bus.envelope import new_id
 
 
@@ -56,40 +55,25 @@ class AgencyNotKnown:
     """A programme's agency has to be in the directory first."""
 
 
-async def keep_agency(session: AsyncSession, entry: AgencyEntry) -> Kept:
-    """Write an agency's entry, or bring it up to date."""
-    values = _values(entry)
-    known = await directory.lock_agency(session, entry.agency_id)
-    if known is None:
-        await session.execute(insert(schema.agency).values(**values, version=1))
-        return Kept("created")
-    if _says_the_same(known, values):
+async def keep_agencies(session: AsyncSession, entries: Sequence[AgencyEntry]) -> list[Kept]:
+    """Write agencies' entries, or bring them up to date; each agency once."""
+    written = await directory.keep_agencies(session, [asdict(entry) for entry in entries])
+    return [_kept(written.get(entry.agency_id)) for entry in entries]
+
+
+async def keep_programmes(session: AsyncSession, entries: Sequence[ProgrammeEntry]) -> list[Kept | AgencyNotKnown]:
+    """Write programmes' entries, or bring them up to date; each programme once. A programme's id stays."""
+    known = await directory.known_agencies(session, {entry.agency_id for entry in entries})
+    rows = [{"id": new_id(), **asdict(entry)} for entry in entries if entry.agency_id in known]
+    written = await directory.keep_programmes(session, rows)
+    return [
+        _kept(written.get((entry.agency_id, entry.programme_code))) if entry.agency_id in known else AgencyNotKnown()
+        for entry in entries
+    ]
+
+
+def _kept(version: int | None) -> Kept:
+    """What became of an entry: only one that says something new is written."""
+    if version is None:
         return Kept("unchanged")
-    same = schema.agency.c.agency_id == entry.agency_id
-    await session.execute(update(schema.agency).where(same).values(**values, version=known.version + 1))
-    return Kept("updated")
-
-
-async def keep_programme(session: AsyncSession, entry: ProgrammeEntry) -> Kept | AgencyNotKnown:
-    """Write a programme's entry, or bring it up to date; its id stays."""
-    values = _values(entry)
-    if await directory.lock_agency(session, entry.agency_id) is None:
-        return AgencyNotKnown()
-    known = await directory.lock_programme(session, entry.agency_id, entry.programme_code)
-    if known is None:
-        await session.execute(insert(schema.programme).values(id=new_id(), **values, version=1))
-        return Kept("created")
-    if _says_the_same(known, values):
-        return Kept("unchanged")
-    same = schema.programme.c.id == known.id
-    await session.execute(update(schema.programme).where(same).values(**values, version=known.version + 1))
-    return Kept("updated")
-
-
-def _values(entry: AgencyEntry | ProgrammeEntry) -> dict[str, Any]:
-    fields = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
-    return {name: list(value) if isinstance(value, tuple | list) else value for name, value in fields.items()}
-
-
-def _says_the_same(known: Row[Any], values: Mapping[str, Any]) -> bool:
-    return all(getattr(known, name) == value for name, value in values.items())
+    return Kept("created" if version == 1 else "updated")

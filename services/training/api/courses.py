@@ -1,8 +1,9 @@
 """The catalogue of course runs, its import from CSV, and which body may issue instructions where."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from fastapi import Query
@@ -14,11 +15,11 @@ from services.training.domain.offers import CourseOffer, Denied
 from services.training.domain.steps import Authority
 from services.training.handlers import courses, reading
 from services.training.tables import facts
-from shared.auth import Actor, Caller, Role, requires
+from shared.auth import Caller, Role, requires
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, MomentAsWritten, MunicipalityCode
 from shared.problems import FORBIDDEN, Problem
 from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, number, page, router
-from shared.service.imports import Became, FileRow, RowRefused, import_router
+from shared.service.imports import Became, Fault, FileRow, import_router
 
 
 class System(StrEnum):
@@ -109,12 +110,16 @@ async def list_line(course_run_id: UUID, session: Transaction, pages: Pages, act
 # --- import ---------------------------------------------------------------------------------------------------------
 
 
+_MOST_DELEGATED = 200
+"""More municipalities than any prefecture has (北海道: 179)."""
+
+
 def _delegated_as_written(value: Any) -> Any:
     """「462012:4 462187:2」 as seats by municipality; anything else is left to the validator."""
     if not isinstance(value, str):
         return value
     pairs = [part.partition(":") for part in value.replace("、", " ").replace("：", ":").replace(",", " ").split()]
-    if len({municipality for municipality, _, _ in pairs}) != len(pairs):
+    if len(pairs) > _MOST_DELEGATED or len({municipality for municipality, _, _ in pairs}) != len(pairs):
         return value
     return {municipality: seats for municipality, _, seats in pairs}
 
@@ -126,6 +131,7 @@ Seats = Annotated[int, Field(ge=0, le=1000)]
 class CourseRunRow(FileRow):
     """One course run per line."""
 
+    key: ClassVar = ("course_number",)
     course_number: Code = Field(alias="講座番号")
     title: Text = Field(alias="講座名")
     system: System = Field(alias="訓練種別")
@@ -152,9 +158,14 @@ _DENIED = {
 }
 
 
-async def take_course_run(session: AsyncSession, row: CourseRunRow, now: datetime, _actor: Actor) -> Became:
-    """One line of the file: a new course run, a changed one, or nothing new."""
-    offer = CourseOffer(
+async def take_course_runs(session: AsyncSession, rows: Sequence[CourseRunRow], now: datetime) -> list[Became | Fault]:
+    """Lines become course runs: new, changed, or nothing new."""
+    outcomes = await courses.offer_course_runs(session, [_offer(row) for row in rows], now=now)
+    return [_denied(outcome) if isinstance(outcome, Denied) else outcome.became for outcome in outcomes]
+
+
+def _offer(row: CourseRunRow) -> CourseOffer:
+    return CourseOffer(
         course_number=row.course_number,
         title=row.title,
         provider_agency=row.provider,
@@ -170,11 +181,11 @@ async def take_course_run(session: AsyncSession, row: CourseRunRow, now: datetim
         checked_on=row.checked_on,
         delegated=row.delegated,
     )
-    outcome = await courses.offer_course_run(session, offer, now=now)
-    if isinstance(outcome, Denied):
-        message, message_ja = _DENIED[outcome.reason]
-        raise RowRefused(outcome.reason, message, message_ja, CourseRunRow.model_fields[outcome.about].alias)
-    return outcome.became
+
+
+def _denied(outcome: Denied) -> Fault:
+    message, message_ja = _DENIED[outcome.reason]
+    return Fault(CourseRunRow.model_fields[outcome.about].alias, outcome.reason, message, message_ja)
 
 
 course_imports = import_router(
@@ -182,7 +193,7 @@ course_imports = import_router(
     tag="course-run-imports",
     role=Role.PLANNER,
     row=CourseRunRow,
-    apply=take_course_run,
+    take=take_course_runs,
     title_ja="訓練コース",
 )
 

@@ -1,21 +1,22 @@
 """Course runs come into the catalogue or change, and their seats are granted to pools; authority modes are recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from itertools import chain
+from typing import Any, Literal, assert_never
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain import offers
-from services.training.domain.offers import CourseOffer, Denied
+from services.training.domain.offers import CourseOffer, Denied, Granted, offer_course_run
 from services.training.domain.quota import Pool
 from services.training.domain.steps import Authority, State
-from services.training.handlers.seats import Told, offer_free_seats, seat_held, tell
+from services.training.handlers.seats import Told, offer_free_seats, pool_changed, seat_held
 from services.training.tables import courses, seats
 from shared.bus.envelope import new_id
+from shared.bus.mailbox import emit
 from shared.events import CourseOffered
 
 
@@ -27,95 +28,146 @@ class Offered:
     became: Literal["created", "updated", "unchanged"]
 
 
-async def offer_course_run(session: AsyncSession, offer: CourseOffer, *, now: datetime) -> Offered | Denied:
-    """Create or change a course run (開講); more seats are granted, and offered to those who wait, at once."""
-    found = await courses.find_offer(session, offer.course_number)
-    if found is None:
-        denied = offers.offer_course_run(offer, [])
-        if isinstance(denied, Denied):
-            return denied
-        course_run_id = new_id()
-        if await courses.add_course(session, course_run_id, offer):
-            await courses.add_pool(session, new_id(), course_run_id, None)
-            return await _stand(session, course_run_id, offer, version=1, became="created", now=now)
-        # Somebody else offered it in this very moment.
-        found = await courses.find_offer(session, offer.course_number)
-        assert found is not None
-    # Files repeat what is known: no lock for that, or a long file would stop every request for its courses.
-    if _same(found, offer) and not _grants(offer, await seats.read_pools(session, found.id)):
-        return Offered(found.id, "unchanged")
-    await seats.lock_course(session, found.id)
-    return await _stand(session, found.id, offer, version=None, became="updated", now=now)
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A course run that is to stand as it is offered: a new one, or one that is locked."""
+
+    course_run_id: UUID
+    offer: CourseOffer
+    pools: Sequence[Pool]
+    granted: Granted
+    became: Literal["created", "updated"]
 
 
-async def _stand(
-    session: AsyncSession,
-    course_run_id: UUID,
-    offer: CourseOffer,
-    *,
-    version: int | None,
-    became: Literal["created", "updated"],
-    now: datetime,
-) -> Offered | Denied:
-    pools = await seats.read_pools(session, course_run_id)
-    decision = offers.offer_course_run(offer, pools)
-    if isinstance(decision, Denied):
-        return decision
-    standing = {pool.municipality: pool.id for pool in pools}
-    for municipality in decision.deltas:
-        if municipality not in standing:
-            standing[municipality] = new_id()
-            await courses.add_pool(session, standing[municipality], course_run_id, municipality)
-    deltas = {standing[municipality]: more for municipality, more in decision.deltas.items() if more}
+async def offer_course_runs(
+    session: AsyncSession, offers: Sequence[CourseOffer], *, now: datetime
+) -> list[Offered | Denied]:
+    """Create or change course runs (開講), each number once; more seats are granted, and offered to those who wait."""
+    known = await courses.find_offers(session, [offer.course_number for offer in offers])
+    unknown = [offer for offer in offers if offer.course_number not in known]
+    decided: dict[str, _Change | Offered | Denied] = {**await _create(session, unknown)}
+    late = [offer.course_number for offer in unknown if offer.course_number not in decided]
+    if late:  # Somebody else offered them in this very moment.
+        known |= await courses.find_offers(session, late)
+    decided |= await _change(session, [offer for offer in offers if offer.course_number in known], known)
+    changes = [each for each in decided.values() if isinstance(each, _Change)]
+    if changes:
+        await _stand(session, changes, now)
+    return [_outcome(decided[offer.course_number]) for offer in offers]
+
+
+async def _create(session: AsyncSession, offers: Sequence[CourseOffer]) -> dict[str, _Change | Denied]:
+    """New entries and what can't be one; a number that is taken by now is neither."""
+    decided: dict[str, _Change | Denied] = {}
+    wanted: dict[UUID, _Change] = {}
+    for offer in offers:
+        decision = offer_course_run(offer, [])
+        match decision:
+            case Denied():
+                decided[offer.course_number] = decision
+            case Granted():
+                course_run_id = new_id()
+                wanted[course_run_id] = _Change(course_run_id, offer, [], decision, "created")
+            case _:
+                assert_never(decision)
+    added = await courses.add_courses(session, {key: change.offer for key, change in wanted.items()})
+    return decided | {wanted[key].offer.course_number: wanted[key] for key in wanted if key in added}
+
+
+async def _change(
+    session: AsyncSession, offers: Sequence[CourseOffer], known: Mapping[str, Mapping[str, Any]]
+) -> dict[str, _Change | Offered | Denied]:
+    """What the offers come to for course runs that there are; those that change are locked."""
+    decided: dict[str, _Change | Offered | Denied] = {}
+    differing: dict[UUID, CourseOffer] = {}
+    pools = await seats.read_pools_of(session, [known[offer.course_number]["id"] for offer in offers])
+    for offer in offers:
+        found = known[offer.course_number]
+        # Files repeat what is known: no lock for that, or a long file would stop every request for its courses.
+        if _same(found, offer) and not _grants(offer, pools[found["id"]]):
+            decided[offer.course_number] = Offered(found["id"], "unchanged")
+        else:
+            differing[found["id"]] = offer
+    await seats.lock_courses(session, differing)
+    pools = await seats.read_pools_of(session, differing)
+    for course_run_id, offer in differing.items():
+        decision = offer_course_run(offer, pools[course_run_id])
+        match decision:
+            case Denied():
+                decided[offer.course_number] = decision
+            case Granted():
+                change = _Change(course_run_id, offer, pools[course_run_id], decision, "updated")
+                decided[offer.course_number] = change
+            case _:
+                assert_never(decision)
+    return decided
+
+
+def _outcome(decided: _Change | Offered | Denied) -> Offered | Denied:
+    return Offered(decided.course_run_id, decided.became) if isinstance(decided, _Change) else decided
+
+
+async def _stand(session: AsyncSession, changes: Sequence[_Change], now: datetime) -> None:
+    """The course runs stand as they are offered, their seats in the pools, and everybody concerned is told."""
+    pool_ids = await _pools(session, changes)
+    granted = {
+        pool_ids[change.course_run_id, municipality]: (change.course_run_id, more)
+        for change in changes
+        for municipality, more in change.granted.deltas.items()
+        if more
+    }
+    standing = {change.course_run_id: change.offer for change in changes if change.became == "updated"}
     # Return, then change the capacity, then grant: at no moment is more granted than there is.
-    await _grant(session, course_run_id, {pool: more for pool, more in deltas.items() if more < 0}, now)
-    if version is None:
-        version = await courses.change_course(session, course_run_id, offer)
-    await _grant(session, course_run_id, {pool: more for pool, more in deltas.items() if more > 0}, now)
-    told = [_course_offered(course_run_id, offer, version)]
-    told += await _follow_deadline(session, course_run_id, offer, pools)
-    touched = set(deltas)
-    course = await seats.lock_course(session, course_run_id)
-    assert course is not None
-    told += await offer_free_seats(session, course, touched, now)
-    await tell(session, course_run_id, told, touched, now)
-    return Offered(course_run_id, became)
+    await seats.grant(session, {key: each for key, each in granted.items() if each[1] < 0}, now=now)
+    versions = await courses.change_courses(session, standing)
+    await seats.grant(session, {key: each for key, each in granted.items() if each[1] > 0}, now=now)
+    told = {change.course_run_id: [_course_offered(change, versions)] for change in changes}
+    await _follow_deadlines(session, changes, told)
+    touched = set(granted)
+    for change in changes:
+        if any(pool.waiting for pool in change.pools):
+            course = await seats.lock_course(session, change.course_run_id)
+            assert course is not None
+            told[course.id] += await offer_free_seats(session, course, touched, now)
+    course_of = {pool_id: course_run_id for (course_run_id, _), pool_id in pool_ids.items()}
+    for pool in await seats.touch_pools(session, touched):
+        told[course_of[pool.id]].append(pool_changed(course_of[pool.id], pool))
+    await emit(session, *chain.from_iterable(told.values()), at=now)
 
 
-async def _grant(session: AsyncSession, course_run_id: UUID, deltas: Mapping[UUID, int], now: datetime) -> None:
-    for pool_id, more in deltas.items():
-        await seats.grant(session, pool_id, course_run_id, more, now=now)
+async def _pools(session: AsyncSession, changes: Sequence[_Change]) -> dict[tuple[UUID, str | None], UUID]:
+    """The pools of the course runs, by municipality; those that are missing are added."""
+    standing = {(change.course_run_id, pool.municipality): pool.id for change in changes for pool in change.pools}
+    wanted = [(change.course_run_id, municipality) for change in changes for municipality in change.granted.deltas]
+    added = {new_id(): place for place in wanted if place not in standing}
+    await courses.add_pools(session, added)
+    return standing | {place: pool_id for pool_id, place in added.items()}
 
 
-async def _follow_deadline(
-    session: AsyncSession, course_run_id: UUID, offer: CourseOffer, pools: list[Pool]
-) -> list[Told]:
+async def _follow_deadlines(session: AsyncSession, changes: Sequence[_Change], told: Mapping[UUID, list[Told]]) -> None:
     """A hold never outlives the deadline: whoever holds a seat is told its new end."""
-    kinds = {pool.id: pool.kind for pool in pools}
-    moved = await seats.follow_deadline(session, course_run_id, offer.applications_close_at)
-    return [
-        (
-            seat_held(request, pool_id=request.pool_id, pool_kind=kinds[request.pool_id], expires_at=until),
-            request.version,
-        )
-        for request in moved
-        if request.state is not State.WAITING and (until := request.expires_at) is not None
-    ]
+    kinds = {pool.id: pool.kind for change in changes for pool in change.pools}
+    standing = [change.course_run_id for change in changes if change.became == "updated"]
+    for request in await seats.follow_deadlines(session, standing):
+        if request.state is not State.WAITING and (until := request.expires_at) is not None:
+            held = seat_held(request, pool_id=request.pool_id, pool_kind=kinds[request.pool_id], expires_at=until)
+            told[request.course_run_id].append((held, request.version))
 
 
-def _same(found: Row[tuple[object, ...]], offer: CourseOffer) -> bool:
-    return all(getattr(found, column) == value for column, value in courses.offer_values(offer).items())
+def _same(found: Mapping[str, Any], offer: CourseOffer) -> bool:
+    return all(found[column] == value for column, value in courses.offer_values(offer).items())
 
 
-def _grants(offer: CourseOffer, pools: list[Pool]) -> bool:
+def _grants(offer: CourseOffer, pools: Sequence[Pool]) -> bool:
     """Whether the offer would change any pool (or is to be refused, which the lock's holder will find)."""
-    decision = offers.offer_course_run(offer, pools)
+    decision = offer_course_run(offer, pools)
     return isinstance(decision, Denied) or any(decision.deltas.values())
 
 
-def _course_offered(course_run_id: UUID, offer: CourseOffer, version: int) -> Told:
+def _course_offered(change: _Change, versions: Mapping[UUID, int]) -> Told:
+    offer = change.offer
     offered = CourseOffered(
-        course_run_id=course_run_id,
+        course_run_id=change.course_run_id,
         course_number=offer.course_number,
         provider=offer.provider_agency,
         prefecture=offer.prefecture,
@@ -127,7 +179,7 @@ def _course_offered(course_run_id: UUID, offer: CourseOffer, version: int) -> To
         applications_close_at=offer.applications_close_at,
         capacity=offer.capacity,
     )
-    return offered, version
+    return offered, versions.get(change.course_run_id, 1)
 
 
 # --- who may issue instructions -------------------------------------------------------------------------------------

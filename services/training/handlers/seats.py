@@ -282,7 +282,7 @@ def seat_held(request: SeatRequest, *, pool_id: UUID, pool_kind: str, expires_at
 async def tell(session: AsyncSession, course_run_id: UUID, told: list[Told], touched: set[UUID], now: datetime) -> None:
     """Tell what happened, then how each changed pool stands now."""
     pools = await seats.touch_pools(session, touched)
-    await emit(session, *told, *(_pool_changed(course_run_id, pool) for pool in pools), at=now)
+    await emit(session, *told, *(pool_changed(course_run_id, pool) for pool in pools), at=now)
 
 
 def _told_of(placed: Placed) -> list[Told]:
@@ -303,10 +303,11 @@ def _told_of(placed: Placed) -> list[Told]:
             )
         case _:
             assert_never(outcome)
-    return [(event, request.version), _pool_changed(request.course_run_id, outcome.leaves)]
+    return [(event, request.version), pool_changed(request.course_run_id, outcome.leaves)]
 
 
-def _pool_changed(course_run_id: UUID, pool: Pool) -> Told:
+def pool_changed(course_run_id: UUID, pool: Pool) -> Told:
+    """How a pool stands now."""
     changed = PoolChanged(
         pool_id=pool.id,
         course_run_id=course_run_id,

@@ -2,60 +2,74 @@
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.offers import CourseOffer
+from shared.database import Hot
 
 _OFFER_COLUMNS = (
     "title, provider_agency, prefecture, site_municipality, system, field, starts_on, ends_on, applications_close_at,"
     " capacity, hold_hours, source, checked_on"
 )
-_FIND_OFFER = text(
-    f"SELECT id, version, course_number, {_OFFER_COLUMNS} FROM course_run WHERE course_number = :course_number"
+_FIND_OFFERS = Hot(
+    f"SELECT id, version, course_number, {_OFFER_COLUMNS} FROM course_run"
+    " WHERE course_number = ANY(CAST(:course_numbers AS text[]))"
 )
-_ADD_COURSE = text(
-    f"INSERT INTO course_run (id, course_number, {_OFFER_COLUMNS}) VALUES (:id, :course_number, "
-    + ", ".join(f":{column}" for column in _OFFER_COLUMNS.split(", "))
-    + ") ON CONFLICT (course_number) DO NOTHING RETURNING id"
+_ADD_COURSES = Hot(
+    f"INSERT INTO course_run (id, course_number, {_OFFER_COLUMNS}) SELECT id, course_number, {_OFFER_COLUMNS}"
+    " FROM json_populate_recordset(NULL::course_run, CAST(:offers AS json))"
+    " ON CONFLICT (course_number) DO NOTHING RETURNING id"
 )
-_CHANGE_COURSE = text(
-    "UPDATE course_run SET version = version + 1, "
-    + ", ".join(f"{column} = :{column}" for column in _OFFER_COLUMNS.split(", "))
-    + " WHERE id = :id RETURNING version"
+_CHANGE_COURSES = Hot(
+    "UPDATE course_run c SET version = c.version + 1, "
+    + ", ".join(f"{column} = o.{column}" for column in _OFFER_COLUMNS.split(", "))
+    + " FROM json_populate_recordset(NULL::course_run, CAST(:offers AS json)) o WHERE c.id = o.id"
+    " RETURNING c.id, c.version"
 )
-_ADD_POOL = text(
-    "INSERT INTO pool (id, course_run_id, kind, municipality) VALUES (:id, :course_run_id, :kind, :municipality)"
+_ADD_POOLS = Hot(
+    "INSERT INTO pool (id, course_run_id, kind, municipality)"
+    " SELECT id, course_run_id, CASE WHEN municipality IS NULL THEN 'general' ELSE 'delegated' END, municipality"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:course_run_ids AS uuid[]), CAST(:municipalities AS text[]))"
+    " AS added (id, course_run_id, municipality)"
 )
 
 
-async def find_offer(session: AsyncSession, course_number: str) -> Row[Any] | None:
-    """A course run's entry in the catalogue, by its number."""
-    return (await session.execute(_FIND_OFFER, {"course_number": course_number})).one_or_none()
+async def find_offers(session: AsyncSession, course_numbers: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    """Course runs' entries in the catalogue, by their numbers."""
+    rows = await _FIND_OFFERS.rows(session, {"course_numbers": list(course_numbers)})
+    return {row["course_number"]: row for row in rows}
 
 
-async def add_course(session: AsyncSession, course_run_id: UUID, offer: CourseOffer) -> bool:
-    """A new entry; False if the number is taken."""
-    values = {"id": course_run_id, "course_number": offer.course_number} | offer_values(offer)
-    return (await session.execute(_ADD_COURSE, values)).one_or_none() is not None
+async def add_courses(session: AsyncSession, offers: Mapping[UUID, CourseOffer]) -> set[UUID]:
+    """New entries; which of them were added, since a number may be taken."""
+    return {row["id"] for row in await _ADD_COURSES.rows(session, {"offers": _as_json(offers)})}
 
 
-async def change_course(session: AsyncSession, course_run_id: UUID, offer: CourseOffer) -> int:
-    """The entry as it is offered now, and its version."""
-    version: int = (await session.execute(_CHANGE_COURSE, {"id": course_run_id} | offer_values(offer))).scalar_one()
-    return version
+async def change_courses(session: AsyncSession, offers: Mapping[UUID, CourseOffer]) -> dict[UUID, int]:
+    """The entries as they are offered now, and their versions."""
+    return {row["id"]: row["version"] for row in await _CHANGE_COURSES.rows(session, {"offers": _as_json(offers)})}
 
 
-async def add_pool(session: AsyncSession, pool_id: UUID, course_run_id: UUID, municipality: str | None) -> None:
-    """A pool without seats; the ledger grants them."""
-    kind = "general" if municipality is None else "delegated"
-    values = {"id": pool_id, "course_run_id": course_run_id, "kind": kind, "municipality": municipality}
-    await session.execute(_ADD_POOL, values)
+async def add_pools(session: AsyncSession, pools: Mapping[UUID, tuple[UUID, str | None]]) -> None:
+    """Pools without seats, each of its course run, for a municipality or for all; the ledger grants the seats."""
+    values = {
+        "ids": list(pools),
+        "course_run_ids": [course_run_id for course_run_id, _ in pools.values()],
+        "municipalities": [municipality for _, municipality in pools.values()],
+    }
+    await _ADD_POOLS.rows(session, values)
 
 
 def offer_values(offer: CourseOffer) -> dict[str, Any]:
     """The offer's columns."""
     return {column: getattr(offer, column) for column in _OFFER_COLUMNS.split(", ")}
+
+
+def _as_json(offers: Mapping[UUID, CourseOffer]) -> str:
+    rows = [{"id": key, "course_number": offer.course_number} | offer_values(offer) for key, offer in offers.items()]
+    return to_json(rows).decode()

@@ -6,7 +6,7 @@ that one sees what the lock's previous holder committed. Nothing here ever write
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,6 +43,7 @@ _LOCK_COURSE_FOR = Hot(
     " known AS (SELECT array_agg(fact) AS cases FROM fact)"
     f" SELECT {_COURSE}, cases FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c"
 )
+_LOCK_COURSES = Hot("SELECT FROM course_run WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE")
 _LOCK_COURSE_OF = Hot(
     f"SELECT {_COURSE} FROM course_run c"
     " WHERE c.id = (SELECT course_run_id FROM seat_request WHERE id = :id) FOR UPDATE OF c"
@@ -70,6 +71,11 @@ async def lock_course_for(
     return _course(rows[0]), {case_id: known.get(case_id, UNHEARD_OF) for case_id in case_ids}
 
 
+async def lock_courses(session: AsyncSession, course_run_ids: Collection[UUID]) -> None:
+    """Course runs, locked in the order that everybody keeps who locks more than one."""
+    await _LOCK_COURSES.rows(session, {"ids": list(course_run_ids)})
+
+
 async def lock_course_of(session: AsyncSession, seat_request_id: UUID) -> Course | None:
     """The course run that a request is for, locked."""
     rows = await _LOCK_COURSE_OF.rows(session, {"id": seat_request_id})
@@ -85,6 +91,10 @@ async def lock_next_due(session: AsyncSession, now: datetime) -> tuple[Course, U
 # --- loads ----------------------------------------------------------------------------------------------------------
 
 _POOLS = Hot(f"SELECT {_POOL} FROM pool p WHERE p.course_run_id = :course_run_id ORDER BY p.kind, p.municipality")
+_POOLS_OF = Hot(
+    f"SELECT p.course_run_id, {_POOL} FROM pool p WHERE p.course_run_id = ANY(CAST(:ids AS uuid[]))"
+    " ORDER BY p.kind, p.municipality"
+)
 _POOLS_FOR = Hot(
     f"SELECT {_POOL}, ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
     f" AND r.case_id = {_ANY_CASE} AND r.state <> 'released') AS already_requested"
@@ -106,6 +116,14 @@ _LINE = text(
 async def read_pools(session: AsyncSession, course_run_id: UUID) -> list[Pool]:
     """The pools of a course run."""
     return [_pool(row) for row in await _POOLS.rows(session, {"course_run_id": course_run_id})]
+
+
+async def read_pools_of(session: AsyncSession, course_run_ids: Collection[UUID]) -> dict[UUID, list[Pool]]:
+    """The pools of each course run."""
+    pools: dict[UUID, list[Pool]] = {course_run_id: [] for course_run_id in course_run_ids}
+    for row in await _POOLS_OF.rows(session, {"ids": list(course_run_ids)}):
+        pools[row["course_run_id"]].append(_pool(row))
+    return pools
 
 
 async def read_pools_for(
@@ -182,17 +200,24 @@ _CHANGE = text(
     " version = version + 1 WHERE id = :id"
 )
 _ENTER = text(
-    "INSERT INTO seat_entry (pool_id, course_run_id, kind, granted_delta, held_delta, filled_delta, seat_request_id,"
-    " at, by, cause) VALUES (:pool_id, :course_run_id, :kind, :granted, :held, :filled, :seat_request_id, :now, :by,"
-    " :cause)"
+    "INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, filled_delta, seat_request_id, at, by, cause)"
+    " VALUES (:pool_id, :course_run_id, :kind, :held, :filled, :seat_request_id, :now, :by, :cause)"
+)
+_GRANT = Hot(
+    "INSERT INTO seat_entry (pool_id, course_run_id, kind, granted_delta, at, by, cause)"
+    " SELECT pool_id, course_run_id, CASE WHEN seats > 0 THEN 'grant' ELSE 'return' END, seats, :now, :by, :cause"
+    " FROM unnest(CAST(:pool_ids AS uuid[]), CAST(:course_run_ids AS uuid[]), CAST(:seats AS integer[]))"
+    " AS granted (pool_id, course_run_id, seats)"
 )
 # Somebody who waits may wait as long as the deadline says now; a hold is shortened by an earlier one, never lengthened.
-_FOLLOW_DEADLINE = text(
-    "UPDATE seat_request r SET version = r.version + 1, expires_at ="
-    " CASE r.state WHEN 'waiting' THEN LEAST(:closes_at, r.hold_until) ELSE LEAST(:closes_at, r.expires_at) END"
-    " WHERE r.course_run_id = :course_run_id AND r.expires_at IS NOT NULL AND r.expires_at <>"
-    " CASE r.state WHEN 'waiting' THEN LEAST(:closes_at, r.hold_until) ELSE LEAST(:closes_at, r.expires_at) END"
-    f" RETURNING {_REQUEST}"
+_FOLLOWING = (
+    "CASE r.state WHEN 'waiting' THEN LEAST(c.applications_close_at, r.hold_until)"
+    " ELSE LEAST(c.applications_close_at, r.expires_at) END"
+)
+_FOLLOW_DEADLINES = text(
+    f"UPDATE seat_request r SET version = r.version + 1, expires_at = {_FOLLOWING} FROM course_run c"
+    " WHERE r.course_run_id = ANY(CAST(:ids AS uuid[])) AND c.id = r.course_run_id AND r.expires_at IS NOT NULL"
+    f" AND r.expires_at <> {_FOLLOWING} RETURNING {_REQUEST}"
 )
 _TOUCH_POOLS = Hot(f"UPDATE pool p SET version = version + 1 WHERE p.id = ANY(CAST(:ids AS uuid[])) RETURNING {_POOL}")
 
@@ -255,21 +280,24 @@ async def enter(session: AsyncSession, kind: str, request: SeatRequest, *, pool_
     """A request's seat in the ledger; the database moves the pool's counters by it, or refuses it."""
     held, filled = _MOVES_SEATS[kind]
     about = {"kind": kind, "pool_id": pool_id, "course_run_id": request.course_run_id, "seat_request_id": request.id}
-    values = {"granted": 0, "held": held, "filled": filled, "now": now}
+    values = {"held": held, "filled": filled, "now": now}
     await session.execute(_ENTER, about | values | origin_of(session))
 
 
-async def grant(session: AsyncSession, pool_id: UUID, course_run_id: UUID, seats: int, *, now: datetime) -> None:
-    """More seats for a pool or, below zero, fewer; the ledger takes them in as `enter` does."""
-    kind = "grant" if seats > 0 else "return"
-    about = {"kind": kind, "pool_id": pool_id, "course_run_id": course_run_id, "seat_request_id": None}
-    values = {"granted": seats, "held": 0, "filled": 0, "now": now}
-    await session.execute(_ENTER, about | values | origin_of(session))
+async def grant(session: AsyncSession, seats: Mapping[UUID, tuple[UUID, int]], *, now: datetime) -> None:
+    """To each pool, of its course run, so many seats more or, below zero, fewer; the ledger takes them like `enter`."""
+    values = {
+        "pool_ids": list(seats),
+        "course_run_ids": [course_run_id for course_run_id, _ in seats.values()],
+        "seats": [more for _, more in seats.values()],
+        "now": now,
+    }
+    await _GRANT.rows(session, values | origin_of(session))
 
 
-async def follow_deadline(session: AsyncSession, course_run_id: UUID, closes_at: datetime) -> list[SeatRequest]:
-    """Let holds and waits follow a deadline that was moved; those whose time changed."""
-    rows = await session.execute(_FOLLOW_DEADLINE, {"course_run_id": course_run_id, "closes_at": closes_at})
+async def follow_deadlines(session: AsyncSession, course_run_ids: Collection[UUID]) -> list[SeatRequest]:
+    """Let holds and waits follow the deadlines of these course runs; those whose time changed."""
+    rows = await session.execute(_FOLLOW_DEADLINES, {"ids": list(course_run_ids)})
     return [_request(row) for row in rows]
 
 
