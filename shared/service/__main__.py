@@ -1,7 +1,7 @@
 """Commands of one service, as a container runs them: run, migrate, issuer, parked."""
 
 import asyncio
-import importlib
+import importlib.util
 import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from shared.auth.issuer import Registration, issuer_app
 from shared.bus.inbox import drop_parked, parked_events, retry_parked
-from shared.database import Database, connect, migrate, provision
+from shared.database import Database, connect, is_outage, migrate, provision
 from shared.service.declare import Service
 from shared.service.logs import configure_logs
 from shared.service.server import Server, configure_server
@@ -182,13 +182,25 @@ def _with_service(name: str, work: Callable[[Database, Service], Awaitable[None]
         finally:
             await database.dispose()
 
-    asyncio.run(go())
+    try:
+        asyncio.run(go())
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        typer.echo(
+            "データベースにつながりません。動いているか、TSUNAGU_DATABASE_URL を確かめてください。\n"
+            "The database can't be reached: does it run, and is TSUNAGU_DATABASE_URL right?",
+            err=True,
+        )
+        raise typer.Exit(1) from None
 
 
 def _name(settings: Settings, given: str) -> str:
     name = given or settings.service
     if not name.isidentifier():
         raise typer.BadParameter("TSUNAGU_SERVICE is not set / サービス名が指定されていません")
+    if importlib.util.find_spec(f"services.{name}") is None:
+        raise typer.BadParameter(f"there is no service {name} here / {name} というサービスはここにありません")
     return name
 
 

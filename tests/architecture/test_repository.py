@@ -1,4 +1,4 @@
-"""The repository itself: names, sizes, words of the Makefile, pins, and services that start alone."""
+"""The repository itself: names, sizes, words of the Makefile, the environment, and pins."""
 
 import ast
 import os
@@ -92,37 +92,6 @@ def test_no_test_pretends_with_mocks() -> None:
         if re.search(r"^\s*(from|import) +(unittest[.]mock|unittest +import +mock|mock\b)", text(path), re.MULTILINE)
     ]
     assert pretending == []
-
-
-# ------------------------------------------------------------------------------------------------ services alone
-
-
-def services() -> list[str]:
-    return sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
-
-
-@pytest.mark.parametrize("name", services())
-def test_a_service_stands_on_shared_and_itself_alone(name: str, tmp_path: Path) -> None:
-    """What its image holds: a neighbour's import would only fail in production, so it fails here."""
-    skip = shutil.ignore_patterns("__pycache__", "vendor")
-    shutil.copytree(ROOT / "shared", tmp_path / "shared", ignore=skip)
-    shutil.copytree(ROOT / "services" / name, tmp_path / "services" / name, ignore=skip)
-    question = (
-        f"import pathlib, services.{name}.app as it, shared\n"
-        "print(it.service.name, callable(it.app), pathlib.Path(shared.__path__[0]).resolve().parent)"
-    )
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    answer = subprocess.run(
-        [sys.executable, "-W", "error", "-c", question],
-        cwd=tmp_path,
-        env={**environment, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.split() == [name, "True", str(tmp_path.resolve())]
 
 
 # --------------------------------------------------------------------------------------------------- the Makefile
@@ -295,6 +264,10 @@ def files(pattern: str = "*") -> Iterator[Path]:
             if name not in {"__pycache__", "vendor"} and not (here == Path() and is_left_out(name))
         ]
         yield from (here / name for name in sorted(found) if Path(name).match(pattern))
+
+
+def services() -> list[str]:
+    return sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
 
 
 def is_left_out(top: str) -> bool:

@@ -39,8 +39,8 @@ def free_port(beside: int = 1) -> int:
         return port
 
 
-def wait_until_ready(url: str, seconds: float = 60) -> None:
-    """Until the address answers 200."""
+def wait_until_ready(url: str, seconds: float = 60, *, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Until the address answers 200. In vain where its process has ended."""
     ends = time.monotonic() + seconds
     while True:
         try:
@@ -49,6 +49,7 @@ def wait_until_ready(url: str, seconds: float = 60) -> None:
                     return
         except (urllib.error.URLError, OSError):
             pass
+        assert process is None or process.poll() is None, f"the process of {url} has ended"
         assert time.monotonic() < ends, f"{url} is not ready after {seconds} s"
         time.sleep(0.1)
 
