@@ -1,6 +1,7 @@
 """The main job, unchanged, in both ways to run: from a person at any door to a seat in a course."""
 
 import random
+import re
 import threading
 import time
 
@@ -18,6 +19,16 @@ pytestmark = pytest.mark.slow
 def test_the_journey_in_one_process(embedded: Platform) -> None:
     played = play_demo(embedded, persons=60)
     assert played.returncode == 0, played.stdout + played.stderr + embedded.output("all_in_one")
+    # What the play is to show has happened: consent missing, a full course, a hold that ran out, agencies declining …
+    for words in ("consent not yet", "in line for a seat", "hold ran out", "median from the door to the seat"):
+        assert words in played.stdout
+    declined = re.search(r"declined and sent on: (\d+)", played.stdout)
+    assert declined is not None
+    assert int(declined[1]) > 0
+    # … and a batch delivered twice, of which nobody noticed anything.
+    figures = httpx2.get(f"{embedded.url}/referral/metrics", trust_env=False).text
+    repeated = re.findall(r'^tsunagu_events_taken_total\{outcome="repeated",.*\} (\S+)$', figures, re.MULTILINE)
+    assert sum(map(float, repeated)) > 0
 
 
 @pytest.mark.kafka

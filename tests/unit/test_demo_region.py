@@ -1,0 +1,78 @@
+"""The demonstration region: the real notice's quota and real codes; agencies, courses and persons that are invented."""
+
+import csv
+from collections import Counter
+from datetime import date
+from io import StringIO
+
+import pytest
+
+from demo.client import REGION, demo_agencies, municipality_names
+from demo.load import as_file, course_run_file, popular_course_file
+from demo.persons import invent
+from demo.play import POPULAR_SEATS, invented_number
+from shared.codes import is_corporate_number, is_municipality_code
+
+TODAY = date(2026, 11, 25)
+
+
+def rows(name: str, encoding: str = "cp932") -> list[dict[str, str]]:
+    return list(csv.DictReader(StringIO((REGION / name).read_bytes().decode(encoding))))
+
+
+AGENCIES, PROGRAMMES, COURSES = (
+    rows("agencies.csv"),
+    rows("programmes.csv", "utf-8-sig"),
+    rows("course_runs.csv", "utf-8-sig"),
+)
+
+
+def test_the_seats_are_those_of_the_notice_of_kagoshima_for_october_to_december_2022() -> None:
+    seats: Counter[str] = Counter()
+    for course in COURSES:
+        seats[course["分野"]] += int(course["定員"])
+    assert seats.pop("basic") == 326
+    assert seats == {
+        "care": 80, "medical_office": 75, "it": 59, "web_design": 60, "sales_office": 72, "regional_needs": 48,
+        "other": 48,
+    }  # fmt: skip
+    assert seats.total() == 442
+
+
+def test_every_code_is_real_and_every_number_is_right_but_nobodys() -> None:
+    codes = set(municipality_names()) | {code for each in demo_agencies() for code in each["municipalities"]}
+    codes |= {row["所在地コード"] for row in (*AGENCIES, *COURSES)}
+    assert [code for code in codes if not is_municipality_code(code) and not code.startswith("prefecture:")] == []
+    numbers = {row["法人番号"] for row in AGENCIES} - {""} | {invented_number(row["機関ID"]) for row in AGENCIES}
+    assert [number for number in numbers if not (is_corporate_number(number) and number[1:5] == "9999")] == []
+
+
+def test_who_and_what_is_invented_says_so() -> None:
+    names = [each["name"] for each in demo_agencies()]
+    names += [row["名称"] for row in AGENCIES] + [row["講座名"] for row in COURSES]
+    assert [name for name in names if not name.startswith("(架空)")] == []
+
+
+def test_whoever_is_named_in_a_file_is_in_the_directory_and_can_call() -> None:
+    listed, callers = {row["機関ID"] for row in AGENCIES}, {each["agency"] for each in demo_agencies()}
+    named = {row["機関ID"] for row in PROGRAMMES} | {row["実施機関ID"] for row in COURSES}
+    assert named <= listed
+    assert named <= callers
+
+
+def test_files_are_sent_as_an_office_saves_them() -> None:
+    assert (REGION / "agencies.csv").read_bytes()[:3] != b"\xef\xbb\xbf"
+    assert (REGION / "programmes.csv").read_bytes()[:3] == b"\xef\xbb\xbf"
+    for file in (course_run_file(TODAY), popular_course_file(TODAY, "46-x", capacity=12, delegated=""), as_file([])):
+        assert "講座番号" in file.decode("cp932").splitlines()[0]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_the_dice_say_everything_happens_that_the_play_is_to_show(seed: int) -> None:
+    persons = invent(120, seed)
+    assert persons == invent(120, seed)
+    assert {person.consent for person in persons} == {"given", "not_yet", "refused"}
+    assert {person.way for person in persons} == {"popular", "course", "programme"}
+    assert len({person.agency for person in persons}) > 4
+    assert sum(person.lets_expire for person in persons) == 3
+    assert sum(person.way == "popular" and person.consent == "given" for person in persons) > POPULAR_SEATS
