@@ -233,11 +233,16 @@ async def _welcome(home: Home, port: int, server: Server, *, demo: bool, began: 
         from demo.load import load_region
 
         await load_region(base, home.data / "clients", console)
+        callers = f"トークン / a token to try the API     make token AGENCY=kagoshima-desk{elsewhere}"
+        following = f"次は / next: make demo{elsewhere}   ・ "
+    else:
+        callers = f"呼び出し元の登録 / register callers    {home.clients} (docs/operations.md)"
+        following = ""
     console.print(
         f"\n  はじめの画面 / start page             [bold]{base}/[/bold]"
         f"\n  APIとイベントの説明 / reference       {base}/dashboard/reference"
-        f"\n  トークン / a token to try the API     make token AGENCY=kagoshima-desk{elsewhere}"
-        f"\n\n  次は / next: make demo{elsewhere}   ・ 止める / stop: Ctrl+C\n",
+        f"\n  {escape(callers)}"
+        f"\n\n  {following}止める / stop: Ctrl+C\n",
         soft_wrap=True,
     )
 

@@ -49,7 +49,10 @@ def main(
             f"Nothing answers at {url}. First {START}; on another port: make demo PORT=...",
         )
     except FileNotFoundError:
-        _stop_with(f"鍵がありません: {keys}。先に {START} を", f"No keys in {keys}. First {START}")
+        _stop_with(
+            f"機関の鍵がありません: {keys}。架空の地域つきで起動してください: {START}",
+            f"There are no agencies' keys in {keys}. Start with the invented region: {START}",
+        )
     except httpx2.HTTPStatusError as error:
         _stop_with(
             f"トークンがもらえません ({error.response.status_code})。架空の機関を登録して起動してください: {START}",

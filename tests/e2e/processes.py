@@ -105,14 +105,14 @@ def clean_environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
-def all_in_one(folder: Path) -> Platform:
+def all_in_one(folder: Path, *arguments: str) -> Platform:
     """`make run` on a data folder and port of its own."""
     port = free_port()
     platform = Platform(f"http://127.0.0.1:{port}", folder / "data" / "clients", folder)
-    command = [sys.executable, "all_in_one.py", "run", "--port", str(port), "--data", str(folder / "data")]
+    command = [sys.executable, "all_in_one.py", "run", "--port", str(port), "--data", str(folder / "data"), *arguments]
     platform.commands["all_in_one"] = (command, {})
     platform.begin("all_in_one")
-    wait_for_output(platform, "all_in_one", "make demo")
+    wait_for_output(platform, "all_in_one", "Ctrl+C")
     return platform
 
 

@@ -69,6 +69,16 @@ def test_where_nobody_watches_no_bar_is_drawn_and_the_next_commands_name_the_por
     assert f"make token AGENCY=kagoshima-desk PORT={port}" in said
 
 
+def test_without_the_invented_region_nothing_is_said_of_its_agencies(folder: Path) -> None:
+    platform = all_in_one(folder, "--no-demo")
+    said = platform.output("all_in_one")
+    assert _figures(platform)["seats"] == []
+    platform.stop("all_in_one")
+    assert "make demo" not in said
+    assert "AGENCY=" not in said
+    assert str(folder / "data" / "issuer" / "clients.json") in said
+
+
 # ------------------------------------------------------------------------------------------------ why it doesn't start
 
 
