@@ -8,9 +8,9 @@ import contextlib
 import importlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx2
@@ -138,16 +138,10 @@ class Running:
 
     async def hear(self, *events: Event, event_id: Any = None) -> None:
         """Deliver events as the bus would."""
-        records = []
-        for event in events:
-            made = event_id or new_id()
-            value = seal(event, event_id=made, at=wall_time(), sequence=self._offset, by="somebody", cause=None)
-            headers = headers_of(
-                event_id=made, type_=event.type, subject=event.subject, topic=topic_of(event.publisher)
-            )
-            records.append(Record(topic_of(event.publisher), 0, self._offset, event.subject, value, headers))
-            self._offset += 1
-        await self.inbox.deliver(records)
+        first, self._offset = self._offset, self._offset + len(events)
+        await self.inbox.deliver(
+            [as_record(event, sequence=n, offset=n, event_id=event_id) for n, event in enumerate(events, first)]
+        )
 
     async def sweep(self) -> int:
         """Run the service's own sweeps until nothing is left; how many subjects were handled."""
@@ -173,6 +167,22 @@ class Running:
         """Give everything back."""
         await self.client.aclose()
         await self.database.dispose()
+
+
+def as_record(
+    event: Event,
+    *,
+    sequence: int = 1,
+    at: datetime | None = None,
+    event_id: UUID | None = None,
+    partition: int = 0,
+    offset: int = 0,
+) -> Record:
+    """An event as a transport brings it."""
+    made, topic = event_id or new_id(), topic_of(event.publisher)
+    value = seal(event, event_id=made, at=at or wall_time(), sequence=sequence, by="somebody", cause=None)
+    headers = headers_of(event_id=made, type_=event.type, subject=event.subject, topic=topic)
+    return Record(topic, partition, offset, event.subject, value, headers)
 
 
 class Deaf:
