@@ -25,3 +25,8 @@ async def topic_on_kafka(kafka_bootstrap: str) -> AsyncIterator[str]:
     await admin.start()
     await admin.delete_topics([name])
     await admin.close()
+
+
+@pytest.fixture
+def group() -> str:
+    return f"contract-{uuid4().hex}"

@@ -8,8 +8,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
 from typing import Any
 from uuid import uuid4
 
@@ -17,30 +16,25 @@ import pytest
 from aiokafka.consumer.fetcher import Fetcher
 
 from embedded.postgres import EmbeddedPostgres
-from shared.bus.kafka import KafkaTransport, Pace
+from shared.bus.kafka import KafkaTransport
 from shared.bus.port import PARTITIONS, Handler, Message, Record, Transport
 from shared.bus.postgres import PostgresTransport
 from shared.database import migrate, provision
 from tests.contract.kafka_brokers import MockBroker, let_followers_sync_first
+from tests.contract.rings import (
+    KAFKA_PACE,
+    MOCK_PACE,
+    PATIENCE,
+    RINGS,
+    Listener,
+    Ring,
+    consuming,
+    messages,
+    nothing_left,
+)
 from tests.world import execute_as_admin
 
-PATIENCE = 30
-"""Seconds until a test that waits for something gives up. Nothing is asserted about time itself."""
-
-
 # Members hear of one another with their heartbeats; on the mock, a rebalance waits for a session to run out.
-KAFKA_PACE = Pace(session_timeout=6, heartbeat_interval=0.2)
-MOCK_PACE = Pace(timeout=3, session_timeout=2, heartbeat_interval=0.2, longest_retry_delay=1, watch_interval=0.3)
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A place where a transport can be tried. `connect` gives what a new process of a service would have."""
-
-    name: str
-    connect: Callable[[], Transport]
-    create_topics: Callable[[Sequence[str]], None] | None = None
-    down: Callable[[], AbstractContextManager[None]] | None = None
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +64,6 @@ def kafka_ring(kafka_bootstrap: str) -> Ring:
         return KafkaTransport(kafka_bootstrap, "contract", pace=KAFKA_PACE)
 
     return Ring("kafka", connect)
-
-
-RINGS = ["postgres", "mock", pytest.param("kafka", marks=pytest.mark.kafka)]
 
 
 @pytest.fixture(params=RINGS)
@@ -112,62 +103,6 @@ async def topic(ring: Ring, transport: Transport) -> str:
         ring.create_topics([name])
     await transport.ensure_topics([name])
     return name
-
-
-@pytest.fixture
-def group() -> str:
-    return f"contract-{uuid4().hex}"
-
-
-class Listener:
-    """A handler that keeps what it took, and lets a test wait for it."""
-
-    def __init__(self) -> None:
-        self.deliveries: list[list[Record]] = []
-        self._news = asyncio.Condition()
-
-    @property
-    def records(self) -> list[Record]:
-        return [record for delivery in self.deliveries for record in delivery]
-
-    @property
-    def values(self) -> list[bytes]:
-        return [record.value for record in self.records]
-
-    async def __call__(self, records: Sequence[Record]) -> None:
-        async with self._news:
-            self.deliveries.append(list(records))
-            self._news.notify_all()
-
-    async def until(self, enough: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(enough)
-
-    async def until_taken(self, count: int) -> None:
-        await self.until(lambda: len(self.records) >= count)
-
-
-@asynccontextmanager
-async def consuming(transport: Transport, group: str, topic: str, handler: Handler) -> AsyncIterator[None]:
-    task = asyncio.create_task(transport.consume(group, [topic], handler))
-    try:
-        yield
-    finally:
-        assert not task.done(), "consume ends only when it is cancelled"
-        task.cancel()
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.wait({task})
-
-
-async def nothing_left(transport: Transport, group: str, topic: str) -> None:
-    """A handler has returned a moment before its position is kept; wait for that moment."""
-    async with asyncio.timeout(PATIENCE):
-        while (await transport.lag(group, [topic]))[topic]:  # noqa: ASYNC110 - it changes in the broker
-            await asyncio.sleep(0.05)
-
-
-def messages(topic: str, count: int, *, keys: int = 20, first: int = 0) -> list[Message]:
-    return [Message(topic, f"key-{n % keys}", str(n).encode()) for n in range(first, first + count)]
 
 
 # ------------------------------------------------------------------------------------------------- what is promised
