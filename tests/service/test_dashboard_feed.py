@@ -42,6 +42,22 @@ async def test_numbers_have_no_gap_and_keep_the_order_of_each_key_when_partition
     assert await dashboard.rows("SELECT FROM parked") == []
 
 
+async def test_no_line_shows_before_the_one_with_the_number_before_it(dashboard: Running) -> None:
+    """Who has read number 2 never asks for 1 again, so 2 must wait for 1 to be committed, however long that takes."""
+    first = record(opened(), offset=0)
+    async with dashboard.database.transaction() as session:
+        await copy_to_feed(session, [_news(first, open_envelope(first.value, first.headers), AT)])
+        later = asyncio.create_task(dashboard.inbox.deliver([record(opened(), offset=1)]))
+        async with asyncio.timeout(30):
+            while not later.done() and not await dashboard.rows(  # noqa: ASYNC110 - it changes elsewhere
+                "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ):
+                await asyncio.sleep(0.01)
+        assert await numbers(dashboard) == []
+    await later
+    assert await numbers(dashboard) == [1, 2]
+
+
 async def test_what_comes_again_is_not_written_again(dashboard: Running) -> None:
     partitions = partitions_of(journeys(20, seed=2))
     twice = [*partitions, *partitions]
