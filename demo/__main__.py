@@ -29,7 +29,7 @@ WAITS = {
     "hold_expired": "仮押さえの期限切れ / hold ran out",
 }
 STAGES = {
-    "opened": "相談受付", "consented": "同意", "assessed": "アセスメント", "referred": "つなぎ", "accepted": "受入",
+    "opened": "相談受付", "consented": "同意", "assessed": "アセスメント", "referred": "つなぎ", "accepted": "受諾",
     "seat_held": "仮押さえ", "instructed": "受講指示", "enrolled": "受講開始",
 }  # fmt: skip
 
