@@ -11,8 +11,8 @@ FROM python:3.13-slim
 ARG SERVICE
 # Without a name, `COPY services/${SERVICE}` would put every service into the image.
 RUN : "${SERVICE:?say which service: --build-arg SERVICE=training}"
-# The slots for secrets belong to the service's user, because a new named volume takes its owner from the image.
-RUN ["install", "--directory", "--owner", "10001", "--group", "10001", "--mode", "0750", "/secrets/own", "/secrets/admin"]
+# The slots for secrets and checkpoints belong to the service's user, because a new named volume takes its owner from the image.
+RUN ["install", "--directory", "--owner", "10001", "--group", "10001", "--mode", "0750", "/secrets/own", "/secrets/admin", "/checkpoints"]
 COPY --from=dependencies /venv /venv
 WORKDIR /app
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -39,6 +39,7 @@ from shared.service.declare import Service
 from shared.service.failures import answer_failures
 from shared.service.server import Server, configure_server
 from shared.settings import Settings
+from shared.vault import MasterKeys, new_master_keys
 
 SERVICES = ("intake", "assessment", "referral", "training", "dashboard")
 ROOT = Path(__file__).resolve().parent
@@ -79,6 +80,21 @@ class Home:
     def client_key(self, agency: str) -> Path:
         """A demonstration agency's own private key."""
         return self.data / "clients" / f"{agency}.pem"
+
+    def master_keys(self) -> SecretStr:
+        """The keys that wrap the cases' own keys, made once; whoever loses them loses what is sealed."""
+        path = self.data / "keys" / "master"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+            path.write_text(new_master_keys(), encoding="ascii")
+        return SecretStr(path.read_text(encoding="ascii"))
+
+    def checkpoints(self, name: str) -> Path:
+        """Where the seals of a service's access log are written down, outside the database."""
+        folder = self.data / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder / f"{name}.jsonl"
 
     def role_password(self) -> SecretStr:
         """The services' password at a database server of yours, made once; our own server needs none."""
@@ -160,7 +176,8 @@ def contracts(
     """API・イベントの契約ファイルを確かめる / check the committed contracts against the code."""
     from shared.bus import contracts as files
 
-    apps = {name: create_app(_declared(name), Settings(service=name)) for name in SERVICES}
+    masters = MasterKeys(new_master_keys)  # nothing is sealed here: an app is only described
+    apps = {name: create_app(_declared(name), Settings(service=name), masters=masters) for name in SERVICES}
     documents = {name: app.openapi() for name, app in apps.items()}
     listeners = {name: _declared(name).ears.types for name in SERVICES}
     if write:
@@ -326,6 +343,8 @@ async def _assemble(home: Home, access: Access, port: int, *, demo: bool) -> Fas
             bus_database_url=bus_url,
             issuer=issuer_url,
             issuer_profile="{}",
+            master_keys=home.master_keys(),
+            checkpoints_path=home.checkpoints(name),
             log_level="warning",
             log_format="console",
         )

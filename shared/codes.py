@@ -135,6 +135,8 @@ Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 """A coded value. Readers must expect codes that they don't know yet."""
 FreeText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4_000), AfterValidator(_free_text)]
 """What people write: NFC (never NFKC, which would change names), no control characters, no My Number."""
+LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000), AfterValidator(_free_text)]
+"""The same, for what somebody tells at length."""
 DayAsWritten = Annotated[date, BeforeValidator(day_as_written), AfterValidator(_of_our_time)]
 """A day in any spelling that Japanese offices use, eras included."""
 MomentAsWritten = Annotated[

@@ -39,11 +39,13 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self.after_emit: Callable[[], None] = _nobody_listens
+        self.carries: dict[str, Any] = {}
+        """What every session has at hand in its `info`, the vault's master keys for one."""
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
 
     def session(self) -> AsyncSession:
         """A session that takes a connection with its first statement; the caller ends it."""
-        return self._sessions()
+        return self._sessions(info=self.carries)
 
     async def commit(self, session: AsyncSession) -> None:
         """Commit; then, if the transaction told anything, wake the relay."""
@@ -55,7 +57,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Commit on the way out, roll back on any exception. The edges use it; handlers never do."""
-        async with self._sessions() as session:
+        async with self.session() as session:
             yield session
             await self.commit(session)
 

@@ -112,6 +112,22 @@ class CaseScreened(Event, publisher="intake"):
     outcome: Coded
 
 
+class CaseClosed(Event, publisher="intake"):
+    """The holder ended the support (終結・中断), with what was reached or why it ends without."""
+
+    case_id: Id
+    agency_id: Agency
+    ended: Coded
+    interrupted: Flag = False
+
+
+class CaseReopened(Event, publisher="intake"):
+    """The person came back, or a receiver took on a case that its sender had closed: it is held again."""
+
+    case_id: Id
+    agency_id: Agency
+
+
 # --- アセスメント assessment: the five axes ------------------------------------------------------------------------
 
 

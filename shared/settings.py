@@ -64,6 +64,16 @@ class Settings(BaseSettings):
         default="", description="Comma-separated `aud` values of the built-in issuer's tokens, e.g. tsunagu-intake."
     )
 
+    master_keys: SecretStr | None = Field(
+        default=None, description="The keys that wrap each case's own key; kept apart from every backup."
+    )
+    master_keys_command: str | None = Field(
+        default=None, description="Instead: a command that prints them, e.g. a key server's client."
+    )
+    checkpoints_path: Path | None = Field(
+        default=None, description="Where the access log's seals are written down outside the database."
+    )
+
     max_body_bytes: int = Field(default=262_144, ge=1_024, description="Longest request body that is read.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     log_format: Literal["json", "console"] = Field(default="json", description="One JSON object a line, or for people.")

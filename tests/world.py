@@ -30,6 +30,7 @@ from shared.service.app import create_app, sweep_once
 from shared.service.clock import wall_time
 from shared.service.declare import Service
 from shared.settings import Settings
+from shared.vault import new_master_keys
 
 SERVICES = ("intake", "assessment", "referral", "training", "dashboard")
 ISSUER = "http://issuer.test"
@@ -37,6 +38,8 @@ KEY = ECKey.generate_key("P-256", parameters={"kid": "test-key"}, auto_kid=False
 
 KAGOSHIMA, KIRISHIMA, ZAMA = "462012", "462187", "142166"
 """鹿児島市, 霧島市, 座間市."""
+
+MASTER_KEYS = new_master_keys()
 
 
 async def keys() -> Mapping[str, Any]:
@@ -99,6 +102,11 @@ class Caller:
         if json is not None:
             kwargs["json"] = json
         return await self._client.post(path, headers=headers, **kwargs)
+
+    async def put(self, path: str, json: Any, *, etag: str | None, **kwargs: Any) -> httpx2.Response:
+        """PUT with the token and the ETag that was read."""
+        headers = self._headers | ({"If-Match": etag} if etag else {})
+        return await self._client.put(path, json=json, headers=headers, **kwargs)
 
     async def patch(self, path: str, json: Any, *, etag: str | None, **kwargs: Any) -> httpx2.Response:
         """PATCH with the token and the ETag that was read."""
@@ -217,6 +225,7 @@ class World:
             "bus_database_url": self.url("tsunagu_bus"),
             "issuer": ISSUER,
             "log_level": "error",
+            "master_keys": MASTER_KEYS,
         }
         return Settings(**(values | changes))
 

@@ -4,6 +4,7 @@ Runs inside a service's image, before what needs the files, as `python secret_fi
 What is there already is never overwritten, for the database remembers the password it was given.
 """
 
+import base64
 import os
 import secrets
 import sys
@@ -51,12 +52,23 @@ def es256() -> bytes:
     )
 
 
+def master_keys() -> bytes:
+    """A first key that wraps the cases' keys, and one for the blind indexes, in the form of `shared.vault.masters`."""
+    master, index = (base64.b64encode(secrets.token_bytes(32)).decode() for _ in range(2))
+    return f"master 1 {master}\nindex 1 {index}\n".encode()
+
+
 def clients() -> bytes:
     """The issuer's register before anybody is in it."""
     return b'{"clients": []}\n'
 
 
-KINDS: dict[str, Callable[[], bytes]] = {"password": password, "es256": es256, "clients": clients}
+KINDS: dict[str, Callable[[], bytes]] = {
+    "password": password,
+    "es256": es256,
+    "clients": clients,
+    "master_keys": master_keys,
+}
 
 
 if __name__ == "__main__":

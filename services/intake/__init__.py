@@ -2,7 +2,8 @@
 
 Hears: what became of the case elsewhere (assessment, referral, training), for its timeline; `ReferralAccepted` also
     moves the responsibility for the case.
-Tells: `CaseOpened`, `ConsentGiven`, `ConsentPending`, `ConsentRefused`, `ConsentWithdrawn`, `CaseScreened`.
-Keeps: cases, consents and screenings (append-only), and one timeline per case. No name, address or birth date: the case
-    number on the counsellor's paper sheet is the only link to the person.
+Tells: `CaseOpened`, `ConsentGiven`, `ConsentPending`, `ConsentRefused`, `ConsentWithdrawn`, `CaseScreened`,
+    `CaseClosed`, `CaseReopened`.
+Keeps: cases, consents and screenings (append-only), one timeline per case, and the reception sheet: what is known about
+    the person, sealed, with the log of everybody who opened it. Personal data lives here alone.
 """

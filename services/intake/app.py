@@ -3,7 +3,12 @@
 from fastapi import FastAPI
 
 from services.intake.api.cases import cases
+from services.intake.api.custody import custody
+from services.intake.api.drafts import drafts
+from services.intake.api.persons import persons
+from services.intake.domain.custody import check
 from services.intake.reactions import reactions
+from services.intake.sweeps import sweeps
 from shared.service import Service, create_app
 from shared.settings import Settings
 
@@ -11,9 +16,17 @@ service = Service(
     name="intake",
     title="intake",
     title_ja="相談受付",
-    routers=[cases],
+    routers=[cases, drafts, persons, custody],
     reactions=reactions,
-    tags={"cases": "相談受付・支援ケース"},
+    sweeps=sweeps,
+    tags={
+        "cases": "相談受付・支援ケース",
+        "persons": "相談者の情報と閲覧記録",
+        "custody": "担当と終結",
+        "drafts": "下書き",
+    },
+    keeps_persons=True,
+    verifiers={"custody": check},
 )
 
 

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.intake import handlers
+from services.intake.handlers import cases as handlers
+from services.intake.handlers import custody
 from shared.bus.inbox import News, Reaction
 from shared.events import (
     AssessmentRecorded,
@@ -37,7 +38,14 @@ def noted(kind: str, *shown: str) -> Reaction:
 async def referral_accepted(session: AsyncSession, event: ReferralAccepted, news: News) -> None:
     """The receiver took responsibility: from now on it holds the case, if the sender did."""
     if await _note(session, event, news, "referral_accepted", "referral_id", "sender", "receiver"):
-        await handlers.hand_over(session, event.case_id, sender=event.sender, receiver=event.receiver)
+        await custody.acknowledge(session, event.case_id)
+        await custody.hand_over(session, event.case_id, sender=event.sender, receiver=event.receiver, now=news.now)
+
+
+async def referral_received(session: AsyncSession, event: ReferralReceived, news: News) -> None:
+    """The receiver has seen it: a hand-off is acknowledged, and no longer open."""
+    if await _note(session, event, news, "referral_received", "referral_id", "receiver"):
+        await custody.acknowledge(session, event.case_id)
 
 
 async def _note(session: AsyncSession, event: Event, news: News, kind: str, *shown: str) -> bool:
@@ -55,7 +63,7 @@ async def _note(session: AsyncSession, event: Event, news: News, kind: str, *sho
 reactions: dict[type[Event], Reaction] = {
     AssessmentRecorded: noted("assessment_recorded", "assessment_id", "number", "setting", "prolongation_risk"),
     ReferralSent: noted("referral_sent", "referral_id", "sender", "receiver", "programme_id", "course_run_id"),
-    ReferralReceived: noted("referral_received", "referral_id", "receiver"),
+    ReferralReceived: referral_received,
     ReferralAccepted: referral_accepted,
     ReferralDeclined: noted("referral_declined", "referral_id", "sender", "receiver", "reason"),
     ReferralWithdrawn: noted("referral_withdrawn", "referral_id", "sender", "receiver", "reason"),

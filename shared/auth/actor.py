@@ -1,11 +1,14 @@
 """The actor: on whose behalf a request is made. Agencies act, not persons' accounts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, func, or_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.vault import Access, Action
 
 
 class Role(StrEnum):
@@ -44,6 +47,21 @@ class Actor:
     def serves(self, municipality: str) -> bool:
         """Whether the municipality's records are this agency's business. A prefecture's code covers its towns."""
         return municipality in self.municipalities or f"prefecture:{municipality[:2]}" in self.municipalities
+
+    def access(
+        self, action: Action, *, purpose: str, basis: str, fields: Iterable[str], session: AsyncSession
+    ) -> Access:
+        """This caller's access to a person's data, for the log; the session knows which request it belongs to."""
+        return Access(
+            action=action,
+            agency=self.agency,
+            actor=self.subject,
+            roles=tuple(sorted(self.roles)),
+            purpose=purpose,
+            basis=basis,
+            fields=tuple(fields),
+            request_id=getattr(session.info.get("origin"), "cause", None),
+        )
 
 
 def served(municipality: Column[Any], municipalities: Collection[str]) -> ColumnElement[bool]:

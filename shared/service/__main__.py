@@ -1,9 +1,10 @@
-"""Commands of one service, as a container runs them: run, migrate, issuer, parked."""
+"""Commands of one service, as a container runs them: run, migrate, issuer, parked, keys, access."""
 
 import asyncio
 import importlib.util
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,11 +19,14 @@ from shared.database import Database, connect, is_outage, migrate, provision
 from shared.service.declare import Service
 from shared.service.logs import configure_logs
 from shared.service.server import Server, configure_server
+from shared.service.vault_commands import access_cli, keys_cli
 from shared.settings import SettingRefused, Settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Tsunagu: one service / サービス単体のコマンド")
 parked_cli = typer.Typer(no_args_is_help=True, help="Events set aside / 保留されたイベント: list, show, retry, drop")
 cli.add_typer(parked_cli, name="parked")
+cli.add_typer(keys_cli, name="keys")
+cli.add_typer(access_cli, name="access")
 console = Console()
 
 ServiceName = Annotated[str, typer.Option("--service", help="Which service; default: TSUNAGU_SERVICE.")]
@@ -73,6 +77,30 @@ def issuer_key(pem: str) -> ECKey:
     key = ECKey.import_key(pem)
     key.ensure_kid()
     return key
+
+
+@cli.command()
+def verify(
+    kind: Annotated[str, typer.Argument(help="What is proven, e.g. custody.")],
+    file: Annotated[Path, typer.Argument(help="The exported proofs: JSON, as the API gives them.")],
+    service: ServiceName = "intake",
+) -> None:
+    """Check exported proofs, with nothing but the file; ends with 1 if they do not hold."""
+    check = importlib.import_module(f"services.{service}.app").service.verifiers.get(kind)
+    if check is None:
+        raise typer.BadParameter(f"{service} proves nothing of this kind / この種類の証明はありません")
+    try:
+        plain = json.loads(file.read_text(encoding="utf-8"))
+        documents = plain["items"] if isinstance(plain, dict) and "items" in plain else [plain]
+    except (OSError, ValueError):
+        console.print("✗ 読めません / it can't be read")
+        raise typer.Exit(1) from None
+    findings = check(documents)
+    for finding in findings[:50]:
+        console.print(f"✗ {finding}", markup=False)
+    if findings:
+        raise typer.Exit(1)
+    console.print(f"✓ {len(documents)} 件の証明に矛盾はありません / proofs hold")
 
 
 @parked_cli.command(name="list")

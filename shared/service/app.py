@@ -27,13 +27,14 @@ from shared.service.edge import Edge
 from shared.service.failures import answer_failures
 from shared.service.health import health_router
 from shared.service.issuers import open_key_ring, read_profile
-from shared.service.keeping import HOUSEKEEPING
+from shared.service.keeping import HOUSEKEEPING, keeping_the_log
 from shared.service.logs import configure_logs
 from shared.service.loops import running
 from shared.service.openapi import describe
 from shared.service.rehearsal import rehearsal_router
 from shared.service.transaction import Desk
 from shared.settings import Settings
+from shared.vault import MasterKeys, read_master_keys
 
 _log = structlog.get_logger()
 _KEYS_AGE = Gauge("tsunagu_issuer_keys_age_seconds", "Since the issuer's keys were last read", ["service"])
@@ -41,13 +42,18 @@ _LAG = Gauge("tsunagu_events_behind", "Events published and not yet taken, by to
 
 
 def create_app(
-    service: Service, settings: Settings, *, transport: Transport | None = None, keys: KeyRing | None = None
+    service: Service,
+    settings: Settings,
+    *,
+    transport: Transport | None = None,
+    keys: KeyRing | None = None,
+    masters: MasterKeys | None = None,
 ) -> FastAPI:
     """The service as an ASGI app. Given a transport, it shares it; otherwise it makes and ends its own."""
     configure_logs(settings)
     profile = read_profile(settings)
     ring = keys or open_key_ring(settings, profile)
-    desk = _desk_of(service, settings)
+    desk = _desk_of(service, settings, masters)
     app = _bare_app(service, settings, _lifespan(service, desk, transport, ring))
     app.state.desk = desk
     app.state.verifier = Verifier(service=service.name, issuer=settings.issuer, keys=ring, profile=profile)
@@ -61,10 +67,12 @@ def create_app(
     return app
 
 
-def _desk_of(service: Service, settings: Settings) -> Desk:
+def _desk_of(service: Service, settings: Settings, masters: MasterKeys | None) -> Desk:
     database = connect(
         settings.database_url, schema=service.name, password=settings.database_password, pool=settings.database_pool
     )
+    if service.keeps_persons:
+        database.carries["masters"] = masters or read_master_keys(settings)
     return Desk(database, Clock(), settings)
 
 
@@ -162,7 +170,8 @@ def _loops(
     if topics:
         loops["inbox"] = listen
         loops["lag"] = lambda: _watch_lag(service.name, transport, topics)
-    for sweep in (*service.sweeps, *HOUSEKEEPING):
+    log_keeping = keeping_the_log(service.name, desk.settings) if service.keeps_persons else ()
+    for sweep in (*service.sweeps, *HOUSEKEEPING, *log_keeping):
         loops[sweep.name] = _sweeping(sweep, desk)
     if isinstance(transport, PostgresTransport):
         loops["prune_bus"] = lambda: _prune(transport)

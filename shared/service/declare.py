@@ -35,6 +35,10 @@ class Service:
     projection: Projection | None = None
     sweeps: Sequence[Sweep] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    keeps_persons: bool = False
+    """Whether it keeps data about persons: it then needs the master keys, and its access log is sealed."""
+    verifiers: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[str]]] = field(default_factory=dict)
+    """Checks of exported proofs by kind, for `verify KIND FILE`: what is wrong with the documents, in words."""
     prepare: Callable[[FastAPI], Any] | None = None
     """Called once with the finished app, e.g. to mount static files."""
 

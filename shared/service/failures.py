@@ -39,6 +39,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "string_pattern_mismatch": ("Not in the expected form", "形式が違います"),
     "string_too_long": ("Too long", "長すぎます"),
     "string_too_short": ("Too short", "短すぎます"),
+    "gaiji": (
+        "A character that only some machines know (gaiji): write its standard form or its reading",
+        "外字(一部の機械でしか読めない字)が含まれています。標準の字体か、よみで書いてください",
+    ),
     "greater_than_equal": ("Too small", "小さすぎます"),
     "less_than_equal": ("Too large", "大きすぎます"),
     "empty": ("This must not be empty", "空にはできません"),

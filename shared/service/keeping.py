@@ -1,4 +1,4 @@
-"""Housekeeping that every service needs: old kept answers and old inbox rows go, in small chunks."""
+"""Housekeeping: old kept answers and inbox rows go, in small chunks; the access log is sealed."""
 
 from datetime import datetime, timedelta
 
@@ -6,6 +6,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.service.declare import Sweep
+from shared.settings import Settings
+from shared.vault.log import seal_next, write_checkpoints
 
 KEPT_ANSWERS = timedelta(hours=72)
 KEPT_FILES = timedelta(days=30)
@@ -44,3 +46,19 @@ HOUSEKEEPING = (
     Sweep("forget_files", timedelta(hours=6), forget_files),
     Sweep("forget_arrivals", timedelta(hours=6), forget_arrivals),
 )
+
+
+def keeping_the_log(log: str, settings: Settings) -> tuple[Sweep, ...]:
+    """The access log of a service that keeps persons' data: sealed every second, and written down outside."""
+
+    async def seal(session: AsyncSession, now: datetime) -> bool:  # noqa: ARG001 - a seal's time is the database's own
+        return await seal_next(session, log=log) is not None
+
+    async def write_down(session: AsyncSession, now: datetime) -> bool:  # noqa: ARG001 - as above
+        assert settings.checkpoints_path is not None
+        return await write_checkpoints(session, settings.checkpoints_path) > 0
+
+    sealing = Sweep("seal_access_log", timedelta(seconds=1), seal)
+    if settings.checkpoints_path is None:
+        return (sealing,)
+    return sealing, Sweep("write_checkpoints", timedelta(seconds=2), write_down)

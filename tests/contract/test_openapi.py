@@ -8,6 +8,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from shared.service import create_app
 from shared.settings import Settings
+from shared.vault import MasterKeys, new_master_keys
 from tests.service.frame_notebook import Notebook
 from tests.world import SERVICES, Deaf
 
@@ -17,7 +18,12 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 def document_of(name: str) -> dict[str, Any]:
     """A service's description; `notebook` is the tests' own."""
     service = Notebook().declared() if name == "notebook" else importlib.import_module(f"services.{name}.app").service
-    return create_app(service, Settings(service=service.name, log_level="error"), transport=Deaf()).openapi()
+    return create_app(
+        service,
+        Settings(service=service.name, log_level="error"),
+        transport=Deaf(),
+        masters=MasterKeys(new_master_keys),
+    ).openapi()
 
 
 @pytest.fixture(scope="module", params=["notebook", *SERVICES])

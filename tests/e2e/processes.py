@@ -19,6 +19,7 @@ from joserfc.jwk import ECKey
 
 from demo.client import register_clients
 from embedded.postgres import EmbeddedPostgres
+from shared.vault import new_master_keys
 from tests.world import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,6 +131,7 @@ def one_process_each(folder: Path, postgres: EmbeddedPostgres, database: str, bo
     port = free_port()
     platform = Platform(f"http://127.0.0.1:{port}", folder / "clients", folder)
     register_clients(folder / "clients.json", platform.keys)
+    (folder / "master_keys").write_text(new_master_keys(), encoding="ascii")
     key = folder / "issuer.pem"
     key.write_bytes(ECKey.generate_key("P-256").as_pem(private=True))
     ports = {name: free_port() for name in (*SERVICES, "issuer")}
@@ -139,6 +141,7 @@ def one_process_each(folder: Path, postgres: EmbeddedPostgres, database: str, bo
         # A killed process is missed after six seconds, not thirty: journeys with kills should not last for ever.
         "TSUNAGU_KAFKA_SESSION_SECONDS": "6",
         "TSUNAGU_ISSUER": f"{platform.url}/issuer",
+        "TSUNAGU_MASTER_KEYS_FILE": str(folder / "master_keys"),
         "TSUNAGU_DEMO": "true",
         "TSUNAGU_LOG_LEVEL": "warning",
     }

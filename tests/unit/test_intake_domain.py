@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.domain import (
+from services.intake.domain.cases import (
     Case,
     Consent,
     ConsentState,
@@ -17,7 +17,6 @@ from services.intake.domain import (
     Recorded,
     Topic,
     case_number,
-    holder_after_acceptance,
     is_urgent,
     record_consent,
 )
@@ -109,11 +108,6 @@ def test_a_case_number_never_loses_digits(running: int, number: str) -> None:
     assert case_number(date(2026, 4, 1), running) == number
 
 
-def test_responsibility_goes_over_from_whoever_carries_it_only() -> None:
-    assert holder_after_acceptance("desk", sender="desk", receiver="npo") == "npo"
-    assert holder_after_acceptance("desk", sender="another", receiver="npo") == "desk"
-
-
 @pytest.mark.parametrize(
     ("agency", "served", "concerned"),
     [
@@ -135,12 +129,12 @@ def test_a_case_concerns_its_opener_its_holder_and_its_municipality(agency: str,
         needs=(),
         urgent=False,
         status="open",
-        next_step="次の対応を決める",
         next_step_on=date(2026, 11, 23),
         consent_state="not_yet",
         consent_version=0,
         screening_outcome=None,
         opened_at=datetime(2026, 11, 23, tzinfo=UTC),
         version=1,
+        sheet_version=1,
     )
     assert case.concerns(agency, lambda code: code == served) is concerned

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from fastapi import Query, Response
 
-from services.intake import handlers, tables
+from services.intake.api.persons import denied, refuse_unborn
 from services.intake.api.shapes import (
     CaseAnswer,
+    CaseView,
     ChangeCase,
     ConsentFact,
     ConsentStanding,
@@ -18,12 +19,29 @@ from services.intake.api.shapes import (
     Screening,
     TimelineEntry,
 )
-from services.intake.domain import FIRST_STEP, Case, ConsentState, Contradicted, Need, Topic
+from services.intake.domain.cases import FIRST_STEP, Case, ConsentState, Contradicted, Need, Topic
+from services.intake.domain.policy import Denied
+from services.intake.handlers import cases as handlers
+from services.intake.handlers import persons
+from services.intake.handlers.cases import NoSuchDraft
+from services.intake.tables import cases as tables
 from shared.auth import Actor, Caller, Role, requires
 from shared.bus.envelope import new_id
 from shared.codes import AgencyId
 from shared.problems import Problem, ProblemType, invalid
-from shared.service import IfMatch, Now, Page, Pages, Transaction, day_in_japan, etag, moment, number, page, router
+from shared.service import (
+    IfMatch,
+    Now,
+    Page,
+    Pages,
+    Transaction,
+    day_in_japan,
+    etag,
+    moment,
+    number,
+    page,
+    router,
+)
 
 cases = router(tag="cases")
 
@@ -64,22 +82,28 @@ async def open_case(body: OpenCase, response: Response, session: Transaction, no
     """Whoever asks is taken up; a case needs a municipality and gets an owner and a next step."""
     if body.consent is not None:
         _check_end(body.consent, "/consent/valid_until", now)
+    if body.person is not None:
+        refuse_unborn(body.person, "/person/birth_date", now)
     opening = handlers.Opening(
         municipality=body.municipality or _only_municipality(actor),
         entrance=body.entrance.value,
         topics=_codes(body.topics),
         needs=_codes(body.needs),
         urgent=body.urgent,
-        next_step=body.next_step or FIRST_STEP,
         next_step_on=body.next_step_on or day_in_japan(now),
+        anchor=body.anchor,
         consent=None if body.consent is None else body.consent.consent(),
+        sheet=_sheet(body),
+        draft_id=body.draft_id,
     )
-    case = await handlers.open_case(session, opening, case_id=new_id(), agency=actor.agency, now=now)
+    case = await handlers.open_case(session, opening, case_id=new_id(), actor=actor, now=now)
     if isinstance(case, Contradicted):
         raise Problem(_CONTRADICTIONS[case.reason])
+    if isinstance(case, NoSuchDraft):
+        raise invalid("/draft_id", "no_such_draft", "There is no such draft any more", "その下書きはもうありません")
     # Relative, since the service doesn't know under which path it is mounted.
     response.headers["Location"] = f"cases/{case.id}"
-    return _shown(case, response)
+    return shown(case, response)
 
 
 @cases.get(
@@ -95,7 +119,7 @@ async def list_cases(
     status: Literal["open", "closed"] | None = None,
     consent: ConsentState | None = None,
     holder: Annotated[AgencyId | None, Query(description="The agency responsible for the case.")] = None,
-) -> Page[CaseAnswer]:
+) -> Page[CaseView]:
     """The caller's own agency's cases, and those of its municipalities."""
     found = await tables.find_cases(
         session,
@@ -107,7 +131,8 @@ async def list_cases(
         before=pages.begin(UUID),
         limit=pages.one_more,
     )
-    return page(found, pages, key=lambda case: (case.id,), show=_answer)
+    steps = await persons.next_steps(session, found[: pages.limit], actor=actor)
+    return page(found, pages, key=lambda case: (case.id,), show=lambda case: _view(case, steps.get(case.id)))
 
 
 @cases.get(
@@ -116,9 +141,12 @@ async def list_cases(
     description="支援ケースを読みます。更新に使う ETag が付きます。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def get_case(case_id: UUID, response: Response, session: Transaction, actor: Caller) -> CaseAnswer:
+async def get_case(case_id: UUID, response: Response, session: Transaction, actor: Caller) -> CaseView:
     """The case as it stands, with the ETag for a change."""
-    return _shown(await handlers.get_case(session, case_id, actor), response)
+    case = await handlers.get_case(session, case_id, actor)
+    steps = await persons.next_steps(session, [case], actor=actor)
+    response.headers["ETag"] = etag(case.version)
+    return _view(case, steps.get(case_id))
 
 
 @cases.patch(
@@ -128,14 +156,25 @@ async def get_case(case_id: UUID, response: Response, session: Transaction, acto
     dependencies=[requires(Role.COUNSELLOR)],
 )
 async def change_case(
-    case_id: UUID, body: ChangeCase, read: IfMatch, response: Response, session: Transaction, now: Now, actor: Caller
+    case_id: UUID,
+    body: ChangeCase,
+    read: IfMatch,
+    response: Response,
+    session: Transaction,
+    now: Now,
+    actor: Caller,
 ) -> CaseAnswer:
     """Next step, topics, needs, urgency."""
-    changes = body.model_dump(exclude_none=True)
+    changes = body.model_dump(exclude_none=True, exclude={"next_step"})
     for name in ("topics", "needs"):
         if name in changes:
             changes[name] = _codes(changes[name])
-    return _shown(await handlers.change_case(session, case_id, changes, read=read, actor=actor, now=now), response)
+    case = await handlers.change_case(
+        session, case_id, changes, next_step=body.next_step, read=read, actor=actor, now=now
+    )
+    if isinstance(case, Denied):
+        raise denied(case)
+    return shown(case, response)
 
 
 @cases.post(
@@ -198,9 +237,14 @@ async def get_timeline(case_id: UUID, session: Transaction, actor: Caller, pages
     return page(found, pages, key=lambda entry: (entry.at.isoformat(), entry.id), show=TimelineEntry.model_validate)
 
 
-def _shown(case: Case, response: Response) -> CaseAnswer:
+def shown(case: Case, response: Response) -> CaseAnswer:
+    """A case as it stands, with its ETag."""
     response.headers["ETag"] = etag(case.version)
     return _answer(case)
+
+
+def _view(case: Case, next_step: str | None) -> CaseView:
+    return CaseView(**dict(_answer(case)), next_step=next_step)
 
 
 def _answer(case: Case) -> CaseAnswer:
@@ -215,13 +259,23 @@ def _answer(case: Case) -> CaseAnswer:
         topics=list(case.topics),
         needs=list(case.needs),
         urgent=case.urgent,
-        next_step=case.next_step,
         next_step_on=case.next_step_on,
         consent=ConsentStanding(state=case.consent_state, version=case.consent_version),
         screening_outcome=case.screening_outcome,
         opened_at=case.opened_at,
+        hand_off_open=case.hand_off_open,
+        anchor=case.anchor,
+        ended=case.ended,
         version=case.version,
+        sheet_version=case.sheet_version,
     )
+
+
+def _sheet(body: OpenCase) -> dict[str, str]:
+    written = {} if body.person is None else body.person.values()
+    return {name: value for name, value in written.items() if value is not None} | {
+        "next_step": body.next_step or FIRST_STEP
+    }
 
 
 def _codes(chosen: list[Topic] | list[Need]) -> tuple[str, ...]:

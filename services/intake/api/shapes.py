@@ -1,14 +1,16 @@
 """What goes over the wire: bodies, answers, and an example of each."""
 
+import re
+import unicodedata
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.intake.domain import Consent, ConsentState, Entrance, Need, Purpose, ScreeningOutcome, Topic
-from shared.codes import AgencyId, Code, FreeText, MunicipalityCode
+from services.intake.domain.cases import Consent, ConsentState, Entrance, Need, Purpose, ScreeningOutcome, Topic
+from shared.codes import AgencyId, Code, DayAsWritten, FreeText, LongText, MunicipalityCode
 from shared.service import Body
 
 Line = Annotated[FreeText, Field(min_length=1)]
@@ -63,6 +65,75 @@ class SaidAboutConsent(Body):
         )
 
 
+def _whole(text: str) -> str:
+    """Characters that only one office's machines know (外字) would be lost everywhere else."""
+    if any(unicodedata.category(char) == "Co" for char in text):
+        raise PydanticCustomError("gaiji", "a character outside the standard was found")
+    return text
+
+
+def _kana(text: str) -> str:
+    """Readings are kept in full-width katakana, so that equal readings are equal; names are never rewritten."""
+    wide = unicodedata.normalize("NFKC", text)
+    return "".join(chr(ord(char) + 0x60) if "ぁ" <= char <= "ゖ" else char for char in wide)
+
+
+def _digits(text: Any) -> Any:
+    """Numbers are kept in narrow digits; a Japanese number dialled from abroad becomes the one dialled here."""
+    if not isinstance(text, str):
+        return text
+    narrow = re.sub(r"[\u2010-\u2015\u2212\u30fc]", "-", unicodedata.normalize("NFKC", text)).strip()
+    return re.sub(r"^\+81[-\s]?(\(0\))?", "0", narrow)
+
+
+Anchor = Annotated[
+    FreeText, Field(min_length=1, max_length=60, description="担当の支援員: whom everybody can turn to.")
+]
+Words = Annotated[FreeText, AfterValidator(_whole), Field(min_length=1)]
+Kana = Annotated[Words, AfterValidator(_kana)]
+Phone = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9+][0-9 ()-]{5,28}$")]
+
+
+class PersonSheet(Body):
+    """The reception sheet (相談受付票): every field may be missing. A field sent as null is emptied."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "鹿児島 花子",
+                    "kana": "カゴシマ ハナコ",
+                    "birth_date": "昭和60年4月1日",
+                    "phone": "099-000-0000",
+                }
+            ]
+        }
+    )
+
+    name: Annotated[Words, Field(max_length=100)] | None = None
+    kana: Annotated[Kana, Field(max_length=100)] | None = None
+    previous_name: Annotated[Words, Field(max_length=100)] | None = None
+    sex: Literal["male", "female", "other"] | None = None
+    birth_date: DayAsWritten | None = None
+    postcode: Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9]{3}-?[0-9]{4}$")] | None = None
+    address: Annotated[Words, Field(max_length=300)] | None = None
+    phone: Phone | None = None
+    other_phone: Phone | None = None
+    email: Annotated[FreeText, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | None = None
+    contact_note: Annotated[Words, Field(max_length=500)] | None = None
+    proxy_name: Annotated[Words, Field(max_length=100)] | None = None
+    proxy_phone: Phone | None = None
+    proxy_relation: Annotated[Words, Field(max_length=50)] | None = None
+    health_note: Words | None = None
+    family_note: Words | None = None
+    story: Annotated[LongText, AfterValidator(_whole), Field(min_length=1)] | None = None
+
+    def values(self) -> dict[str, str | None]:
+        """The fields that were sent, as they are kept."""
+        sent = self.model_dump(mode="json", exclude_unset=True)
+        return {name: None if value is None else str(value) for name, value in sent.items()}
+
+
 class OpenCase(Body):
     """What is known when somebody comes. `{}` is enough for an agency with one municipality."""
 
@@ -93,6 +164,9 @@ class OpenCase(Body):
     next_step: Line | None = None
     next_step_on: date | None = None
     consent: SaidAboutConsent | None = None
+    anchor: Anchor | None = None
+    draft_id: UUID | None = Field(default=None, description="The draft that this sheet was typed in; it is done with.")
+    person: PersonSheet | None = Field(default=None, description="相談受付票: whatever is known, or nothing at all.")
 
 
 class ChangeCase(Body):
@@ -107,6 +181,7 @@ class ChangeCase(Body):
     topics: Topics | None = None
     needs: Needs | None = None
     urgent: bool | None = Field(default=None, strict=True)
+    anchor: Anchor | None = None
 
 
 class ScreenCase(Body):
@@ -141,12 +216,15 @@ class CaseAnswer(BaseModel):
                     "topics": ["job_search"],
                     "needs": ["people"],
                     "urgent": False,
-                    "next_step": "アセスメントをする",
                     "next_step_on": "2026-12-01",
                     "consent": {"state": "given", "version": 1},
                     "screening_outcome": "support",
                     "opened_at": "2026-11-23T01:15:00Z",
                     "version": 3,
+                    "sheet_version": 1,
+                    "hand_off_open": False,
+                    "anchor": "相談員 3",
+                    "ended": None,
                 }
             ]
         }
@@ -162,12 +240,53 @@ class CaseAnswer(BaseModel):
     topics: list[str]
     needs: list[str]
     urgent: bool
-    next_step: str
     next_step_on: date
     consent: ConsentStanding
     screening_outcome: str | None
+    hand_off_open: bool = Field(description="Screened as a hand-off (つなぎ), and no receiver has acknowledged it yet.")
+    anchor: str | None
+    ended: str | None
     opened_at: datetime
     version: int
+    sheet_version: int
+
+
+class CaseView(CaseAnswer):
+    """A case as it is read. Answers to a POST are kept for a repeat, and so hold no words about a person."""
+
+    next_step: str | None = Field(description="For the agency that holds the case; each reading is logged.")
+
+
+class PersonView(BaseModel):
+    """What the caller may see of the person, and on which legal basis."""
+
+    case_id: UUID
+    version: int
+    basis: str
+    person: dict[str, str]
+    masked: list[str] = Field(description="Sets of fields that stay closed for this caller and purpose.")
+
+
+class SheetSaved(BaseModel):
+    """The sheet's version that now stands."""
+
+    version: int
+
+
+class AccessEntry(BaseModel):
+    """Somebody read or wrote the person's data: who, when, what, why, on which legal basis."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    at: datetime
+    action: str
+    agency: str
+    actor: str
+    roles: list[str]
+    purpose: str
+    basis: str
+    fields: list[str]
 
 
 class ConsentFact(BaseModel):

@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.intake.domain import Case, Consent, ConsentState, case_number
+from services.intake.domain.cases import Case, Consent, ConsentState, case_number
 from shared.auth import served
 
 metadata = MetaData()
@@ -49,13 +49,17 @@ case_ = Table(
     Column("needs", ARRAY(Text, as_tuple=True), nullable=False),
     Column("urgent", Boolean, nullable=False),
     Column("status", Text, nullable=False),
-    Column("next_step", Text, nullable=False),
     Column("next_step_on", Date, nullable=False),
     Column("consent_state", Text, nullable=False),
     Column("consent_version", Integer, nullable=False),
     Column("screening_outcome", Text),
     Column("opened_at", DateTime(timezone=True), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("sheet_version", Integer, nullable=False),
+    Column("anchor", Text),
+    Column("hand_off_open", Boolean, nullable=False),
+    Column("ended", Text),
+    Column("custody_number", Integer, nullable=False),
 )
 
 case_consent = Table(
@@ -94,6 +98,9 @@ timeline = Table(
     Column("event_id", Uuid),
 )
 
+_OLD_NEXT_STEP = text(
+    "SELECT id, next_step FROM case_ WHERE next_step IS NOT NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+)
 _NEXT_NUMBER = select(func.nextval(text("'case_running_number'")))
 
 
@@ -115,6 +122,17 @@ async def find_case(session: AsyncSession, case_id: UUID) -> Case | None:
 async def lock_case(session: AsyncSession, case_id: UUID) -> Case | None:
     """The case, held until the transaction ends."""
     return _case((await session.execute(select(case_).where(case_.c.id == case_id).with_for_update())).one_or_none())
+
+
+async def take_old_next_step(session: AsyncSession) -> tuple[Case, str] | None:
+    """A case whose next step still lies in the clear, locked, and emptied; with what stood there."""
+    row = (await session.execute(_OLD_NEXT_STEP)).one_or_none()
+    if row is None:
+        return None
+    await session.execute(text("UPDATE case_ SET next_step = NULL WHERE id = :id"), {"id": row.id})
+    case = await lock_case(session, row.id)
+    assert case is not None
+    return case, row.next_step
 
 
 async def change_case(session: AsyncSession, case: Case, **changes: Any) -> Case:

@@ -1,4 +1,4 @@
-"""Load, ask, store, tell: opening a case, consent, screening, and what comes back about it."""
+"""Opening a case, consent, screening, and what comes back about it from elsewhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,22 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.intake import tables
-from services.intake.domain import (
+from services.intake.domain.cases import (
     Case,
     Consent,
     ConsentState,
     Contradicted,
     Recorded,
-    holder_after_acceptance,
+    ScreeningOutcome,
     is_urgent,
     record_consent,
 )
+from services.intake.domain.custody import Moved, Step
+from services.intake.domain.policy import Denied
+from services.intake.handlers import persons
+from services.intake.tables import cases as tables
+from services.intake.tables import custody as custody_tables
+from services.intake.tables import drafts
 from shared.auth import Actor
 from shared.bus.mailbox import emit
 from shared.events import (
@@ -51,14 +56,22 @@ class Opening:
     topics: tuple[str, ...]
     needs: tuple[str, ...]
     urgent: bool | None
-    next_step: str
     next_step_on: date
+    anchor: str | None
     consent: Consent | None
+    sheet: Mapping[str, str]
+    """What was written about the person, the next step among it."""
+    draft_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchDraft:
+    """The draft that the sheet was to be typed in was put away, became a case, or is another agency's."""
 
 
 async def open_case(
-    session: AsyncSession, opening: Opening, *, case_id: UUID, agency: str, now: datetime
-) -> Case | Contradicted:
+    session: AsyncSession, opening: Opening, *, case_id: UUID, actor: Actor, now: datetime
+) -> Case | Contradicted | NoSuchDraft:
     """Take up a consultation (断らない相談支援); who opens a case is responsible for it until somebody else accepts."""
     consent_version = 0
     if opening.consent is not None:
@@ -71,47 +84,72 @@ async def open_case(
         id=case_id,
         number=await tables.next_case_number(session, day_in_japan(now)),
         municipality=opening.municipality,
-        opened_by=agency,
-        holder_agency=agency,
+        opened_by=actor.agency,
+        holder_agency=actor.agency,
         entrance=opening.entrance,
         topics=opening.topics,
         needs=opening.needs,
         urgent=is_urgent(present=False, said=opening.urgent, added=opening.topics),
         status="open",
-        next_step=opening.next_step,
         next_step_on=opening.next_step_on,
         consent_state=str(opening.consent.state if opening.consent else ConsentState.NOT_YET),
         consent_version=consent_version,
         screening_outcome=None,
         opened_at=now,
         version=1 + consent_version,
+        sheet_version=1,
+        anchor=opening.anchor,
     )
     await tables.add_case(session, case)
+    opened_here = Moved(Step.OPENED, case.custody)
+    case = await custody_tables.add_step(session, case, opened_here, ended=None, by=actor.agency, at=now)
+    await persons.begin_sheet(session, case, opening.sheet, actor=actor, now=now)
+    if opening.draft_id is not None and not await drafts.became_case(
+        session, opening.draft_id, case.id, agency=actor.agency, now=now
+    ):
+        return NoSuchDraft()
     opened = _opened(case)
     codes = opened.model_dump(mode="json", include={"agency_id", "entrance", "topics", "needs", "urgent"})
     await tables.note(session, case.id, "case_opened", codes, at=now)
     told: list[tuple[Event, int]] = [(opened, 1)]
     if opening.consent is not None:
-        await _add_consent(session, case, opening.consent, agency=agency, now=now)
+        await _add_consent(session, case, opening.consent, agency=actor.agency, now=now)
         told.append((_consent_event(case, opening.consent), case.version))
     await emit(session, *told, at=now)
     return case
 
 
 async def change_case(
-    session: AsyncSession, case_id: UUID, changes: Mapping[str, Any], *, read: int, actor: Actor, now: datetime
-) -> Case:
-    """Write the next step, topics, needs or urgency anew; what is the same already is no change."""
+    session: AsyncSession,
+    case_id: UUID,
+    changes: Mapping[str, Any],
+    *,
+    next_step: str | None,
+    read: int,
+    actor: Actor,
+    now: datetime,
+) -> Case | Denied:
+    """Write the next step, its day, topics, needs or urgency anew; what is the same already is no change."""
     case = await _lock_case(session, case_id, actor)
     expect(case.version, read)
+    if next_step is not None:
+        written = await persons.write_next_step(session, case, next_step, actor=actor, now=now)
+        if isinstance(written, Denied):
+            return written
+        changes = {**changes, "sheet_version": written}
     added = set(changes.get("topics", ())) - set(case.topics)
     wanted = {**changes, "urgent": is_urgent(present=case.urgent, said=changes.get("urgent"), added=added)}
     different = {name: value for name, value in wanted.items() if value != getattr(case, name)}
     if not different:
         return case
     changed = await tables.change_case(session, case, **different)
-    await tables.note(session, case_id, "case_changed", {"changed": sorted(different), "by": actor.agency}, at=now)
+    await tables.note(session, case_id, "case_changed", {"changed": _named(different), "by": actor.agency}, at=now)
     return changed
+
+
+def _named(different: Mapping[str, Any]) -> list[str]:
+    """What changed, in the words of the API."""
+    return sorted("next_step" if name == "sheet_version" else name for name in different)
 
 
 async def add_consent(
@@ -138,7 +176,9 @@ async def screen_case(
 ) -> Row[Any]:
     """Record the decision at the door. It never closes the case."""
     case = await _lock_case(session, case_id, actor)
-    changed = await tables.change_case(session, case, screening_outcome=outcome)
+    changed = await tables.change_case(
+        session, case, screening_outcome=outcome, hand_off_open=outcome == ScreeningOutcome.HAND_OFF
+    )
     row = await tables.add_screening(
         session, screening_id=screening_id, case_id=case_id, outcome=outcome, by=actor.agency, at=now
     )
@@ -164,16 +204,6 @@ async def note_news(
 ) -> bool:
     """Write into the timeline what another service told; False if it stands there already."""
     return await tables.note(session, case_id, kind, codes, at=at, service=service, event_id=event_id)
-
-
-async def hand_over(session: AsyncSession, case_id: UUID, *, sender: str, receiver: str) -> None:
-    """Let the receiver of an accepted referral hold the case, if its sender did."""
-    case = await tables.lock_case(session, case_id)
-    if case is None:
-        return
-    holder = holder_after_acceptance(case.holder_agency, sender=sender, receiver=receiver)
-    if holder != case.holder_agency:
-        await tables.change_case(session, case, holder_agency=holder)
 
 
 async def _lock_case(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:

@@ -6,6 +6,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
+from services.intake.domain.custody import Custody
+
 
 class Entrance(StrEnum):
     """Through which door the person came."""
@@ -111,17 +113,33 @@ class Case:
     needs: tuple[str, ...]
     urgent: bool
     status: str
-    next_step: str
     next_step_on: date
     consent_state: str
     consent_version: int
     screening_outcome: str | None
     opened_at: datetime
     version: int
+    sheet_version: int
+    """Of the reception sheet: raised whenever something about the person is written."""
+    anchor: str | None = None
+    """担当の支援員: the one person in the holding agency whom everybody can turn to."""
+    hand_off_open: bool = False
+    ended: str | None = None
+    custody_number: int = 0
 
     def concerns(self, agency: str, serves: Callable[[str], bool]) -> bool:
         """Whose business it is: who opened it, who is responsible for it, and its municipality's agencies."""
         return agency in {self.opened_by, self.holder_agency} or serves(self.municipality)
+
+    @property
+    def custody(self) -> Custody:
+        """Who holds it."""
+        return Custody(self.holder_agency, self.status == "open", self.hand_off_open)
+
+    @property
+    def tells_of_violence(self) -> bool:
+        """Somebody may be looking for the person (DV・虐待)."""
+        return Topic.VIOLENCE in self.topics
 
 
 def case_number(opened_on: date, running: int) -> str:
@@ -175,8 +193,3 @@ def record_consent(present: Consent | None, said: Consent, *, version: int) -> R
     if stands and said.state in {ConsentState.NOT_YET, ConsentState.REFUSED}:
         return Contradicted("consent_stands")
     return Recorded(version + 1)
-
-
-def holder_after_acceptance(holder: str, *, sender: str, receiver: str) -> str:
-    """Responsibility goes over from the sender who carries it; beside a parallel referral the holder stays."""
-    return receiver if sender == holder else holder

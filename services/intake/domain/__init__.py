@@ -1,0 +1,1 @@
+"""What the counter knows and decides. Values in, values out."""

@@ -1,0 +1,234 @@
+"""Custody (担当): a case has one holding agency at every instant, and a proof each day that nobody fell through.
+
+Holding begins by opening a case, by accepting a referral from who holds it, or by reopening; it ends by another's
+acceptance, or by closing with an outcome or a coded reason of interruption. Silence and outages end nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class Step(StrEnum):
+    """What happens to the custody of a case."""
+
+    OPENED = "opened"
+    HANDED_OVER = "handed_over"
+    CLOSED = "closed"
+    REOPENED = "reopened"
+
+
+class Outcome(StrEnum):
+    """終結の理由: what was reached."""
+
+    GOAL_REACHED = "goal_reached"
+    INFORMATION_ENOUGH = "information_enough"
+    OTHER_SCHEME = "other_scheme"
+    """Another scheme or agency carries it on, and has acknowledged that."""
+
+
+class Interruption(StrEnum):
+    """中断の理由: why it ends without an outcome."""
+
+    NOT_REACHABLE = "not_reachable"
+    MOVED_AWAY = "moved_away"
+    PERSON_WISHES = "person_wishes"
+    ADMITTED = "admitted"
+    """In hospital, in an institution or in custody for long."""
+    DIED = "died"
+    OPENED_BY_MISTAKE = "opened_by_mistake"
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """Who holds a case now; a closed case was last held by `holder`."""
+
+    holder: str
+    open: bool
+    hand_off_open: bool = False
+    """Screened as a hand-off, and no receiver has acknowledged it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The custody is so from now on, by this step."""
+
+    step: Step
+    custody: Custody
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It can't be so: not_the_holder, closed_already, still_open, hand_off_waits."""
+
+    reason: str
+
+
+def close(custody: Custody, *, by: str, ended: Outcome | Interruption) -> Moved | Refused:
+    """End the support. A hand-off that nobody acknowledged is not an outcome: the case stays with its holder."""
+    if by != custody.holder:
+        return Refused("not_the_holder")
+    if not custody.open:
+        return Refused("closed_already")
+    if custody.hand_off_open and isinstance(ended, Outcome):
+        return Refused("hand_off_waits")
+    return Moved(Step.CLOSED, Custody(custody.holder, open=False))
+
+
+def reopen(custody: Custody, *, by: str) -> Moved | Refused:
+    """The person came back, to whichever door: who takes them up holds the case. The history stays."""
+    if custody.open:
+        return Refused("still_open")
+    return Moved(Step.REOPENED, Custody(by, open=True))
+
+
+def hand_over(custody: Custody, *, sender: str, receiver: str) -> Moved | None:
+    """A referral was accepted. None where its sender did not hold the case, so that the holder stays.
+
+    A case that its sender closed in the meantime goes on with the receiver: somebody took the person on.
+    """
+    if sender != custody.holder or sender == receiver:
+        return None
+    step = Step.HANDED_OVER if custody.open else Step.REOPENED
+    return Moved(step, Custody(receiver, open=True))
+
+
+# --- the daily proof ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One step in the custody of a case, as the ledger has it."""
+
+    case_id: UUID
+    number: int
+    step: Step
+    holder: str
+    ended: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How a case that ever came to the agency stands with it at the end of the day."""
+
+    case_id: UUID
+    came: str
+    stands: str
+    ended: str | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Every case that ever came to an agency is held by it, closed by it with a reason, or held by who accepted it."""
+
+    agency: str
+    day: date
+    before: str
+    cases: tuple[Held, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """came = held + closed + handed_on."""
+        counts = {"came": len(self.cases), "held": 0, "closed": 0, "handed_on": 0}
+        for case in self.cases:
+            counts[case.stands] += 1
+        return counts
+
+
+def standings(agency: str, entries: Iterable[Entry]) -> tuple[Held, ...]:
+    """The agency's list, from the whole ledger of its cases: one line a case, in the order of case ids."""
+    found: dict[UUID, Held] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.case_id, entry.number)):
+        known = found.get(entry.case_id)
+        if entry.holder == agency:
+            came = known.came if known is not None else _came(entry.step)
+            stands = "closed" if entry.step is Step.CLOSED else "held"
+            found[entry.case_id] = Held(entry.case_id, came, stands, entry.ended, entry.at)
+        elif known is not None and known.stands != "handed_on":
+            found[entry.case_id] = Held(entry.case_id, known.came, "handed_on", None, entry.at)
+    return tuple(found[case_id] for case_id in sorted(found))
+
+
+def _came(step: Step) -> str:
+    return {Step.OPENED: "opened", Step.HANDED_OVER: "received", Step.REOPENED: "reopened", Step.CLOSED: "opened"}[step]
+
+
+def first_link(agency: str) -> str:
+    """What stands before an agency's first proof."""
+    return hashlib.sha256(f"tsunagu custody\x1f{agency}".encode()).hexdigest()
+
+
+def document(proof: Proof) -> dict[str, Any]:
+    """The proof as it is exported, with the digest that the next day's proof names."""
+    plain: dict[str, Any] = {
+        "agency": proof.agency,
+        "day": proof.day.isoformat(),
+        "before": proof.before,
+        "counts": proof.counts,
+        "cases": [
+            {
+                "case_id": str(case.case_id),
+                "came": case.came,
+                "stands": case.stands,
+                "ended": case.ended,
+                "since": case.since.isoformat(timespec="microseconds"),
+            }
+            for case in proof.cases
+        ],
+    }
+    return plain | {"digest": digest(plain)}
+
+
+def digest(plain: Mapping[str, Any]) -> str:
+    """SHA-256 over everything but the digest itself, in a fixed form."""
+    rest = {name: value for name, value in plain.items() if name != "digest"}
+    return hashlib.sha256(
+        json.dumps(rest, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
+
+
+def check(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is wrong with an agency's proofs, in order; empty if they hold. Needs nothing but the proofs."""
+    findings: list[str] = []
+    before: Mapping[str, Any] | None = None
+    for plain in documents:
+        try:
+            findings += _check_one(plain, before)
+        except (KeyError, TypeError, ValueError):
+            findings.append("a proof can't be read")
+        before = plain
+    return findings
+
+
+def _check_one(plain: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[str]:
+    day, cases = plain["day"], plain["cases"]
+    found = []
+    if plain["digest"] != digest(plain):
+        found.append(f"{day}: it was changed after it was made")
+    # Where the first proof at hand is not the agency's first, what came before it is simply not vouched for.
+    if before is not None and (
+        plain["agency"] != before["agency"] or plain["day"] <= before["day"] or plain["before"] != before["digest"]
+    ):
+        found.append(f"{day}: it does not follow on the proof of {before['day']}")
+    counts = {"came": len(cases), "held": 0, "closed": 0, "handed_on": 0}
+    for case in cases:
+        counts[case["stands"]] += 1
+        if case["stands"] == "closed" and not case["ended"]:
+            found.append(f"{day}: case {case['case_id']} is closed without an outcome or a reason")
+    if len({case["case_id"] for case in cases}) != len(cases):
+        found.append(f"{day}: a case stands twice")
+    if counts != plain["counts"] or counts["came"] != counts["held"] + counts["closed"] + counts["handed_on"]:
+        found.append(f"{day}: the counts are not those of the list")
+    if before is not None:
+        there = {case["case_id"] for case in cases}
+        found += [
+            f"{day}: case {case['case_id']} has disappeared" for case in before["cases"] if case["case_id"] not in there
+        ]
+    return found

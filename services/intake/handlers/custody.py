@@ -1,0 +1,131 @@
+"""Who holds a case: closed with a reason, reopened at any door, handed on by an accepted referral; proven each day."""
+
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.intake.domain import custody
+from services.intake.domain.cases import FIRST_STEP, Case
+from services.intake.domain.custody import Interruption, Moved, Outcome, Proof, Refused
+from services.intake.handlers import persons
+from services.intake.tables import cases
+from services.intake.tables import custody as tables
+from shared.auth import Actor
+from shared.bus.mailbox import emit
+from shared.events import CaseClosed, CaseReopened, Event
+from shared.problems import NOT_FOUND, Problem
+from shared.service import JST, day_in_japan
+
+
+async def close_case(
+    session: AsyncSession, case_id: UUID, ended: Outcome | Interruption, *, actor: Actor, now: datetime
+) -> Case | Refused:
+    """終結・中断: the holder ends the support, with what was reached or why it ends without."""
+    case = await _lock(session, case_id, actor)
+    decision = custody.close(case.custody, by=actor.agency, ended=ended)
+    if isinstance(decision, Refused):
+        return decision
+    closed = await _enter(session, case, decision, ended=ended.value, by=actor.agency, now=now)
+    await _tell(session, closed, "case_closed", CaseClosed(
+        case_id=case_id, agency_id=actor.agency, ended=ended.value, interrupted=isinstance(ended, Interruption)
+    ), {"ended": ended.value, "by": actor.agency}, now=now)  # fmt: skip
+    return closed
+
+
+async def reopen_case(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Case | Refused:
+    """The person came back: who takes them up holds the case, with everything that was known before."""
+    case = await _lock(session, case_id, actor)
+    decision = custody.reopen(case.custody, by=actor.agency)
+    if isinstance(decision, Refused):
+        return decision
+    return await _take_up(session, case, decision, by=actor.agency, now=now)
+
+
+async def hand_over(session: AsyncSession, case_id: UUID, *, sender: str, receiver: str, now: datetime) -> None:
+    """Let the receiver of an accepted referral hold the case, if its sender did."""
+    case = await cases.lock_case(session, case_id)
+    if case is None:
+        return
+    decision = custody.hand_over(case.custody, sender=sender, receiver=receiver)
+    if decision is None:
+        return
+    if decision.step is custody.Step.REOPENED:
+        await _take_up(session, case, decision, by=receiver, now=now)
+        return
+    await cases.change_case(session, await _enter(session, case, decision, ended=None, by=receiver, now=now))
+
+
+async def acknowledge(session: AsyncSession, case_id: UUID) -> None:
+    """A receiver has seen the referral: a hand-off (つなぎ) is no longer open."""
+    case = await cases.lock_case(session, case_id)
+    if case is not None and case.hand_off_open:
+        await cases.change_case(session, case, hand_off_open=False)
+
+
+async def _take_up(session: AsyncSession, case: Case, decision: Moved, *, by: str, now: datetime) -> Case:
+    """A closed case lives again: it needs a next step at once, like every other."""
+    reopened = await _enter(session, case, decision, ended=None, by=by, now=now)
+    version = await persons.write_first_step(session, reopened, FIRST_STEP, by=by, now=now)
+    reopened = await cases.change_case(session, reopened, next_step_on=day_in_japan(now), sheet_version=version)
+    await cases.note(session, case.id, "case_reopened", {"by": by}, at=now)
+    await emit(session, (CaseReopened(case_id=case.id, agency_id=by), reopened.version), at=now)
+    return reopened
+
+
+async def _enter(
+    session: AsyncSession, case: Case, decision: Moved, *, ended: str | None, by: str, now: datetime
+) -> Case:
+    return await tables.add_step(session, case, decision, ended=ended, by=by, at=now)
+
+
+async def _tell(
+    session: AsyncSession, case: Case, kind: str, event: Event, codes: Mapping[str, Any], *, now: datetime
+) -> None:
+    changed = await cases.change_case(session, case)
+    await cases.note(session, case.id, kind, dict(codes), at=now)
+    await emit(session, (event, changed.version), at=now)
+
+
+async def _lock(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:
+    case = await cases.lock_case(session, case_id)
+    if case is None or not case.concerns(actor.agency, actor.serves):
+        raise Problem(NOT_FOUND)
+    return case
+
+
+# --- the daily proof ------------------------------------------------------------------------------------------------
+
+
+async def prove(session: AsyncSession, agency: str, day: date, *, until: datetime) -> Mapping[str, Any]:
+    """Make the agency's proof of a day and chain it to the one before; a day that has one keeps it."""
+    last = await tables.lock_proofs(session, agency)
+    if last is not None and last.day >= day:
+        found: Mapping[str, Any] = last.document
+        return found
+    before = custody.first_link(agency) if last is None else last.document["digest"]
+    entries = await tables.entries_of_agency(session, agency, until=until)
+    made = custody.document(Proof(agency, day, before, custody.standings(agency, entries)))
+    await tables.add_proof(session, agency, day, made)
+    return made
+
+
+async def standing(session: AsyncSession, agency: str, *, now: datetime) -> Mapping[str, Any]:
+    """How it stands at this moment, on demand: the same list and counts, chained to the last proof, and not kept."""
+    last = await tables.lock_proofs(session, agency)
+    before = custody.first_link(agency) if last is None else last.document["digest"]
+    entries = await tables.entries_of_agency(session, agency, until=now)
+    return custody.document(Proof(agency, day_in_japan(now), before, custody.standings(agency, entries)))
+
+
+async def prove_yesterday(session: AsyncSession, now: datetime) -> bool:
+    """One agency's proof of the day that has ended in Japan. False when every agency has one."""
+    midnight = datetime.combine(day_in_japan(now), time.min, tzinfo=JST)
+    yesterday = day_in_japan(now) - timedelta(days=1)
+    agency = await tables.find_unproven(session, yesterday, until=midnight)
+    if agency is None:
+        return False
+    await prove(session, agency, yesterday, until=midnight)
+    return True

@@ -1,0 +1,131 @@
+"""Drafts are never lost: saved as they grow, taken up on another machine of the agency, put away only on purpose."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.intake.domain.policy import Basis, Purpose
+from services.intake.tables import drafts as tables
+from services.intake.tables.drafts import Draft
+from shared import vault
+from shared.auth import Actor
+from shared.problems import NOT_FOUND, Problem
+
+KEPT = timedelta(days=30)
+"""How long a draft that was put away can be taken out again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A draft with what was typed so far."""
+
+    draft: Draft
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Somebody else of the agency saved it meanwhile: theirs lies under the draft, ours is still unsent."""
+
+    version: int
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PutAway:
+    """It was discarded, or is a case already."""
+
+    case_id: UUID | None
+
+
+async def begin_draft(
+    session: AsyncSession, draft_id: UUID, content: Mapping[str, Any], *, actor: Actor, now: datetime
+) -> None:
+    """A new draft; from the first key typed it lies on the server."""
+    key = await vault.make_key(session, draft_id, _access(actor, vault.Action.WRITE, sorted(content), session))
+    sealed = key.seal(_text(content), tables.place_of(draft_id, 1))
+    await tables.add_draft(
+        session, draft_id, agency=actor.agency, by=actor.subject, sealed=sealed, fields=sorted(content), now=now
+    )
+
+
+async def save_draft(
+    session: AsyncSession, draft_id: UUID, content: Mapping[str, Any], *, read: int, actor: Actor, now: datetime
+) -> int | Overtaken | PutAway:
+    """The whole of what is typed now, in place of the last. The version that now stands."""
+    draft = await _lock(session, draft_id, actor)
+    if draft.discarded_at is not None or draft.case_id is not None:
+        return PutAway(draft.case_id)
+    if read != draft.version:
+        return Overtaken(draft.version, draft.saved_by, draft.saved_at)
+    key = (await vault.unlock(session, [draft_id], _access(actor, vault.Action.WRITE, sorted(content), session))).of(
+        draft_id
+    )
+    version = draft.version + 1
+    sealed = key.seal(_text(content), tables.place_of(draft_id, version))
+    await tables.save_draft(
+        session, draft_id, version=version, by=actor.subject, sealed=sealed, fields=sorted(content), now=now
+    )
+    return version
+
+
+async def get_draft(session: AsyncSession, draft_id: UUID, *, actor: Actor) -> Typed:
+    """A draft of the own agency, to go on with."""
+    draft = await tables.find_draft(session, draft_id, actor.agency)
+    if draft is None:
+        raise Problem(NOT_FOUND)
+    access = _access(actor, vault.Action.READ, draft.fields, session)
+    unlocked = await vault.unlock(session, [draft_id], access)
+    if draft_id not in unlocked.keys:
+        raise Problem(NOT_FOUND)  # put away long ago, and erased since
+    return Typed(draft, json.loads(draft.opened(unlocked.of(draft_id))))
+
+
+async def discard_draft(session: AsyncSession, draft_id: UUID, *, actor: Actor, now: datetime) -> PutAway | None:
+    """Put a draft away, on purpose; for thirty days it can be taken out again."""
+    draft = await _lock(session, draft_id, actor)
+    if draft.case_id is not None:
+        return PutAway(draft.case_id)
+    if draft.discarded_at is None:
+        await tables.mark_discarded(session, draft_id, now, now=now)
+    return None
+
+
+async def restore_draft(session: AsyncSession, draft_id: UUID, *, actor: Actor, now: datetime) -> PutAway | None:
+    """Take a draft out again."""
+    draft = await _lock(session, draft_id, actor)
+    if draft.case_id is not None or (draft.discarded_at is not None and now > draft.discarded_at + KEPT):
+        return PutAway(draft.case_id)
+    await tables.mark_discarded(session, draft_id, None, now=now)
+    return None
+
+
+async def erase_ended(session: AsyncSession, now: datetime) -> bool:
+    """Destroy the key of one draft that was put away, or became a case, thirty days ago. False when there is none."""
+    found = await tables.find_ended(session, now - KEPT)
+    if found is None:
+        return False
+    draft_id, agency = found
+    access = vault.Access(vault.Action.ERASE, agency, "tsunagu-intake", (), Purpose.SUPPORT, Basis.OWN_DUTY, ())
+    return await vault.erase(session, draft_id, access, reason="draft_ended")
+
+
+async def _lock(session: AsyncSession, draft_id: UUID, actor: Actor) -> Draft:
+    draft = await tables.find_draft(session, draft_id, actor.agency, lock=True)
+    if draft is None:
+        raise Problem(NOT_FOUND)
+    return draft
+
+
+def _access(actor: Actor, action: vault.Action, fields: Sequence[str], session: AsyncSession) -> vault.Access:
+    return actor.access(action, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, fields=fields, session=session)
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))

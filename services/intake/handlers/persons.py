@@ -1,0 +1,182 @@
+"""What is known about a person is written and read: policy decides, the log is written, then the values open."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.intake.domain.cases import Case
+from services.intake.domain.policy import Action, Allowed, Basis, Caller, Denied, Hidden, Purpose, Record, decide
+from services.intake.domain.sheet import FieldSet, fields_of
+from services.intake.tables import cases, persons
+from services.intake.tables.persons import Written
+from shared import vault
+from shared.auth import Actor, Role
+from shared.problems import NOT_FOUND, Problem
+from shared.service import day_in_japan
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What the caller may see of a person, on which basis, and which sets stay closed."""
+
+    case_id: UUID
+    version: int
+    basis: Basis
+    values: Mapping[str, str]
+    masked: frozenset[FieldSet]
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Somebody saved the sheet in between: who wrote which fields, and when. Nothing of it is lost."""
+
+    version: int
+    written: tuple[Written, ...]
+
+
+async def begin_sheet(
+    session: AsyncSession, case: Case, values: Mapping[str, str], *, actor: Actor, now: datetime
+) -> None:
+    """The first version of a case's sheet, under a key of its own. Who opens a case writes on its own duty."""
+    access = actor.access(
+        vault.Action.WRITE, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, fields=values, session=session
+    )
+    key = await vault.make_key(session, case.id, access)
+    await persons.add_values(session, key, case.id, values, version=1, by=actor.agency, at=now)
+
+
+async def get_person(
+    session: AsyncSession, case_id: UUID, *, purpose: Purpose, actor: Actor, now: datetime
+) -> Person | Denied:
+    """The sheet as far as it may be seen."""
+    case = _there(await cases.find_case(session, case_id))
+    decision = await _decide(session, case, Action.READ, purpose=purpose, actor=actor, now=now)
+    if isinstance(decision, Denied):
+        return decision
+    fields = fields_of(decision.sets)
+    access = actor.access(vault.Action.READ, purpose=purpose, basis=decision.basis, fields=fields, session=session)
+    unlocked = await vault.unlock(session, [case_id], access)
+    values = await persons.find_values(session, unlocked, [case_id], fields)
+    return Person(case_id, case.sheet_version, decision.basis, values[case_id], frozenset(FieldSet) - decision.sets)
+
+
+async def change_person(
+    session: AsyncSession,
+    case_id: UUID,
+    values: Mapping[str, str | None],
+    *,
+    read: int,
+    actor: Actor,
+    now: datetime,
+) -> int | Denied | Overtaken:
+    """Write fields of the sheet as its next version; None empties one. The version that now stands."""
+    case = _there(await cases.lock_case(session, case_id))
+    decision = await _decide(session, case, Action.WRITE, purpose=Purpose.SUPPORT, actor=actor, now=now)
+    if isinstance(decision, Denied):
+        return decision
+    if read != case.sheet_version:
+        return Overtaken(case.sheet_version, tuple(await persons.written_since(session, case_id, read)))
+    version = await _write(session, case, values, basis=decision.basis, actor=actor, now=now)
+    await cases.change_case(session, case, sheet_version=version)
+    return version
+
+
+async def write_next_step(
+    session: AsyncSession, case: Case, next_step: str, *, actor: Actor, now: datetime
+) -> int | Denied:
+    """The next step of a locked case, by who holds it. The version of the sheet that the caller is to write down."""
+    decision = await _decide(session, case, Action.WRITE, purpose=Purpose.SUPPORT, actor=actor, now=now)
+    if isinstance(decision, Denied):
+        return decision
+    values = {"next_step": next_step}
+    return await _write(session, case, values, basis=decision.basis, actor=actor, now=now)
+
+
+async def write_first_step(session: AsyncSession, case: Case, next_step: str, *, by: str, now: datetime) -> int:
+    """The next step that a case gets by itself, until somebody writes a better one. The sheet's version."""
+    fields = ("next_step",)
+    access = vault.Access(vault.Action.WRITE, by, "tsunagu-intake", (), Purpose.SUPPORT, Basis.OWN_DUTY, fields)
+    key = (await vault.unlock(session, [case.id], access)).of(case.id)
+    version = case.sheet_version + 1
+    await persons.add_values(session, key, case.id, {"next_step": next_step}, version=version, by=by, at=now)
+    return version
+
+
+async def _write(
+    session: AsyncSession,
+    case: Case,
+    values: Mapping[str, str | None],
+    *,
+    basis: Basis,
+    actor: Actor,
+    now: datetime,
+) -> int:
+    access = actor.access(vault.Action.WRITE, purpose=Purpose.SUPPORT, basis=basis, fields=values, session=session)
+    key = (await vault.unlock(session, [case.id], access)).of(case.id)
+    version = case.sheet_version + 1
+    await persons.add_values(session, key, case.id, values, version=version, by=actor.agency, at=now)
+    return version
+
+
+async def seal_old_next_step(session: AsyncSession, now: datetime) -> bool:
+    """Seal one case's next step that an earlier version kept in the clear. False when there is none left."""
+    found = await cases.take_old_next_step(session)
+    if found is None:
+        return False
+    case, next_step = found
+    values = {"next_step": next_step}
+    access = vault.Access(
+        vault.Action.WRITE, case.holder_agency, "upgrade", (), Purpose.SUPPORT, Basis.OWN_DUTY, tuple(values)
+    )
+    key = await vault.make_key(session, case.id, access)
+    version = case.sheet_version + 1
+    await persons.add_values(session, key, case.id, values, version=version, by=case.holder_agency, at=now)
+    await cases.change_case(session, case, sheet_version=version)
+    return True
+
+
+async def next_steps(session: AsyncSession, found: Collection[Case], *, actor: Actor) -> dict[UUID, str]:
+    """The next steps of the cases that the caller holds: its own work list, and each reading is logged."""
+    held = [case.id for case in found if case.holder_agency == actor.agency]
+    if not held:
+        return {}
+    access = actor.access(
+        vault.Action.READ, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, fields=["next_step"], session=session
+    )
+    unlocked = await vault.unlock(session, held, access)
+    values = await persons.find_values(session, unlocked, held, ["next_step"])
+    return {case_id: fields["next_step"] for case_id, fields in values.items() if "next_step" in fields}
+
+
+async def may_read_accesses(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Denied | None:
+    """Whether the caller may tell the person who looked at their data."""
+    case = _there(await cases.find_case(session, case_id))
+    decision = await _decide(session, case, Action.ACCESSES, purpose=Purpose.DISCLOSURE, actor=actor, now=now)
+    return decision if isinstance(decision, Denied) else None
+
+
+async def _decide(
+    session: AsyncSession, case: Case, action: Action, *, purpose: Purpose, actor: Actor, now: datetime
+) -> Allowed | Denied:
+    caller = Caller(
+        agency=actor.agency, serves=actor.serves(case.municipality), counsels=Role.COUNSELLOR in actor.roles
+    )
+    record = Record(
+        holder=case.holder_agency,
+        opened_by=case.opened_by,
+        violence=case.tells_of_violence,
+        consent=await cases.find_consent(session, case),
+    )
+    decision = decide(caller, action, record, purpose=purpose, today=day_in_japan(now))
+    if isinstance(decision, Hidden):
+        raise Problem(NOT_FOUND)
+    return decision
+
+
+def _there(case: Case | None) -> Case:
+    if case is None:
+        raise Problem(NOT_FOUND)
+    return case

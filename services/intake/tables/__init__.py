@@ -1,0 +1,1 @@
+"""Tables, and the loads that lock or return domain values."""

@@ -1,0 +1,157 @@
+"""Commands about master keys and the access log: `keys new|next|status|rewrap`, `access export|verify`."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy import text
+
+from shared.database import Database, connect
+from shared.service.logs import configure_logs
+from shared.settings import Settings
+from shared.vault import MasterKeys, MasterKeysError, new_master_keys, read_master_keys, rewrap
+from shared.vault.chain import export_lines, read_checkpoints, verify
+from shared.vault.log import entries_in_no_seal, seal_next, sealed_entries, write_checkpoints
+from shared.vault.masters import with_next_master
+
+keys_cli = typer.Typer(no_args_is_help=True, help="Master keys / マスター鍵: new, next, status, rewrap")
+access_cli = typer.Typer(no_args_is_help=True, help="Access log / 閲覧記録: export, verify")
+console = Console()
+
+_BY_VERSION = text("SELECT master_version, count(*) AS keys FROM data_key GROUP BY master_version ORDER BY 1")
+
+
+@keys_cli.command(name="new")
+def new_keys(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> None:
+    """Make the first keys. Never overwrites: with a lost key everything sealed under it is lost."""
+    _write_new(file, new_master_keys())
+    console.print(
+        f"✓ {file}\n  データベースの控えとは別の場所に控えてください / Keep a copy apart from the database's backups."
+    )
+
+
+@keys_cli.command(name="next")
+def next_key(
+    file: Annotated[Path, typer.Argument(help="The file that is in use.")],
+    to: Annotated[Path, typer.Option("--to", help="The file to make, with one key more.")],
+) -> None:
+    """The first step of a rotation: the same keys and a new one, into a new file."""
+    try:
+        _write_new(to, with_next_master(file.read_text(encoding="ascii")))
+    except MasterKeysError as error:
+        _stop(str(error))
+    console.print(f"✓ {to}\n  置き換えたら `keys rewrap` / Put it in place, then `keys rewrap`.")
+
+
+@keys_cli.command()
+def status() -> None:
+    """How many cases' keys each master key wraps. One that wraps none may go."""
+
+    async def work(database: Database, masters: MasterKeys) -> None:
+        async with database.transaction() as session:
+            counts = {row.master_version: row.keys for row in await session.execute(_BY_VERSION)}
+        for version in sorted({*counts, *masters.versions}):
+            missing = "" if version in masters.versions else "  ✗ 鍵がありません / the key is missing"
+            console.print(f"master {version}: {counts.get(version, 0):,}{missing}")
+
+    _with_masters(work)
+
+
+@keys_cli.command(name="rewrap")
+def rewrap_all() -> None:
+    """Wrap every case's key with the newest master key, beside the running service. May be stopped and run again."""
+
+    async def work(database: Database, masters: MasterKeys) -> None:
+        async with database.transaction() as session:
+            counts = {row.master_version: row.keys for row in await session.execute(_BY_VERSION)}
+        total = sum(keys for version, keys in counts.items() if version < masters.newest)
+        with Progress(console=console) as progress:
+            task = progress.add_task("包み直し / rewrapping", total=total)
+            while True:
+                async with database.transaction() as session:
+                    done = await rewrap(session)
+                if not done:
+                    break
+                progress.advance(task, done)
+        console.print(f"✓ master {masters.newest}")
+
+    _with_masters(work)
+
+
+@access_cli.command(name="export")
+def export(file: Annotated[Path, typer.Argument(help="The file to write, one JSON object a line.")]) -> None:
+    """Seal what is open, write the checkpoints down, and write the whole log with its seals into a file."""
+
+    async def work(database: Database, _: MasterKeys) -> None:
+        settings = Settings()
+        name = settings.service
+        async with database.transaction() as session:
+            while await seal_next(session, log=name):
+                pass
+        async with database.transaction() as session:
+            if settings.checkpoints_path is not None:
+                while await write_checkpoints(session, settings.checkpoints_path):
+                    pass
+            sealed = [each async for each in sealed_entries(session)]
+            rest = await entries_in_no_seal(session)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+            out.writelines(f"{line}\n" for line in export_lines(name, sealed, rest))
+        console.print(f"✓ {file}: {sum(len(entries) for _, entries in sealed):,} 件 / entries")
+
+    _with_masters(work)
+
+
+@access_cli.command(name="verify")
+def verify_export(
+    file: Annotated[Path, typer.Argument(help="An export.")],
+    checkpoints: Annotated[Path, typer.Option(help="The checkpoints that were kept outside the database.")],
+) -> None:
+    """Whether an export is the log as it was written. Needs the two files and nothing else; ends with 1 if not."""
+    with file.open(encoding="utf-8") as lines, checkpoints.open(encoding="ascii", errors="ignore") as kept:
+        verdict = verify(lines, read_checkpoints(kept))
+    console.print(f"{verdict.entries:,} 件 / entries, {verdict.seals:,} 封印 / seals")
+    for finding in verdict.findings[:50]:
+        console.print(f"✗ {finding}", markup=False)
+    if verdict.findings:
+        console.print(f"✗ 書き換えの疑い {len(verdict.findings):,} 件 / findings: it is not as it was written")
+        raise typer.Exit(1)
+    console.print("✓ 書き換えはありません / nothing was touched")
+
+
+def _write_new(file: Path, content: str) -> None:
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:
+            out.write(content)
+    except FileExistsError:
+        _stop(f"すでにあります。上書きしません / It exists and is not overwritten: {file}")
+
+
+def _with_masters(work: Callable[[Database, MasterKeys], Awaitable[None]]) -> None:
+    settings = Settings(log_level="error")
+    configure_logs(settings)
+
+    async def go() -> None:
+        database = connect(settings.database_url, schema=settings.service, password=settings.database_password, pool=2)
+        try:
+            masters = read_master_keys(settings)
+            database.carries["masters"] = masters
+            await work(database, masters)
+        finally:
+            await database.dispose()
+
+    if not settings.service.isidentifier():
+        _stop("TSUNAGU_SERVICE is not set / サービス名が指定されていません")
+    try:
+        asyncio.run(go())
+    except MasterKeysError as error:
+        _stop(str(error))
+
+
+def _stop(words: str) -> None:
+    console.print(f"✗ {words}", markup=False)
+    raise typer.Exit(1)

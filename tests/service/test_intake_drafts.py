@@ -1,0 +1,139 @@
+"""Drafts are never lost: saved as they grow, resumed elsewhere, listed, put away only on purpose."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from shared.auth import Role
+from tests.world import ZAMA, World
+
+HALF = {"topics": ["debt"], "person": {"name": "架空 は", "birth_date": "昭和6"}}
+
+
+async def begun(caller: Any, **body: Any) -> str:
+    answer = await caller.post("/v1/drafts", body or HALF)
+    assert answer.status_code == 201, answer.text
+    return f"/v1/drafts/{answer.json()['draft_id']}"
+
+
+async def test_a_half_typed_sheet_is_kept_as_it_is_and_goes_on_on_another_machine(world: World) -> None:
+    intake = world.service("intake")
+    path = await begun(intake.as_())
+    other_machine = intake.as_("kagoshima-desk", Role.COUNSELLOR)
+    found = await other_machine.get(path)
+    assert (found.json()["content"], found.headers["etag"]) == (HALF, '"1"')
+    grown = {"topics": ["debt"], "person": {"name": "架空 はな", "birth_date": "昭和60年4月"}}
+    saved = await other_machine.put(path, grown, etag='"1"')
+    assert (saved.status_code, saved.headers["etag"]) == (200, '"2"')
+    assert (await intake.as_().get(path)).json()["content"] == grown
+
+
+async def test_a_draft_may_be_empty(world: World) -> None:
+    intake = world.service("intake")
+    answer = await intake.as_().post("/v1/drafts", {})
+    assert answer.status_code == 201
+
+
+async def test_of_two_who_save_at_once_one_is_told_and_neither_text_is_lost(world: World) -> None:
+    intake = world.service("intake")
+    path = await begun(intake.as_())
+    texts: list[Any] = [{"next_step": "一"}, {"next_step": "二"}]
+    answers = await asyncio.gather(*(intake.as_().put(path, text, etag='"1"') for text in texts))
+    assert sorted(answer.status_code for answer in answers) == [200, 412]
+    late = texts[[answer.status_code for answer in answers].index(412)]
+    other = await begun(intake.as_(), **late)
+    kept = [(await intake.as_().get(place)).json()["content"] for place in (path, other)]
+    assert sorted(kept, key=str) == sorted(texts, key=str)
+
+
+async def test_drafts_are_the_agencys_own(world: World) -> None:
+    intake = world.service("intake")
+    path = await begun(intake.as_())
+    for other in (intake.as_("kagoshima-npo"), intake.as_("zama-desk", municipalities=[ZAMA])):
+        assert (await other.get(path)).status_code == 404
+        assert (await other.put(path, HALF, etag='"1"')).status_code == 404
+        assert (await other.post(f"{path}/discard")).status_code == 404
+        assert (await other.get("/v1/drafts")).json()["items"] == []
+    assert [item["fields"] for item in (await intake.as_().get("/v1/drafts")).json()["items"]] == [["person", "topics"]]
+
+
+async def test_a_draft_is_put_away_on_purpose_and_can_be_taken_out_for_thirty_days(world: World) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    path = await begun(desk)
+    assert (await desk.post(f"{path}/discard")).status_code == 204
+    assert (await desk.get("/v1/drafts")).json()["items"] == []
+    assert len((await desk.get("/v1/drafts", params={"discarded": "true"})).json()["items"]) == 1
+    assert (await desk.put(path, HALF, etag='"1"')).json()["code"] == "draft_put_away"
+    intake.pass_time(timedelta(days=29))
+    assert await intake.sweep() == 0
+    assert (await desk.post(f"{path}/restore")).status_code == 204
+    assert (await desk.get(path)).json()["content"] == HALF
+    assert (await desk.put(path, HALF, etag='"1"')).status_code == 200
+
+
+async def test_after_thirty_days_a_discarded_draft_can_be_read_by_nobody(world: World) -> None:
+    intake = world.service("intake")
+    path = await begun(intake.as_())
+    await intake.as_().post(f"{path}/discard")
+    intake.pass_time(timedelta(days=31))
+    assert (await intake.as_().post(f"{path}/restore")).status_code == 409
+    assert await intake.sweep() == 1
+    assert (await intake.as_().get(path)).status_code == 404
+    assert [row["reason"] for row in await intake.rows("SELECT reason FROM erasure")] == ["draft_ended"]
+
+
+async def test_a_draft_nobody_puts_away_stays_for_ever(world: World) -> None:
+    intake = world.service("intake")
+    path = await begun(intake.as_())
+    intake.pass_time(timedelta(days=400))
+    await intake.sweep()
+    assert (await intake.as_().get(path)).json()["content"] == HALF
+
+
+async def test_a_draft_becomes_a_case_in_one_step(world: World) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    path = await begun(desk)
+    draft_id = path.rsplit("/", 1)[1]
+    refused = await desk.post("/v1/cases", {"draft_id": draft_id, "topics": ["nonsense"]})
+    assert refused.status_code == 422
+    assert (await desk.get(path)).status_code == 200
+    opened = await desk.post("/v1/cases", {"draft_id": draft_id, "topics": ["debt"], "person": {"name": "架空 花子"}})
+    assert opened.status_code == 201
+    assert (await desk.get("/v1/drafts")).json()["items"] == []
+    again = await desk.post("/v1/cases", {"draft_id": draft_id})
+    assert again.json()["errors"][0]["pointer"] == "/draft_id"
+    assert len(await intake.rows("SELECT FROM case_")) == 1
+    assert (await desk.post(f"{path}/discard")).json()["code"] == "draft_put_away"
+
+
+async def test_another_agencys_draft_opens_no_case(world: World) -> None:
+    intake = world.service("intake")
+    draft_id = (await begun(intake.as_())).rsplit("/", 1)[1]
+    answer = await intake.as_("kagoshima-npo").post("/v1/cases", {"draft_id": draft_id})
+    assert answer.status_code == 422
+    assert await intake.rows("SELECT FROM case_") == []
+
+
+async def test_a_my_number_is_refused_and_the_draft_stays_as_it_was(world: World) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    path = await begun(desk)
+    answer = await desk.put(path, {"person": {"story": "番号は 1234 5678 9018"}}, etag='"1"')
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "personal_number")
+    assert answer.json()["errors"][0]["pointer"] == "/person/story"
+    assert (await desk.get(path)).json()["content"] == HALF
+
+
+async def test_what_is_typed_lies_sealed_and_every_look_is_logged(world: World) -> None:
+    intake = world.service("intake")
+    path = await begun(intake.as_())
+    await intake.as_().get(path)
+    (row,) = await intake.rows("SELECT d::text FROM draft d")
+    assert "架空" not in row["d"]
+    assert "架空".encode().hex() not in row["d"]
+    assert [row["action"] for row in await intake.rows("SELECT action FROM access_log ORDER BY id")] == [
+        "write",
+        "read",
+    ]
