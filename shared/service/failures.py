@@ -43,6 +43,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "A character that only some machines know (gaiji): write its standard form or its reading",
         "外字(一部の機械でしか読めない字)が含まれています。標準の字体か、よみで書いてください",
     ),
+    "one_reason": (
+        "Either an outcome or a reason of interruption, and exactly one of them",
+        "達成したこと(outcome)か中断の理由(interruption)の、どちらか一つだけを書いてください",
+    ),
     "greater_than_equal": ("Too small", "小さすぎます"),
     "less_than_equal": ("Too large", "大きすぎます"),
     "empty": ("This must not be empty", "空にはできません"),
