@@ -13,17 +13,12 @@ from sqlalchemy import text
 
 from shared.auth import Role
 from tests.service.referral_region import AGENCIES
-from tests.world import Caller, Running, World
+from tests.world import Caller, Running
 
 CSV = {"Content-Type": "text/csv"}
 PATH = "/v1/agency-imports"
 NUMBER = "123456789018"
 HEADER, FIRST, *_ = AGENCIES.splitlines()
-
-
-@pytest.fixture
-def referral(world: World) -> Running:
-    return world.service("referral")
 
 
 @pytest.fixture

@@ -260,7 +260,7 @@ async def test_a_value_moved_to_another_case_does_not_open_there(world: World) -
     ("person", "pointer", "code"),
     [
         ({"birth_date": "令和8年2月30日"}, "/person/birth_date", "date_from_datetime_parsing"),
-        ({"birth_date": "2999-01-01"}, "/person/birth_date", "in_the_future"),
+        ({"birth_date": "2190-01-01"}, "/person/birth_date", "in_the_future"),
         ({"birth_date": "1850-01-01"}, "/person/birth_date", "day_out_of_reach"),
         ({"name": "\ue000田"}, "/person/name", "gaiji"),
         ({"name": "名" * 101}, "/person/name", "too_long"),

@@ -4,12 +4,7 @@ import pytest
 
 from shared.auth import Role
 from tests.service.referral_region import AGENCIES, PROGRAMMES, take_in
-from tests.world import KAGOSHIMA, KIRISHIMA, Running, World
-
-
-@pytest.fixture
-def referral(world: World) -> Running:
-    return world.service("referral")
+from tests.world import KAGOSHIMA, KIRISHIMA, Running
 
 
 async def names(referral: Running, path: str, **params: str) -> list[str]:
