@@ -148,8 +148,9 @@ class Raffle:
 
     async def until_waiting(self, people: int) -> None:
         """Until so many wait for their turn."""
-        while sum(map(len, self.running.desk.gathering._lines.values())) < people:  # noqa: ASYNC110 - it changes elsewhere
-            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            while sum(map(len, self.running.desk.gathering._lines.values())) < people:  # noqa: ASYNC110 - it changes elsewhere
+                await asyncio.sleep(0)
 
     async def numbers(self) -> list[tuple[int, str]]:
         """The tickets, as they stand."""
