@@ -9,6 +9,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from embedded.postgres import EmbeddedPostgres
+from shared.vault import new_master_keys
 from tests.e2e.processes import ROOT, Platform, free_port, wait_until_ready
 from tests.world import SERVICES
 
@@ -34,8 +35,10 @@ def alone(folder: Path, name: str, command: str, settings: dict[str, str]) -> Pl
 async def test_a_service_starts_alone_and_answers(
     folder: Path, postgres: EmbeddedPostgres, database_name: str, name: str
 ) -> None:
+    (folder / "master_keys").write_text(new_master_keys(), encoding="ascii")
     settings = {
         "TSUNAGU_SERVICE": name,
+        "TSUNAGU_MASTER_KEYS_FILE": str(folder / "master_keys"),
         "TSUNAGU_DATABASE_URL": postgres.url(user=f"tsunagu_{name}", database=database_name),
         "TSUNAGU_BUS_DATABASE_URL": postgres.url(user="tsunagu_bus", database=database_name),
     }
