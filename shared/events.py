@@ -71,6 +71,7 @@ class CaseOpened(Event, publisher="intake"):
     topics: list[Coded] = []
     needs: list[Coded] = []
     urgent: Flag = False
+    urgency: list[Coded] = []
     opened_at: Moment
 
 
@@ -110,6 +111,14 @@ class CaseScreened(Event, publisher="intake"):
 
     case_id: Id
     outcome: Coded
+
+
+class CareerNeedsUntouched(Event, publisher="intake"):
+    """Nobody has worked on the person's career formation for the set number of weeks; since when."""
+
+    case_id: Id
+    agency_id: Agency
+    since: Day
 
 
 class CaseClosed(Event, publisher="intake"):

@@ -74,6 +74,10 @@ class Settings(BaseSettings):
         default=None, description="Where the access log's seals are written down outside the database."
     )
 
+    career_weeks: int = Field(
+        default=8, ge=1, le=104, description="After so many weeks untouched career needs are reported."
+    )
+
     max_body_bytes: int = Field(default=262_144, ge=1_024, description="Longest request body that is read.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     log_format: Literal["json", "console"] = Field(default="json", description="One JSON object a line, or for people.")

@@ -1,7 +1,8 @@
-"""The clock's door: daily proofs, drafts that were put away, and what an earlier version wrote in the clear."""
+"""The clock's door: daily proofs, ended drafts, career needs nobody touches, and what once lay in the clear."""
 
 from datetime import timedelta
 
+from services.intake.handlers.cases import report_untouched
 from services.intake.handlers.custody import prove_yesterday
 from services.intake.handlers.drafts import erase_ended
 from services.intake.handlers.persons import seal_old_next_step
@@ -10,6 +11,7 @@ from shared.service import Sweep
 sweeps = [
     Sweep("prove_custody", timedelta(minutes=5), prove_yesterday),
     Sweep("erase_ended_drafts", timedelta(hours=1), erase_ended),
+    Sweep("report_untouched_career_needs", timedelta(hours=1), report_untouched),
     # Removable once no installation comes from 0.1.0, which kept the next step of a case in the clear.
     Sweep("seal_old_next_steps", timedelta(minutes=10), seal_old_next_step),
 ]

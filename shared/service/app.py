@@ -71,6 +71,7 @@ def _desk_of(service: Service, settings: Settings, masters: MasterKeys | None) -
     database = connect(
         settings.database_url, schema=service.name, password=settings.database_password, pool=settings.database_pool
     )
+    database.carries["settings"] = settings
     if service.keeps_persons:
         database.carries["masters"] = masters or read_master_keys(settings)
     return Desk(database, Clock(), settings)

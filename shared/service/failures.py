@@ -47,6 +47,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Either an outcome or a reason of interruption, and exactly one of them",
         "達成したこと(outcome)か中断の理由(interruption)の、どちらか一つだけを書いてください",
     ),
+    "not_among_topics": (
+        "The most serious topic must be one of the topics",
+        "最も深刻な相談内容は、相談内容の中から選んでください",
+    ),
     "greater_than_equal": ("Too small", "小さすぎます"),
     "less_than_equal": ("Too large", "大きすぎます"),
     "empty": ("This must not be empty", "空にはできません"),

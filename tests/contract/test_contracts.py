@@ -241,6 +241,12 @@ def test_writing_is_repeatable_and_notices_every_kind_of_difference(tmp_path: Pa
     assert contracts.differences(tmp_path, openapi, LISTENERS) == []
 
 
+def test_what_is_written_now_is_no_release_yet() -> None:
+    assert not (ROOT / "contracts/released" / VERSION).exists(), (
+        "after a release the version goes up, or its samples change"
+    )
+
+
 def test_samples_of_earlier_releases_are_never_touched(tmp_path: Path) -> None:
     old = tmp_path / f"samples/{EVENT_TYPES[0]}/0.0.1.json"
     old.parent.mkdir(parents=True)

@@ -194,7 +194,7 @@ async def test_a_change_needs_what_was_read(world: World) -> None:
     same = await desk.patch(path, {"urgent": False, "next_step": None}, etag='"3"')
     assert (same.status_code, same.headers["etag"]) == (200, '"3"')
     kinds = [entry["codes"].get("changed") for entry in await timeline(desk, case["case_id"])]
-    assert kinds == [None, ["topics", "urgent"], ["urgent"]]
+    assert kinds == [None, ["topics", "urgency", "urgent"], ["urgent"]]
 
 
 async def test_of_two_changes_at_once_one_is_told_it_is_late(world: World) -> None:

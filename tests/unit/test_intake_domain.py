@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.domain.cases import (
+    CAREER_NEEDS,
     Case,
     Consent,
     ConsentState,
@@ -18,7 +19,9 @@ from services.intake.domain.cases import (
     Topic,
     case_number,
     is_urgent,
+    most_serious_of,
     record_consent,
+    urgency_of,
 )
 
 GIVEN, NOT_YET, REFUSED, WITHDRAWN = (
@@ -84,9 +87,21 @@ def test_consent_that_stands_ends_only_by_being_withdrawn(sayings: list[Consent]
 
 
 @pytest.mark.parametrize("topic", ["violence", "nothing_to_eat"])
+@pytest.mark.parametrize("said", [None, [], ["danger_to_life"]])
+def test_violence_and_hunger_are_reasons_whatever_was_ticked(topic: str, said: list[str] | None) -> None:
+    assert topic in urgency_of(present=(), said=said, topics=["debt", topic])
+
+
+def test_reasons_stand_in_one_order_and_only_a_word_takes_them_away() -> None:
+    assert urgency_of(present=["danger_to_life"], said=None, topics=["violence"]) == ("violence", "danger_to_life")
+    assert urgency_of(present=["violence", "danger_to_life"], said=None, topics=()) == ("violence", "danger_to_life")
+    assert urgency_of(present=["violence"], said=[], topics=()) == ()
+
+
+@pytest.mark.parametrize("present", [True, False])
 @pytest.mark.parametrize("said", [None, True, False])
-def test_violence_and_hunger_are_urgent_whatever_was_ticked(topic: str, said: bool | None) -> None:
-    assert is_urgent(present=False, said=said, added=["debt", topic])
+def test_a_new_reason_is_urgent_whatever_was_ticked(present: bool, said: bool | None) -> None:
+    assert is_urgent(present=present, said=said, added=["danger_to_life"])
 
 
 @pytest.mark.parametrize(
@@ -94,11 +109,16 @@ def test_violence_and_hunger_are_urgent_whatever_was_ticked(topic: str, said: bo
     [(True, None, True), (False, None, False), (True, False, False), (False, True, True)],
 )
 def test_otherwise_the_counsellor_says_what_is_urgent(present: bool, said: bool | None, urgent: bool) -> None:
-    assert is_urgent(present=present, said=said, added=["debt"]) is urgent
+    assert is_urgent(present=present, said=said, added=[]) is urgent
+
+
+def test_the_most_serious_topic_goes_with_its_topic() -> None:
+    assert most_serious_of("debt", ["debt", "income"]) == "debt"
+    assert most_serious_of("debt", ["income"]) is None
 
 
 def test_the_sheet_has_sixteen_topics_and_needs_come_in_two_groups_of_six() -> None:
-    assert (len(Topic), len(Need)) == (16, 12)
+    assert (len(Topic), len(Need), len(CAREER_NEEDS)) == (16, 12, 6)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +148,14 @@ def test_a_case_concerns_its_opener_its_holder_and_its_municipality(agency: str,
         topics=(),
         needs=(),
         urgent=False,
+        urgency=(),
         status="open",
         next_step_on=date(2026, 11, 23),
         consent_state="not_yet",
         consent_version=0,
         screening_outcome=None,
         opened_at=datetime(2026, 11, 23, tzinfo=UTC),
+        career_touched_at=datetime(2026, 11, 23, tzinfo=UTC),
         version=1,
         sheet_version=1,
     )

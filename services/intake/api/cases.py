@@ -1,6 +1,8 @@
 """The counter's endpoints: permissions, status codes, one call into the handlers each."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -19,12 +21,13 @@ from services.intake.api.shapes import (
     Screening,
     TimelineEntry,
 )
-from services.intake.domain.cases import FIRST_STEP, Case, ConsentState, Contradicted, Need, Topic
+from services.intake.domain.cases import FIRST_STEP, Case, ConsentState, Contradicted
 from services.intake.domain.policy import Denied
 from services.intake.handlers import cases as handlers
 from services.intake.handlers import persons
-from services.intake.handlers.cases import NoSuchDraft
+from services.intake.handlers.cases import NoSuchDraft, NotAmongTopics
 from services.intake.tables import cases as tables
+from services.intake.tables.cases import Wanted
 from shared.auth import Actor, Caller, Role, requires
 from shared.bus.envelope import new_id
 from shared.codes import AgencyId
@@ -90,6 +93,8 @@ async def open_case(body: OpenCase, response: Response, session: Transaction, no
         topics=_codes(body.topics),
         needs=_codes(body.needs),
         urgent=body.urgent,
+        urgency=_codes(body.urgency),
+        most_serious=body.most_serious,
         next_step_on=body.next_step_on or day_in_japan(now),
         anchor=body.anchor,
         consent=None if body.consent is None else body.consent.consent(),
@@ -109,30 +114,37 @@ async def open_case(body: OpenCase, response: Response, session: Transaction, no
 @cases.get(
     "/v1/cases",
     summary="List cases",
-    description="自機関が受け付けた・担当する支援ケースと、担当市町村の支援ケースの一覧です(新しい順)。",
+    description="自機関が受け付けた・担当する支援ケースと、担当市町村の支援ケースの一覧です(急ぎのケースが先、次に新しい順)。"
+    "`career_untouched_weeks` は、キャリア形成の課題に何週間も手が付いていないケースを返します。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
 async def list_cases(
     session: Transaction,
+    now: Now,
     actor: Caller,
     pages: Pages,
     status: Literal["open", "closed"] | None = None,
     consent: ConsentState | None = None,
     holder: Annotated[AgencyId | None, Query(description="The agency responsible for the case.")] = None,
+    urgent: bool | None = None,
+    career_untouched_weeks: Annotated[
+        int | None, Query(ge=1, le=104, description="Open, and nobody worked on career formation for so many weeks.")
+    ] = None,
 ) -> Page[CaseView]:
     """The caller's own agency's cases, and those of its municipalities."""
+    untouched = None if career_untouched_weeks is None else now - timedelta(weeks=career_untouched_weeks)
     found = await tables.find_cases(
         session,
+        Wanted(status, consent, holder, urgent, untouched),
         agency=actor.agency,
         municipalities=sorted(actor.municipalities),
-        status=status,
-        consent=consent,
-        holder=holder,
-        before=pages.begin(UUID),
+        before=pages.begin(lambda presses, case_id: (bool(number(presses)), UUID(case_id))),
         limit=pages.one_more,
     )
     steps = await persons.next_steps(session, found[: pages.limit], actor=actor)
-    return page(found, pages, key=lambda case: (case.id,), show=lambda case: _view(case, steps.get(case.id)))
+    return page(
+        found, pages, key=lambda case: (int(case.presses), case.id), show=lambda case: _view(case, steps.get(case.id))
+    )
 
 
 @cases.get(
@@ -166,7 +178,7 @@ async def change_case(
 ) -> CaseAnswer:
     """Next step, topics, needs, urgency."""
     changes = body.model_dump(exclude_none=True, exclude={"next_step"})
-    for name in ("topics", "needs"):
+    for name in ("topics", "needs", "urgency"):
         if name in changes:
             changes[name] = _codes(changes[name])
     case = await handlers.change_case(
@@ -174,6 +186,13 @@ async def change_case(
     )
     if isinstance(case, Denied):
         raise denied(case)
+    if isinstance(case, NotAmongTopics):
+        raise invalid(
+            "/most_serious",
+            "not_among_topics",
+            "The most serious topic must be one of the topics",
+            "最も深刻な相談内容は、相談内容の中から選んでください",
+        )
     return shown(case, response)
 
 
@@ -259,6 +278,8 @@ def _answer(case: Case) -> CaseAnswer:
         topics=list(case.topics),
         needs=list(case.needs),
         urgent=case.urgent,
+        urgency=list(case.urgency),
+        most_serious=case.most_serious,
         next_step_on=case.next_step_on,
         consent=ConsentStanding(state=case.consent_state, version=case.consent_version),
         screening_outcome=case.screening_outcome,
@@ -266,6 +287,7 @@ def _answer(case: Case) -> CaseAnswer:
         hand_off_open=case.hand_off_open,
         anchor=case.anchor,
         ended=case.ended,
+        career_touched_at=case.career_touched_at,
         version=case.version,
         sheet_version=case.sheet_version,
     )
@@ -278,7 +300,7 @@ def _sheet(body: OpenCase) -> dict[str, str]:
     }
 
 
-def _codes(chosen: list[Topic] | list[Need]) -> tuple[str, ...]:
+def _codes(chosen: Sequence[StrEnum]) -> tuple[str, ...]:
     """Each once, in the order in which they were named."""
     return tuple(dict.fromkeys(code.value for code in chosen))
 

@@ -9,12 +9,22 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.intake.domain.cases import Consent, ConsentState, Entrance, Need, Purpose, ScreeningOutcome, Topic
+from services.intake.domain.cases import (
+    Consent,
+    ConsentState,
+    Entrance,
+    Need,
+    Purpose,
+    ScreeningOutcome,
+    Topic,
+    Urgency,
+)
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, LongText, MunicipalityCode
 from shared.service import Body
 
 Line = Annotated[FreeText, Field(min_length=1)]
 Topics = Annotated[list[Topic], Field(max_length=len(Topic))]
+Reasons = Annotated[list[Urgency], Field(max_length=len(Urgency))]
 Needs = Annotated[list[Need], Field(max_length=len(Need))]
 
 
@@ -159,14 +169,24 @@ class OpenCase(Body):
     topics: Topics = Field(default=[])
     needs: Needs = Field(default=[])
     urgent: bool | None = Field(
-        default=None, strict=True, description="Set by the topics violence and nothing_to_eat in any case."
+        default=None, strict=True, description="True in any case where there is a reason in `urgency`."
     )
+    urgency: Reasons = Field(
+        default=[], description="緊急の理由. The topics violence and nothing_to_eat bring theirs with them."
+    )
+    most_serious: Topic | None = Field(default=None, description="最も深刻な相談内容: one of `topics`.")
     next_step: Line | None = None
     next_step_on: date | None = None
     consent: SaidAboutConsent | None = None
     anchor: Anchor | None = None
     draft_id: UUID | None = Field(default=None, description="The draft that this sheet was typed in; it is done with.")
     person: PersonSheet | None = Field(default=None, description="相談受付票: whatever is known, or nothing at all.")
+
+    @model_validator(mode="after")
+    def _marks_one_of_its_topics(self) -> Self:
+        if self.most_serious is not None and self.most_serious not in self.topics:
+            raise PydanticCustomError("not_among_topics", "the most serious topic must be one of the topics")
+        return self
 
 
 class ChangeCase(Body):
@@ -181,6 +201,8 @@ class ChangeCase(Body):
     topics: Topics | None = None
     needs: Needs | None = None
     urgent: bool | None = Field(default=None, strict=True)
+    urgency: Reasons | None = Field(default=None, description="The reasons that there are now; [] takes all away.")
+    most_serious: Topic | None = None
     anchor: Anchor | None = None
 
 
@@ -216,6 +238,8 @@ class CaseAnswer(BaseModel):
                     "topics": ["job_search"],
                     "needs": ["people"],
                     "urgent": False,
+                    "urgency": [],
+                    "most_serious": "job_search",
                     "next_step_on": "2026-12-01",
                     "consent": {"state": "given", "version": 1},
                     "screening_outcome": "support",
@@ -225,6 +249,7 @@ class CaseAnswer(BaseModel):
                     "hand_off_open": False,
                     "anchor": "相談員 3",
                     "ended": None,
+                    "career_touched_at": "2026-11-23T01:15:00Z",
                 }
             ]
         }
@@ -240,12 +265,15 @@ class CaseAnswer(BaseModel):
     topics: list[str]
     needs: list[str]
     urgent: bool
+    urgency: list[str] = Field(description="Why: nothing_to_eat, violence, danger_to_life.")
+    most_serious: str | None
     next_step_on: date
     consent: ConsentStanding
     screening_outcome: str | None
     hand_off_open: bool = Field(description="Screened as a hand-off (つなぎ), and no receiver has acknowledged it yet.")
     anchor: str | None
     ended: str | None
+    career_touched_at: datetime = Field(description="When somebody last worked on career formation.")
     opened_at: datetime
     version: int
     sheet_version: int

@@ -66,6 +66,21 @@ class Need(StrEnum):
     """Education and skills."""
 
 
+CAREER_NEEDS = frozenset({Need.MIND, Need.PEOPLE, Need.TASKS, Need.EXPERIENCE, Need.GOALS, Need.EDUCATION})
+"""Career formation (キャリア形成); the other six are the counter's own business."""
+TOUCHES_CAREER = frozenset({"assessment_recorded", "referral_accepted", "seat_held", "enrolled"})
+"""News that say that somebody worked on it, as the timeline names them."""
+
+
+class Urgency(StrEnum):
+    """What comes before anything else (緊急度)."""
+
+    NOTHING_TO_EAT = "nothing_to_eat"
+    VIOLENCE = "violence"
+    """DV・虐待. Somebody may be looking for the person."""
+    DANGER_TO_LIFE = "danger_to_life"
+
+
 class Purpose(StrEnum):
     """What the person agrees that data is shared for (利用目的)."""
 
@@ -94,7 +109,7 @@ class ScreeningOutcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-URGENT_TOPICS = frozenset({Topic.VIOLENCE, Topic.NOTHING_TO_EAT})
+_URGENT_TOPICS = {Topic.VIOLENCE: Urgency.VIOLENCE, Topic.NOTHING_TO_EAT: Urgency.NOTHING_TO_EAT}
 FIRST_STEP = "次の対応を決める"
 """A case always has a next step: this one, due on the day of opening, where the counsellor wrote none."""
 
@@ -112,12 +127,16 @@ class Case:
     topics: tuple[str, ...]
     needs: tuple[str, ...]
     urgent: bool
+    urgency: tuple[str, ...]
+    """Why; a reason once seen stays until somebody takes it away, also when it presses no longer."""
     status: str
     next_step_on: date
     consent_state: str
     consent_version: int
     screening_outcome: str | None
     opened_at: datetime
+    career_touched_at: datetime
+    """When somebody last worked on career formation; at first, when the case was opened."""
     version: int
     sheet_version: int
     """Of the reception sheet: raised whenever something about the person is written."""
@@ -126,6 +145,8 @@ class Case:
     hand_off_open: bool = False
     ended: str | None = None
     custody_number: int = 0
+    most_serious: str | None = None
+    """Of the topics, the one that weighs most."""
 
     def concerns(self, agency: str, serves: Callable[[str], bool]) -> bool:
         """Whose business it is: who opened it, who is responsible for it, and its municipality's agencies."""
@@ -137,9 +158,14 @@ class Case:
         return Custody(self.holder_agency, self.status == "open", self.hand_off_open)
 
     @property
+    def presses(self) -> bool:
+        """Whether it comes before all that is not urgent."""
+        return self.urgent and self.status == "open"
+
+    @property
     def tells_of_violence(self) -> bool:
         """Somebody may be looking for the person (DV・虐待)."""
-        return Topic.VIOLENCE in self.topics
+        return Topic.VIOLENCE in self.topics or Urgency.VIOLENCE in self.urgency
 
 
 def case_number(opened_on: date, running: int) -> str:
@@ -147,11 +173,23 @@ def case_number(opened_on: date, running: int) -> str:
     return f"{opened_on.year}-{running:06d}"
 
 
+def urgency_of(*, present: Collection[str], said: Collection[str] | None, topics: Collection[str]) -> tuple[str, ...]:
+    """The reasons for urgency: those that are there or, if something is said, those, and what new `topics` tell of."""
+    told = {flag for topic, flag in _URGENT_TOPICS.items() if topic in topics}
+    reasons = set(present if said is None else said) | told
+    return tuple(flag.value for flag in Urgency if flag in reasons)
+
+
 def is_urgent(*, present: bool, said: bool | None, added: Collection[str]) -> bool:
-    """A newly recorded violence or hunger makes a case urgent; only afterwards may a counsellor say it no longer is."""
-    if URGENT_TOPICS & set(added):
+    """A reason that is newly `added` makes a case urgent; only afterwards may a counsellor say it no longer is."""
+    if added:
         return True
     return present if said is None else said
+
+
+def most_serious_of(marked: str | None, topics: Collection[str]) -> str | None:
+    """The mark stays only as long as its topic does."""
+    return marked if marked in topics else None
 
 
 @dataclass(frozen=True, slots=True)

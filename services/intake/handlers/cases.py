@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -10,6 +10,8 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain.cases import (
+    CAREER_NEEDS,
+    TOUCHES_CAREER,
     Case,
     Consent,
     ConsentState,
@@ -17,7 +19,9 @@ from services.intake.domain.cases import (
     Recorded,
     ScreeningOutcome,
     is_urgent,
+    most_serious_of,
     record_consent,
+    urgency_of,
 )
 from services.intake.domain.custody import Moved, Step
 from services.intake.domain.policy import Denied
@@ -28,6 +32,7 @@ from services.intake.tables import drafts
 from shared.auth import Actor
 from shared.bus.mailbox import emit
 from shared.events import (
+    CareerNeedsUntouched,
     CaseOpened,
     CaseScreened,
     ConsentGiven,
@@ -56,12 +61,19 @@ class Opening:
     topics: tuple[str, ...]
     needs: tuple[str, ...]
     urgent: bool | None
+    urgency: tuple[str, ...]
+    most_serious: str | None
     next_step_on: date
     anchor: str | None
     consent: Consent | None
     sheet: Mapping[str, str]
     """What was written about the person, the next step among it."""
     draft_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotAmongTopics:
+    """What was marked as most serious is none of the case's topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,7 @@ async def open_case(
                 return contradicted
             case Recorded(version):
                 consent_version = version
+    urgency = urgency_of(present=(), said=opening.urgency, topics=opening.topics)
     case = Case(
         id=case_id,
         number=await tables.next_case_number(session, day_in_japan(now)),
@@ -89,16 +102,19 @@ async def open_case(
         entrance=opening.entrance,
         topics=opening.topics,
         needs=opening.needs,
-        urgent=is_urgent(present=False, said=opening.urgent, added=opening.topics),
+        urgent=is_urgent(present=False, said=opening.urgent, added=urgency),
+        urgency=urgency,
         status="open",
         next_step_on=opening.next_step_on,
         consent_state=str(opening.consent.state if opening.consent else ConsentState.NOT_YET),
         consent_version=consent_version,
         screening_outcome=None,
         opened_at=now,
+        career_touched_at=now,
         version=1 + consent_version,
         sheet_version=1,
         anchor=opening.anchor,
+        most_serious=opening.most_serious,
     )
     await tables.add_case(session, case)
     opened_here = Moved(Step.OPENED, case.custody)
@@ -109,7 +125,7 @@ async def open_case(
     ):
         return NoSuchDraft()
     opened = _opened(case)
-    codes = opened.model_dump(mode="json", include={"agency_id", "entrance", "topics", "needs", "urgent"})
+    codes = opened.model_dump(mode="json", include={"agency_id", "entrance", "topics", "needs", "urgent", "urgency"})
     await tables.note(session, case.id, "case_opened", codes, at=now)
     told: list[tuple[Event, int]] = [(opened, 1)]
     if opening.consent is not None:
@@ -128,7 +144,7 @@ async def change_case(
     read: int,
     actor: Actor,
     now: datetime,
-) -> Case | Denied:
+) -> Case | Denied | NotAmongTopics:
     """Write the next step, its day, topics, needs or urgency anew; what is the same already is no change."""
     case = await _lock_case(session, case_id, actor)
     expect(case.version, read)
@@ -137,11 +153,23 @@ async def change_case(
         if isinstance(written, Denied):
             return written
         changes = {**changes, "sheet_version": written}
-    added = set(changes.get("topics", ())) - set(case.topics)
-    wanted = {**changes, "urgent": is_urgent(present=case.urgent, said=changes.get("urgent"), added=added)}
+    topics = changes.get("topics", case.topics)
+    if "most_serious" in changes and changes["most_serious"] not in topics:
+        return NotAmongTopics()
+    told = set(topics) - set(case.topics)
+    urgency = urgency_of(present=case.urgency, said=changes.get("urgency"), topics=told)
+    added = (set(urgency) - set(case.urgency)) | (told & set(urgency))
+    wanted = {
+        **changes,
+        "urgency": urgency,
+        "urgent": is_urgent(present=case.urgent, said=changes.get("urgent"), added=added),
+        "most_serious": most_serious_of(changes.get("most_serious", case.most_serious), topics),
+    }
     different = {name: value for name, value in wanted.items() if value != getattr(case, name)}
     if not different:
         return case
+    if CAREER_NEEDS & set(different.get("needs", ())) - set(case.needs):
+        different["career_touched_at"] = now
     changed = await tables.change_case(session, case, **different)
     await tables.note(session, case_id, "case_changed", {"changed": _named(different), "by": actor.agency}, at=now)
     return changed
@@ -149,7 +177,8 @@ async def change_case(
 
 def _named(different: Mapping[str, Any]) -> list[str]:
     """What changed, in the words of the API."""
-    return sorted("next_step" if name == "sheet_version" else name for name in different)
+    words = {"sheet_version": "next_step"}
+    return sorted(words.get(name, name) for name in different if name != "career_touched_at")
 
 
 async def add_consent(
@@ -203,7 +232,26 @@ async def note_news(
     event_id: UUID,
 ) -> bool:
     """Write into the timeline what another service told; False if it stands there already."""
-    return await tables.note(session, case_id, kind, codes, at=at, service=service, event_id=event_id)
+    noted = await tables.note(session, case_id, kind, codes, at=at, service=service, event_id=event_id)
+    if noted and kind in TOUCHES_CAREER:
+        await tables.touch_career(session, case_id, at=at)
+    return noted
+
+
+async def report_untouched(session: AsyncSession, now: datetime) -> bool:
+    """Say of one open case that its career needs lie untouched. False when there is none left to say it of."""
+    weeks: int = session.info["settings"].career_weeks
+    case = await tables.take_untouched(session, before=now - timedelta(weeks=weeks), now=now)
+    if case is None:
+        return False
+    codes = {"weeks": weeks, "holder": case.holder_agency}
+    await tables.note(session, case.id, "career_needs_untouched", codes, at=now)
+    changed = await tables.change_case(session, case)
+    event = CareerNeedsUntouched(
+        case_id=case.id, agency_id=case.holder_agency, since=day_in_japan(case.career_touched_at)
+    )
+    await emit(session, (event, changed.version), at=now)
+    return True
 
 
 async def _lock_case(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:
@@ -233,6 +281,7 @@ def _opened(case: Case) -> CaseOpened:
         topics=list(case.topics),
         needs=list(case.needs),
         urgent=case.urgent,
+        urgency=list(case.urgency),
         opened_at=case.opened_at,
     )
 

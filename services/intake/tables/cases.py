@@ -1,7 +1,7 @@
 """The tables of intake, and the loads that lock or return domain values."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -16,11 +16,14 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Row,
+    Select,
     Table,
     Text,
     Uuid,
+    and_,
     func,
     insert,
+    not_,
     or_,
     select,
     text,
@@ -48,18 +51,21 @@ case_ = Table(
     Column("topics", ARRAY(Text, as_tuple=True), nullable=False),
     Column("needs", ARRAY(Text, as_tuple=True), nullable=False),
     Column("urgent", Boolean, nullable=False),
+    Column("urgency", ARRAY(Text, as_tuple=True), nullable=False),
     Column("status", Text, nullable=False),
     Column("next_step_on", Date, nullable=False),
     Column("consent_state", Text, nullable=False),
     Column("consent_version", Integer, nullable=False),
     Column("screening_outcome", Text),
     Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("career_touched_at", DateTime(timezone=True), nullable=False),
     Column("version", Integer, nullable=False),
     Column("sheet_version", Integer, nullable=False),
     Column("anchor", Text),
     Column("hand_off_open", Boolean, nullable=False),
     Column("ended", Text),
     Column("custody_number", Integer, nullable=False),
+    Column("most_serious", Text),
 )
 
 case_consent = Table(
@@ -101,6 +107,13 @@ timeline = Table(
 _OLD_NEXT_STEP = text(
     "SELECT id, next_step FROM case_ WHERE next_step IS NOT NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
+_PRESSES = and_(case_.c.urgent, case_.c.status == "open")
+_TOUCH_CAREER = text("UPDATE case_ SET career_touched_at = :at WHERE id = :id AND career_touched_at < :at")
+_TAKE_UNTOUCHED = text(
+    "UPDATE case_ SET career_reported_at = :now WHERE id = (SELECT id FROM case_ WHERE status = 'open'"
+    " AND career_touched_at <= :before AND (career_reported_at IS NULL OR career_reported_at < career_touched_at)"
+    " ORDER BY career_touched_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id"
+)
 _NEXT_NUMBER = select(func.nextval(text("'case_running_number'")))
 
 
@@ -135,6 +148,17 @@ async def take_old_next_step(session: AsyncSession) -> tuple[Case, str] | None:
     return case, row.next_step
 
 
+async def touch_career(session: AsyncSession, case_id: UUID, *, at: datetime) -> None:
+    """Somebody worked on the person's career formation."""
+    await session.execute(_TOUCH_CAREER, {"id": case_id, "at": at})
+
+
+async def take_untouched(session: AsyncSession, *, before: datetime, now: datetime) -> Case | None:
+    """An open case whose career needs nobody has touched since, locked and marked as reported; each once."""
+    row = (await session.execute(_TAKE_UNTOUCHED, {"before": before, "now": now})).one_or_none()
+    return None if row is None else await find_case(session, row.id)
+
+
 async def change_case(session: AsyncSession, case: Case, **changes: Any) -> Case:
     """Write changes to a locked case, as its next version."""
     values = {**changes, "version": case.version + 1}
@@ -142,36 +166,60 @@ async def change_case(session: AsyncSession, case: Case, **changes: Any) -> Case
     return Case(**found.one()._asdict())
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which cases a list is to show; None leaves a condition out."""
+
+    status: str | None = None
+    consent: str | None = None
+    holder: str | None = None
+    urgent: bool | None = None
+    untouched_since: datetime | None = None
+    """Open, and career needs last touched at this moment or before."""
+
+
 async def find_cases(
     session: AsyncSession,
+    wanted: Wanted,
     *,
     agency: str,
     municipalities: Sequence[str],
-    status: str | None,
-    consent: str | None,
-    holder: str | None,
-    before: UUID | None,
+    before: tuple[bool, UUID] | None,
     limit: int,
 ) -> list[Case]:
-    """Newest first (ids are in the order of time): the agency's own cases and those of its municipalities."""
-    query = (
-        select(case_)
-        .where(
-            or_(
-                case_.c.opened_by == agency,
-                case_.c.holder_agency == agency,
-                served(case_.c.municipality, municipalities),
-            )
-        )
-        .order_by(case_.c.id.desc())
-        .limit(limit)
+    """The agency's own cases and those of its municipalities: what presses before all else, then the newest.
+
+    Ids are in the order of time. Two questions, since each has an index in its order and both together have none.
+    """
+    own = or_(
+        case_.c.opened_by == agency,
+        case_.c.holder_agency == agency,
+        served(case_.c.municipality, municipalities),
     )
-    for column, wanted in ((case_.c.status, status), (case_.c.consent_state, consent), (case_.c.holder_agency, holder)):
-        if wanted is not None:
-            query = query.where(column == wanted)
-    if before is not None:
-        query = query.where(case_.c.id < before)
-    return [Case(**row._mapping) for row in await session.execute(query)]  # noqa: SLF001
+    found: list[Case] = []
+    for presses in (True, False):
+        if before is not None and presses and not before[0]:
+            continue
+        query = _wanted(select(case_).where(own, _PRESSES if presses else not_(_PRESSES)), wanted)
+        if before is not None and presses == before[0]:
+            query = query.where(case_.c.id < before[1])
+        rows = await session.execute(query.order_by(case_.c.id.desc()).limit(limit - len(found)))
+        found += [Case(**row._mapping) for row in rows]  # noqa: SLF001
+    return found
+
+
+def _wanted(query: Select[Any], wanted: Wanted) -> Select[Any]:
+    for column, value in (
+        (case_.c.status, wanted.status),
+        (case_.c.consent_state, wanted.consent),
+        (case_.c.holder_agency, wanted.holder),
+        (case_.c.urgent, wanted.urgent),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.untouched_since is not None:
+        query = query.where(case_.c.status == "open", case_.c.career_touched_at <= wanted.untouched_since)
+    return query
 
 
 async def add_consent(
