@@ -6,6 +6,7 @@ from services.intake.api.cases import cases
 from services.intake.api.custody import custody
 from services.intake.api.drafts import drafts
 from services.intake.api.persons import persons
+from services.intake.api.records import records
 from services.intake.domain.custody import check
 from services.intake.reactions import reactions
 from services.intake.sweeps import sweeps
@@ -16,12 +17,13 @@ service = Service(
     name="intake",
     title="intake",
     title_ja="相談受付",
-    routers=[cases, drafts, persons, custody],
+    routers=[cases, drafts, persons, records, custody],
     reactions=reactions,
     sweeps=sweeps,
     tags={
         "cases": "相談受付・支援ケース",
         "persons": "相談者の情報と閲覧記録",
+        "records": "支援記録",
         "custody": "担当と終結",
         "drafts": "下書き",
     },

@@ -117,12 +117,14 @@ def oracle(caller: Caller, action: Action, about: Record, purpose: Purpose) -> t
         may = {
             "read": True,
             "write": purpose.value == "support",
+            "record": purpose.value == "support",
             "export": purpose.value in ("support", "referral", "disclosure"),
             "accesses": purpose.value in ("support", "disclosure"),
         }[action.value]
         if not may:
             return "denied", "other_purpose", nothing
-        return "allowed", "appi_69_2_2", nothing if action.value == "accesses" else frozenset(FIELDS)
+        sees = {"accesses": nothing, "record": frozenset({"story", "next_step"})}
+        return "allowed", "appi_69_2_2", sees.get(action.value, frozenset(FIELDS))
     if not (caller.serves or caller.agency == about.opened_by or named):
         return "hidden", "", nothing
     in_force = (
@@ -136,8 +138,12 @@ def oracle(caller: Caller, action: Action, about: Record, purpose: Purpose) -> t
         if caller.serves or caller.agency == about.opened_by:
             return "denied", "no_basis", nothing
         return "hidden", "", nothing
-    if action.value != "read":
+    if action.value not in ("read", "record"):
         return "denied", "not_yours", nothing
+    if action.value == "record":
+        if purpose.value == "training":
+            return "denied", "other_purpose", nothing
+        return "allowed", "consent", frozenset({"story", "next_step"})
     who = {"name", "kana", "previous_name", "sex", "birth_date"}
     where = {"postcode", "address", "phone", "other_phone", "email", "contact_note"}
     told = {"story", "next_step"}

@@ -100,6 +100,7 @@ Anchor = Annotated[
     FreeText, Field(min_length=1, max_length=60, description="担当の支援員: whom everybody can turn to.")
 ]
 Words = Annotated[FreeText, AfterValidator(_whole), Field(min_length=1)]
+Story = Annotated[LongText, AfterValidator(_whole), Field(min_length=1)]
 Kana = Annotated[Words, AfterValidator(_kana)]
 Phone = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9+][0-9 ()-]{5,28}$")]
 
@@ -136,7 +137,7 @@ class PersonSheet(Body):
     proxy_relation: Annotated[Words, Field(max_length=50)] | None = None
     health_note: Words | None = None
     family_note: Words | None = None
-    story: Annotated[LongText, AfterValidator(_whole), Field(min_length=1)] | None = None
+    story: Story | None = None
 
     def values(self) -> dict[str, str | None]:
         """The fields that were sent, as they are kept."""

@@ -30,6 +30,8 @@ class Action(StrEnum):
 
     READ = "read"
     WRITE = "write"
+    RECORD = "record"
+    """Add to the support records."""
     EXPORT = "export"
     ACCESSES = "accesses"
     """Read who looked at the data."""
@@ -106,11 +108,15 @@ _OF_CONSENT = {
 GRANTS: Mapping[tuple[Standing, Action], Mapping[Purpose, frozenset[FieldSet]]] = {
     (Standing.HOLDER, Action.READ): dict.fromkeys(Purpose, _EVERYTHING),
     (Standing.HOLDER, Action.WRITE): {Purpose.SUPPORT: _EVERYTHING},
+    (Standing.HOLDER, Action.RECORD): {Purpose.SUPPORT: frozenset({FieldSet.STORY})},
     (Standing.HOLDER, Action.EXPORT): dict.fromkeys(
         (Purpose.SUPPORT, Purpose.REFERRAL, Purpose.DISCLOSURE), _EVERYTHING
     ),
     (Standing.HOLDER, Action.ACCESSES): {Purpose.DISCLOSURE: frozenset(), Purpose.SUPPORT: frozenset()},
     (Standing.RECIPIENT, Action.READ): _OF_CONSENT,
+    (Standing.RECIPIENT, Action.RECORD): {
+        purpose: frozenset({FieldSet.STORY}) for purpose, sets in _OF_CONSENT.items() if FieldSet.STORY in sets
+    },
 }
 """The whole table. What stands nowhere in it is denied."""
 

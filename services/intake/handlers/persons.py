@@ -53,7 +53,7 @@ async def get_person(
 ) -> Person | Denied:
     """The sheet as far as it may be seen."""
     case = _there(await cases.find_case(session, case_id))
-    decision = await _decide(session, case, Action.READ, purpose=purpose, actor=actor, now=now)
+    decision = await allowed(session, case, Action.READ, purpose=purpose, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
     fields = fields_of(decision.sets)
@@ -74,7 +74,7 @@ async def change_person(
 ) -> int | Denied | Overtaken:
     """Write fields of the sheet as its next version; None empties one. The version that now stands."""
     case = _there(await cases.lock_case(session, case_id))
-    decision = await _decide(session, case, Action.WRITE, purpose=Purpose.SUPPORT, actor=actor, now=now)
+    decision = await allowed(session, case, Action.WRITE, purpose=Purpose.SUPPORT, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
     if read != case.sheet_version:
@@ -88,7 +88,7 @@ async def write_next_step(
     session: AsyncSession, case: Case, next_step: str, *, actor: Actor, now: datetime
 ) -> int | Denied:
     """The next step of a locked case, by who holds it. The version of the sheet that the caller is to write down."""
-    decision = await _decide(session, case, Action.WRITE, purpose=Purpose.SUPPORT, actor=actor, now=now)
+    decision = await allowed(session, case, Action.WRITE, purpose=Purpose.SUPPORT, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
     values = {"next_step": next_step}
@@ -154,13 +154,14 @@ async def next_steps(session: AsyncSession, found: Collection[Case], *, actor: A
 async def may_read_accesses(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Denied | None:
     """Whether the caller may tell the person who looked at their data."""
     case = _there(await cases.find_case(session, case_id))
-    decision = await _decide(session, case, Action.ACCESSES, purpose=Purpose.DISCLOSURE, actor=actor, now=now)
+    decision = await allowed(session, case, Action.ACCESSES, purpose=Purpose.DISCLOSURE, actor=actor, now=now)
     return decision if isinstance(decision, Denied) else None
 
 
-async def _decide(
+async def allowed(
     session: AsyncSession, case: Case, action: Action, *, purpose: Purpose, actor: Actor, now: datetime
 ) -> Allowed | Denied:
+    """What policy says to this caller; 404 for whom there is no such case."""
     caller = Caller(
         agency=actor.agency, serves=actor.serves(case.municipality), counsels=Role.COUNSELLOR in actor.roles
     )
