@@ -74,6 +74,9 @@ class Settings(BaseSettings):
         default=None, description="Where the access log's seals are written down outside the database."
     )
 
+    layouts_path: Path | None = Field(
+        default=None, description="A folder with the municipality's own layouts of exports, e.g. reception_list.toml."
+    )
     career_weeks: int = Field(
         default=8, ge=1, le=104, description="After so many weeks untouched career needs are reported."
     )

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from services.intake.api.cases import cases
 from services.intake.api.custody import custody
 from services.intake.api.drafts import drafts
+from services.intake.api.exports import exports
 from services.intake.api.persons import persons
 from services.intake.api.records import records
 from services.intake.domain.custody import check
@@ -17,7 +18,7 @@ service = Service(
     name="intake",
     title="intake",
     title_ja="相談受付",
-    routers=[cases, drafts, persons, records, custody],
+    routers=[cases, drafts, persons, records, custody, exports],
     reactions=reactions,
     sweeps=sweeps,
     tags={
@@ -25,6 +26,7 @@ service = Service(
         "persons": "相談者の情報と閲覧記録",
         "records": "支援記録",
         "custody": "担当と終結",
+        "exports": "書き出し",
         "drafts": "下書き",
     },
     keeps_persons=True,

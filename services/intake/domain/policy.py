@@ -120,7 +120,8 @@ GRANTS: Mapping[tuple[Standing, Action], Mapping[Purpose, frozenset[FieldSet]]] 
 }
 """The whole table. What stands nowhere in it is denied."""
 
-_HIDES_FROM_OTHERS = frozenset({FieldSet.CONTACT, FieldSet.PROXY})
+HIDES_FROM_OTHERS = frozenset({FieldSet.CONTACT, FieldSet.PROXY})
+"""Masked for all but the holder where there was violence."""
 
 
 def decide(
@@ -140,7 +141,7 @@ def decide(
     sets = purposes[purpose]
     if standing is Standing.HOLDER:
         return Allowed(Basis.OWN_DUTY, sets)
-    return Allowed(Basis.CONSENT, sets - _HIDES_FROM_OTHERS if record.violence else sets)
+    return Allowed(Basis.CONSENT, sets - HIDES_FROM_OTHERS if record.violence else sets)
 
 
 def standing_of(caller: Caller, record: Record, *, purpose: Purpose, today: date) -> Standing:

@@ -140,15 +140,28 @@ async def seal_old_next_step(session: AsyncSession, now: datetime) -> bool:
 
 async def next_steps(session: AsyncSession, found: Collection[Case], *, actor: Actor) -> dict[UUID, str]:
     """The next steps of the cases that the caller holds: its own work list, and each reading is logged."""
+    held = await values_of_held(session, found, ["next_step"], action=Action.READ, purpose=Purpose.SUPPORT, actor=actor)
+    return {case_id: fields["next_step"] for case_id, fields in held.items() if "next_step" in fields}
+
+
+async def values_of_held(
+    session: AsyncSession,
+    found: Collection[Case],
+    fields: Collection[str],
+    *,
+    action: Action,
+    purpose: Purpose,
+    actor: Actor,
+) -> dict[UUID, dict[str, str]]:
+    """Fields of those of the cases that the caller holds, read or exported on its own duty, and logged so."""
     held = [case.id for case in found if case.holder_agency == actor.agency]
-    if not held:
+    if not held or not fields:
         return {}
     access = actor.access(
-        vault.Action.READ, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, fields=["next_step"], session=session
+        vault.Action(action.value), purpose=purpose, basis=Basis.OWN_DUTY, fields=fields, session=session
     )
     unlocked = await vault.unlock(session, held, access)
-    values = await persons.find_values(session, unlocked, held, ["next_step"])
-    return {case_id: fields["next_step"] for case_id, fields in values.items() if "next_step" in fields}
+    return await persons.find_values(session, unlocked, held, fields)
 
 
 async def may_read_accesses(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Denied | None:

@@ -1,0 +1,95 @@
+"""Files to take away: reception list, funnel, hand-over sheet; in cp932 or UTF-8, laid out as the office likes."""
+
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query, Response
+
+from services.intake.api.persons import denied
+from services.intake.domain.policy import Denied
+from services.intake.handlers import exports as handlers
+from shared.auth import Caller, Role, requires
+from shared.problems import Problem, ProblemType, invalid
+from shared.service import Now, Transaction, router
+from shared.service.exports import Encoding, across, csv_answer, down
+
+exports = router(tag="exports")
+
+MOST_ROWS = 20_000
+_LONGEST_DAYS = 366
+_CSV: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "CSV"}
+}
+_TOO_MANY = ProblemType(
+    "too_many_rows",
+    409,
+    f"More than {MOST_ROWS:,} lines: ask for a shorter time",
+    f"{MOST_ROWS:,}行を超えます。期間を短くしてください",
+)
+_Since = Annotated[date, Query(alias="from", description="この日から")]
+_Until = Annotated[date, Query(alias="to", description="この日まで")]
+_Wanted = Annotated[Encoding, Query(description="文字コード: `cp932` か `utf-8`(BOM付き)")]
+
+
+@exports.get(
+    "/v1/exports/reception-list.csv",
+    summary="Reception list as CSV",
+    description="期間中に自機関が受け付けた・担当する相談の一覧です。個人の項目は、担当しているケースだけに入ります。"
+    "列は市町村が編集できる設定(TOML)で決まります。",
+    dependencies=[requires(Role.COUNSELLOR)],
+    response_class=Response,
+    responses=_CSV,
+)
+async def export_reception_list(
+    since: _Since, until: _Until, session: Transaction, actor: Caller, encoding: _Wanted = Encoding.CP932
+) -> Response:
+    """Oldest first; each person's fields are logged as an export."""
+    _refuse_no_period(since, until)
+    columns = handlers.layout(session, "reception_list")
+    rows = await handlers.reception_list(session, columns, since=since, until=until, actor=actor, limit=MOST_ROWS)
+    if rows is None:
+        raise Problem(_TOO_MANY)
+    return csv_answer(f"{columns.title}_{since}_{until}", across(columns, rows), encoding)
+
+
+@exports.get(
+    "/v1/exports/funnel.csv",
+    summary="Screening outcomes as CSV",
+    description="期間中の相談を、市町村とスクリーニング結果別に数えます。個人の情報は含みません。",
+    dependencies=[requires(Role.COUNSELLOR)],
+    response_class=Response,
+    responses=_CSV,
+)
+async def export_funnel(
+    since: _Since, until: _Until, session: Transaction, actor: Caller, encoding: _Wanted = Encoding.CP932
+) -> Response:
+    """Counts, and nothing about anybody."""
+    _refuse_no_period(since, until)
+    columns = handlers.layout(session, "funnel")
+    rows = await handlers.funnel(session, since=since, until=until, actor=actor)
+    return csv_answer(f"{columns.title}_{since}_{until}", across(columns, rows), encoding)
+
+
+@exports.get(
+    "/v1/cases/{case_id}/hand-over-sheet.csv",
+    summary="Hand-over sheet as CSV",
+    description="つなぐシート(一人分)です。日付・機関・相談内容・決めたことを、担当機関が書き出します。",
+    dependencies=[requires(Role.COUNSELLOR)],
+    response_class=Response,
+    responses=_CSV,
+)
+async def export_hand_over_sheet(
+    case_id: UUID, session: Transaction, now: Now, actor: Caller, encoding: _Wanted = Encoding.CP932
+) -> Response:
+    """By who holds the case."""
+    columns = handlers.layout(session, "hand_over_sheet")
+    row = await handlers.hand_over_sheet(session, columns, case_id, actor=actor, now=now)
+    if isinstance(row, Denied):
+        raise denied(row)
+    return csv_answer(f"{columns.title}_{row['number']}", down(columns, row), encoding)
+
+
+def _refuse_no_period(since: date, until: date) -> None:
+    if not 0 <= (until - since).days <= _LONGEST_DAYS or not 1900 <= since.year < 2200:
+        raise invalid("/to", "no_period", "From one day to another within a year", "期間は1年以内で指定してください")
