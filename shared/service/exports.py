@@ -108,7 +108,7 @@ def _column(number: int, plain: Any, words: Mapping[str, Any], fields: Collectio
 
 
 def _broken(english: str, japanese: str) -> Problem:
-    return Problem(LAYOUT_BROKEN, detail=f"{english}.", detail_ja=f"{japanese}。")
+    return Problem(LAYOUT_BROKEN, detail=f"{english}.", detail_ja=f"列の設定: {japanese}。")
 
 
 def across(layout: Layout, rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
