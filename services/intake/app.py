@@ -6,6 +6,7 @@ from services.intake.api.cases import cases
 from services.intake.api.custody import custody
 from services.intake.api.drafts import drafts
 from services.intake.api.exports import exports
+from services.intake.api.lists import lists
 from services.intake.api.persons import persons
 from services.intake.api.records import records
 from services.intake.domain.custody import check
@@ -18,7 +19,7 @@ service = Service(
     name="intake",
     title="intake",
     title_ja="相談受付",
-    routers=[cases, drafts, persons, records, custody, exports],
+    routers=[cases, drafts, persons, records, custody, exports, lists],
     reactions=reactions,
     sweeps=sweeps,
     tags={

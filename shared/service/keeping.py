@@ -6,11 +6,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.service.declare import Sweep
+from shared.service.imports.keeping import forget_file
 from shared.settings import Settings
 from shared.vault.log import seal_next, write_checkpoints
 
 KEPT_ANSWERS = timedelta(hours=72)
-KEPT_FILES = timedelta(days=30)
 KEPT_INBOX = timedelta(days=45)
 """Longer than any topic keeps its records (30 days), or a replay would take effect twice."""
 
@@ -23,11 +23,6 @@ async def forget_answers(session: AsyncSession, now: datetime) -> bool:
 async def forget_arrivals(session: AsyncSession, now: datetime) -> bool:
     """Drop inbox rows older than 45 days."""
     return await _delete_chunk(session, "inbox", "at", now - KEPT_INBOX)
-
-
-async def forget_files(session: AsyncSession, now: datetime) -> bool:
-    """Drop imported files after 30 days: what they held stands in the tables, and they may name people to call."""
-    return await _delete_chunk(session, "import_file", "created_at", now - KEPT_FILES)
 
 
 async def _delete_chunk(session: AsyncSession, table: str, column: str, before: datetime) -> bool:
@@ -43,7 +38,7 @@ async def _delete_chunk(session: AsyncSession, table: str, column: str, before: 
 
 HOUSEKEEPING = (
     Sweep("forget_answers", timedelta(minutes=30), forget_answers),
-    Sweep("forget_files", timedelta(hours=6), forget_files),
+    Sweep("forget_files", timedelta(hours=6), forget_file),
     Sweep("forget_arrivals", timedelta(hours=6), forget_arrivals),
 )
 

@@ -6,7 +6,7 @@ And a key that was destroyed leaves nothing that could ever be opened again.
 """
 
 from shared.vault.access import Access, Action
-from shared.vault.keys import Erased, Unlocked, erase, make_key, rewrap, unlock
+from shared.vault.keys import Erased, Unlocked, erase, make_key, masters_of, rewrap, unlock
 from shared.vault.masters import MasterKeys, MasterKeysError, new_master_keys, read_master_keys
 from shared.vault.sealing import DataKey, Place, Unsealable
 
@@ -22,6 +22,7 @@ __all__ = [
     "Unsealable",
     "erase",
     "make_key",
+    "masters_of",
     "new_master_keys",
     "read_master_keys",
     "rewrap",

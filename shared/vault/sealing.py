@@ -45,16 +45,27 @@ class DataKey:
 
     def seal(self, text: str, place: Place) -> bytes:
         """The text as bytes that only this key opens, and only in this place."""
+        return self.seal_bytes(text.encode(), place)
+
+    def seal_bytes(self, content: bytes, place: Place) -> bytes:
+        """The same for what is no text, such as a file."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return _FORM + nonce + self._cipher.encrypt(nonce, text.encode(), self._bound(place))
+        return _FORM + nonce + self._cipher.encrypt(nonce, content, self._bound(place))
 
     def open(self, sealed: bytes, place: Place) -> str:
         """The text again. Raises `Unsealable`."""
+        try:
+            return self.open_bytes(sealed, place).decode()
+        except ValueError:
+            raise Unsealable from None
+
+    def open_bytes(self, sealed: bytes, place: Place) -> bytes:
+        """What `seal_bytes` sealed. Raises `Unsealable`."""
         if sealed[:1] != _FORM:
             raise Unsealable
         nonce, rest = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
-            return self._cipher.decrypt(nonce, rest, self._bound(place)).decode()
+            return self._cipher.decrypt(nonce, rest, self._bound(place))
         except (InvalidTag, ValueError):
             raise Unsealable from None
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.auth import Role
+from shared.auth import Actor, Role
 from shared.database import Hot
 from shared.service import Service
 from shared.service.imports import Became, Fault, FileRow, import_router
@@ -56,7 +56,9 @@ class Register:
             number: int
             seats: Annotated[int, AfterValidator(looked_at)]
 
-        async def take(session: AsyncSession, rows: Sequence[SeatRow], _now: datetime) -> list[Became | Fault]:
+        async def take(
+            session: AsyncSession, rows: Sequence[SeatRow], _actor: Actor, _now: datetime
+        ) -> list[Became | Fault]:
             self.chunks.append(len(rows))
             await self.beforehand(session, rows)
             columns = {"numbers": [row.number for row in rows], "seats": [row.seats for row in rows]}

@@ -102,6 +102,7 @@ Anchor = Annotated[
 Words = Annotated[FreeText, AfterValidator(_whole), Field(min_length=1)]
 Story = Annotated[LongText, AfterValidator(_whole), Field(min_length=1)]
 Kana = Annotated[Words, AfterValidator(_kana)]
+Postcode = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9]{3}-?[0-9]{4}$")]
 Phone = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9+][0-9 ()-]{5,28}$")]
 
 
@@ -126,7 +127,7 @@ class PersonSheet(Body):
     previous_name: Annotated[Words, Field(max_length=100)] | None = None
     sex: Literal["male", "female", "other"] | None = None
     birth_date: DayAsWritten | None = None
-    postcode: Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9]{3}-?[0-9]{4}$")] | None = None
+    postcode: Postcode | None = None
     address: Annotated[Words, Field(max_length=300)] | None = None
     phone: Phone | None = None
     other_phone: Phone | None = None

@@ -1,6 +1,7 @@
 """Typed once, exported many times: lists and sheets out of the same data, each person's fields logged as an export."""
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,12 @@ def layout(session: AsyncSession, name: str) -> Layout:
     candidates = [own / f"{name}.toml"] if own is not None else []
     path = next((each for each in candidates if each.is_file()), _LAYOUTS / f"{name}.toml")
     return read_layout(path.read_text(encoding="utf-8-sig"), FIELDS_OF[name])
+
+
+def words_of(name: str, table: str) -> Mapping[str, str]:
+    """Word by code, from the layout that comes along."""
+    words: Mapping[str, str] = tomllib.loads((_LAYOUTS / f"{name}.toml").read_text(encoding="utf-8"))["words"][table]
+    return words
 
 
 async def reception_list(

@@ -14,7 +14,7 @@ from services.referral.domain.routing import Capacity, Stage
 from services.referral.handlers import directory as handlers
 from services.referral.handlers.directory import AgencyEntry, AgencyNotKnown, ProgrammeEntry
 from services.referral.tables import directory as tables
-from shared.auth import Caller, Role, requires
+from shared.auth import Actor, Caller, Role, requires
 from shared.codes import AgencyId, Code, CorporateNumber, DayAsWritten, FreeText, MunicipalityCode
 from shared.service import Page, Pages, Transaction, page, router
 from shared.service.imports import Became, Fault, FileRow, import_router
@@ -219,13 +219,17 @@ class ProgrammeRow(FileRow):
     confirmed_on: DayAsWritten = Field(alias="確認日")
 
 
-async def take_agencies(session: AsyncSession, rows: Sequence[AgencyRow], _now: datetime) -> list[Became | Fault]:
+async def take_agencies(
+    session: AsyncSession, rows: Sequence[AgencyRow], _actor: Actor, _now: datetime
+) -> list[Became | Fault]:
     """Lines become the agencies' entries."""
     kept = await handlers.keep_agencies(session, [AgencyEntry(**row.model_dump()) for row in rows])
     return [outcome.became for outcome in kept]
 
 
-async def take_programmes(session: AsyncSession, rows: Sequence[ProgrammeRow], _now: datetime) -> list[Became | Fault]:
+async def take_programmes(
+    session: AsyncSession, rows: Sequence[ProgrammeRow], _actor: Actor, _now: datetime
+) -> list[Became | Fault]:
     """Lines become the programmes' entries."""
     kept = await handlers.keep_programmes(session, [ProgrammeEntry(**row.model_dump()) for row in rows])
     return [_AGENCY_NOT_KNOWN if isinstance(outcome, AgencyNotKnown) else outcome.became for outcome in kept]

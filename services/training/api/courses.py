@@ -15,7 +15,7 @@ from services.training.domain.offers import CourseOffer, Denied
 from services.training.domain.steps import Authority
 from services.training.handlers import courses, reading
 from services.training.tables import facts
-from shared.auth import Caller, Role, requires
+from shared.auth import Actor, Caller, Role, requires
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, MomentAsWritten, MunicipalityCode
 from shared.problems import FORBIDDEN, Problem
 from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, number, page, router
@@ -158,7 +158,9 @@ _DENIED = {
 }
 
 
-async def take_course_runs(session: AsyncSession, rows: Sequence[CourseRunRow], now: datetime) -> list[Became | Fault]:
+async def take_course_runs(
+    session: AsyncSession, rows: Sequence[CourseRunRow], _actor: Actor, now: datetime
+) -> list[Became | Fault]:
     """Lines become course runs: new, changed, or nothing new."""
     outcomes = await courses.offer_course_runs(session, [_offer(row) for row in rows], now=now)
     return [_denied(outcome) if isinstance(outcome, Denied) else outcome.became for outcome in outcomes]

@@ -48,11 +48,13 @@ class Report(BaseModel):
     errors_note: str | None = Field(description="How many are not listed here, if any, and where they are.")
     errors_note_ja: str | None
     ignored_columns: list[str]
-    preview: list[dict[str, str]] = Field(description="The first rows as they were read; long cells are cut.")
+    preview: list[dict[str, str]] = Field(
+        description="The first rows as they were read, long cells cut; none of a file about persons."
+    )
 
 
-def made_report(import_id: UUID, rows: Rows[Any], taken: Taken, *, keep: bool) -> Report:
-    """The report of a file that was taken in, or would be."""
+def made_report(import_id: UUID, rows: Rows[Any], taken: Taken, *, keep: bool, preview: bool) -> Report:
+    """The report of a file that was taken in, or would be; without `preview`, nothing of what it holds."""
     return Report(
         import_id=import_id,
         status="committed" if keep else "checked",
@@ -63,7 +65,7 @@ def made_report(import_id: UUID, rows: Rows[Any], taken: Taken, *, keep: bool) -
         unchanged=taken.unchanged,
         rejected=len(rows.faults.rows),
         ignored_columns=[name[:_SHORT] for name in rows.ignored_columns],
-        preview=_preview(rows.sheet),
+        preview=_preview(rows.sheet) if preview else [],
         **_told(rows.faults),
     )
 

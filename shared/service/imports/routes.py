@@ -17,9 +17,10 @@ from shared.auth import Actor, Caller, Role, requires
 from shared.bus.envelope import new_id
 from shared.problems import CONFLICT, NOT_FOUND, UNAVAILABLE, Problem
 from shared.service.imports.faults import Faults
+from shared.service.imports.keeping import put_away, take_out
 from shared.service.imports.report import Report, kept_report, made_report, read_report
 from shared.service.imports.rows import FileRow, R, Rows, look_through
-from shared.service.imports.sheet import MAX_BYTES, read_sheet, write_sheet
+from shared.service.imports.sheet import MAX_BYTES, MAX_ROWS, read_sheet, unreadable, write_sheet
 from shared.service.imports.taking import Taken, TakeRows, take_file
 from shared.service.route import router
 from shared.service.strict import Body
@@ -35,11 +36,13 @@ class CommitBody(Body):
     skip_rejected: bool = False
 
 
-def import_router(*, path: str, tag: str, role: Role, row: type[R], take: TakeRows[R], title_ja: str) -> APIRouter:
+def import_router(
+    *, path: str, tag: str, role: Role, row: type[R], take: TakeRows[R], title_ja: str, most_rows: int = MAX_ROWS
+) -> APIRouter:
     """Four routes under `path`: check a file, see the report, take the error file, commit."""
     kind = path.rsplit("/", 1)[-1]
     name = kind.replace("-", "_")
-    files = _Files(kind, row, take)
+    files = _Files(kind, row, take, most_rows)
     routes = router(prefix=path, tag=tag)
     may = requires(role)
     routes.add_api_route(
@@ -117,6 +120,7 @@ class _Files(Generic[R]):
     kind: str
     row: type[R]
     take: TakeRows[R]
+    most_rows: int
 
     async def check(
         self, request: Request, response: Response, session: Transaction, now: Now, actor: Caller
@@ -124,9 +128,10 @@ class _Files(Generic[R]):
         """Take every row in, undo it, and keep the file with what was found."""
         content = await request.body()
         import_id = new_id()
-        rows, taken = await self._taken(session, content, now, keep=False)
-        report = made_report(import_id, rows, taken, keep=False)
-        values = {"id": import_id, "kind": self.kind, "agency": actor.agency, "content": content}
+        rows, taken = await self._taken(session, content, actor, now, keep=False)
+        kept = await put_away(session, import_id, content, actor)
+        report = made_report(import_id, rows, taken, keep=False, preview=kept is content)
+        values = {"id": import_id, "kind": self.kind, "agency": actor.agency, "content": kept}
         await session.execute(_INSERT, {**values, "report": kept_report(report, rows.faults)})
         # Relative: the address outside has the prefix that the gateway takes off.
         response.headers["Location"] = f"{self.kind}/{import_id}"
@@ -141,7 +146,8 @@ class _Files(Generic[R]):
         """The file with every error beside its row."""
         found = await self._find(session, import_id, actor)
         _, faults = read_report(found.report)
-        content, charset = await asyncio.to_thread(_error_file, found.content, faults)
+        whole = await take_out(session, import_id, found.content, actor)
+        content, charset = await asyncio.to_thread(_error_file, whole, faults)
         name = f"{self.kind.replace('-', '_')}_errors.csv"
         return Response(
             content,
@@ -154,19 +160,22 @@ class _Files(Generic[R]):
         found = await self._find(session, import_id, actor, lock=True)
         if found.committed_at is not None:
             raise Problem(CONFLICT, detail="This file was taken in already.", detail_ja="このファイルは取込済みです。")
-        rows, taken = await self._taken(session, found.content, now, keep=True)
-        report = made_report(import_id, rows, taken, keep=True)
+        content = await take_out(session, import_id, found.content, actor)
+        rows, taken = await self._taken(session, content, actor, now, keep=True)
+        report = made_report(import_id, rows, taken, keep=True, preview=found.content is content)
         _refuse_rejected(report, skip=body.skip_rejected)
         values = {"id": import_id, "report": kept_report(report, rows.faults), "now": now}
         await session.execute(_COMMITTED, values)
         return report
 
     async def _taken(
-        self, session: AsyncSession, content: bytes, now: datetime, *, keep: bool
+        self, session: AsyncSession, content: bytes, actor: Actor, now: datetime, *, keep: bool
     ) -> tuple[Rows[R], Taken]:
         # Seconds of plain computing: in a thread, since the loop serves everybody else.
         rows = await asyncio.to_thread(look_through, content, self.row)
-        return rows, await take_file(session, rows, self.take, now, kind=self.kind, keep=keep)
+        if len(rows.sheet.lines) > self.most_rows:
+            raise unreadable(f"more than {self.most_rows:,} rows", f"{self.most_rows:,}行を超えています")
+        return rows, await take_file(session, rows, self.take, actor, now, kind=self.kind, keep=keep)
 
     async def _find(self, session: AsyncSession, import_id: UUID, actor: Actor, *, lock: bool = False) -> TableRow[Any]:
         values = {"id": import_id, "kind": self.kind, "agency": actor.agency}

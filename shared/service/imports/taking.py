@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.auth import Actor
 from shared.database import savepoint
 from shared.service.imports.faults import Fault
 from shared.service.imports.rows import R, Rows
@@ -29,8 +30,8 @@ _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(current_sch
 
 Became = Literal["created", "updated", "unchanged"]
 Outcome = Became | Fault
-TakeRows = Callable[[AsyncSession, Sequence[R], datetime], Awaitable[Sequence[Outcome]]]
-"""Takes rows in, each about a record of its own, and says what became of each, in their order."""
+TakeRows = Callable[[AsyncSession, Sequence[R], Actor, datetime], Awaitable[Sequence[Outcome]]]
+"""Takes an agency's rows in, each about a record of its own, and says what became of each, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Taken:
 
 
 async def take_file(
-    session: AsyncSession, rows: Rows[R], take: TakeRows[R], now: datetime, *, kind: str, keep: bool
+    session: AsyncSession, rows: Rows[R], take: TakeRows[R], actor: Actor, now: datetime, *, kind: str, keep: bool
 ) -> Taken:
     """Take every good row in; without `keep`, only to see what becomes of it. Adds what is refused to the faults."""
     # One file after another: two that bring the same new row would otherwise meet at its unique key.
@@ -51,7 +52,7 @@ async def take_file(
     outcomes: dict[int, Outcome] = {}
     for start in range(0, len(rows.good), _CHUNK):
         chunk = rows.good[start : start + _CHUNK]
-        outcomes |= await _take_chunk(session, chunk, take, now, keep=keep)
+        outcomes |= await _take_chunk(session, chunk, take, actor, now, keep=keep)
     for number, first in rows.repeats.items():
         outcomes[number] = outcomes[first] if isinstance(outcomes[first], Fault) else "unchanged"
     for number, outcome in outcomes.items():
@@ -62,12 +63,12 @@ async def take_file(
 
 
 async def _take_chunk(
-    session: AsyncSession, chunk: Sequence[tuple[int, R]], take: TakeRows[R], now: datetime, *, keep: bool
+    session: AsyncSession, chunk: Sequence[tuple[int, R]], take: TakeRows[R], actor: Actor, now: datetime, *, keep: bool
 ) -> dict[int, Outcome]:
     numbers = [number for number, _ in chunk]
     try:
         async with savepoint(session) as place:
-            outcomes = await take(session, [row for _, row in chunk], now)
+            outcomes = await take(session, [row for _, row in chunk], actor, now)
             if not keep:
                 await place.rollback()
         return dict(zip(numbers, outcomes, strict=True))
@@ -78,8 +79,8 @@ async def _take_chunk(
     if len(chunk) > 1:
         # One row that nobody foresaw must not cost the others their place: look for it, half by half.
         middle = len(chunk) // 2
-        first = await _take_chunk(session, chunk[:middle], take, now, keep=keep)
-        return first | await _take_chunk(session, chunk[middle:], take, now, keep=keep)
+        first = await _take_chunk(session, chunk[:middle], take, actor, now, keep=keep)
+        return first | await _take_chunk(session, chunk[middle:], take, actor, now, keep=keep)
     _log.error("import_row_refused_by_database", sqlstate=state, rows=type(chunk[0][1]).__name__)
     return {numbers[0]: _REFUSED_BY_DATABASE}
 
