@@ -6,8 +6,9 @@ can't change its own schema, and a ledger's rows can be made immutable by simply
 
 import functools
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -29,23 +30,48 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.orm import Session, SessionTransaction
 
 _ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """On whose behalf a transaction is, as row-level security is told: an agency, or one of our own doors, or nobody."""
+
+    agency: str = ""
+    municipalities: Collection[str] = ()
+    """As in the caller's token: municipality codes, or `prefecture:NN` for all towns of one."""
+    door: str = ""
+
+    @property
+    def settings(self) -> str:
+        """What the database is told; it forgets it with the transaction's end."""
+        said = {"agency": self.agency, "municipalities": ",".join(sorted(self.municipalities)), "door": self.door}
+        return "".join(f" SET LOCAL tsunagu.{name} = {_literal(value)};" for name, value in said.items() if value)
+
+
+NOBODY = Acting()
+BY_EVENT = Acting(door="event")
+BY_SWEEP = Acting(door="sweep")
+BY_COMMAND = Acting(door="command")
 
 
 class Database:
     """One service's engine and its transactions; `after_emit` is called when a transaction with events committed."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, walled: bool = False) -> None:
         self.engine = engine
         self.after_emit: Callable[[], None] = _nobody_listens
         self.carries: dict[str, Any] = {}
         """What every session has at hand in its `info`, the vault's master keys for one."""
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(
+            engine, expire_on_commit=False, sync_session_class=_WalledSession if walled else Session
+        )
 
-    def session(self) -> AsyncSession:
+    def session(self, acting: Acting = NOBODY) -> AsyncSession:
         """A session that takes a connection with its first statement; the caller ends it."""
-        return self._sessions(info=self.carries)
+        return self._sessions(info={**self.carries, "acting": acting})
 
     async def commit(self, session: AsyncSession) -> None:
         """Commit; then, if the transaction told anything, wake the relay."""
@@ -55,9 +81,9 @@ class Database:
             self.after_emit()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
+    async def transaction(self, acting: Acting = NOBODY) -> AsyncIterator[AsyncSession]:
         """Commit on the way out, roll back on any exception. The edges use it; handlers never do."""
-        async with self.session() as session:
+        async with self.session(acting) as session:
             yield session
             await self.commit(session)
 
@@ -66,8 +92,35 @@ class Database:
         await self.engine.dispose()
 
 
-def connect(url: str, *, schema: str, password: SecretStr | None = None, pool: int = 10) -> Database:
-    """The service's database. Time limits are the server's, so that a lost client can't hold a lock for long."""
+class _WalledSession(Session):
+    """Tells each transaction's connection on whose behalf it is, before it begins."""
+
+
+@event.listens_for(_WalledSession, "after_begin")
+def _tell(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if not transaction.nested:
+        connection.connection.driver_connection.acting = session.info["acting"]  # type: ignore[union-attr]
+
+
+class _WalledConnection(asyncpg.Connection):
+    """Says who acts in one message with BEGIN, so that the wall costs no round trip."""
+
+    acting = NOBODY
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        """Everything else as it is. Who acts is told once: a transaction that nobody told of is nobody's."""
+        if query.startswith("BEGIN"):
+            query, self.acting = query + self.acting.settings, NOBODY
+        return cast(str, await super().execute(query, *args, timeout=timeout))
+
+
+def connect(
+    url: str, *, schema: str, password: SecretStr | None = None, pool: int = 10, walled: bool = False
+) -> Database:
+    """The service's database. Time limits are the server's, so that a lost client can't hold a lock for long.
+
+    `walled`: its rows are there for those whose business they are, and every transaction says who acts.
+    """
     settings = {
         "search_path": schema,
         "application_name": f"tsunagu-{schema}",
@@ -75,6 +128,7 @@ def connect(url: str, *, schema: str, password: SecretStr | None = None, pool: i
         "jit": "off",
         "statement_timeout": "15s",
         "lock_timeout": "5s",
+        "standard_conforming_strings": "on",
         "idle_in_transaction_session_timeout": "60s",
     }
     engine = create_async_engine(
@@ -86,9 +140,26 @@ def connect(url: str, *, schema: str, password: SecretStr | None = None, pool: i
         pool_use_lifo=True,
         # SQLAlchemy's error texts carry the bound values otherwise.
         hide_parameters=True,
-        connect_args={"server_settings": settings, "timeout": 5, "command_timeout": 20},
+        connect_args={
+            "server_settings": settings,
+            "timeout": 5,
+            "command_timeout": 20,
+            "connection_class": _WalledConnection if walled else asyncpg.Connection,
+        },
     )
-    return Database(engine)
+    if walled:
+        event.listen(engine.sync_engine, "checkout", _forget)
+    return Database(engine, walled=walled)
+
+
+def _forget(connection: Any, *_: Any) -> None:
+    """Whoever had the connection before may have told it, and then begun nothing."""
+    connection.driver_connection.acting = NOBODY
+
+
+def _literal(value: str) -> str:
+    """Agencies and codes are checked where they come in; this is what `SET` needs none the less."""
+    return "'" + value.replace("'", "''") + "'"
 
 
 class Hot:
@@ -231,6 +302,8 @@ async def migrate(
             await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}'"))
             await connection.execute(text(f"SET LOCAL ROLE tsunagu_{schema}_owner"))
             await connection.execute(text(f"SET LOCAL search_path = {schema}"))
+            # Row-level security binds the owner too: a migration that said nothing would change no row.
+            await connection.execute(text("SET LOCAL tsunagu.door = 'migration'"))
             await connection.run_sync(_run_alembic, schema, revision)
     finally:
         await engine.dispose()

@@ -24,7 +24,7 @@ from shared.auth.keys import KeyRing
 from shared.bus.envelope import headers_of, new_id, open_envelope, seal
 from shared.bus.inbox import Inbox
 from shared.bus.port import Record
-from shared.database import Database
+from shared.database import BY_COMMAND, Acting, Database, begin
 from shared.events import Event, topic_of
 from shared.service.app import create_app, sweep_once
 from shared.service.clock import wall_time
@@ -164,11 +164,13 @@ class Running:
         self.desk.clock.offset += by
 
     async def rows(self, sql: str, *values: Any) -> list[asyncpg.Record]:
-        """Look into the service's schema, as its own role."""
-        async with self.database.engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            assert raw.driver_connection is not None
-            found: list[asyncpg.Record] = await raw.driver_connection.fetch(sql, *values)
+        """Look into the service's schema, as its own role, through the door of a command."""
+        return await self.rows_for(BY_COMMAND, sql, *values)
+
+    async def rows_for(self, acting: Acting, sql: str, *values: Any) -> list[asyncpg.Record]:
+        """The same on somebody's behalf: what row-level security lets through, whatever the statement asks for."""
+        async with self.database.transaction(acting) as session:
+            found: list[asyncpg.Record] = await (await begin(session)).fetch(sql, *values)
             return found
 
     async def close(self) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy.types import Uuid
 from shared.bus.envelope import Envelope, Unreadable, heard_on
 from shared.bus.mailbox import Origin, parked
 from shared.bus.port import Record
-from shared.database import Database, is_outage
+from shared.database import BY_EVENT, Database, is_outage
 from shared.events import EVENTS, Event
 
 _log = structlog.get_logger()
@@ -134,7 +134,7 @@ class Inbox:
         opened = [(record, heard_on(record.topic, record.value, record.headers)) for record in records]
         heard = [(record, envelope) for record, envelope in opened if self._ears.hears(envelope.type)]
         if heard:
-            async with self._database.transaction() as session:
+            async with self._database.transaction(BY_EVENT) as session:
                 await self._effect(session, heard)
         _TAKEN.labels(self._service, "ignored").inc(len(opened) - len(heard))
 
@@ -154,7 +154,7 @@ class Inbox:
         attempts = self._attempts.get(envelope.id, 0)
         while True:
             try:
-                async with self._database.transaction() as session:
+                async with self._database.transaction(BY_EVENT) as session:
                     await self._effect(session, [(record, envelope)])
                 return
             except Unreadable as error:
@@ -210,7 +210,7 @@ class Inbox:
         """Set the record aside, together with its inbox row, so that a redelivery doesn't set it aside twice."""
         while True:
             try:
-                async with self._database.transaction() as session:
+                async with self._database.transaction(BY_EVENT) as session:
                     await session.execute(_KEY_LOCK, {"key": _storable(record.key)})
                     if envelope is not None:
                         await session.execute(_TAKE_ID, {"id": envelope.id})
@@ -255,7 +255,7 @@ async def retry_parked(database: Database, ears: Ears, key: str) -> Retried:
     while True:
         row: Row[Any] | None = None
         try:
-            async with database.transaction() as session:
+            async with database.transaction(BY_EVENT) as session:
                 await session.execute(_KEY_LOCK, {"key": key})
                 row = (
                     await session.execute(

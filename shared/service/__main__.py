@@ -15,7 +15,7 @@ from rich.table import Table
 
 from shared.auth.issuer import Registration, issuer_app
 from shared.bus.inbox import drop_parked, parked_events, retry_parked
-from shared.database import Database, connect, is_outage, migrate, provision
+from shared.database import BY_COMMAND, Database, connect, is_outage, migrate, provision
 from shared.service.declare import Service
 from shared.service.logs import configure_logs
 from shared.service.server import Server, configure_server
@@ -108,7 +108,7 @@ def list_parked(service: ServiceName = "", dropped: Annotated[bool, typer.Option
     """What waits for an operator, oldest first within each key."""
 
     async def work(database: Database, _: Service) -> None:
-        async with database.transaction() as session:
+        async with database.transaction(BY_COMMAND) as session:
             rows = await parked_events(session, include_dropped=dropped)
         if not rows:
             console.print("保留はありません / nothing is parked")
@@ -129,7 +129,7 @@ def show_parked(parked_id: int, service: ServiceName = "") -> None:
     """One parked event whole: codes and ids only, as every event."""
 
     async def work(database: Database, _: Service) -> None:
-        async with database.transaction() as session:
+        async with database.transaction(BY_COMMAND) as session:
             found = [row for row in await parked_events(session, include_dropped=True) if row.id == parked_id]
         if not found:
             console.print("ありません / there is none")
@@ -175,7 +175,7 @@ def drop(
     """Give one parked event up for good. It stays in the table as evidence."""
 
     async def work(database: Database, _: Service) -> None:
-        async with database.transaction() as session:
+        async with database.transaction(BY_COMMAND) as session:
             if not await drop_parked(session, parked_id, by=by, reason=reason):
                 console.print("待っているものの中にありません / not among those waiting")
                 raise typer.Exit(1)
@@ -204,7 +204,13 @@ def _with_service(name: str, work: Callable[[Database, Service], Awaitable[None]
     declared: Service = importlib.import_module(f"services.{chosen}.app").service
 
     async def go() -> None:
-        database = connect(settings.database_url, schema=chosen, password=settings.database_password, pool=2)
+        database = connect(
+            settings.database_url,
+            schema=chosen,
+            password=settings.database_password,
+            pool=2,
+            walled=declared.keeps_persons,
+        )
         try:
             await work(database, declared)
         finally:

@@ -19,7 +19,7 @@ from shared.bus.mailbox import Origin
 from shared.bus.port import Transport
 from shared.bus.postgres import PostgresTransport
 from shared.bus.relay import Relay
-from shared.database import connect
+from shared.database import BY_SWEEP, connect
 from shared.events import topic_of
 from shared.service.clock import Clock
 from shared.service.declare import Service, Sweep
@@ -69,7 +69,11 @@ def create_app(
 
 def _desk_of(service: Service, settings: Settings, masters: MasterKeys | None) -> Desk:
     database = connect(
-        settings.database_url, schema=service.name, password=settings.database_password, pool=settings.database_pool
+        settings.database_url,
+        schema=service.name,
+        password=settings.database_password,
+        pool=settings.database_pool,
+        walled=service.keeps_persons,
     )
     database.carries["settings"] = settings
     if service.keeps_persons:
@@ -191,7 +195,7 @@ def _sweeping(sweep: Sweep, desk: Desk) -> Callable[[], Awaitable[None]]:
 
 async def sweep_once(sweep: Sweep, desk: Desk) -> bool:
     """One subject, one transaction. Whether there was one."""
-    async with desk.database.transaction() as session:
+    async with desk.database.transaction(BY_SWEEP) as session:
         session.info["origin"] = Origin(cause=f"sweep:{sweep.name}")
         return await sweep.run(session, await desk.clock.now(session))
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.auth import authenticated
+from shared.auth import Actor, authenticated
 from shared.bus.mailbox import Origin
-from shared.database import Database
+from shared.database import NOBODY, Database
 from shared.problems import UNAVAILABLE, Problem
 from shared.service.clock import Clock
 from shared.service.gathering import Gathering, Member, Replay
@@ -48,6 +48,7 @@ class Work:
         self.alone = alone
         self.origin = Origin(cause=request.scope.get("state", {}).get("request_id"))
         self.now: datetime | None = None
+        self._request = request
         self._session: AsyncSession | None = None
         self._claim: Claim | None = None
         self._member: Member | None = None
@@ -57,7 +58,9 @@ class Work:
     def session(self) -> AsyncSession:
         """The session, made when it is first asked for; it knows whose doing everything is."""
         if self._session is None:
-            self._session = self.desk.database.session()
+            # The route's rule, which comes first, has verified the caller; a public route has none.
+            actor: Actor | None = getattr(self._request.state, "actor", None)
+            self._session = self.desk.database.session(NOBODY if actor is None else actor.acting)
             self._session.info["origin"] = self.origin
         return self._session
 

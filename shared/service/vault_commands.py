@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import text
 
-from shared.database import Database, connect
+from shared.database import BY_COMMAND, Database, connect
 from shared.service.logs import configure_logs
 from shared.settings import Settings
 from shared.vault import MasterKeys, MasterKeysError, new_master_keys, read_master_keys, rewrap
@@ -53,7 +53,7 @@ def status() -> None:
     """How many cases' keys each master key wraps. One that wraps none may go."""
 
     async def work(database: Database, masters: MasterKeys) -> None:
-        async with database.transaction() as session:
+        async with database.transaction(BY_COMMAND) as session:
             counts = {row.master_version: row.keys for row in await session.execute(_BY_VERSION)}
         for version in sorted({*counts, *masters.versions}):
             missing = "" if version in masters.versions else "  ✗ 鍵がありません / the key is missing"
@@ -67,13 +67,13 @@ def rewrap_all() -> None:
     """Wrap every case's key with the newest master key, beside the running service. May be stopped and run again."""
 
     async def work(database: Database, masters: MasterKeys) -> None:
-        async with database.transaction() as session:
+        async with database.transaction(BY_COMMAND) as session:
             counts = {row.master_version: row.keys for row in await session.execute(_BY_VERSION)}
         total = sum(keys for version, keys in counts.items() if version < masters.newest)
         with Progress(console=console) as progress:
             task = progress.add_task("包み直し / rewrapping", total=total)
             while True:
-                async with database.transaction() as session:
+                async with database.transaction(BY_COMMAND) as session:
                     done = await rewrap(session)
                 if not done:
                     break
@@ -90,10 +90,10 @@ def export(file: Annotated[Path, typer.Argument(help="The file to write, one JSO
     async def work(database: Database, _: MasterKeys) -> None:
         settings = Settings()
         name = settings.service
-        async with database.transaction() as session:
+        async with database.transaction(BY_COMMAND) as session:
             while await seal_next(session, log=name):
                 pass
-        async with database.transaction() as session:
+        async with database.transaction(BY_COMMAND) as session:
             if settings.checkpoints_path is not None:
                 while await write_checkpoints(session, settings.checkpoints_path):
                     pass
@@ -136,7 +136,13 @@ def _with_masters(work: Callable[[Database, MasterKeys], Awaitable[None]]) -> No
     configure_logs(settings)
 
     async def go() -> None:
-        database = connect(settings.database_url, schema=settings.service, password=settings.database_password, pool=2)
+        database = connect(
+            settings.database_url,
+            schema=settings.service,
+            password=settings.database_password,
+            pool=2,
+            walled=True,
+        )
         try:
             masters = read_master_keys(settings)
             database.carries["masters"] = masters

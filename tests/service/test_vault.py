@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.database import BY_COMMAND
 from shared.service.keeping import keeping_the_log
 from shared.settings import Settings
 from shared.vault import Access, Action, Erased, MasterKeys, erase, rewrap, unlock
@@ -40,7 +41,7 @@ async def test_a_rotation_rewraps_every_key_while_the_service_reads_on(world: Wo
     assert await name_of(intake, cases[0]) == "架空 0"
 
     async def step() -> int:
-        async with intake.database.transaction() as session:
+        async with intake.database.transaction(BY_COMMAND) as session:
             return await rewrap(session, limit=2)
 
     done = 0
@@ -61,7 +62,7 @@ async def test_two_rewraps_at_once_do_each_key_once(world: World) -> None:
     async def all_of_it() -> int:
         done = 0
         while True:
-            async with intake.database.transaction() as session:
+            async with intake.database.transaction(BY_COMMAND) as session:
                 some = await rewrap(session, limit=1)
             if not some:
                 return done
@@ -73,14 +74,14 @@ async def test_two_rewraps_at_once_do_each_key_once(world: World) -> None:
 async def test_an_erased_case_opens_no_more_and_leaves_a_tombstone(world: World) -> None:
     intake = world.service("intake")
     gone, kept = await opened(intake), await opened(intake)
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         assert await erase(session, gone, ERASE, reason="retention_over")
         assert not await erase(session, gone, ERASE, reason="retention_over")
     assert await name_of(intake, gone) is None
     assert await name_of(intake, kept) == "架空 花子"
     (stone,) = await intake.rows("SELECT subject_id, erased_by, reason FROM erasure")
     assert tuple(stone) == (gone, "kagoshima-desk", "retention_over")
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         unlocked = await unlock(session, [gone], READ)
     with pytest.raises(Erased):
         unlocked.of(gone)
@@ -89,11 +90,11 @@ async def test_an_erased_case_opens_no_more_and_leaves_a_tombstone(world: World)
 async def test_keys_are_handed_out_only_with_an_entry_in_the_log(world: World) -> None:
     intake = world.service("intake")
     case_id = await opened(intake)
-    async with intake.database.session() as session:
+    async with intake.database.session(BY_COMMAND) as session:
         unlocked = await unlock(session, [case_id], READ)
         await session.rollback()
     assert unlocked.of(case_id).subject == str(case_id)
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         await unlock(session, [case_id, uuid4()], READ)
     entries = await intake.rows("SELECT action, subject_id = $1 AS ours FROM access_log ORDER BY id", case_id)
     assert sorted(tuple(entry) for entry in entries) == [("read", False), ("read", True), ("write", True)]
@@ -103,7 +104,7 @@ async def test_keys_are_handed_out_only_with_an_entry_in_the_log(world: World) -
 
 
 async def exported(intake: Running) -> list[str]:
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         sealed = [each async for each in sealed_entries(session)]
         return list(export_lines("intake", sealed, await entries_in_no_seal(session)))
 
@@ -111,7 +112,7 @@ async def exported(intake: Running) -> list[str]:
 async def seal(intake: Running) -> int:
     done = 0
     while True:
-        async with intake.database.transaction() as session:
+        async with intake.database.transaction(BY_COMMAND) as session:
             sealed = await seal_next(session, log="intake")
         if sealed is None:
             return done
@@ -123,7 +124,7 @@ async def test_what_was_sealed_and_written_down_verifies(world: World, tmp_path:
     for _ in range(3):
         await opened(intake)
         assert await seal(intake) == 1
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         assert await write_checkpoints(session, file) == 3
         assert await write_checkpoints(session, file) == 0
     verdict = verify(await exported(intake), read_checkpoints(file.read_text().splitlines()))
@@ -148,7 +149,7 @@ async def test_an_administrator_who_meddles_in_the_database_is_found(
     for _ in range(3):
         await opened(intake)
         await seal(intake)
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         await write_checkpoints(session, file)
     await execute_as_admin(world.postgres, meddling, world.database_name)
     assert verify(await exported(intake), read_checkpoints(file.read_text().splitlines())).findings
@@ -157,13 +158,13 @@ async def test_an_administrator_who_meddles_in_the_database_is_found(
 async def test_an_entry_whose_transaction_commits_late_is_sealed_none_the_less(world: World) -> None:
     intake = world.service("intake")
     case_id = await opened(intake)
-    async with intake.database.session() as slow:
+    async with intake.database.session(BY_COMMAND) as slow:
         await unlock(slow, [case_id], READ)  # its number is drawn, and others are drawn and sealed before it commits
         await opened(intake)
         assert await seal(intake) == 2
         await intake.database.commit(slow)
     assert await seal(intake) == 1
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         assert await entries_in_no_seal(session) == []
 
 
@@ -172,7 +173,7 @@ async def test_two_sealers_at_once_make_one_chain(world: World, tmp_path: Path) 
     for _ in range(6):
         await opened(intake)
     assert sum(await asyncio.gather(seal(intake), seal(intake), seal(intake))) == 6
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         await write_checkpoints(session, file)
     assert verify(await exported(intake), read_checkpoints(file.read_text().splitlines())).findings == []
 
@@ -182,7 +183,7 @@ async def test_a_checkpoint_torn_by_a_crash_is_written_again(world: World, tmp_p
     await opened(intake)
     await seal(intake)
     file.write_text('{"number":1,"dig')
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         assert await write_checkpoints(session, file) == 1
     assert verify(await exported(intake), read_checkpoints(file.read_text().splitlines())).findings == []
 
@@ -191,7 +192,7 @@ async def test_the_clock_seals_and_writes_down_by_itself(world: World, tmp_path:
     intake, file = world.service("intake"), tmp_path / "checkpoints"
     await opened(intake)
     for sweep in keeping_the_log("intake", Settings(checkpoints_path=file)):
-        async with intake.database.transaction() as session:
+        async with intake.database.transaction(BY_COMMAND) as session:
             assert await sweep.run(session, await intake.desk.clock.now(session))
     assert len(read_checkpoints(file.read_text().splitlines())) == 1
 
