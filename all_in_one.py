@@ -38,6 +38,7 @@ from shared.service.app import create_app
 from shared.service.declare import Service
 from shared.service.failures import answer_failures
 from shared.service.server import Server, configure_server
+from shared.service.wall import StartRefused
 from shared.settings import Settings
 from shared.vault import MasterKeys, new_master_keys
 
@@ -122,7 +123,7 @@ def run(port: PortOption = USUAL_PORT, data: DataOption = DATA, demo: DemoOption
     try:
         with _only_one(home):
             asyncio.run(_run(home, port, demo=demo, began=began))
-    except StartFailed as failed:
+    except (StartFailed, StartRefused) as failed:
         _stop_with(str(failed))
 
 

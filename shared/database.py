@@ -37,7 +37,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """On whose behalf a transaction is, as row-level security is told: an agency, or one of our own doors, or nobody."""
+    """On whose behalf a transaction is, as row-level security is told: an agency, one of our own doors, or nobody."""
 
     agency: str = ""
     municipalities: Collection[str] = ()
@@ -102,7 +102,7 @@ def _tell(session: Session, transaction: SessionTransaction, connection: Connect
         connection.connection.driver_connection.acting = session.info["acting"]  # type: ignore[union-attr]
 
 
-class _WalledConnection(asyncpg.Connection):
+class _WalledConnection(asyncpg.Connection):  # type: ignore[misc] # the driver has no types
     """Says who acts in one message with BEGIN, so that the wall costs no round trip."""
 
     acting = NOBODY

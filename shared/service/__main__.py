@@ -20,6 +20,7 @@ from shared.service.declare import Service
 from shared.service.logs import configure_logs
 from shared.service.server import Server, configure_server
 from shared.service.vault_commands import access_cli, keys_cli
+from shared.service.wall import StartRefused
 from shared.settings import SettingRefused, Settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Tsunagu: one service / サービス単体のコマンド")
@@ -40,10 +41,10 @@ def run(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     module = importlib.import_module(f"services.{_name(Settings(), '')}.app")
     try:
         made: FastAPI = module.app()
-    except SettingRefused as refused:
+        Server(configure_server(made, host=host, port=port), [made]).run()
+    except (SettingRefused, StartRefused) as refused:
         typer.echo(str(refused), err=True)
         raise typer.Exit(2) from None
-    Server(configure_server(made, host=host, port=port), [made]).run()
 
 
 @cli.command(name="migrate")

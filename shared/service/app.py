@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import structlog
@@ -33,6 +34,7 @@ from shared.service.loops import running
 from shared.service.openapi import describe
 from shared.service.rehearsal import rehearsal_router
 from shared.service.transaction import Desk
+from shared.service.wall import refuse_without_wall
 from shared.settings import Settings
 from shared.vault import MasterKeys, read_master_keys
 
@@ -56,6 +58,7 @@ def create_app(
     desk = _desk_of(service, settings, masters)
     app = _bare_app(service, settings, _lifespan(service, desk, transport, ring))
     app.state.desk = desk
+    app.state.inspect = functools.partial(_inspect, service, desk)
     app.state.verifier = Verifier(service=service.name, issuer=settings.issuer, keys=ring, profile=profile)
     _add_routes(app, service, demo=settings.demo)
     answer_failures(app)
@@ -81,12 +84,19 @@ def _desk_of(service: Service, settings: Settings, masters: MasterKeys | None) -
     return Desk(database, Clock(), settings)
 
 
+async def _inspect(service: Service, desk: Desk) -> None:
+    """What must stand before anybody is served. Raises `StartRefused`."""
+    if service.keeps_persons:
+        await refuse_without_wall(desk.database, service.name)
+
+
 def _lifespan(service: Service, desk: Desk, shared: Transport | None, keys: KeyRing) -> Lifespan[FastAPI]:
     """While the app is served: its transport, unless it is shared, its relay, and its loops."""
     carrier = shared or make_transport(desk.settings, client=service.name)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await _inspect(service, desk)
         async with _own(carrier if shared is None else None):
             relay = Relay(service.name, desk.database, carrier)
             desk.database.after_emit = relay.wake

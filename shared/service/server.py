@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
@@ -15,6 +16,12 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, told: Sequence[FastAPI]) -> None:
         super().__init__(config)
         self._told = told
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve, unless an app refuses to; its lifespan would say so too, in the middle of a trace."""
+        for app in self._told:
+            await app.state.inspect()
+        await super().serve(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -69,7 +69,9 @@ def _of_case(column: str) -> str:
 _SUBJECT = f"{_of_case('subject_id')} OR EXISTS (SELECT FROM draft d WHERE d.id = subject_id)"
 
 _POLICIES = {
-    **dict.fromkeys(("case_consent", "screening", "timeline", "custody", "personal_value"), (_of_case("case_id"), None)),
+    **dict.fromkeys(
+        ("case_consent", "screening", "timeline", "custody", "personal_value"), (_of_case("case_id"), None)
+    ),
     **dict.fromkeys(("draft", "custody_proof", "import_file"), (_OWN, None)),
     "erasure": (_SUBJECT, None),
     # The key comes before the draft that is sealed with it.
