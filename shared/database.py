@@ -108,9 +108,9 @@ class _WalledConnection(asyncpg.Connection):  # type: ignore[misc] # the driver 
     acting = NOBODY
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
-        """Everything else as it is. Who acts is told once: a transaction that nobody told of is nobody's."""
+        """A beginning says it; everything else stays as it is."""
         if query.startswith("BEGIN"):
-            query, self.acting = query + self.acting.settings, NOBODY
+            query += self.acting.settings
         return cast(str, await super().execute(query, *args, timeout=timeout))
 
 

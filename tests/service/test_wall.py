@@ -207,8 +207,8 @@ async def test_a_case_is_opened_in_any_municipality_and_in_nobody_elses_name(int
     columns = (
         "INSERT INTO case_ (id, number, municipality, opened_by, holder_agency, entrance, topics, needs, urgent,"
         " status, next_step_on, consent_state, consent_version, opened_at, version, sheet_version)"
-        " VALUES (gen_random_uuid(), $1::text, '462012', $1::text, $2::text, 'walk_in', '{}', '{}', false, 'open', '2026-11-26',"
-        " 'not_yet', 0, now(), 1, 0)"
+        " VALUES (gen_random_uuid(), $1::text, '462012', $1::text, $2::text, 'walk_in', '{}', '{}', false, 'open',"
+        " '2026-11-26', 'not_yet', 0, now(), 1, 0)"
     )
     for opener, holder in (("other-desk", "other-desk"), ("kagoshima-desk", "other-desk")):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
