@@ -344,6 +344,11 @@ def alembic_config(schema: str) -> Config:
 def _run_alembic(connection: Connection, schema: str, revision: str) -> None:
     config = alembic_config(schema)
     config.attributes["connection"] = connection
+    # A service's migrations may stand on the frame's tables (Alembic's own `depends_on` would hide the frame's head).
+    if revision == "heads" and schema != "bus":
+        command.upgrade(config, "frame@head")
+    if revision == "base":
+        command.downgrade(config, f"{schema}@base")
     if revision.startswith("-") or revision == "base":
         command.downgrade(config, revision)
     else:

@@ -169,8 +169,9 @@ class Running:
 
     async def rows_for(self, acting: Acting, sql: str, *values: Any) -> list[asyncpg.Record]:
         """The same on somebody's behalf: what row-level security lets through, whatever the statement asks for."""
-        async with self.database.transaction(acting) as session:
+        async with self.database.session(acting) as session:
             found: list[asyncpg.Record] = await (await begin(session)).fetch(sql, *values)
+            await session.commit()
             return found
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from alembic import op
 revision = "intake_0007"
 down_revision = "intake_0004"
 branch_labels = None
-depends_on = "frame_0002"
+depends_on = None
 
 _FUNCTIONS = (
     """
