@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from shared.database import BY_SWEEP
 from shared.service.imports.keeping import forget_file
 from tests.world import ZAMA, Caller, Running, World
 
@@ -140,7 +141,7 @@ async def test_a_file_is_gone_with_its_key_after_thirty_days(world: World) -> No
     intake: Running = world.service("intake")
     report = await sent(intake.as_(), HEADER + FIRST)
     intake.pass_time(timedelta(days=31))
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_SWEEP) as session:
         assert await forget_file(session, await intake.desk.clock.now(session))
     assert await intake.rows("SELECT FROM import_file") == []
     assert await intake.rows("SELECT FROM data_key WHERE subject_id = $1", UUID(report["import_id"])) == []

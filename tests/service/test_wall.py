@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql
 
 from services.intake.domain.cases import Consent, ConsentState
 from services.intake.domain.policy import Action, Caller, Hidden, Purpose, Record, decide
-from services.intake.tables.cases import find_cases
+from services.intake.tables.cases import Wanted, find_cases
 from shared.database import BY_COMMAND, BY_EVENT, NOBODY, Acting, begin, savepoint
 from shared.service import wall
 from shared.service.wall import StartRefused, missing_walls, refuse_without_wall
@@ -148,9 +148,7 @@ async def test_a_list_goes_by_its_indexes_although_there_is_a_wall(intake: Runni
     """PostgreSQL lets only conditions that can't leak anything go before the wall; ours must be such."""
     overheard: Any = Overheard()
     served = ["462012", "prefecture:01"]
-    await find_cases(
-        overheard, agency="desk", municipalities=served, status=None, consent=None, holder=None, before=None, limit=9
-    )
+    await find_cases(overheard, Wanted(), agency="desk", municipalities=served, before=None, limit=9)
     query = overheard.query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})  # type: ignore[no-untyped-call]
     async with intake.database.transaction(DESK) as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))

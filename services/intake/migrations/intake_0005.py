@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision = "intake_0009"
+revision = "intake_0005"
 down_revision = "intake_0004"
 branch_labels = None
 depends_on = None
