@@ -35,6 +35,7 @@ from shared.auth.keys import KeyRing
 from shared.bus.postgres import PostgresTransport
 from shared.database import connect, is_migrated, migrate, provision
 from shared.service.app import create_app
+from shared.service.commands import take
 from shared.service.declare import Service
 from shared.service.failures import answer_failures
 from shared.service.server import Server, configure_server
@@ -47,7 +48,7 @@ ROOT = Path(__file__).resolve().parent
 DATA = ROOT / ".tsunagu"
 USUAL_PORT = 8080
 console = Console(highlight=False)
-cli = typer.Typer(add_completion=False, help="つなぐ Tsunagu: everything in one process / 全部入り")
+cli = typer.Typer(add_completion=False, help="つなぐ Tsunagu: 全部を一つのプロセスで / everything in one process")
 
 PortOption = Annotated[int, typer.Option(help="ポート番号 / port")]
 DataOption = Annotated[Path, typer.Option(help="データの置き場所 / where the data lies")]
@@ -457,4 +458,4 @@ def _stop_with(words: str) -> NoReturn:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    cli()
+    take(cli)

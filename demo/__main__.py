@@ -18,8 +18,10 @@ from demo.checks import Check, check
 from demo.client import Refused, eventually, municipality_names
 from demo.load import load_region
 from demo.play import OBSERVER, Played, play
+from shared.service.commands import take
 
 console = Console(highlight=False)
+cli = typer.Typer(add_completion=False)
 START = "make run / make up DEMO=1"
 WAITS = {
     "consent_not_yet": "同意がまだ / consent not yet",
@@ -34,6 +36,7 @@ STAGES = {
 }  # fmt: skip
 
 
+@cli.command()
 def main(
     url: Annotated[str, typer.Option(help="どこで動いているか / where the platform runs")] = "http://127.0.0.1:8080",
     keys: Annotated[Path, typer.Option(help="機関の鍵 / the agencies' keys")] = Path(".tsunagu/clients"),
@@ -136,4 +139,4 @@ def _waits(played: Played) -> Table:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    take(cli)

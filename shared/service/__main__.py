@@ -15,7 +15,8 @@ from rich.table import Table
 
 from shared.auth.issuer import Registration, issuer_app
 from shared.bus.inbox import drop_parked, parked_events, retry_parked
-from shared.database import BY_COMMAND, Database, connect, is_outage, migrate, provision
+from shared.database import BY_COMMAND, Database, connect, migrate, provision
+from shared.service.commands import refuse, take
 from shared.service.declare import Service
 from shared.service.logs import configure_logs
 from shared.service.server import Server, configure_server
@@ -23,21 +24,24 @@ from shared.service.vault_commands import access_cli, keys_cli
 from shared.service.wall import StartRefused
 from shared.settings import SettingRefused, Settings
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Tsunagu: one service / サービス単体のコマンド")
-parked_cli = typer.Typer(no_args_is_help=True, help="Events set aside / 保留されたイベント: list, show, retry, drop")
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help="サービス単体のコマンド / commands of one service")
+parked_cli = typer.Typer(no_args_is_help=True, help="保留されたイベント / events set aside")
 cli.add_typer(parked_cli, name="parked")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(access_cli, name="access")
 console = Console()
 
-ServiceName = Annotated[str, typer.Option("--service", help="Which service; default: TSUNAGU_SERVICE.")]
-Port = Annotated[int, typer.Option(help="Where to listen.")]
-Host = Annotated[str, typer.Option(help="Address to listen on; in a container 0.0.0.0.")]
+ServiceName = Annotated[str, typer.Option("--service", help="どのサービスか / which service; default: TSUNAGU_SERVICE")]
+Port = Annotated[int, typer.Option(help="待ち受けるポート / where to listen")]
+ParkedId = Annotated[int, typer.Argument(help="番号。list に出る / its id, as list shows it")]
+Host = Annotated[
+    str, typer.Option(help="待ち受けるアドレス。コンテナでは 0.0.0.0 / address to listen on; in a container 0.0.0.0")
+]
 
 
 @cli.command()
 def run(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Serve the service."""
+    """サービスを動かす / serve the service."""
     module = importlib.import_module(f"services.{_name(Settings(), '')}.app")
     try:
         made: FastAPI = module.app()
@@ -49,21 +53,21 @@ def run(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 
 @cli.command(name="migrate")
 def migrate_command() -> None:
-    """Create or update the service's roles and schema. Needs TSUNAGU_ADMIN_DATABASE_URL."""
+    """ロールと表を作るか、最新にする / create or update roles and schema; needs TSUNAGU_ADMIN_DATABASE_URL."""
     settings = Settings()
     if settings.admin_database_url is None:
-        raise typer.BadParameter("TSUNAGU_ADMIN_DATABASE_URL is not set / 管理者用の接続先が設定されていません")
+        refuse("管理者用の接続先が設定されていません / TSUNAGU_ADMIN_DATABASE_URL is not set")
     asyncio.run(_migrate(settings, _name(settings, "")))
     console.print(f"✓ {_name(settings, '')}")
 
 
 @cli.command()
 def issuer(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Serve the built-in token issuer."""
+    """内蔵のトークン発行者を動かす / serve the built-in token issuer."""
     settings = Settings()
     configure_logs(settings)
     if settings.issuer_key is None:
-        raise typer.BadParameter("TSUNAGU_ISSUER_KEY_FILE is not set / 署名鍵が設定されていません")
+        refuse("署名鍵が設定されていません / TSUNAGU_ISSUER_KEY_FILE is not set")
     app = issuer_app(
         issuer=settings.issuer,
         key=issuer_key(settings.issuer_key.get_secret_value()),
@@ -82,14 +86,14 @@ def issuer_key(pem: str) -> ECKey:
 
 @cli.command()
 def verify(
-    kind: Annotated[str, typer.Argument(help="What is proven, e.g. custody.")],
-    file: Annotated[Path, typer.Argument(help="The exported proofs: JSON, as the API gives them.")],
+    kind: Annotated[str, typer.Argument(help="何の証明か / what is proven, e.g. custody")],
+    file: Annotated[Path, typer.Argument(help="書き出した証明 / the exported proofs: JSON, as the API gives them")],
     service: ServiceName = "intake",
 ) -> None:
-    """Check exported proofs, with nothing but the file; ends with 1 if they do not hold."""
-    check = importlib.import_module(f"services.{service}.app").service.verifiers.get(kind)
+    """書き出した証明をそれだけで確かめる / check exported proofs by the file alone; ends with 1 if they do not hold."""
+    check = importlib.import_module(f"services.{_name(Settings(), service)}.app").service.verifiers.get(kind)
     if check is None:
-        raise typer.BadParameter(f"{service} proves nothing of this kind / この種類の証明はありません")
+        refuse(f"この種類の証明はありません / {service} proves nothing of this kind")
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
         documents = plain["items"] if isinstance(plain, dict) and "items" in plain else [plain]
@@ -105,8 +109,11 @@ def verify(
 
 
 @parked_cli.command(name="list")
-def list_parked(service: ServiceName = "", dropped: Annotated[bool, typer.Option(help="Dropped too.")] = False) -> None:
-    """What waits for an operator, oldest first within each key."""
+def list_parked(
+    service: ServiceName = "",
+    dropped: Annotated[bool, typer.Option(help="取り除いたものも / dropped ones too")] = False,
+) -> None:
+    """人の判断を待つもの。key ごとに古い順 / what waits for an operator, oldest first within each key."""
 
     async def work(database: Database, _: Service) -> None:
         async with database.transaction(BY_COMMAND) as session:
@@ -126,8 +133,8 @@ def list_parked(service: ServiceName = "", dropped: Annotated[bool, typer.Option
 
 
 @parked_cli.command(name="show")
-def show_parked(parked_id: int, service: ServiceName = "") -> None:
-    """One parked event whole: codes and ids only, as every event."""
+def show_parked(parked_id: ParkedId, service: ServiceName = "") -> None:
+    """一件の全部。番号とコードだけ / one parked event whole: codes and ids only, as every event."""
 
     async def work(database: Database, _: Service) -> None:
         async with database.transaction(BY_COMMAND) as session:
@@ -153,8 +160,11 @@ def show_parked(parked_id: int, service: ServiceName = "") -> None:
 
 
 @parked_cli.command(name="retry")
-def retry(key: str, service: ServiceName = "") -> None:
-    """Let everything parked under a key take effect, in order."""
+def retry(
+    key: Annotated[str, typer.Argument(help="どの key か。list に出る / which key, as list shows it")],
+    service: ServiceName = "",
+) -> None:
+    """その key の保留を順番に効かせる / let everything parked under a key take effect, in order."""
 
     async def work(database: Database, declared: Service) -> None:
         retried = await retry_parked(database, declared.ears, key)
@@ -168,12 +178,12 @@ def retry(key: str, service: ServiceName = "") -> None:
 
 @parked_cli.command(name="drop")
 def drop(
-    parked_id: int,
-    reason: Annotated[str, typer.Option(help="Why; kept with the event.")],
-    by: Annotated[str, typer.Option(help="Who decides.")],
+    parked_id: ParkedId,
+    reason: Annotated[str, typer.Option(help="理由。イベントと一緒に残る / why; kept with the event")],
+    by: Annotated[str, typer.Option(help="決めた人 / who decides")],
     service: ServiceName = "",
 ) -> None:
-    """Give one parked event up for good. It stays in the table as evidence."""
+    """一件をあきらめる。行は証拠として残る / give one up for good; it stays in the table as evidence."""
 
     async def work(database: Database, _: Service) -> None:
         async with database.transaction(BY_COMMAND) as session:
@@ -217,27 +227,17 @@ def _with_service(name: str, work: Callable[[Database, Service], Awaitable[None]
         finally:
             await database.dispose()
 
-    try:
-        asyncio.run(go())
-    except Exception as error:
-        if not is_outage(error):
-            raise
-        typer.echo(
-            "データベースにつながりません。動いているか、TSUNAGU_DATABASE_URL を確かめてください。\n"
-            "The database can't be reached: does it run, and is TSUNAGU_DATABASE_URL right?",
-            err=True,
-        )
-        raise typer.Exit(1) from None
+    asyncio.run(go())
 
 
 def _name(settings: Settings, given: str) -> str:
     name = given or settings.service
     if not name.isidentifier():
-        raise typer.BadParameter("TSUNAGU_SERVICE is not set / サービス名が指定されていません")
+        refuse("サービス名が指定されていません / TSUNAGU_SERVICE is not set")
     if importlib.util.find_spec(f"services.{name}") is None:
-        raise typer.BadParameter(f"there is no service {name} here / {name} というサービスはここにありません")
+        refuse(f"{name} というサービスはここにありません / there is no service {name} here")
     return name
 
 
 if __name__ == "__main__":
-    cli()
+    take(cli)

@@ -19,16 +19,16 @@ from shared.vault.chain import export_lines, read_checkpoints, verify
 from shared.vault.log import entries_in_no_seal, seal_next, sealed_entries, write_checkpoints
 from shared.vault.masters import with_next_master
 
-keys_cli = typer.Typer(no_args_is_help=True, help="Master keys / マスター鍵: new, next, status, rewrap")
-access_cli = typer.Typer(no_args_is_help=True, help="Access log / 閲覧記録: export, verify")
+keys_cli = typer.Typer(no_args_is_help=True, help="マスター鍵 / master keys")
+access_cli = typer.Typer(no_args_is_help=True, help="閲覧記録 / the access log")
 console = Console()
 
 _BY_VERSION = text("SELECT master_version, count(*) AS keys FROM data_key GROUP BY master_version ORDER BY 1")
 
 
 @keys_cli.command(name="new")
-def new_keys(file: Annotated[Path, typer.Argument(help="The file to make.")]) -> None:
-    """Make the first keys. Never overwrites: with a lost key everything sealed under it is lost."""
+def new_keys(file: Annotated[Path, typer.Argument(help="作るファイル / the file to make")]) -> None:
+    """最初の鍵を作る。上書きはしない / make the first keys; never overwrites, for what a lost key sealed is lost."""
     _write_new(file, new_master_keys())
     console.print(
         f"✓ {file}\n  データベースの控えとは別の場所に控えてください / Keep a copy apart from the database's backups."
@@ -37,10 +37,10 @@ def new_keys(file: Annotated[Path, typer.Argument(help="The file to make.")]) ->
 
 @keys_cli.command(name="next")
 def next_key(
-    file: Annotated[Path, typer.Argument(help="The file that is in use.")],
-    to: Annotated[Path, typer.Option("--to", help="The file to make, with one key more.")],
+    file: Annotated[Path, typer.Argument(help="いま使っているファイル / the file that is in use")],
+    to: Annotated[Path, typer.Option("--to", help="鍵を一つ足して作るファイル / the file to make, with one key more")],
 ) -> None:
-    """The first step of a rotation: the same keys and a new one, into a new file."""
+    """鍵の交換の一歩目。一つ足した新しいファイル / the first step of a rotation: one key more, in a new file."""
     try:
         _write_new(to, with_next_master(file.read_text(encoding="ascii")))
     except MasterKeysError as error:
@@ -50,7 +50,7 @@ def next_key(
 
 @keys_cli.command()
 def status() -> None:
-    """How many cases' keys each master key wraps. One that wraps none may go."""
+    """各マスター鍵が包む鍵の数 / how many cases' keys each master key wraps; one that wraps none may go."""
 
     async def work(database: Database, masters: MasterKeys) -> None:
         async with database.transaction(BY_COMMAND) as session:
@@ -64,7 +64,7 @@ def status() -> None:
 
 @keys_cli.command(name="rewrap")
 def rewrap_all() -> None:
-    """Wrap every case's key with the newest master key, beside the running service. May be stopped and run again."""
+    """全ケースの鍵を最新の鍵で包み直す。動かしたままでよい / wrap every case's key anew, beside the service."""
 
     async def work(database: Database, masters: MasterKeys) -> None:
         async with database.transaction(BY_COMMAND) as session:
@@ -84,8 +84,12 @@ def rewrap_all() -> None:
 
 
 @access_cli.command(name="export")
-def export(file: Annotated[Path, typer.Argument(help="The file to write, one JSON object a line.")]) -> None:
-    """Seal what is open, write the checkpoints down, and write the whole log with its seals into a file."""
+def export(
+    file: Annotated[
+        Path, typer.Argument(help="書くファイル。一行に一つの JSON / the file to write, one JSON object a line")
+    ],
+) -> None:
+    """封印して全部をファイルに書き出す / seal what is open, write checkpoints, and the whole log into a file."""
 
     async def work(database: Database, _: MasterKeys) -> None:
         settings = Settings()
@@ -108,10 +112,13 @@ def export(file: Annotated[Path, typer.Argument(help="The file to write, one JSO
 
 @access_cli.command(name="verify")
 def verify_export(
-    file: Annotated[Path, typer.Argument(help="An export.")],
-    checkpoints: Annotated[Path, typer.Option(help="The checkpoints that were kept outside the database.")],
+    file: Annotated[Path, typer.Argument(help="書き出したもの / an export")],
+    checkpoints: Annotated[
+        Path,
+        typer.Option(help="データベースの外に置いた封印の控え / the checkpoints that were kept outside the database"),
+    ],
 ) -> None:
-    """Whether an export is the log as it was written. Needs the two files and nothing else; ends with 1 if not."""
+    """書き換えがないかを二つのファイルだけで確かめる / whether an export is as it was written; ends with 1 if not."""
     with file.open(encoding="utf-8") as lines, checkpoints.open(encoding="ascii", errors="ignore") as kept:
         verdict = verify(lines, read_checkpoints(kept))
     console.print(f"{verdict.entries:,} 件 / entries, {verdict.seals:,} 封印 / seals")
@@ -151,7 +158,7 @@ def _with_masters(work: Callable[[Database, MasterKeys], Awaitable[None]]) -> No
             await database.dispose()
 
     if not settings.service.isidentifier():
-        _stop("TSUNAGU_SERVICE is not set / サービス名が指定されていません")
+        _stop("サービス名が指定されていません / TSUNAGU_SERVICE is not set")
     try:
         asyncio.run(go())
     except MasterKeysError as error:
