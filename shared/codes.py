@@ -20,6 +20,33 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _FEWEST_CHARACTERS = 4  # none becomes more than three digits; most cells of a file are as short
 _TWELVE_DIGITS = re.compile(r"(?<!\d)\d{12}(?!\d)")
 _IN_FOURS = re.compile(r"(?<!\d)(?<!\d[-\u2010-\u2015])\d{4}([^\d\n]{1,3})\d{4}\1\d{4}(?!\d|[-\u2010-\u2015]\d)")
+_HYPHENS = re.compile(r"(?<=\d)[\u2010-\u2015\u2212\u30fc](?=\d)")
+# What offices write all day. Joined with the next number's digits each would be refused one time in ten.
+_UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}(?![0-9a-f])", re.IGNORECASE)
+_OF_ANOTHER_KIND = re.compile(
+    r"""
+    \+81[-. ]?(?:\(0\)[-. ]?)?[1-9]\d{0,3}[-. ]?\d{1,4}[-. ]?\d{3,4}(?!\d|[-.]\d)     # a telephone from abroad (E.164)
+    | (?<!\d)(?<!\d[-.,/])(?:
+        0(?=(?:[-. ]?\d){9,10}(?!\d|[-.]\d))\d{1,4}([-. ])\d{1,4}\1\d{3,4}     # a telephone: ten or eleven digits
+        | 0[5789]0\d{8} | 0[1-9]\d{8}
+        | (?:19|20)\d\d([-/.])\d{1,2}\2\d{1,2}     # a day
+        | \d{1,2}/\d{1,2}
+        | (?:19|20)\d\d-\d{6}     # a case's number
+        | \d{3}-\d{4}     # a postcode
+        | \d{4}([- ])\d{6}\3\d     # 雇用保険被保険者番号
+        | [1-9]\d{0,2}(?:,\d{3}){1,2}     # an amount
+    )(?!\d|[-.,/]\d)
+    """,
+    re.VERBOSE,
+)
+# No country's numbers that begin with 1 or 7 have twelve digits.
+_FROM_ABROAD = re.compile(r"\+[2-689][0-9 ().-]{6,24}")
+# A code's groups of unequal length are somebody's own numbering, such as 5-04-13-001-0012.
+_CODED = re.compile(
+    r"(?<!\d)(?<!\d[-_.])(?:\d{12}|\d{6}[-_.]\d{6}|\d{4}([-_.])\d{4}\1\d{4}|\d{3}(?:[-_.]\d{3}){3})(?!\d|[-_.]\d)"
+)
+_CORPORATE_IN_GROUPS = re.compile(r"(?<!\d)(?<!\d[- ])\d([- ])\d{4}\1\d{4}\1\d{4}(?!\d|-\d)")
+_THREE_YEARS = re.compile(r"(?<!\d)((?:19|20)\d\d)(\D{1,3})((?:19|20)\d\d)\2((?:19|20)\d\d)(?!\d)")
 
 
 def is_municipality_code(code: str) -> bool:
@@ -48,15 +75,31 @@ def is_my_number(digits: str) -> bool:
 
 
 def holds_my_number(text: str) -> bool:
-    """Whether a text holds a standalone run of twelve digits that is a valid My Number, in any width or grouping."""
+    """Whether a text holds a standalone run of twelve digits that is a valid My Number, in any width or grouping.
+
+    Telephone numbers, days, postcodes, amounts and the like are nobody's number, also where more digits follow.
+    """
     if len(text) < _FEWEST_CHARACTERS:
         return False
     plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    if sum(map(str.isdigit, plain)) < 12:
+        return False
+    plain = _without_others(plain)
     joined = _SEPARATORS.sub("", plain)
     # As printed on the card, 4-4-4, it is seen even where other digits stand a space away.
-    fours = [re.sub(r"\D", "", found.group()) for found in _IN_FOURS.finditer(plain)]
+    fours = [_digits_of(found) for found in _IN_FOURS.finditer(plain)]
     runs = (*_TWELVE_DIGITS.findall(joined), *_TWELVE_DIGITS.findall(plain), *fours)
     return any(is_my_number(run) for run in runs)
+
+
+def _without_others(plain: str) -> str:
+    plain = _OF_ANOTHER_KIND.sub("#", _HYPHENS.sub("-", _UUID.sub("#", plain)))
+    plain = _CORPORATE_IN_GROUPS.sub(lambda it: "#" if is_corporate_number(_digits_of(it)) else it.group(), plain)
+    return _THREE_YEARS.sub(lambda it: "#" if int(it[4]) - 2 == int(it[3]) - 1 == int(it[1]) else it.group(), plain)
+
+
+def _digits_of(found: re.Match[str]) -> str:
+    return re.sub(r"\D", "", found.group())
 
 
 _ERAS = {"令和": 2018, "R": 2018, "平成": 1988, "H": 1988, "昭和": 1925, "S": 1925}
@@ -83,6 +126,9 @@ def moment_as_written(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     written = unicodedata.normalize("NFKC", value).strip()
+    if re.fullmatch(r"[\d.+-]+", written):
+        # pydantic would count seconds since 1970, and make a moment of any number.
+        raise PydanticCustomError("datetime_parsing", "a date and time was expected")
     day, _, clock = written.rpartition(" ")
     if not day or not re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", clock):
         return written
@@ -117,9 +163,23 @@ def _corporate(number: str) -> str:
     return number
 
 
-def _free_text(text: str) -> str:
+def _no_my_number(text: str) -> str:
     if holds_my_number(text):
         raise PydanticCustomError("personal_number", "a number that may not be kept here was found")
+    return text
+
+
+def _no_my_number_as_code(code: str) -> str:
+    if len(code) >= 12 and any(is_my_number(_digits_of(found)) for found in _CODED.finditer(_UUID.sub("#", code))):
+        raise PydanticCustomError("personal_number", "a number that may not be kept here was found")
+    return code
+
+
+def _no_my_number_as_phone(phone: str) -> str:
+    return phone if _FROM_ABROAD.fullmatch(unicodedata.normalize("NFKC", phone)) else _no_my_number(phone)
+
+
+def _written(text: str) -> str:
     if any(unicodedata.category(char) == "Cc" and char not in "\t\n\r" for char in text):
         raise PydanticCustomError("control_character", "control characters are not allowed")
     return unicodedata.normalize("NFC", text)
@@ -129,14 +189,35 @@ MunicipalityCode = Annotated[str, AfterValidator(_municipality)]
 """全国地方公共団体コード, six digits; the leading zero counts."""
 CorporateNumber = Annotated[str, AfterValidator(_corporate)]
 """法人番号, thirteen digits."""
-AgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{2,39}$")]
-"""An agency's stable short name, the same in tokens, in the directory and in events."""
-Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
-"""A coded value. Readers must expect codes that they don't know yet."""
-FreeText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4_000), AfterValidator(_free_text)]
+ToldAgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{2,39}$")]
+"""An agency's stable short name in an event: a fact that was told can't be refused any more."""
+ToldCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+"""A coded value in an event. Readers must expect codes that they don't know yet."""
+AgencyId = Annotated[ToldAgencyId, AfterValidator(_no_my_number_as_code)]
+"""An agency's stable short name, the same in tokens, in the directory and in events. No My Number."""
+Code = Annotated[ToldCode, AfterValidator(_no_my_number_as_code)]
+"""A coded value as a caller gives it. No My Number: neither twelve digits nor groups of equal length."""
+FreeText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=4_000),
+    AfterValidator(_no_my_number),
+    AfterValidator(_written),
+]
 """What people write: NFC (never NFKC, which would change names), no control characters, no My Number."""
-LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000), AfterValidator(_free_text)]
+LongText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=20_000),
+    AfterValidator(_no_my_number),
+    AfterValidator(_written),
+]
 """The same, for what somebody tells at length."""
+PhoneText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=4_000),
+    AfterValidator(_no_my_number_as_phone),
+    AfterValidator(_written),
+]
+"""A telephone number. A leading + and a country's code make it one in international form (ITU-T E.164)."""
 DayAsWritten = Annotated[date, BeforeValidator(day_as_written), AfterValidator(_of_our_time)]
 """A day in any spelling that Japanese offices use, eras included."""
 MomentAsWritten = Annotated[

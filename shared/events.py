@@ -13,11 +13,11 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from shared.codes import AgencyId, Code, MunicipalityCode
+from shared.codes import MunicipalityCode, ToldAgencyId, ToldCode
 
 Id = Annotated[UUID, Field(json_schema_extra={"x-class": "id"})]
-Agency = Annotated[AgencyId, Field(json_schema_extra={"x-class": "agency"})]
-Coded = Annotated[Code, Field(json_schema_extra={"x-class": "code"})]
+Agency = Annotated[ToldAgencyId, Field(json_schema_extra={"x-class": "agency"})]
+Coded = Annotated[ToldCode, Field(json_schema_extra={"x-class": "code"})]
 Municipality = Annotated[MunicipalityCode, Field(json_schema_extra={"x-class": "municipality"})]
 Moment = Annotated[AwareDatetime, Field(json_schema_extra={"x-class": "moment"})]
 Day = Annotated[date, Field(json_schema_extra={"x-class": "day"})]

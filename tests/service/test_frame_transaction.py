@@ -261,6 +261,23 @@ async def test_an_unusable_key_is_a_400(notebook: Notebook, key: bytes) -> None:
     assert answer.json()["code"] in {"idempotency_key_invalid", "idempotency_key_missing"}
 
 
+@pytest.mark.parametrize(
+    ("key", "status"),
+    [
+        ("123456789018-1234567890ab", 400),
+        ("2026-seat-123456789018-again", 400),
+        ("seat-request-1234-5678-9018", 400),
+        ("1234 5678 9018 for kagoshima", 400),
+        ("01939c1e-7a10-7c44-9f55-123456789018", 201),
+        ("01939c1e7a107c449f55123456789018", 201),
+        ("sha256-ab123456789018cd0123456789abcdef", 201),
+        ("2026-11-29T10:30:00+09:00 42", 201),
+    ],
+)
+async def test_no_key_keeps_a_my_number_and_none_is_seen_in_an_id(notebook: Notebook, key: str, status: int) -> None:
+    assert (await notebook.running.as_().post("/v1/notes", NOTE, key=key)).status_code == status
+
+
 async def test_a_post_without_a_key_is_a_400(notebook: Notebook) -> None:
     answer = await notebook.running.client.post("/v1/notes", json=NOTE, headers=notebook.running.as_()._headers)
     assert answer.status_code == 400

@@ -11,6 +11,7 @@ from shared.codes import (
     Code,
     CorporateNumber,
     FreeText,
+    MomentAsWritten,
     MunicipalityCode,
     holds_my_number,
     is_corporate_number,
@@ -138,6 +139,12 @@ def test_free_text_is_composed_but_never_made_compatible() -> None:
     for bad in ("\x00", "a\x07b", "\x1b[31m", "\x7f", "x" * 4_001):
         with pytest.raises(ValidationError):
             text.validate_python(bad)
+
+
+@pytest.mark.parametrize("bare", ["123456789018", "1764547200", "1764547200.5", "-1", "１７６４５４７２００"])
+def test_a_bare_number_is_no_moment(bare: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(MomentAsWritten).validate_python(bare)
 
 
 @pytest.mark.parametrize("bad", ["", "A", "ab", "-abc", "a b c", "相談", "abc\n", "a" * 41])

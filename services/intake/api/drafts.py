@@ -13,7 +13,7 @@ from services.intake.handlers.drafts import Overtaken, PutAway
 from services.intake.tables import drafts as tables
 from shared.auth import Caller, Role, requires
 from shared.bus.envelope import new_id
-from shared.codes import FreeText, LongText
+from shared.codes import FreeText, LongText, PhoneText
 from shared.problems import STALE, Problem, ProblemType
 from shared.service import Body, IfMatch, Now, Page, Pages, Transaction, etag, page, router
 
@@ -37,12 +37,12 @@ class DraftPerson(Body):
     birth_date: FreeText = ""
     postcode: FreeText = ""
     address: FreeText = ""
-    phone: FreeText = ""
-    other_phone: FreeText = ""
+    phone: PhoneText = ""
+    other_phone: PhoneText = ""
     email: FreeText = ""
     contact_note: FreeText = ""
     proxy_name: FreeText = ""
-    proxy_phone: FreeText = ""
+    proxy_phone: PhoneText = ""
     proxy_relation: FreeText = ""
     health_note: LongText = ""
     family_note: LongText = ""

@@ -19,7 +19,7 @@ from services.intake.domain.cases import (
     Topic,
     Urgency,
 )
-from shared.codes import AgencyId, Code, DayAsWritten, FreeText, LongText, MunicipalityCode
+from shared.codes import AgencyId, Code, DayAsWritten, FreeText, LongText, MunicipalityCode, PhoneText
 from shared.service import Body
 
 Line = Annotated[FreeText, Field(min_length=1)]
@@ -103,7 +103,7 @@ Words = Annotated[FreeText, AfterValidator(_whole), Field(min_length=1)]
 Story = Annotated[LongText, AfterValidator(_whole), Field(min_length=1)]
 Kana = Annotated[Words, AfterValidator(_kana)]
 Postcode = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9]{3}-?[0-9]{4}$")]
-Phone = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9+][0-9 ()-]{5,28}$")]
+Phone = Annotated[PhoneText, BeforeValidator(_digits), Field(pattern=r"^[0-9+][0-9 ()-]{5,28}$")]
 
 
 class PersonSheet(Body):

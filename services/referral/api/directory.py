@@ -15,7 +15,7 @@ from services.referral.handlers import directory as handlers
 from services.referral.handlers.directory import AgencyEntry, AgencyNotKnown, ProgrammeEntry
 from services.referral.tables import directory as tables
 from shared.auth import Actor, Caller, Role, requires
-from shared.codes import AgencyId, Code, CorporateNumber, DayAsWritten, FreeText, MunicipalityCode
+from shared.codes import AgencyId, Code, CorporateNumber, DayAsWritten, FreeText, MunicipalityCode, PhoneText
 from shared.service import Page, Pages, Transaction, page, router
 from shared.service.imports import Became, Fault, FileRow, import_router
 
@@ -184,7 +184,7 @@ def _named(words: dict[str, Any]) -> BeforeValidator:
 _Areas = Annotated[tuple[MunicipalityCode, ...], FailFast(), BeforeValidator(_split)]
 _Needs = Annotated[tuple[Code, ...], FailFast(), BeforeValidator(_split)]
 _Name = Annotated[FreeText, StringConstraints(min_length=1, max_length=200)]
-_Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+() -]{3,20}$")]
+_Phone = Annotated[PhoneText, StringConstraints(pattern=r"^[0-9+() -]{3,20}$")]
 
 
 class AgencyRow(FileRow):
