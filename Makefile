@@ -29,7 +29,7 @@ run: environment-run ## 全サービスを一つのプロセスで起動 / start
 demo: environment-run ## 主な仕事を目の前で演じる / play the main job before your eyes (make run in another terminal first)
 	@$(PY) -m demo $(if $(PORT),--url http://127.0.0.1:$(PORT)) $(ARGS)
 
-token: environment-run ## 機関の鍵を発行 / make a token for an agency: make token AGENCY=...
+token: environment-run ## 試すためのトークンを表示 / print a token of an agency: make token AGENCY=...
 	@test -n "$(AGENCY)" || { echo "機関を指定してください / Name the agency:  make token AGENCY=..." >&2; exit 2; }
 	@$(PY) all_in_one.py token --agency "$(AGENCY)" $(if $(PORT),--port $(PORT)) $(ARGS)
 

@@ -100,6 +100,35 @@ def test_the_journey_in_containers(platform: tuple[Platform, Stack]) -> None:
     assert played.returncode == 0, played.stdout + played.stderr + stack.compose("logs", "--tail", "20").stdout
 
 
+async def test_what_is_known_about_a_person_is_sealed_and_the_seals_of_who_looked_stand_outside(
+    platform: tuple[Platform, Stack],
+) -> None:
+    """Master keys and the checkpoints' volume, and the operators' words beside the running service."""
+    where, stack = platform
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+        desk = Agency.from_keys(where.url, "kagoshima-desk", where.keys, client)
+        opened = await desk.post("/intake/v1/cases", {"person": {"name": "架空 花子"}})
+        case = opened["case_id"]
+        read = await desk.get(f"/intake/v1/cases/{case}/person")
+    assert read["person"]["name"] == "架空 花子"
+    commands = ("exec", "intake", "python", "-m", "shared.service")
+    exported = stack.compose(*commands, "access", "export", "/dev/shm/log.jsonl")
+    assert exported.returncode == 0, exported.stdout + exported.stderr
+    verified = stack.compose(
+        *commands,
+        "access",
+        "verify",
+        "/dev/shm/log.jsonl",
+        "--checkpoints",
+        "/checkpoints/access.jsonl",
+    )
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "書き換えはありません" in verified.stdout
+    status = stack.compose(*commands, "keys", "status")
+    assert status.returncode == 0, status.stdout + status.stderr
+    assert "master 1: " in status.stdout
+
+
 def test_a_service_that_is_away_is_a_problem_even_under_a_long_file(platform: tuple[Platform, Stack]) -> None:
     where, stack = platform
     stack.compose("stop", "training")
