@@ -27,6 +27,7 @@ from joserfc.jwk import ECKey
 from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from embedded.postgres import EmbeddedPostgres, StartFailed, is_reachable
@@ -41,7 +42,7 @@ from shared.service.failures import answer_failures
 from shared.service.server import Server, configure_server
 from shared.service.wall import StartRefused
 from shared.settings import Settings
-from shared.vault import MasterKeys, new_master_keys
+from shared.vault import MasterKeys, MasterKeysError, new_master_keys
 
 SERVICES = ("intake", "assessment", "referral", "training", "dashboard")
 ROOT = Path(__file__).resolve().parent
@@ -83,14 +84,10 @@ class Home:
         """A demonstration agency's own private key."""
         return self.data / "clients" / f"{agency}.pem"
 
-    def master_keys(self) -> SecretStr:
+    @property
+    def master_keys(self) -> Path:
         """The keys that wrap the cases' own keys, made once; whoever loses them loses what is sealed."""
-        path = self.data / "keys" / "master"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.touch(mode=0o600)
-            path.write_text(new_master_keys(), encoding="ascii")
-        return SecretStr(path.read_text(encoding="ascii"))
+        return self.data / "keys" / "master"
 
     def checkpoints(self, name: str) -> Path:
         """Where the seals of a service's access log are written down, outside the database."""
@@ -124,7 +121,7 @@ def run(port: PortOption = USUAL_PORT, data: DataOption = DATA, demo: DemoOption
     try:
         with _only_one(home):
             asyncio.run(_run(home, port, demo=demo, began=began))
-    except (StartFailed, StartRefused) as failed:
+    except (StartFailed, StartRefused, MasterKeysError) as failed:
         _stop_with(str(failed))
 
 
@@ -194,9 +191,19 @@ def contracts(
     console.print("✓ contracts/")
 
 
-def build(settings: Mapping[str, Settings], *, transport: PostgresTransport, issuer: FastAPI, keys: KeyRing) -> FastAPI:
+def build(
+    settings: Mapping[str, Settings],
+    *,
+    transport: PostgresTransport,
+    issuer: FastAPI,
+    keys: KeyRing,
+    masters: MasterKeys,
+) -> FastAPI:
     """One app that holds every service under its own prefix, as the gateway shows them."""
-    parts = {name: create_app(_declared(name), settings[name], transport=transport, keys=keys) for name in SERVICES}
+    parts = {
+        name: create_app(_declared(name), settings[name], transport=transport, keys=keys, masters=masters)
+        for name in SERVICES
+    }
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -345,7 +352,6 @@ async def _assemble(home: Home, access: Access, port: int, *, demo: bool) -> Fas
             bus_database_url=bus_url,
             issuer=issuer_url,
             issuer_profile="{}",
-            master_keys=home.master_keys(),
             checkpoints_path=home.checkpoints(name),
             log_level="warning",
             log_format="console",
@@ -357,7 +363,34 @@ async def _assemble(home: Home, access: Access, port: int, *, demo: bool) -> Fas
         transport=PostgresTransport(bus_url, password=access.role_password),
         issuer=issuer_app(issuer=issuer_url, key=key, registration=registration, audiences=audiences),
         keys=KeyRing(own_keys),
+        masters=await _master_keys(home, access),
     )
+
+
+async def _master_keys(home: Home, access: Access) -> MasterKeys:
+    """The ring from its file, which is read again when a key is added beside us."""
+    path = home.master_keys
+    with _legible(path):
+        if not path.exists():
+            if await _has_sealed(access):
+                # New keys would open nothing of it, and what they seal would be lost when the old ones come back.
+                raise StartFailed(
+                    f"封をしたデータがあるのに、マスター鍵がありません: {path}\n  控えから戻してください。\n"
+                    f"There is sealed data, but its master keys are missing: {path}\n  Put them back from their copy."
+                )
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+            path.write_text(new_master_keys(), encoding="ascii")
+    return MasterKeys(lambda: path.read_text(encoding="ascii"))
+
+
+async def _has_sealed(access: Access) -> bool:
+    database = connect(access.admin_url, schema="intake", password=access.admin_password, pool=2)
+    try:
+        async with database.session() as session:
+            return bool(await session.scalar(text("SELECT EXISTS (SELECT FROM data_key)")))
+    finally:
+        await database.dispose()
 
 
 def _issuer_key(home: Home) -> ECKey:

@@ -112,16 +112,10 @@ async def test_what_is_known_about_a_person_is_sealed_and_the_seals_of_who_looke
         read = await desk.get(f"/intake/v1/cases/{case}/person")
     assert read["person"]["name"] == "架空 花子"
     commands = ("exec", "intake", "python", "-m", "shared.service")
-    exported = stack.compose(*commands, "access", "export", "/dev/shm/log.jsonl")
+    log, checkpoints = "/checkpoints/export.jsonl", "/checkpoints/access.jsonl"
+    exported = stack.compose(*commands, "access", "export", log)
     assert exported.returncode == 0, exported.stdout + exported.stderr
-    verified = stack.compose(
-        *commands,
-        "access",
-        "verify",
-        "/dev/shm/log.jsonl",
-        "--checkpoints",
-        "/checkpoints/access.jsonl",
-    )
+    verified = stack.compose(*commands, "access", "verify", log, "--checkpoints", checkpoints)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert "書き換えはありません" in verified.stdout
     status = stack.compose(*commands, "keys", "status")

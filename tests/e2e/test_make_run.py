@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from all_in_one import Home
+from demo.client import Agency
 from tests.e2e.processes import ROOT, Platform, all_in_one, clean_environment, free_port, play_demo, wait_until_ready
 
 pytestmark = pytest.mark.slow
@@ -131,6 +133,25 @@ def test_what_was_damaged_since_the_last_start_is_named(folder: Path) -> None:
         path.write_bytes(whole)
 
 
+async def test_a_master_key_is_changed_beside_it_and_never_made_anew_for_one_that_is_gone(embedded: Platform) -> None:
+    home = Home(embedded.folder / "data")
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+        desk = Agency.from_keys(embedded.url, "kagoshima-desk", embedded.keys, client)
+        case = (await desk.post("/intake/v1/cases", {"next_step": "来週もう一度会う"}))["case_id"]
+        newer = home.master_keys.with_name("newer")
+        _keys(home, "next", str(home.master_keys), "--to", str(newer))
+        newer.rename(home.master_keys)
+        _keys(home, "rewrap")
+        assert (await desk.get(f"/intake/v1/cases/{case}"))["next_step"] == "来週もう一度会う"
+    embedded.stop("all_in_one")
+    gone = home.master_keys.rename(home.data / "elsewhere")
+    _refused(*_on(embedded.folder), ja="マスター鍵がありません", en="master keys are missing")
+    assert not home.master_keys.exists()
+    gone.rename(home.master_keys)
+    embedded.begin("all_in_one")
+    wait_until_ready(f"{embedded.url}/intake/health/ready")
+
+
 def test_no_token_where_nothing_runs(folder: Path) -> None:
     keys = folder / "data" / "clients"
     keys.mkdir(parents=True)
@@ -143,6 +164,16 @@ def test_no_token_where_nothing_runs(folder: Path) -> None:
 def test_no_play_where_nothing_runs(folder: Path) -> None:
     asked = ["-m", "demo", "--url", f"http://127.0.0.1:{free_port()}", "--keys", str(folder)]
     _refused(*asked, ja="つながりません", en="Nothing answers", program=())
+
+
+def _keys(home: Home, *arguments: str) -> None:
+    settings = {
+        "TSUNAGU_SERVICE": "intake",
+        "TSUNAGU_DATABASE_URL": home.postgres.url(user="tsunagu_intake", database="tsunagu"),
+        "TSUNAGU_MASTER_KEYS_FILE": str(home.master_keys),
+    }
+    command = [sys.executable, "-m", "shared.service", "keys", *arguments]
+    subprocess.run(command, cwd=ROOT, env=clean_environment() | settings, capture_output=True, timeout=60, check=True)
 
 
 def _on(folder: Path) -> tuple[str, ...]:
