@@ -470,7 +470,18 @@ def test_a_caller_cannot_pretend_to_be_a_proxy(header: str) -> None:
 def test_no_log_line_holds_a_query_string() -> None:
     logged = re.search(r"log_format requests(.*?);", GATEWAY, re.DOTALL)
     assert logged is not None
-    assert "map $request_uri $path_asked { ~^(?<path_alone>[^?]*) $path_alone; }" in GATEWAY
+    assert re.search(
+        r"map \$request_uri \$path_asked \{[^$]*~\^\(\?<path_alone>\[\^\?\]\*\) \$path_alone;\s*\}", GATEWAY
+    )
+    (hidden,) = re.findall(r'^\s+"~(\^\[\^\?\]\*.+)" "-";$', GATEWAY, re.MULTILINE)
+    for path in ("/assessment/v1/rubrics/123456789018", "/a/1234-5678-9018/b", "/a/1234%205678%209018?x"):
+        assert re.search(hidden, path), path
+    for path in (
+        "/a/01939c1e-7a10-7c44-9f55-123456789018/b",
+        "/a/12345678-1234-1234-1234-123456789018",
+        "/a?x=123456789018",
+    ):
+        assert not re.search(hidden, path), path
     assert set(re.findall(r"\$(\w+)", logged[1])) == {
         "time_iso8601",
         "request_id",

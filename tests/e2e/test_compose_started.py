@@ -123,6 +123,18 @@ async def test_what_is_known_about_a_person_is_sealed_and_the_seals_of_who_looke
     assert "master 1: " in status.stdout
 
 
+def test_a_number_that_may_not_be_kept_is_in_no_log_either(platform: tuple[Platform, Stack]) -> None:
+    where, stack = platform
+    case = "01939c1e-7a10-7c44-9f55-123456789018"
+    for path in ("/assessment/v1/rubrics/123456789018", "/assessment/v1/rubrics/1234-5678-9018?a=123456789018"):
+        assert httpx2.get(f"{where.url}{path}", trust_env=False).status_code == 401
+    assert httpx2.get(f"{where.url}/intake/v1/cases/{case}", trust_env=False).status_code == 401
+    lines = stack.compose("logs", "gateway", "assessment").stdout
+    assert f"/intake/v1/cases/{case}" in lines, "ids stay readable"
+    assert "/123456789018" not in lines
+    assert "1234-5678-9018" not in lines
+
+
 def test_a_service_that_is_away_is_a_problem_even_under_a_long_file(platform: tuple[Platform, Stack]) -> None:
     where, stack = platform
     stack.compose("stop", "training")
