@@ -8,7 +8,7 @@ import json
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,20 @@ class Player:
         told: dict[str, Any] = json.loads(line)
         return told
 
+    async def spent(self) -> float:
+        """Seconds of processor time it has used so far."""
+        await self.say("spent")
+        return float((await self.hear())["spent"])
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """How some events went from one process to another: a second, and processor time of each process for one event."""
+
+    rate: float
+    sender_us: float
+    receiver_us: float
+
 
 async def measure(progress: Progress, *, rounds: int, events: int, kafka: str | None) -> Report:
     """Both transports; bare aiokafka beside the Kafka one."""
@@ -116,7 +130,7 @@ async def measure(progress: Progress, *, rounds: int, events: int, kafka: str | 
 async def _one_transport(
     place: Place, progress: Progress, task: Any, *, rounds: int, events: int, raw: dict[str, Any]
 ) -> list[Figure]:
-    rows = _rows(events)
+    rows = _rows(events, place.topic("bare"))
     (place.within / "messages.json").write_text(
         json.dumps([(row[2], row[4].decode(), _headers(row)) for row in rows]), encoding="utf-8"
     )
@@ -125,20 +139,22 @@ async def _one_transport(
     delays = await _idle(place)
     progress.advance(task)
     raw[place.transport] = {
-        "batched": [round(each) for each in whole], "bare_aiokafka": [round(each) for each in bare],
+        "batched": [asdict(each) for each in whole], "bare_aiokafka": [asdict(each) for each in bare],
         "one_transaction_each": [round(each) for each in alone],
         "delay_ms": {str(share): round(percentile(delays, share), 1) for share in (0.5, 0.9, 0.99, 1.0)},
     }  # fmt: skip
     name = place.transport
-    rate = median(whole)
+    rate = median([each.rate for each in whole])
     if bare:
-        beside = f"{rate:,.0f}/s : {median(bare):,.0f}/s, n = {events:,} × {rounds}"
-        batched = at_least(f"{name}: effects in batches, ratio to aiokafka", rate / median(bare), 0.5, beside=beside)
+        plain = median([each.rate for each in bare])
+        beside = f"{rate:,.0f}/s : {plain:,.0f}/s, n = {events:,} × {rounds}"
+        batched = at_least(f"{name}: effects in batches, ratio to aiokafka", rate / plain, 0.5, beside=beside)
     else:
         batched = only_told(f"{name}: effects in batches", f"{rate:,.0f}/s  (n = {events:,} × {rounds})")
     count = f"n = {len(delays)}"
     return [
         batched,
+        only_told(f"{name}: CPU for an event in batches", " : ".join(_cpu(ways) for ways in (whole, bare) if ways)),
         at_least(
             f"{name}: one transaction each",
             median(alone),
@@ -152,19 +168,25 @@ async def _one_transport(
     ]
 
 
+def _cpu(passed: Sequence[Passed]) -> str:
+    sender, receiver = median([each.sender_us for each in passed]), median([each.receiver_us for each in passed])
+    return f"{sender:.0f} + {receiver:.0f} µs"
+
+
 # --- the ways -------------------------------------------------------------------------------------------------------
 
 
-async def _batched(place: Place, rows: Sequence[Any], rounds: int, advance: Any) -> tuple[list[float], list[float]]:
+async def _batched(place: Place, rows: Sequence[Any], rounds: int, advance: Any) -> tuple[list[Passed], list[Passed]]:
     whole, bare = [], []
+    topic = place.topic("batched")
     async with (
         _player(place, "carry", "training", way="batched") as relay,
         _player(place, "hear", "dashboard", way="batched") as ears,
         _bare(place) as raw,
     ):
-        await _through(place, relay, ears, _rows(200))  # when it has heard once, it has joined its group
+        await _through(place, relay, ears, _rows(200, topic))  # when it has heard once, it has joined its group
         for _ in range(rounds):
-            whole.append(await _through(place, relay, ears, _rows(len(rows))))
+            whole.append(await _through(place, relay, ears, _rows(len(rows), topic)))
             advance()
             if raw is not None:
                 bare.append(await _sent(raw[0], raw[1], len(rows)))
@@ -178,9 +200,9 @@ async def _each_alone(place: Place, number: int, advance: Any) -> list[float]:
         _player(place, "carry", "training", way="alone") as relay,
         _player(place, "hear", "dashboard", way="alone", batched=False) as ears,
     ):
-        await _through(place, relay, ears, _rows(100))
+        await _through(place, relay, ears, _rows(100, place.topic("alone")))
         for _ in range(2):
-            rates.append(await _through(place, relay, ears, _rows(number)))
+            rates.append((await _through(place, relay, ears, _rows(number, place.topic("alone")))).rate)
             advance()
     return rates
 
@@ -203,7 +225,7 @@ async def _idle(place: Place) -> list[float]:
     return [(moments[case] - told[case]) * 1000 for case in told]
 
 
-async def _through(place: Place, relay: Player, ears: Player, rows: Sequence[Any]) -> float:
+async def _through(place: Place, relay: Player, ears: Player, rows: Sequence[Any]) -> Passed:
     """Effects a second, from the relay's start to the last effect, for events that already stand in the outbox."""
     connection = await stage.admin(place.server, "bench")
     try:
@@ -215,13 +237,15 @@ async def _through(place: Place, relay: Player, ears: Player, rows: Sequence[Any
     return await _sent(relay, ears, len(rows))
 
 
-async def _sent(sender: Player, receiver: Player, number: int, word: str = "go") -> float:
+async def _sent(sender: Player, receiver: Player, number: int, word: str = "go") -> Passed:
+    before = await sender.spent(), await receiver.spent()
     await receiver.say(f"expect {number}")
     await receiver.hear()
     await sender.say(word)
     began = (await sender.hear())["at"]
     ended = (await receiver.hear())["at"]
-    return number / float(ended - began)
+    used = await sender.spent() - before[0], await receiver.spent() - before[1]
+    return Passed(number / float(ended - began), *(seconds / number * 1e6 for seconds in used))
 
 
 @asynccontextmanager
@@ -258,16 +282,16 @@ async def _player(place: Place, role: str, schema: str, *, way: str, batched: bo
 Row = tuple[Any, str, str, str, bytes]
 
 
-def _rows(number: int) -> list[Row]:
-    """Rows of an outbox: facts about a thousand cases."""
+def _rows(number: int, topic: str) -> list[Row]:
+    """Rows of an outbox: facts about a thousand cases, on a topic of this run."""
     cases = [new_id() for _ in range(CASES)]
-    return [_row(carrier.held(cases[place % CASES]), place // CASES + 1) for place in range(number)]
+    return [_row(carrier.held(cases[place % CASES]), place // CASES + 1, topic) for place in range(number)]
 
 
-def _row(event: Any, sequence: int) -> Row:
+def _row(event: Any, sequence: int, topic: str) -> Row:
     event_id = new_id()
     value = seal(event, event_id=event_id, at=wall_time(), sequence=sequence, by="kagoshima-desk", cause=str(new_id()))
-    return event_id, "tsunagu.training", event.subject, event.type, value
+    return event_id, topic, event.subject, event.type, value
 
 
 def _headers(row: Row) -> dict[str, str]:

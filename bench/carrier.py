@@ -5,6 +5,7 @@ processes share. `python -m bench.carrier ROLE PLAN`, where PLAN is JSON.
 """
 
 import asyncio
+import gc
 import json
 import random
 import sys
@@ -25,6 +26,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from shared.bus.envelope import new_id
 from shared.bus.inbox import Ears, Inbox, News
+from shared.bus.kafka import MAX_BATCH_BYTES
 from shared.bus.mailbox import emit
 from shared.bus.port import Message, Record, Transport
 from shared.bus.relay import BATCH, Relay
@@ -83,7 +85,7 @@ def held(case_id: UUID) -> SeatHeld:
 
 async def carry(plan: Plan) -> None:
     """`go`: carry what stands in the outbox."""
-    relay, _ = await _relay(plan, pause=3600)
+    relay, _ = await _relay(plan, await _transport(plan), pause=3600)
     _say(ready=True)
     async for word in _words():
         if word == "go":
@@ -101,7 +103,8 @@ async def hear(plan: Plan) -> None:
 
     async def deliver(records: Sequence[Record]) -> None:
         # An event counts on its publisher's own topic alone, so the record gets its name back.
-        await inbox.deliver([replace(record, topic=topic_of("training")) for record in records])
+        own = topic_of("training")
+        await inbox.deliver([Record(own, r.partition, r.offset, r.key, r.value, r.headers) for r in records])
         counted.add([record.key for record in records])
 
     await transport.ensure_topics([plan.topic])
@@ -114,7 +117,7 @@ async def hear(plan: Plan) -> None:
 
 async def tell(plan: Plan) -> None:
     """`tell N`: commit N facts, one at a time with pauses, as a quiet day has them; say when each was committed."""
-    relay, database = await _relay(plan, pause=1.0)
+    relay, database = await _relay(plan, _OnOneTopic(await _transport(plan), plan.topic), pause=1.0)
     database.after_emit = relay.wake
     generator = random.Random(7)
     _say(ready=True)
@@ -130,11 +133,10 @@ async def tell(plan: Plan) -> None:
         _say(told=told)
 
 
-async def _relay(plan: Plan, *, pause: float) -> tuple[Relay, Database]:
+async def _relay(plan: Plan, transport: Transport, *, pause: float) -> tuple[Relay, Database]:
     database = connect(plan.url, schema=plan.schema)
-    transport = await _transport(plan)
     await transport.ensure_topics([plan.topic])
-    relay = Relay(plan.schema, database, _OnOneTopic(transport, plan.topic), pause=pause)
+    relay = Relay(plan.schema, database, transport, pause=pause)
     _background.add(asyncio.create_task(relay.run()))
     return relay, database
 
@@ -154,7 +156,7 @@ async def _react(session: AsyncSession, event: SeatHeld, news: News) -> None:
 
 
 class _OnOneTopic:
-    """The transport with this run's own topic: nobody's real topics are written to."""
+    """The transport with this run's own topic, for what `emit` tells: nobody's real topics are written to."""
 
     def __init__(self, transport: Transport, topic: str) -> None:
         self._transport = transport
@@ -181,7 +183,7 @@ async def produce(plan: Plan) -> None:
         enable_idempotence=True,
         acks="all",
         linger_ms=0,
-        max_batch_size=131072,
+        max_batch_size=MAX_BATCH_BYTES,
     )
     await producer.start()
     _say(ready=True)
@@ -259,8 +261,11 @@ async def _report(counted: _Counted) -> None:
 
 async def _words() -> Any:
     loop = asyncio.get_running_loop()
-    while word := await loop.run_in_executor(None, sys.stdin.readline):
-        yield word.strip()
+    while word := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
+        if word == "spent":
+            _say(spent=time.process_time())
+            continue
+        yield word
 
 
 def _say(**told: Any) -> None:
@@ -279,6 +284,8 @@ def main() -> None:
     configure_logs(plan.settings)
 
     async def work() -> None:
+        gc.collect()
+        gc.freeze()  # as a service does once it has started; bare aiokafka's processes too
         await _ROLES[sys.argv[1]](plan)
 
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:

@@ -4,16 +4,16 @@ Extension attributes: `sequence` (the aggregate's version, zero-padded so that i
 `by` (the agency that acted) and `cause` (the id of the event or request that led to this one).
 """
 
+import functools
 import json
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from pydantic_core import from_json, to_json
 
 from shared.events import EVENTS, Event, event_time, topic_of
@@ -29,22 +29,27 @@ class Unreadable(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """An event as it travelled, with its data still raw."""
+class Envelope(NamedTuple):
+    """An event as it travelled; its data are still raw, unless they could be read on the way.
+
+    A tuple, as thousands a second are made: a frozen dataclass costs three times as much.
+    """
 
     id: UUID
     type: str
     source: str
     subject: str
-    time: str
+    time: datetime
     sequence: int
     by: str | None
     cause: str | None
-    data: dict[str, Any]
+    data: Any
 
     def read(self) -> Event:
         """The event itself. Raises `Unreadable` when its data breaks the contract."""
+        if not isinstance(self.data, dict):
+            event: Event = self.data
+            return event
         try:
             return EVENTS[self.type].model_validate(self.data)
         except ValidationError as error:
@@ -97,10 +102,12 @@ def open_envelope(value: bytes, headers: Mapping[str, str]) -> Envelope:
         body = from_json(value, allow_inf_nan=False)
     except ValueError as error:
         raise Unreadable("not_json") from error
-    if not headers.get("content-type", "").startswith("application/cloudevents") and "ce_id" in headers:
+    if not _is_structured(headers) and "ce_id" in headers:
         body = {name.removeprefix("ce_"): text for name, text in headers.items() if name.startswith("ce_")} | {
             "data": body
         }
+    if _holds_nul(body):
+        raise Unreadable("holds_nul")
     if not isinstance(body, dict) or body.get("specversion") != "1.0":
         raise Unreadable("not_a_cloudevent")
     try:
@@ -121,17 +128,72 @@ def open_envelope(value: bytes, headers: Mapping[str, str]) -> Envelope:
 
 def heard_on(topic: str, value: bytes, headers: Mapping[str, str]) -> Envelope:
     """The same, and told by its publisher: a known event counts on its own service's topic alone."""
-    envelope = open_envelope(value, headers)
+    envelope = _read_at_once(value, headers) or open_envelope(value, headers)
     known = EVENTS.get(envelope.type)
     if known is not None and (topic != topic_of(known.publisher) or envelope.source != f"/services/{known.publisher}"):
         raise Unreadable("not_its_publisher")
     return envelope
 
 
-def _as_moment(value: Any) -> str:
-    if datetime.fromisoformat(str(value)).tzinfo is None:
+def _read_at_once(value: bytes, headers: Mapping[str, str]) -> Envelope | None:
+    """Attributes and data in one go, at a third of the cost: `None` for whatever isn't as we write it ourselves.
+
+    It admits nothing that `open_envelope` and `read` would not; what they say about the rest is for them to say.
+    """
+    known = EVENTS.get(headers.get("ce_type", ""))
+    if known is None or not _is_structured(headers) or b"\\" in value or b"N" in value or b"I" in value:
+        return None  # there may be a NUL in a text, or NaN or Infinity in a field that this reader ignores
+    try:
+        told = _reader(known)(value)
+    except ValidationError:
+        return None
+    return Envelope(
+        told.id, told.type, told.source, told.subject, told.time, told.sequence, told.by, told.cause, told.data
+    )  # fmt: skip
+
+
+Data = TypeVar("Data", bound=Event)
+
+
+class _Told(BaseModel, Generic[Data]):
+    """An envelope as `seal` writes it."""
+
+    specversion: Literal["1.0"]
+    id: UUID
+    type: str
+    source: str
+    subject: str
+    time: Annotated[AwareDatetime, Field(strict=True)]
+    sequence: Annotated[int, Field(ge=0, lt=2**63)]
+    by: str | None = None
+    cause: str | None = None
+    data: Data
+
+
+@functools.cache
+def _reader(event: type[Event]) -> Callable[[bytes], _Told[Event]]:
+    """For one class of events; kept, since pydantic takes as long to find the model as to read with it."""
+    return _Told[event].model_validate_json  # type: ignore[valid-type]
+
+
+def _is_structured(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").startswith("application/cloudevents")
+
+
+def _holds_nul(value: Any) -> bool:
+    """NUL, which no column of text takes."""
+    if isinstance(value, dict):
+        return any(_holds_nul(name) or _holds_nul(member) for name, member in value.items())
+    if isinstance(value, list):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\x00" in value
+
+
+def _as_moment(value: Any) -> datetime:
+    found = datetime.fromisoformat(str(value))
+    if found.tzinfo is None:
         raise ValueError("a moment without its offset")
-    return str(value)
+    return found
 
 
 def _as_sequence(value: Any) -> int:

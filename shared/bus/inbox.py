@@ -9,13 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
 from sqlalchemy import Row, bindparam, delete, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
@@ -23,7 +22,7 @@ from sqlalchemy.types import Uuid
 from shared.bus.envelope import Envelope, Unreadable, heard_on
 from shared.bus.mailbox import Origin, parked
 from shared.bus.port import Record
-from shared.database import BY_EVENT, Database, is_outage
+from shared.database import BY_EVENT, Database, Hot, is_outage
 from shared.events import EVENTS, Event
 
 _log = structlog.get_logger()
@@ -35,15 +34,20 @@ _WAITING = select(parked.c.id).where(parked.c.key == bindparam("key"), parked.c.
 _TAKE_ID = text("INSERT INTO inbox (event_id) VALUES (:id) ON CONFLICT DO NOTHING RETURNING event_id").bindparams(
     bindparam("id", type_=Uuid)
 )
-_FIRST = text(
-    "WITH fresh AS (INSERT INTO inbox (event_id) SELECT DISTINCT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING"
-    " RETURNING event_id) SELECT array(SELECT event_id FROM fresh) AS fresh, clock_timestamp() AS now,"
-    " array(SELECT DISTINCT key FROM parked WHERE dropped_at IS NULL AND key = ANY(:keys)) AS quarantined"
-).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+# It answers with what needs a second look, which is hardly ever anything, and not with what doesn't.
+_FIRST = Hot(
+    "WITH given AS (SELECT DISTINCT unnest(CAST(:ids AS uuid[])) AS id),"
+    " fresh AS (INSERT INTO inbox (event_id) SELECT id FROM given ORDER BY id ON CONFLICT DO NOTHING"
+    " RETURNING event_id)"
+    " SELECT clock_timestamp() AS now, array(SELECT id FROM given EXCEPT SELECT event_id FROM fresh) AS repeated,"
+    " array(SELECT DISTINCT key FROM parked WHERE dropped_at IS NULL AND key = ANY(CAST(:keys AS text[])))"
+    " AS quarantined"
+)
+_TOGETHER = 500
+"""Events of a partition that a projection takes in one transaction, at the most."""
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(NamedTuple):
     """An event as a reaction hears it: the fact, and when and why it was told."""
 
     event: Event
@@ -110,7 +114,7 @@ class Inbox:
         self._ears = ears
         self._offset = offset
         self._pauses = pauses
-        self._batch = 200 if ears.projection is not None else 1
+        self._batch = _TOGETHER if ears.projection is not None else 1
         # Kept here, for a transport that loses patience delivers anew, and a slow poison would begin at one for ever.
         self._attempts: dict[UUID, int] = {}
 
@@ -120,18 +124,22 @@ class Inbox:
             await self._chunk(records[start : start + self._batch])
 
     async def _chunk(self, records: Sequence[Record]) -> None:
-        if len(records) > 1:
-            try:
-                await self._together(records)
-                return
-            except Exception as error:  # noqa: BLE001 - a reaction may raise anything; it is counted, parked or told to the operator
-                _log.warning("inbox_one_by_one", service=self._service, error=type(error).__name__)
-        for record in records:
-            await self._one(record)
+        """Together; whatever goes wrong, in halves, in order, down to the one that is to blame."""
+        if len(records) == 1:
+            await self._one(records[0])
+            return
+        try:
+            await self._together(records)
+            return
+        except Exception as error:  # noqa: BLE001 - a reaction may raise anything; it is counted, parked or told to the operator
+            _log.warning("inbox_in_halves", service=self._service, records=len(records), error=type(error).__name__)
+        middle = len(records) // 2
+        await self._chunk(records[:middle])
+        await self._chunk(records[middle:])
 
     async def _together(self, records: Sequence[Record]) -> None:
-        """Several in one transaction; whatever goes wrong, they are tried again one by one."""
-        opened = [(record, heard_on(record.topic, record.value, record.headers)) for record in records]
+        """Several in one transaction: all of them, or none."""
+        opened = [(record, _opened(record)) for record in records]
         heard = [(record, envelope) for record, envelope in opened if self._ears.hears(envelope.type)]
         if heard:
             async with self._database.transaction(BY_EVENT) as session:
@@ -140,7 +148,7 @@ class Inbox:
 
     async def _one(self, record: Record) -> None:
         try:
-            envelope = heard_on(record.topic, record.value, record.headers)
+            envelope = _opened(record)
         except Unreadable as error:
             await self._park(record, None, reason=error.reason, error=None, attempts=0)
             return
@@ -178,21 +186,18 @@ class Inbox:
                 await asyncio.sleep(self._pauses[min(max(attempts - 1, 0), len(self._pauses) - 1)])
 
     async def _effect(self, session: AsyncSession, opened: Sequence[tuple[Record, Envelope]]) -> None:
-        first = (
-            await session.execute(
-                _FIRST,
-                {"ids": [envelope.id for _, envelope in opened], "keys": [record.key for record, _ in opened]},
-            )
-        ).one()
-        fresh, quarantined = set(first.fresh), set(first.quarantined)
-        _TAKEN.labels(self._service, "repeated").inc(len(opened) - len(fresh))
-        now = first.now.astimezone(UTC) + self._offset()
+        ids = [envelope.id for _, envelope in opened]
+        keys = [_storable(key) for key in {record.key for record, _ in opened}]
+        (first,) = await _FIRST.rows(session, {"ids": ids, "keys": keys})
+        seen, quarantined = set(first["repeated"]), set(first["quarantined"])
+        now = first["now"].astimezone(UTC) + self._offset()
         news = []
         for record, envelope in opened:
-            if envelope.id not in fresh:
+            if envelope.id in seen:  # before, or earlier in this batch
+                _TAKEN.labels(self._service, "repeated").inc()
                 continue
-            fresh.discard(envelope.id)  # the same event twice in one batch
-            if record.key in quarantined and await _is_quarantined(session, record.key):
+            seen.add(envelope.id)
+            if quarantined and await _is_quarantined(session, _storable(record.key), quarantined):
                 await session.execute(_parking(record, envelope, reason="behind_parked", error=None, attempts=0))
                 _TAKEN.labels(self._service, "behind_parked").inc()
                 continue
@@ -307,8 +312,10 @@ async def _let_take_effect(session: AsyncSession, ears: Ears, row: Row[Any]) -> 
     await ears.react(session, [news])
 
 
-async def _is_quarantined(session: AsyncSession, key: str) -> bool:
+async def _is_quarantined(session: AsyncSession, key: str, quarantined: set[str]) -> bool:
     """Look again with the key's lock held: a retry may have emptied the quarantine in the meantime."""
+    if key not in quarantined:
+        return False
     await session.execute(_KEY_LOCK, {"key": key})
     return (await session.execute(_WAITING, {"key": key})).one_or_none() is not None
 
@@ -335,6 +342,12 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
+def _opened(record: Record) -> Envelope:
+    if "\x00" in record.key:
+        raise Unreadable("holds_nul")
+    return heard_on(record.topic, record.value, record.headers)
+
+
 def _news(record: Record, envelope: Envelope, now: datetime) -> News:
     return News(
         event=envelope.read(),
@@ -343,6 +356,6 @@ def _news(record: Record, envelope: Envelope, now: datetime) -> News:
         sequence=envelope.sequence,
         by=envelope.by,
         cause=envelope.cause,
-        published_at=datetime.fromisoformat(envelope.time),
+        published_at=envelope.time,
         record=record,
     )

@@ -6,7 +6,9 @@ and goes on at once; a new one would wait until the broker has given the old one
 """
 
 import asyncio
+import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import CommitFailedError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 
 from shared.bus.kafka_closing import close_admin, close_consumer, close_producer
@@ -28,6 +32,9 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 RETENTION_DAYS = 30
 """How long a topic remembers. The inbox remembers longer, or a replay would take effect twice."""
+
+MAX_BATCH_BYTES = 512 * 1024
+"""Half of what a broker takes at once unless it is told otherwise; more than any row of an outbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Pace:
     longest_retry_delay: float = 5.0
     watch_interval: float = 30.0
     """Between two looks for partitions that have records and do not move."""
-    batch_size: int = 200
+    batch_size: int = 500
     """As many as a projection takes in one transaction."""
 
 
@@ -117,10 +124,9 @@ class KafkaTransport:
         try:
             async with asyncio.timeout(self._pace.timeout):
                 producer = await self._connected_producer()
-                for message in batch:
-                    # `send` only queues, in order; the waiting is done once, for all of them.
-                    future = await producer.send(message.topic, message.value, **_key_and_headers(message))
-                    sent.append(future)
+                for place, records in await _packed(producer, batch):
+                    # `send_batch` only queues, in order; the waiting is done once, for all of them.
+                    sent.append(await producer.send_batch(records, place.topic, partition=place.partition))
                 await asyncio.gather(*sent)
         except BaseException:
             # What was queued may still arrive, later than what the next producer sends: the caller sends everything
@@ -142,7 +148,7 @@ class KafkaTransport:
                 enable_idempotence=True,
                 acks="all",
                 linger_ms=0,
-                max_batch_size=131072,
+                max_batch_size=MAX_BATCH_BYTES,
                 request_timeout_ms=_ms(self._pace.timeout),
             )
             try:
@@ -418,11 +424,34 @@ def _record(raw: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
     )
 
 
-def _key_and_headers(message: Message) -> dict[str, Any]:
-    return {
-        "key": message.key.encode(),
-        "headers": [(name, value.encode()) for name, value in message.headers.items()],
-    }
+async def _packed(producer: AIOKafkaProducer, batch: Sequence[Message]) -> list[tuple[TopicPartition, BatchBuilder]]:
+    """The messages as the broker will store them: by partition, in order, in as few pieces as the client allows.
+
+    Packed here, a message costs a third of what it does through `send`, which makes a future for each.
+    """
+    partitions = {topic: len(await producer.partitions_for(topic)) for topic in {message.topic for message in batch}}
+    packed: list[tuple[TopicPartition, BatchBuilder]] = []
+    last: dict[TopicPartition, BatchBuilder] = {}
+    now = int(time.time() * 1000)
+    for message in batch:
+        place = TopicPartition(message.topic, _partition_of(message.key, partitions[message.topic]))
+        record = {
+            "timestamp": now,
+            "key": message.key.encode(),
+            "value": message.value,
+            "headers": [(name, value.encode()) for name, value in message.headers.items()],
+        }
+        if place not in last or last[place].append(**record) is None:
+            packed.append((place, producer.create_batch()))
+            last[place] = packed[-1][1]
+            last[place].append(**record)
+    return packed
+
+
+@functools.lru_cache(maxsize=16_384)
+def _partition_of(key: str, partitions: int) -> int:
+    """As every client of Kafka's own says it. Worked out in Python it is dear, and a case has many events."""
+    return int((murmur2(key.encode()) & 0x7FFFFFFF) % partitions)
 
 
 def _refuse_errors(topic_errors: Iterable[Sequence[Any]]) -> None:

@@ -24,7 +24,7 @@ from shared.bus.port import PARTITIONS, Handler, Message, Record
 _log = structlog.get_logger()
 
 _CHANNEL = "tsunagu_bus"
-_BATCH = 200
+_BATCH = 500
 _WORKERS = 4
 _HANDLER_SECONDS = 30
 _FAILED, _ANOTHERS = -2, -1

@@ -7,14 +7,11 @@ again from its first row: duplicates are possible, disorder is not.
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any
 from zlib import crc32
 
+import asyncpg
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import BigInteger, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.bus.envelope import headers_of
 from shared.bus.port import Message, Transport
@@ -23,11 +20,11 @@ from shared.database import Database
 _log = structlog.get_logger()
 _PUBLISHED = Counter("tsunagu_events_published", "Events handed to the transport", ["service"])
 
-BATCH = 500
+BATCH = 2_000
 GATHER = 0.02
 """Seconds between two batches of a busy service: what is told meanwhile travels together, at a tenth of the cost."""
-_READ = text("SELECT seq, id, topic, key, type, value FROM outbox ORDER BY seq LIMIT :batch")
-_DELETE = text("DELETE FROM outbox WHERE seq = ANY(:taken)").bindparams(bindparam("taken", type_=ARRAY(BigInteger)))
+_READ = "SELECT seq, id, topic, key, type, value FROM outbox ORDER BY seq LIMIT $1"
+_DELETE = "DELETE FROM outbox WHERE seq = ANY($1::bigint[])"
 
 
 class Relay:
@@ -52,18 +49,20 @@ class Relay:
 
     async def run(self) -> None:
         """Lead and carry until the connection is lost or the task is cancelled."""
-        engine = self._database.engine.execution_options(isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
+        async with self._database.engine.connect() as connection:
             try:
-                while not await self._leads(connection):  # noqa: ASYNC110 - the lock is another process's
+                # The driver's own, on which every statement is a transaction of its own, and rows are not copied.
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                while not await self._leads(driver):  # noqa: ASYNC110 - the lock is another process's
                     await asyncio.sleep(self._pause)
                 _log.info("relay_leads", service=self._service)
-                await self._carry_on(connection)
+                await self._carry_on(driver)
             finally:
                 # Given back to the pool, the connection would keep the lock, and nobody could lead any more.
                 await connection.invalidate()
 
-    async def _carry_on(self, connection: AsyncConnection) -> None:
+    async def _carry_on(self, connection: asyncpg.Connection) -> None:
         while True:
             self._woken.clear()
             carried = await self._carry(connection)
@@ -76,15 +75,12 @@ class Relay:
                 async with asyncio.timeout(self._pause):
                     await self._woken.wait()
 
-    async def _leads(self, connection: AsyncConnection) -> bool:
+    async def _leads(self, connection: asyncpg.Connection) -> bool:
         """A session lock: it ends with the connection, so a killed leader is followed within seconds."""
-        found = await connection.execute(
-            text("SELECT pg_try_advisory_lock(7470003, :service)"), {"service": _signed(self._service)}
-        )
-        return bool(found.scalar_one())
+        return bool(await connection.fetchval("SELECT pg_try_advisory_lock(7470003, $1)", _signed(self._service)))
 
-    async def _carry(self, connection: AsyncConnection) -> int:
-        rows = (await connection.execute(_READ, {"batch": BATCH})).all()
+    async def _carry(self, connection: asyncpg.Connection) -> int:
+        rows = await connection.fetch(_READ, BATCH)
         if not rows:
             return 0
         await self._transport.publish(_messages(rows))
@@ -92,20 +88,15 @@ class Relay:
             await self._transport.publish(_messages(rows))
             self._twice = False
             self.published_twice += len(rows)
-        await connection.execute(_DELETE, {"taken": [row.seq for row in rows]})
+        await connection.execute(_DELETE, [row["seq"] for row in rows])
         _PUBLISHED.labels(self._service).inc(len(rows))
         return len(rows)
 
 
-def _messages(rows: Sequence[Any]) -> list[Message]:
+def _messages(rows: Sequence[asyncpg.Record]) -> list[Message]:
     return [
-        Message(
-            topic=row.topic,
-            key=row.key,
-            value=row.value,
-            headers=headers_of(event_id=row.id, type_=row.type, subject=row.key, topic=row.topic),
-        )
-        for row in rows
+        Message(topic, key, value, headers_of(event_id=event_id, type_=type_, subject=key, topic=topic))
+        for _, event_id, topic, key, type_, value in rows
     ]
 
 
