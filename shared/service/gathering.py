@@ -7,6 +7,7 @@ only makes it fast (docs/decisions/0022).
 
 import asyncio
 import contextlib
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from datetime import datetime
@@ -19,14 +20,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.database import Database, is_outage
 from shared.problems import UNAVAILABLE, Problem
 from shared.service.clock import Clock
-from shared.service.idempotency import Claim, claim_keys, forget_keys, keep_answers, replay
-from shared.service.lines import PATIENCE
+from shared.service.idempotency import Claim, InProgress, claim_keys, forget_keys, keep_answers, replay
+from shared.service.lines import PATIENCE, again_and_again
 from shared.service.logs import where
 
 _log = structlog.get_logger()
 _LARGEST = 64
-_PATIENCE_FOR_KEYS = 0.5
-"""A key that another process is still at must not keep the others waiting; alone, its request waits for longer."""
 
 Decide = Callable[[AsyncSession, Any, Sequence[Any], datetime], Awaitable[Sequence[Any]]]
 """`async def decide(session, thing, orders, now)`: for each order, in this order, its outcome; or, for one that wrote
@@ -135,7 +134,7 @@ class Gathering:
     def go_alone(self, decide: Decide, thing: Hashable, member: Member) -> None:
         """Be decided on by oneself, beside the line."""
         member.comes()
-        self._begin(self._together(decide, thing, [member]))
+        self._begin(self._together(decide, thing, [member], beside=True))
 
     async def drained(self) -> None:
         """Return once no transaction is in flight."""
@@ -157,12 +156,15 @@ class Gathering:
         finally:
             del self._lines[decide, thing]
 
-    async def _together(self, decide: Decide, thing: Hashable, members: Sequence[Member]) -> None:
-        """One transaction; nobody is let go before it has ended."""
+    async def _together(
+        self, decide: Decide, thing: Hashable, members: Sequence[Member], *, beside: bool = False
+    ) -> None:
+        """One transaction; nobody is let go before it has ended. Beside the line, a key in use is waited for."""
+        attempt = functools.partial(self._transaction, decide, thing, members)
         try:
-            ends = await self._transaction(decide, thing, members)
+            ends = await (again_and_again(attempt, while_=InProgress) if beside else attempt())
         except Exception as error:  # noqa: BLE001 - a handler may raise anything; each member gets to know
-            ends = dict.fromkeys(members, _for_each(error, members))
+            ends = dict.fromkeys(members, error if beside else _in_line(error, members))
         for member in members:
             member.end(ends.get(member))
 
@@ -190,8 +192,7 @@ class Gathering:
 
     async def _claim(self, session: AsyncSession, members: Sequence[Member]) -> tuple[list[Member], datetime | None]:
         """Those whose keys are new, and the time; whoever was answered before is told that answer."""
-        patience = _PATIENCE_FOR_KEYS if len(members) > 1 else None
-        new, claimed_at = await claim_keys(session, [member.claim for member in members], patience=patience)
+        new, claimed_at = await claim_keys(session, [member.claim for member in members])
         for member in members:
             if member.claim not in new:
                 member.end(await _answered_before(session, member))
@@ -215,9 +216,12 @@ async def _answers(accepted: Sequence[tuple[Member, Any]]) -> list[tuple[Claim, 
         raise _Spoilt("no answer in time") from None
 
 
-def _for_each(error: Exception, members: Sequence[Member]) -> Exception:
-    """What a failed transaction means to each: where one may have spoilt it for the others, each is done by itself."""
-    if len(members) == 1 or is_outage(error):
+def _in_line(error: Exception, members: Sequence[Member]) -> Exception:
+    """What a failed transaction means to each: where one may have spoilt it for the others, each is done by itself.
+
+    So is whoever has a key that another process is still at, also when nobody else was there: others may come.
+    """
+    if is_outage(error) or (len(members) == 1 and not isinstance(error, InProgress)):
         return error
     _log.warning("gathered_one_by_one", error=type(error).__name__, records=len(members), where=where(error))
     return Again()

@@ -85,18 +85,22 @@ async def claim_of(request: Request, actor: Actor, given_key: str | None) -> Cla
     )
 
 
-def in_progress() -> Problem:
+_PATIENCE = 0.1
+"""Seconds that a connection waits for a key: who waits for longer does so without one, or ten of them stop them all."""
+
+
+class InProgress(Problem):
     """Somebody is still at a request with this key."""
-    return Problem(IN_PROGRESS, headers={"Retry-After": "1"})
+
+    def __init__(self) -> None:
+        super().__init__(IN_PROGRESS, headers={"Retry-After": "1"})
 
 
-async def claim_keys(
-    session: AsyncSession, claims: Sequence[Claim], *, patience: float | None = None
-) -> tuple[set[Claim], datetime | None]:
+async def claim_keys(session: AsyncSession, claims: Sequence[Claim]) -> tuple[set[Claim], datetime | None]:
     """Those that are new, and the database's time; the others were answered before.
 
-    A key that another process is still at is waited for: for `patience` seconds, or as long as the server allows. Keys
-    are claimed in one order, so that two processes never wait for one another.
+    Raises `InProgress` soon where another process is still at one of them: the caller lets go of the connection before
+    it asks again. Keys are claimed in one order, so that two processes never wait for one another.
     """
     given = [
         _json(claim.row(fingerprint=_hex(claim.fingerprint), authority=claim.authority))
@@ -104,9 +108,9 @@ async def claim_keys(
     ]
     await begin(session)  # apart from the rest: to have no connection in time is no matter of keys
     try:
-        rows = await _CLAIM.rows(session, {"given": given}, patience=patience)
+        rows = await _CLAIM.rows(session, {"given": given}, patience=_PATIENCE)
     except (TimeoutError, asyncpg.LockNotAvailableError):
-        raise in_progress() from None
+        raise InProgress from None
     new = {(row["caller"], row["route"], row["key"]) for row in rows}
     times = [row["claimed_at"].astimezone(UTC) for row in rows]
     return {claim for claim in claims if claim.place in new}, max(times, default=None)

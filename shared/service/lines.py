@@ -1,11 +1,28 @@
 """Lines: a repeated request waits inside the process, not in the database, for the first one's answer."""
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from typing import TypeVar
 
 PATIENCE = 5.0
 """Seconds that a request waits for its turn, at anything."""
+
+Found = TypeVar("Found")
+
+
+async def again_and_again(attempt: Callable[[], Awaitable[Found]], *, while_: type[Exception]) -> Found:
+    """Try until it no longer raises `while_`, with pauses in which nothing is held; raise it after `PATIENCE`."""
+    clock = asyncio.get_running_loop().time
+    ends, pause = clock() + PATIENCE, 0.05
+    while True:
+        try:
+            return await attempt()
+        except while_:
+            if clock() + pause > ends:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 0.8)
 
 
 @dataclass(slots=True)

@@ -18,8 +18,8 @@ from shared.database import NOBODY, Database
 from shared.problems import UNAVAILABLE, Problem
 from shared.service.clock import Clock
 from shared.service.gathering import Gathering, Member, Replay
-from shared.service.idempotency import Claim, GivenKey, claim_keys, claim_of, in_progress, keep_answers, replay
-from shared.service.lines import Lines
+from shared.service.idempotency import Claim, GivenKey, InProgress, claim_keys, claim_of, keep_answers, replay
+from shared.service.lines import Lines, again_and_again
 from shared.settings import Settings
 
 _BESIDE_THE_LINE = 2
@@ -67,12 +67,20 @@ class Work:
     async def claim(self, claim: Claim) -> None:
         """Take the key for this request, or raise `Replay` with the answer that was given to it before."""
         await self._wait_for_key(claim)
-        _, claimed_at = await claim_keys(self.session, [claim])
+        claimed_at = await again_and_again(lambda: self._claimed_at(claim), while_=InProgress)
         if claimed_at is None:
             kept = await replay(self.session, claim)
             raise kept if isinstance(kept, Problem) else Replay(kept)
         self._claim = claim
         self.now = claimed_at + self.desk.clock.offset
+
+    async def _claimed_at(self, claim: Claim) -> datetime | None:
+        try:
+            _, claimed_at = await claim_keys(self.session, [claim])
+        except InProgress:
+            await self.desk.database.roll_back(self.session)
+            raise
+        return claimed_at
 
     async def decide_together(self, decide: Any, thing: Hashable, claim: Claim, order: Any) -> Any:
         """The outcome of an order, decided in one transaction with the orders of others who want the same thing."""
@@ -106,7 +114,7 @@ class Work:
                 leave()
 
     async def _wait_for_key(self, claim: Claim) -> None:
-        await self._wait_in_line(("key", *claim.place), width=1, busy=in_progress())
+        await self._wait_in_line(("key", *claim.place), width=1, busy=InProgress())
 
     async def _wait_in_line(self, key: tuple[Hashable, ...], *, width: int, busy: Problem) -> None:
         """Wait for a turn, before any connection is taken."""

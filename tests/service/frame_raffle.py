@@ -28,7 +28,7 @@ CREATE TABLE intake.frame_ticket (
     person text NOT NULL CHECK (person <> 'nobody'), drawn_at timestamptz NOT NULL,
     twin uuid REFERENCES intake.frame_ticket DEFERRABLE INITIALLY DEFERRED, UNIQUE (raffle, number)
 );
-INSERT INTO intake.frame_raffle VALUES ('spring'), ('autumn');
+INSERT INTO intake.frame_raffle VALUES ('spring'), ('summer'), ('autumn'), ('winter');
 RESET ROLE;
 """
 
@@ -151,6 +151,14 @@ class Raffle:
         async with asyncio.timeout(30):
             while sum(map(len, self.running.desk.gathering._lines.values())) < people:  # noqa: ASYNC110 - it changes elsewhere
                 await asyncio.sleep(0)
+
+    async def until_busy(self) -> None:
+        """Until a transaction is in flight, and waits for something in the database."""
+        async with asyncio.timeout(30):
+            while not await self.running.rows(  # noqa: ASYNC110 - it changes in the database
+                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            ):
+                await asyncio.sleep(0.01)
 
     async def numbers(self) -> list[tuple[int, str]]:
         """The tickets, as they stand."""

@@ -1,7 +1,8 @@
 """Requests for the same thing share a transaction, and nobody notices: every promise of a request stays its own."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from uuid import uuid4
 
 import httpx2
@@ -356,20 +357,25 @@ async def test_another_caller_with_the_same_key_is_another_request(raffle: Raffl
     assert (await raffle.ask(agency="two-desk", key=key)).content == two.content
 
 
-async def test_a_key_that_another_process_is_at_keeps_only_its_own_request_waiting(
-    raffle: Raffle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gathering, "_PATIENCE_FOR_KEYS", 0.1)
-    key = str(uuid4())
-    other = await raffle.running.database.engine.connect()
-    try:
+@contextlib.asynccontextmanager
+async def another_process_at(raffle: Raffle, *keys: str) -> AsyncIterator[None]:
+    """While the block lasts, another process is at requests with these keys."""
+    async with raffle.running.database.engine.connect() as other:
         await other.execute(
             text(
-                "INSERT INTO idempotency (caller, route, key, fingerprint, authority) VALUES"
-                " ('client-kagoshima-desk', 'POST /v1/raffles/{name}/tickets', :key, '', '{}')"
+                "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"
+                " SELECT 'client-kagoshima-desk', 'POST /v1/raffles/{name}/tickets', unnest(CAST(:keys AS text[])),"
+                " '', '{}'"
             ),
-            {"key": key},
+            {"keys": list(keys)},
         )
+        yield
+        await other.rollback()
+
+
+async def test_a_key_that_another_process_is_at_keeps_only_its_own_request_waiting(raffle: Raffle) -> None:
+    key = str(uuid4())
+    async with another_process_at(raffle, key):
         async with raffle.busy():
             stuck = asyncio.create_task(raffle.ask("stuck", key=key))
             asked = [asyncio.create_task(raffle.ask(person)) for person in ("a", "b", "c")]
@@ -382,10 +388,52 @@ async def test_a_key_that_another_process_is_at_keeps_only_its_own_request_waiti
         assert answer.status_code == 409
         assert answer.json()["code"] == "request_in_progress"
         assert answer.headers["retry-after"]
-        await other.rollback()
-    finally:
-        await other.close()
     assert (await raffle.ask("stuck", key=key)).status_code == 201
+
+
+async def test_whoever_comes_first_with_a_key_in_use_keeps_nobody_behind_him_waiting(raffle: Raffle) -> None:
+    key = str(uuid4())
+    async with another_process_at(raffle, key):
+        stuck = asyncio.create_task(raffle.ask("stuck", key=key))
+        await raffle.until_busy()
+        async with asyncio.timeout(3):
+            assert (await raffle.ask("behind")).status_code == 201
+        assert not stuck.done()
+    assert (await stuck).status_code == 201, "once the other process has undone its own"
+    assert sorted(person for _, person in await raffle.numbers()) == ["behind", "stuck"]
+
+
+async def test_many_keys_in_use_elsewhere_hold_up_no_other_line(world: World) -> None:
+    """A stalled process keeps its keys, and its callers come here with them: more than we have connections."""
+    raffle = await open_raffle(world, database_pool=4)
+    keys = [str(uuid4()) for _ in range(12)]
+    async with another_process_at(raffle, *keys):
+        places = ["spring", "summer", "winter"] * 4
+        stuck = [
+            asyncio.create_task(raffle.ask("stuck", raffle=place, key=key))
+            for place, key in zip(places, keys, strict=True)
+        ]
+        await raffle.until_busy()
+        for _ in range(5):
+            async with asyncio.timeout(2):
+                assert (await raffle.ask("another", raffle="autumn")).status_code == 201
+        assert not any(each.done() for each in stuck)
+    assert {answer.status_code for answer in await asyncio.gather(*stuck)} <= {201, 503}
+
+
+async def test_a_thing_that_another_process_has_locked_holds_up_no_other_line(world: World) -> None:
+    raffle = await open_raffle(world, database_pool=4)
+    async with raffle.running.database.engine.connect() as other:
+        await other.execute(text("SELECT FROM frame_raffle WHERE name = 'spring' FOR UPDATE"))
+        stuck = [asyncio.create_task(raffle.ask("stuck")) for _ in range(30)]
+        await raffle.until_busy()
+        for _ in range(5):
+            async with asyncio.timeout(2):
+                assert (await raffle.ask("another", raffle="autumn")).status_code == 201
+        assert not any(each.done() for each in stuck)
+        await other.rollback()
+    assert {answer.status_code for answer in await asyncio.gather(*stuck)} == {201}
+    assert len(await raffle.numbers()) == 35
 
 
 async def test_who_waits_too_long_is_told_to_come_again(raffle: Raffle, monkeypatch: pytest.MonkeyPatch) -> None:
