@@ -160,4 +160,4 @@ def _audiences(claims: Mapping[str, Any]) -> list[Any]:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+    return isinstance(value, str) and value != "" and "\x00" not in value

@@ -147,6 +147,8 @@ def _read_at_once(value: bytes, headers: Mapping[str, str]) -> Envelope | None:
         told = _reader(known)(value)
     except ValidationError:
         return None
+    if told.type != known.type:
+        return None  # headers are only a hint
     return Envelope(
         told.id, told.type, told.source, told.subject, told.time, told.sequence, told.by, told.cause, told.data
     )  # fmt: skip

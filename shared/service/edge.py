@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.bus.envelope import new_id
-from shared.problems import MEDIA_TYPE, TOO_LARGE, Problem
-from shared.service.failures import problem_response
+from shared.problems import INVALID, MEDIA_TYPE, TOO_LARGE, Problem
+from shared.service.failures import problem_response, words_for
 
 _log = structlog.get_logger()
 _DURATION = Histogram(
@@ -56,8 +56,9 @@ class Edge:
                 message = {"type": "http.response.body", "body": bytes(instead.body), "more_body": False}
             await send(message)
 
+        place = _place_of_nul(scope)
         try:
-            await self._app(scope, receive, send_on)
+            await (self._app if place is None else _refusal(place, scope))(scope, receive, send_on)
         except Exception:  # noqa: BLE001, S110 - logged and answered inside; the server would print its text, and texts hold values
             pass
         finally:
@@ -78,3 +79,19 @@ class Edge:
                     ms=round(seconds * 1000, 1),
                     agency=getattr(actor, "agency", None),
                 )
+
+
+def _place_of_nul(scope: Scope) -> str | None:
+    """Where a NUL stands, which no column of text takes; for bodies, `strict` and the readers of files see to it."""
+    if "\x00" in scope["path"]:
+        return "path"
+    if b"%00" in scope["query_string"]:
+        return "query"
+    return "header" if any(b"\x00" in value for _, value in scope["headers"]) else None
+
+
+def _refusal(place: str, scope: Scope) -> Response:
+    code = "control_character"
+    english, japanese = words_for(code)
+    error = {"in": place, "pointer": "/", "code": code, "message": english, "message_ja": japanese}
+    return problem_response(Problem(INVALID, errors=[error]), Request(scope))
