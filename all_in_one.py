@@ -299,7 +299,7 @@ async def _postgres(home: Home, *, beside: bool = False) -> AsyncIterator[Access
         return
     server = home.postgres
     _make_folder(home)
-    started = await asyncio.to_thread(server.start)
+    started = await _started(server)
     try:
         connection = await asyncpg.connect(user="postgres", database="postgres", host=str(server.socket_folder))
         if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'tsunagu'") is None:
@@ -309,6 +309,18 @@ async def _postgres(home: Home, *, beside: bool = False) -> AsyncIterator[Access
     finally:
         if started or not beside:
             await asyncio.to_thread(server.stop)
+
+
+async def _started(server: EmbeddedPostgres) -> bool:
+    """Start it; False if it ran already. If we are ended meanwhile, it is stopped as soon as it has started."""
+    # Not a task, which the end of the loop would cancel while its thread goes on.
+    starting = asyncio.get_running_loop().run_in_executor(None, server.start)
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        if await starting:
+            await asyncio.to_thread(server.stop)
+        raise
 
 
 async def _prepare_database(access: Access) -> None:

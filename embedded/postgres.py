@@ -92,6 +92,7 @@ class EmbeddedPostgres:
         if done.returncode == 0:
             return True
         if not any(words in self._last_words() for words in ("shared memory", "lock file")):
+            self.stop(immediate=True)  # one that is not ready in time would go on without us
             raise StartFailed(self._diagnosis())
         return False
 

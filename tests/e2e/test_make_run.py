@@ -1,9 +1,11 @@
 """`make run` as a person meets it: it stops in order, keeps its data, and says in plain words why it does not start."""
 
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx2
@@ -150,6 +152,49 @@ async def test_a_master_key_is_changed_beside_it_and_never_made_anew_for_one_tha
     gone.rename(home.master_keys)
     embedded.begin("all_in_one")
     wait_until_ready(f"{embedded.url}/intake/health/ready")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ended_while_it_starts_it_leaves_no_database_behind(folder: Path, how: signal.Signals) -> None:
+    pid_file = folder / "data" / "pg18" / "data" / "postmaster.pid"
+    started = subprocess.Popen([sys.executable, "all_in_one.py", *_on(folder)], cwd=ROOT, env=clean_environment())
+    until = time.monotonic() + 60
+    while not pid_file.exists() and time.monotonic() < until:
+        time.sleep(0.005)
+    database = int(pid_file.read_text().split()[0])
+    started.send_signal(how)
+    assert started.wait(30) != 0
+    assert not pid_file.exists()
+    assert not Path(f"/proc/{database}").exists()
+
+
+STUMBLES = """
+import contextlib
+import all_in_one
+from fastapi import FastAPI
+
+@contextlib.asynccontextmanager
+async def stumble(app):
+    raise RuntimeError
+    yield
+
+async def assemble(*given, **named):
+    app = FastAPI(lifespan=stumble)
+    app.state.parts = {}
+    return app
+
+all_in_one._assemble = assemble
+all_in_one.cli()
+"""
+
+
+def test_services_that_don_t_start_take_the_database_with_them(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STUMBLES, *_on(folder)], cwd=ROOT, env=clean_environment(), timeout=90, check=False
+    )
+    assert done.returncode not in {0, 1}
+    assert (folder / "data" / "pg18" / "data" / "PG_VERSION").exists()
+    assert not (folder / "data" / "pg18" / "data" / "postmaster.pid").exists()
 
 
 def test_no_token_where_nothing_runs(folder: Path) -> None:

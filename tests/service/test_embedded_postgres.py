@@ -95,3 +95,16 @@ async def test_the_server_s_log_holds_no_values(server: EmbeddedPostgres) -> Non
     server.start()
     await provoke()
     assert "canary" not in server.log.read_text(encoding="utf-8")
+
+
+def test_one_that_is_not_ready_in_time_is_not_left_behind(server: EmbeddedPostgres) -> None:
+    server.start()
+    server.stop()
+    data = server.folder / "data"
+    with (data / "postgresql.conf").open("a") as conf:
+        conf.write("restore_command = 'sleep 60'\n")
+    (data / "recovery.signal").touch()
+    with pytest.raises(StartFailed, match="起動できませんでした"):
+        server.start(seconds=1)
+    assert not server.is_running()
+    assert not (data / "postmaster.pid").exists()
