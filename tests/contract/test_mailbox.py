@@ -427,6 +427,9 @@ BROKEN: dict[str, Callable[[Record], Record]] = {
     ),
     "data of another shape": lambda r: replace(r, value=r.value.replace(b'"consent_version"', b'"x"', 1)),
     "data that is none": lambda r: replace(r, value=r.value.replace(b'"data":{', b'"data":5,"was":{', 1)),
+    "NUL in its data": lambda r: replace(r, value=r.value.replace(b'"data":{', b'"data":{"newer":"\\u0000",', 1)),
+    "NUL in who acted": lambda r: replace(r, value=r.value.replace(b'"by":"', b'"by":"\\u0000', 1)),
+    "a number that is none": lambda r: replace(r, value=r.value.replace(b'"data":{', b'"data":{"newer":NaN,', 1)),
     "NUL in a header": lambda r: replace(r, value=b"?", headers={"a\x00": "b\x00"}),
     "half a character in a header": lambda r: replace(r, value=b"?", headers={"a": "\udcff"}),
     "NUL in the key": lambda r: replace(r, key="a\x00b", value=b"?"),
@@ -550,7 +553,7 @@ async def test_a_slow_poison_is_parked_although_the_transport_loses_patience(hou
 # --------------------------------------------------------------------------------------------------------- projections
 
 
-async def test_a_projection_takes_batches_and_falls_back_to_one_by_one(house: House) -> None:
+async def test_a_projection_takes_batches_and_falls_back_to_the_one_that_is_to_blame(house: House) -> None:
     bad, good = uuid4(), uuid4()
     sizes: list[int] = []
 
@@ -573,6 +576,28 @@ async def test_a_projection_takes_batches_and_falls_back_to_one_by_one(house: Ho
     assert [reason for _, reason, _ in await house.parked()] == ["failed", "behind_parked", "not_json"]
     await inbox.deliver(mixed)
     assert (await house.effects())[good] == [*range(1, 11), 1, 2, 3]
+
+
+async def test_one_poison_among_five_hundred_costs_a_few_transactions_and_no_order(house: House) -> None:
+    keys = [uuid4() for _ in range(10)]
+    sizes: list[int] = []
+
+    async def project(session: AsyncSession, news: Sequence[News]) -> None:
+        sizes.append(len(news))
+        await take_notes(session, news)
+        if any(item.event.subject == str(keys[3]) and item.sequence == 20 for item in news):
+            raise ValueError
+
+    records = [record(keys[n % 10], n // 10 + 1, offset=n) for n in range(1_000)]
+    await Inbox("training", house.listener, Ears({}, project), pauses=(0.0,)).deliver(records)
+    assert sizes[0] == 500
+    assert sizes[-1] == 500 - 50, "all but the poisoned key's, which wait behind it"
+    assert len(sizes) < 2 * 9 + ATTEMPTS + 2, "in halves, and not one by one"
+    whole = list(range(1, 101))
+    assert await house.effects() == {key: whole[:19] if key == keys[3] else whole for key in keys}
+    assert [reason for _, reason, _ in await house.parked()] == ["failed", *["behind_parked"] * 80]
+    assert (await retry_parked(house.listener, Ears({}, take_notes), str(keys[3]))).done == 81
+    assert (await house.effects())[keys[3]] == whole
 
 
 async def test_the_same_event_twice_in_one_batch_counts_once(house: House) -> None:

@@ -129,6 +129,21 @@ async def test_a_large_value_arrives_whole(transport: Transport, topic: str, gro
     assert sorted(listener.values, key=len) == [b"1", value]
 
 
+async def test_more_than_goes_out_in_one_piece_arrives_whole_and_in_order(
+    transport: Transport, topic: str, group: str
+) -> None:
+    sent = [Message(topic, f"key-{n % 3}", f"{n:05d}".encode() + bytes(3_000)) for n in range(1_200)]
+    listener = Listener()
+    async with consuming(transport, group, topic, listener):
+        await transport.publish(sent)
+        await listener.until_taken(len(sent))
+    by_key = defaultdict(list)
+    for record in listener.records:
+        by_key[record.key].append(record.value)
+    assert by_key == {f"key-{k}": [each.value for each in sent[k::3]] for k in range(3)}
+    assert max(len(delivery) for delivery in listener.deliveries) <= 500
+
+
 async def test_the_order_of_a_key_is_kept(transport: Transport, topic: str, group: str) -> None:
     sent = messages(topic, 600)
     listener = Listener()
