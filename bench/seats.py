@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx2
 from rich.progress import Progress
 
 from bench import pgbench, stage
@@ -46,9 +47,10 @@ SCENES = (
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One turn of the service: how fast, and every answer."""
+    """One turn of the service: how fast, its processor time for a request, and every answer."""
 
     rate: float
+    cpu_us: float
     latencies: list[float]
     answers: list[Any]
 
@@ -93,6 +95,7 @@ async def measure(progress: Progress, *, rounds: int, seconds: float) -> Report:
             raw[scene.name] = {
                 "service": [round(each.rate, 1) for each in served],
                 "pgbench": [round(each, 1) for each in yardstick],
+                "service_cpu_us": [round(each.cpu_us) for each in served],
                 "p50_ms": [round(percentile(each.latencies, 0.5) * 1000, 1) for each in served],
                 "p95_ms": [round(percentile(each.latencies, 0.95) * 1000, 1) for each in served],
                 "p99_ms": [round(percentile(each.latencies, 0.99) * 1000, 1) for each in served],
@@ -114,7 +117,8 @@ def _figures(scene: Scene, served: Sequence[Round], yardstick: Sequence[float], 
         found.append(at_most(f"{scene.name}: p95", p95, 250, unit=" ms"))
     else:
         found.append(only_told(f"{scene.name}: p95", f"{p95:,.0f} ms"))
-    return [*found, holds(f"{scene.name}: every answer", wrong, beside=f"{answered:,} right, none oversold")]
+    cpu = only_told(f"{scene.name}: CPU of the service for a request", f"{median([e.cpu_us for e in served]):,.0f} µs")
+    return [*found, cpu, holds(f"{scene.name}: every answer", wrong, beside=f"{answered:,} right, none oversold")]
 
 
 @asynccontextmanager
@@ -208,13 +212,23 @@ async def _served(place: Place, courses: Sequence[str], *, first_case: int, clie
         "first_case": first_case, "seed": 1, "out": str(out),
     }  # fmt: skip
     log = place.within / "load.log"
+    before = await _spent(place)
     async with stage.process("-m", "bench.load", log=log, talks=True) as load:
         await load.communicate((json.dumps(plan) + "\n").encode())
         if load.returncode != 0:
             raise RuntimeError(f"the load generator failed:\n{stage.tail(log)}")
     found = json.loads(out.read_text(encoding="utf-8"))
     answers = found["answers"]
-    return Round(len(answers) / found["seconds"], [each[3] for each in answers], answers)
+    cpu_us = (await _spent(place) - before) / len(answers) * 1e6
+    return Round(len(answers) / found["seconds"], cpu_us, [each[3] for each in answers], answers)
+
+
+async def _spent(place: Place) -> float:
+    """Seconds of processor time that the service's process has used so far, as it says itself."""
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        told = (await client.get(f"http://127.0.0.1:{place.port}/metrics")).text
+    (line,) = [line for line in told.splitlines() if line.startswith("process_cpu_seconds_total ")]
+    return float(line.split()[1])
 
 
 async def _pgbench(place: Place, first: int, scene: Scene, seconds: float) -> float:

@@ -21,7 +21,7 @@ from sqlalchemy.types import Uuid
 
 from shared.bus.envelope import Envelope, Unreadable, heard_on
 from shared.bus.mailbox import Origin, parked
-from shared.bus.port import Record
+from shared.bus.port import AT_ONCE, Record
 from shared.database import BY_EVENT, Database, Hot, is_outage
 from shared.events import EVENTS, Event
 
@@ -43,8 +43,6 @@ _FIRST = Hot(
     " array(SELECT DISTINCT key FROM parked WHERE dropped_at IS NULL AND key = ANY(CAST(:keys AS text[])))"
     " AS quarantined"
 )
-_TOGETHER = 500
-"""Events of a partition that a projection takes in one transaction, at the most."""
 
 
 class News(NamedTuple):
@@ -114,7 +112,7 @@ class Inbox:
         self._ears = ears
         self._offset = offset
         self._pauses = pauses
-        self._batch = _TOGETHER if ears.projection is not None else 1
+        self._batch = AT_ONCE if ears.projection is not None else 1
         # Kept here, for a transport that loses patience delivers anew, and a slow poison would begin at one for ever.
         self._attempts: dict[UUID, int] = {}
 

@@ -23,7 +23,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 
 from shared.bus.kafka_closing import close_admin, close_consumer, close_producer
-from shared.bus.port import PARTITIONS, Handler, Message, Record
+from shared.bus.port import AT_ONCE, PARTITIONS, Handler, Message, Record
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ MAX_BATCH_BYTES = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long to wait for what, in seconds, and how much to take at once."""
+    """How long to wait for what, in seconds."""
 
     timeout: float = 10.0
     """For one exchange with the broker; `publish` raises after it."""
@@ -51,8 +51,6 @@ class Pace:
     longest_retry_delay: float = 5.0
     watch_interval: float = 30.0
     """Between two looks for partitions that have records and do not move."""
-    batch_size: int = 500
-    """As many as a projection takes in one transaction."""
 
 
 USUAL_PACE = Pace()
@@ -337,7 +335,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
 
     async def _work(self, tp: TopicPartition) -> None:
         while self._workers.get(tp) is asyncio.current_task():
-            fetched = await self.consumer.getmany(tp, timeout_ms=1000, max_records=self._pace.batch_size)
+            fetched = await self.consumer.getmany(tp, timeout_ms=1000, max_records=AT_ONCE)
             for batch in fetched.values():
                 self._busy.add(tp)
                 try:

@@ -16,6 +16,8 @@ from typing import Protocol
 
 PARTITIONS = 6
 """Partitions of every topic, for ever: adding some would move keys to other partitions and break their order."""
+AT_ONCE = 500
+"""Records that a transport hands over at once, at the most, and that a projection takes in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)

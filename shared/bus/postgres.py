@@ -19,12 +19,11 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from shared.bus.envelope import header_text
-from shared.bus.port import PARTITIONS, Handler, Message, Record
+from shared.bus.port import AT_ONCE, PARTITIONS, Handler, Message, Record
 
 _log = structlog.get_logger()
 
 _CHANNEL = "tsunagu_bus"
-_BATCH = 500
 _WORKERS = 4
 _HANDLER_SECONDS = 30
 _FAILED, _ANOTHERS = -2, -1
@@ -240,7 +239,7 @@ class PostgresTransport:
                 topic,
                 p,
                 off,
-                _BATCH,
+                AT_ONCE,
             )
             if not rows:
                 return 0
