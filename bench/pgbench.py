@@ -49,6 +49,7 @@ _ANY_CASE = "ANY(CAST((SELECT CAST(:case_ids AS uuid[])) AS uuid[]))"
 _CLAIM = Statement(
     "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"
     f" SELECT given.* FROM {_GIVEN} (caller text, route text, key text, fingerprint bytea, authority text[])"
+    " WHERE pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', given.caller, given.route, given.key), 7470008))"
     " ON CONFLICT DO NOTHING RETURNING caller, route, key, clock_timestamp() AS claimed_at",
     {
         "given": f"""ARRAY[{_PLACE} || '"fingerprint": "\\\\x' || repeat('5a', 32) || '",'"""

@@ -179,15 +179,11 @@ class Hot:
         self._names = list(dict.fromkeys(_NAME.findall(sql)))
         self._sql = _NAME.sub(lambda found: f"${self._names.index(found[1]) + 1}", sql)
 
-    async def rows(
-        self, session: AsyncSession, values: Mapping[str, Any], *, patience: float | None = None
-    ) -> list[asyncpg.Record]:
-        """Run it; what it returns. `TimeoutError` after `patience` seconds, where the server's limits are too long."""
+    async def rows(self, session: AsyncSession, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+        """Run it; what it returns."""
         driver = await begin(session)
         try:
-            found: list[asyncpg.Record] = await driver.fetch(
-                self._sql, *(values[name] for name in self._names), timeout=patience
-            )
+            found: list[asyncpg.Record] = await driver.fetch(self._sql, *(values[name] for name in self._names))
         except (asyncpg.InternalClientError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError) as error:
             if driver.is_closed() or isinstance(error, asyncpg.InternalClientError):
                 # SQLAlchemy has not seen it happen, and would roll back on a connection that is gone.

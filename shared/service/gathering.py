@@ -191,18 +191,30 @@ class Gathering:
             return refused
 
     async def _claim(self, session: AsyncSession, members: Sequence[Member]) -> tuple[list[Member], datetime | None]:
-        """Those whose keys are new, and the time; whoever was answered before is told that answer."""
+        """Those whose keys are new, and the time; whoever was answered before is told that answer.
+
+        Whose key another process is at leaves the others, and waits for it beside them, without a connection.
+        """
         new, claimed_at = await claim_keys(session, [member.claim for member in members])
         for member in members:
             if member.claim not in new:
-                member.end(await _answered_before(session, member))
+                kept = await replay(session, member.claim)
+                if isinstance(kept, InProgress) and len(members) == 1:
+                    raise kept
+                member.end(_instead(kept))
         fresh = [member for member in members if member.claim in new]
         return fresh, claimed_at and claimed_at + self._clock.offset
 
 
-async def _answered_before(session: AsyncSession, member: Member) -> Exception:
-    kept = await replay(session, member.claim)
-    return kept if isinstance(kept, Problem) else Replay(kept)
+def _instead(kept: Response | Problem) -> Exception:
+    """What somebody gets whose key is not new."""
+    match kept:
+        case InProgress():
+            return Again()
+        case Problem():
+            return kept
+        case _:
+            return Replay(kept)
 
 
 async def _answers(accepted: Sequence[tuple[Member, Any]]) -> list[tuple[Claim, Response]]:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import Actor
 from shared.codes import holds_my_number
-from shared.database import Hot, begin
+from shared.database import Hot
 from shared.problems import IN_PROGRESS, KEY_INVALID, KEY_MISSING, KEY_REUSED, UNAUTHENTICATED, Problem
 
 KEY_HEADER = "Idempotency-Key"
@@ -38,9 +38,12 @@ _KEPT_HEADERS = ("content-type", "location", "etag")
 _GIVEN = "unnest(CAST(:given AS text[])) AS one, json_to_record(CAST(one AS json)) AS given"
 _SAME = "i.caller = given.caller AND i.route = given.route AND i.key = given.key"
 
+# Whoever is at a request holds its key's lock until the end. Nobody waits for it in the database: who waits has no
+# connection then, and so holds up nobody else.
 _CLAIM = Hot(
     "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"
     f" SELECT given.* FROM {_GIVEN} (caller text, route text, key text, fingerprint bytea, authority text[])"
+    " WHERE pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', given.caller, given.route, given.key), 7470008))"
     " ON CONFLICT DO NOTHING RETURNING caller, route, key, clock_timestamp() AS claimed_at"
 )
 _FIND = Hot(
@@ -66,7 +69,7 @@ class Claim:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """What makes two claims one: the table's primary key, and the order in which keys are claimed."""
+        """What makes two claims one: the table's primary key."""
         return self.caller, self.route, self.key
 
     def row(self, **more: Any) -> dict[str, Any]:
@@ -85,10 +88,6 @@ async def claim_of(request: Request, actor: Actor, given_key: str | None) -> Cla
     )
 
 
-_PATIENCE = 0.1
-"""Seconds that a connection waits for a key: who waits for longer does so without one, or ten of them stop them all."""
-
-
 class InProgress(Problem):
     """Somebody is still at a request with this key."""
 
@@ -97,19 +96,11 @@ class InProgress(Problem):
 
 
 async def claim_keys(session: AsyncSession, claims: Sequence[Claim]) -> tuple[set[Claim], datetime | None]:
-    """Those that are new, and the database's time; the others were answered before.
-
-    Raises `InProgress` soon where another process is still at one of them: the caller lets go of the connection before
-    it asks again. Keys are claimed in one order, so that two processes never wait for one another.
-    """
-    given = [
-        _json(claim.row(fingerprint=_hex(claim.fingerprint), authority=claim.authority))
-        for claim in sorted(claims, key=lambda claim: claim.place)
-    ]
-    await begin(session)  # apart from the rest: to have no connection in time is no matter of keys
+    """Those that are new, and the database's time; the others were answered before, or are being answered elsewhere."""
+    given = [_json(claim.row(fingerprint=_hex(claim.fingerprint), authority=claim.authority)) for claim in claims]
     try:
-        rows = await _CLAIM.rows(session, {"given": given}, patience=_PATIENCE)
-    except (TimeoutError, asyncpg.LockNotAvailableError):
+        rows = await _CLAIM.rows(session, {"given": given})
+    except asyncpg.LockNotAvailableError:  # a process of the release before this one has it, and no lock that we see
         raise InProgress from None
     new = {(row["caller"], row["route"], row["key"]) for row in rows}
     times = [row["claimed_at"].astimezone(UTC) for row in rows]
@@ -117,8 +108,11 @@ async def claim_keys(session: AsyncSession, claims: Sequence[Claim]) -> tuple[se
 
 
 async def replay(session: AsyncSession, claim: Claim) -> Response | Problem:
-    """The answer that was given under this key before, or why it is not given again."""
-    (kept,) = await _FIND.rows(session, claim.row())
+    """The answer that was given under this key before, or why it is not given again; `InProgress`, if there is none."""
+    found = await _FIND.rows(session, claim.row())
+    if not found:
+        return InProgress()
+    (kept,) = found
     if kept["fingerprint"] != claim.fingerprint:
         return Problem(KEY_REUSED)
     if not set(kept["authority"]) <= set(claim.authority):

@@ -68,15 +68,15 @@ class Work:
         """Take the key for this request, or raise `Replay` with the answer that was given to it before."""
         await self._wait_for_key(claim)
         claimed_at = await again_and_again(lambda: self._claimed_at(claim), while_=InProgress)
-        if claimed_at is None:
-            kept = await replay(self.session, claim)
-            raise kept if isinstance(kept, Problem) else Replay(kept)
         self._claim = claim
         self.now = claimed_at + self.desk.clock.offset
 
-    async def _claimed_at(self, claim: Claim) -> datetime | None:
+    async def _claimed_at(self, claim: Claim) -> datetime:
         try:
             _, claimed_at = await claim_keys(self.session, [claim])
+            if claimed_at is None:
+                kept = await replay(self.session, claim)
+                raise kept if isinstance(kept, Problem) else Replay(kept)
         except InProgress:
             await self.desk.database.roll_back(self.session)
             raise

@@ -152,6 +152,13 @@ class Raffle:
             while sum(map(len, self.running.desk.gathering._lines.values())) < people:  # noqa: ASYNC110 - it changes elsewhere
                 await asyncio.sleep(0)
 
+    async def until_beside(self, people: int) -> None:
+        """Until so many wait beside the lines, for a key or for their turn to."""
+        async with asyncio.timeout(30):
+            places = self.running.desk.lines._places
+            while sum(place.people for key, place in places.items() if key[0] == "alone") < people:  # noqa: ASYNC110 - it changes elsewhere
+                await asyncio.sleep(0.01)
+
     async def until_busy(self) -> None:
         """Until a transaction is in flight, and waits for something in the database."""
         async with asyncio.timeout(30):

@@ -14,6 +14,7 @@ from shared.auth import Role
 from shared.bus.envelope import open_envelope
 from shared.problems import CONFLICT, NOT_FOUND, Problem
 from shared.service import gathering
+from shared.service.idempotency import Claim, claim_keys
 from tests.service.frame_raffle import Draw, Drawn, Raffle, Wish, open_raffle
 from tests.world import KAGOSHIMA, KIRISHIMA, World
 
@@ -360,17 +361,11 @@ async def test_another_caller_with_the_same_key_is_another_request(raffle: Raffl
 @contextlib.asynccontextmanager
 async def another_process_at(raffle: Raffle, *keys: str) -> AsyncIterator[None]:
     """While the block lasts, another process is at requests with these keys."""
-    async with raffle.running.database.engine.connect() as other:
-        await other.execute(
-            text(
-                "INSERT INTO idempotency (caller, route, key, fingerprint, authority)"
-                " SELECT 'client-kagoshima-desk', 'POST /v1/raffles/{name}/tickets', unnest(CAST(:keys AS text[])),"
-                " '', '{}'"
-            ),
-            {"keys": list(keys)},
-        )
+    route = "POST /v1/raffles/{name}/tickets"
+    async with raffle.running.database.session() as other:
+        new, _ = await claim_keys(other, [Claim("client-kagoshima-desk", route, key, b"", ()) for key in keys])
+        assert len(new) == len(keys)
         yield
-        await other.rollback()
 
 
 async def test_a_key_that_another_process_is_at_keeps_only_its_own_request_waiting(raffle: Raffle) -> None:
@@ -395,7 +390,7 @@ async def test_whoever_comes_first_with_a_key_in_use_keeps_nobody_behind_him_wai
     key = str(uuid4())
     async with another_process_at(raffle, key):
         stuck = asyncio.create_task(raffle.ask("stuck", key=key))
-        await raffle.until_busy()
+        await raffle.until_beside(1)
         async with asyncio.timeout(3):
             assert (await raffle.ask("behind")).status_code == 201
         assert not stuck.done()
@@ -413,7 +408,7 @@ async def test_many_keys_in_use_elsewhere_hold_up_no_other_line(world: World) ->
             asyncio.create_task(raffle.ask("stuck", raffle=place, key=key))
             for place, key in zip(places, keys, strict=True)
         ]
-        await raffle.until_busy()
+        await raffle.until_beside(12)
         for _ in range(5):
             async with asyncio.timeout(2):
                 assert (await raffle.ask("another", raffle="autumn")).status_code == 201
