@@ -390,8 +390,8 @@ async def test_whoever_comes_first_with_a_key_in_use_keeps_nobody_behind_him_wai
     key = str(uuid4())
     async with another_process_at(raffle, key):
         stuck = asyncio.create_task(raffle.ask("stuck", key=key))
-        await raffle.until_beside(1)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(4):
+            await raffle.until_beside(1)
             assert (await raffle.ask("behind")).status_code == 201
         assert not stuck.done()
     assert (await stuck).status_code == 201, "once the other process has undone its own"
