@@ -136,7 +136,7 @@ def heard_on(topic: str, value: bytes, headers: Mapping[str, str]) -> Envelope:
 
 
 def _read_at_once(value: bytes, headers: Mapping[str, str]) -> Envelope | None:
-    """Attributes and data in one go, for little more than half the cost: `None` for whatever isn't as we write it ourselves.
+    """Attributes and data in one go, for half the cost: `None` for whatever isn't as we write it ourselves.
 
     It admits nothing that `open_envelope` and `read` would not; what they say about the rest is for them to say.
     """

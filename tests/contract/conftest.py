@@ -1,4 +1,4 @@
-"""A real Kafka, where one is named, and a topic of the test's own on it."""
+"""A real Kafka, where one is named, with a topic of the test's own; and a house with a teller and a listener."""
 
 import os
 from collections.abc import AsyncIterator
@@ -6,6 +6,10 @@ from uuid import uuid4
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+
+from embedded.postgres import EmbeddedPostgres
+from tests.contract.mail_house import TABLES, House
+from tests.world import execute_as_admin
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +34,14 @@ async def topic_on_kafka(kafka_bootstrap: str) -> AsyncIterator[str]:
 @pytest.fixture
 def group() -> str:
     return f"contract-{uuid4().hex}"
+
+
+@pytest.fixture
+async def house(postgres: EmbeddedPostgres, database_name: str) -> AsyncIterator[House]:
+    await execute_as_admin(postgres, TABLES, database_name)
+    house = House(
+        postgres.url(user="tsunagu_intake", database=database_name),
+        postgres.url(user="tsunagu_training", database=database_name),
+    )
+    yield house
+    await house.close()
