@@ -59,7 +59,7 @@ _CLAIM = Statement(
 )
 _LOCK = Statement(
     "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
-    f" consent_valid_until FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id FOR SHARE),"
+    f" consent_valid_until, consent_valid_from FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id FOR SHARE),"
     " known AS (SELECT array_agg(fact) AS cases FROM fact)"
     " SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, cases"
     " FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c",

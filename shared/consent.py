@@ -27,11 +27,14 @@ class Consent:
     purposes: frozenset[str] = frozenset()
     recipients: frozenset[str] = frozenset()
     valid_until: date | None = None
+    valid_from: date | None = None
+    categories: frozenset[str] = frozenset()
+    """Which sets of the reception sheet; empty: those that the purpose needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentLacking:
-    """Why nothing may be passed on: not_given, expired, other_purpose, not_named."""
+    """Why nothing may be passed on: not_given, not_yet_valid, expired, other_purpose, not_named."""
 
     because: str
 
@@ -40,7 +43,14 @@ def consent_said(event: Said) -> Consent:
     """The consent as it stands once this was said. Short of a yes nothing may be shared, with nobody."""
     match event:
         case ConsentGiven():
-            return Consent("given", frozenset(event.purposes), frozenset(event.recipients), event.valid_until)
+            return Consent(
+                "given",
+                purposes=frozenset(event.purposes),
+                recipients=frozenset(event.recipients),
+                valid_until=event.valid_until,
+                valid_from=event.valid_from,
+                categories=frozenset(event.categories),
+            )
         case ConsentPending():
             return Consent("not_yet")
         case ConsentRefused():
@@ -58,6 +68,8 @@ def consent_gap(consent: Consent, *, purposes: frozenset[str], receiver: str, to
     """
     if consent.state != "given":
         return ConsentLacking("not_given")
+    if consent.valid_from is not None and today < consent.valid_from:
+        return ConsentLacking("not_yet_valid")
     if consent.valid_until is not None and today > consent.valid_until:
         return ConsentLacking("expired")
     if consent.purposes and not consent.purposes & purposes:
@@ -65,3 +77,17 @@ def consent_gap(consent: Consent, *, purposes: frozenset[str], receiver: str, to
     if consent.recipients and receiver not in consent.recipients:
         return ConsentLacking("not_named")
     return None
+
+
+def takes_back(consent: Consent, *, purposes: frozenset[str], receiver: str) -> bool:
+    """Whether the newest word ends what was begun under an earlier one.
+
+    A yes does where it is narrower than the one before: a part that is taken back is consent given again for the rest.
+    Running out is no word of the person's, and lets what is under way go on.
+    """
+    if consent.state in {"withdrawn", "refused"}:
+        return True
+    return consent.state == "given" and (
+        bool(consent.purposes and not consent.purposes & purposes)
+        or bool(consent.recipients and receiver not in consent.recipients)
+    )

@@ -83,6 +83,8 @@ class ConsentGiven(Event, publisher="intake"):
     purposes: list[Coded]
     recipients: list[Agency] = []
     valid_until: Day | None = None
+    valid_from: Day | None = None
+    categories: list[Coded] = []
 
 
 class ConsentPending(Event, publisher="intake"):
@@ -119,6 +121,17 @@ class CareerNeedsUntouched(Event, publisher="intake"):
     case_id: Id
     agency_id: Agency
     since: Day
+
+
+class EmergencyAccessDeclared(Event, publisher="intake"):
+    """An agency opened a case in an emergency (緊急閲覧), without consent and for an hour; its holder reviews that."""
+
+    case_id: Id
+    emergency_id: Id
+    agency_id: Agency
+    reason: Coded
+    ends_at: Moment
+    review_due_on: Day
 
 
 class CaseClosed(Event, publisher="intake"):

@@ -135,6 +135,10 @@ _CONSENT_HELP = {
         "Record the person's consent in intake first. Supporting them goes on without it.",
         "先に相談受付で本人同意を記録してください。同意がなくても相談・支援は続けられます。",
     ),
+    "not_yet_valid": (
+        "The consent begins on a later day. Wait for it, or ask the person whether it may begin today.",
+        "同意の開始日がまだ来ていません。その日を待つか、今日から始めてよいか本人に確認してください。",
+    ),
     "expired": (
         "The consent has run out. Ask the person again and record it in intake.",
         "同意の有効期限が過ぎています。本人に改めて確認し、相談受付で記録してください。",

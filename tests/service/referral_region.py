@@ -51,7 +51,7 @@ def opened(case_id: UUID, *, needs: tuple[str, ...] = ("with_people",), municipa
 
 
 def consented(case_id: UUID, version: int = 1, **changes: Any) -> ConsentGiven:
-    return ConsentGiven(case_id=case_id, consent_version=version, purposes=["referral"], **changes)
+    return ConsentGiven(case_id=case_id, consent_version=version, **{"purposes": ["referral"], **changes})
 
 
 def offered(**changes: Any) -> CourseOffered:

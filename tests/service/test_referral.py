@@ -303,6 +303,34 @@ async def test_a_no_takes_back_what_nobody_has_accepted(region: Region, no: type
     assert {event.reason for event in withdrawn} == {reason}
 
 
+async def test_a_narrower_yes_takes_back_what_it_no_longer_covers(region: Region) -> None:
+    accepted, elsewhere = await region.to_programme(), await region.to_programme("sakura-npo/junbi")
+    course = await region.to_course()
+    await region.npo.post(f"/v1/referrals/{accepted}/accept")
+    await region.running.hear(consented(region.case_id, 2, recipients=["sakura-npo"]))
+    assert [(await region.look(each))["state"] for each in (accepted, elsewhere, course)] == [
+        "accepted", "sent", "withdrawn",
+    ]  # fmt: skip
+    await region.running.hear(consented(region.case_id, 3, purposes=["assessment"]))
+    shown = await region.look(elsewhere)
+    assert (shown["state"], shown["reason"]) == ("withdrawn", "consent_withdrawn")
+
+
+async def test_a_wider_yes_or_one_that_has_run_out_takes_nothing_back(region: Region) -> None:
+    course = await region.to_course()
+    await region.running.hear(consented(region.case_id, 2, purposes=["referral", "training"]))
+    await region.running.hear(consented(region.case_id, 3, valid_until=date(2026, 1, 31)))
+    assert (await region.look(course))["state"] == "sent"
+
+
+async def test_a_consent_that_begins_later_covers_nothing_yet(region: Region) -> None:
+    other = uuid4()
+    await region.running.hear(opened(other), consented(other, valid_from=date(2190, 1, 31)))
+    body = {"case_id": str(other), "programme_id": region.programmes["sakura-npo/ibasho"]}
+    answer = await region.desk.post("/v1/referrals", body)
+    assert (code(answer), answer.json()["errors"][0]["code"]) == ((409, "consent_missing"), "not_yet_valid")
+
+
 async def test_an_older_word_about_consent_never_replaces_a_newer_one(region: Region) -> None:
     referral = await region.to_programme()
     await region.running.hear(consented(region.case_id, 3))

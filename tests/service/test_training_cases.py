@@ -120,6 +120,30 @@ async def test_a_consent_wide_enough_gives_a_seat_on_its_last_day(training: Runn
     assert late.json()["errors"][0]["code"] == "expired"
 
 
+async def test_a_narrower_yes_takes_back_what_was_asked_for_here_and_leaves_referrals_to_referral(
+    training: Running,
+) -> None:
+    case_id = await known_case(training)
+    asked = await seat(training, await offered(training), case_id=case_id)
+    await training.hear(referred(await offered(training), case_id=case_id))
+    await training.hear(consented(case_id, 2, purposes=["training"], recipients=[SCHOOL]))
+    assert await state_of(training, asked) == "held"
+    await training.hear(consented(case_id, 3, purposes=["assessment"]))
+    assert await state_of(training, asked) == "released"
+    states = await training.rows("SELECT state, referral_id IS NULL AS direct FROM seat_request ORDER BY state")
+    assert [tuple(row) for row in states] == [("held", False), ("released", True)]
+
+
+async def test_a_yes_that_has_run_out_or_begins_later_takes_nothing_back(training: Running) -> None:
+    case_id = await known_case(training)
+    asked = await seat(training, await offered(training), case_id=case_id)
+    await training.hear(consented(case_id, 2, valid_until=date(2020, 3, 31)))
+    await training.hear(consented(case_id, 3, valid_from=date(2190, 3, 31)))
+    assert await state_of(training, asked) == "held"
+    late = await ask(training, await offered(training), case_id=case_id)
+    assert late.json()["errors"][0]["code"] == "not_yet_valid"
+
+
 async def test_consent_given_again_counts_again(training: Running) -> None:
     course, case_id = await offered(training), await known_case(training)
     await training.hear(withdrawn(case_id), consented(case_id, 3))

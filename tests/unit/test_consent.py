@@ -6,7 +6,16 @@ from uuid import UUID
 
 import pytest
 
-from shared.consent import FOR_REFERRAL, FOR_TRAINING, Consent, ConsentLacking, Said, consent_gap, consent_said
+from shared.consent import (
+    FOR_REFERRAL,
+    FOR_TRAINING,
+    Consent,
+    ConsentLacking,
+    Said,
+    consent_gap,
+    consent_said,
+    takes_back,
+)
 from shared.events import ConsentGiven, ConsentPending, ConsentRefused, ConsentWithdrawn
 from shared.problems import consent_missing
 
@@ -27,6 +36,8 @@ TO_TRAIN = replace(GIVEN, purposes=frozenset({"training"}))
         (Consent("refused"), FOR_REFERRAL, "not_given"),
         (Consent("withdrawn"), FOR_REFERRAL, "not_given"),
         (replace(GIVEN, valid_until=date(2026, 3, 31)), FOR_REFERRAL, "expired"),
+        (replace(GIVEN, valid_from=TODAY), FOR_REFERRAL, None),
+        (replace(GIVEN, valid_from=date(2026, 4, 2)), FOR_REFERRAL, "not_yet_valid"),
         (TO_TRAIN, FOR_REFERRAL, "other_purpose"),
         (TO_TRAIN, FOR_TRAINING, None),
         (replace(GIVEN, purposes=frozenset({"survey"})), FOR_TRAINING, "other_purpose"),
@@ -55,7 +66,31 @@ def test_what_was_said_is_what_stands(said: Said, consent: Consent) -> None:
     assert consent_said(said) == consent
 
 
-@pytest.mark.parametrize("because", ["not_given", "expired", "other_purpose", "not_named"])
+@pytest.mark.parametrize(
+    ("newest", "taken_back"),
+    [
+        (GIVEN, False),
+        (Consent("given"), False),
+        (Consent("withdrawn"), True),
+        (Consent("refused"), True),
+        (Consent("not_yet"), False),
+        (Consent(None), False),
+        (TO_TRAIN, True),
+        (replace(GIVEN, recipients=frozenset({"school"})), True),
+        (replace(GIVEN, valid_until=date(2026, 3, 31)), False),
+        (replace(GIVEN, valid_from=date(2026, 4, 2)), False),
+    ],
+)
+def test_a_no_or_a_narrower_yes_takes_back_and_the_calendar_does_not(newest: Consent, taken_back: bool) -> None:
+    assert takes_back(newest, purposes=FOR_REFERRAL, receiver="npo") is taken_back
+
+
+def test_what_was_said_before_there_were_categories_means_what_it_meant() -> None:
+    old = ConsentGiven.model_validate({"case_id": str(CASE), "consent_version": 1, "purposes": ["referral"]})
+    assert consent_said(old) == Consent("given", frozenset({"referral"}))
+
+
+@pytest.mark.parametrize("because", ["not_given", "not_yet_valid", "expired", "other_purpose", "not_named"])
 def test_whatever_is_lacking_people_are_told_what_to_do(because: str) -> None:
     told = consent_missing(because).members
 

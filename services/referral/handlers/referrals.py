@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import Row, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.moves import Moved, NotMoved, Party, Referral, State, advance
+from services.referral.domain.moves import Kind, Moved, NotMoved, Party, Referral, State, advance
 from services.referral.domain.routing import Routing, route
 from services.referral.tables import directory, facts, referrals, schema
 from shared.auth import Actor, served
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
-from shared.consent import FOR_REFERRAL, FOR_TRAINING, Consent, ConsentLacking, consent_gap
+from shared.consent import FOR_REFERRAL, FOR_TRAINING, Consent, ConsentLacking, consent_gap, takes_back
 from shared.events import (
     Event,
     ReferralAccepted,
@@ -281,7 +281,7 @@ def _concerning(fact: Row[Any] | None, actor: Actor) -> Row[Any]:
 
 
 async def note_consent(session: AsyncSession, case_id: UUID, consent: Consent, *, version: int, now: datetime) -> None:
-    """Keep the newest word about consent; a no takes back every referral that nobody has accepted."""
+    """Keep the newest word about consent; what it takes back ends, unless somebody has accepted it."""
     newest = await facts.put_case_fact(
         session,
         case_id,
@@ -291,12 +291,21 @@ async def note_consent(session: AsyncSession, case_id: UUID, consent: Consent, *
         consent_purposes=sorted(consent.purposes),
         consent_recipients=sorted(consent.recipients),
         consent_valid_until=consent.valid_until,
+        consent_valid_from=consent.valid_from,
     )
-    if not newest or consent.state not in {"withdrawn", "refused"}:
+    if not newest:
         return
+    reason = "consent_refused" if consent.state == "refused" else "consent_withdrawn"
     told: list[tuple[Event, int]] = []
     for referral in await referrals.lock_open_referrals(session, case_id):
-        moved = advance(referral, "end_consent", {Party.PERSON}, reason=f"consent_{consent.state}")
+        if not _is_taken_back(consent, referral):
+            continue
+        moved = advance(referral, "end_consent", {Party.PERSON}, reason=reason)
         assert isinstance(moved, Moved)  # an open referral can always be taken back
         told += await _store(session, referral, moved, by=Party.PERSON.value, now=now)
     await emit(session, *told, at=now)
+
+
+def _is_taken_back(consent: Consent, referral: Referral) -> bool:
+    purposes = FOR_REFERRAL if referral.kind is Kind.PROGRAMME else FOR_TRAINING
+    return takes_back(consent, purposes=purposes, receiver=referral.receiver)

@@ -42,6 +42,7 @@ def consent_of(fact: Row[Any]) -> Consent:
         purposes=frozenset(fact.consent_purposes),
         recipients=frozenset(fact.consent_recipients),
         valid_until=fact.consent_valid_until,
+        valid_from=fact.consent_valid_from,
     )
 
 

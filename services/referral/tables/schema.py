@@ -76,6 +76,7 @@ case_fact = Table(
     Column("consent_purposes", ARRAY(Text), nullable=False),
     Column("consent_recipients", ARRAY(Text), nullable=False),
     Column("consent_valid_until", Date),
+    Column("consent_valid_from", Date),
     Column("assessment_number", Integer),
     Column("levels", JSONB),
     Column("prolongation_risk", Text),

@@ -30,7 +30,7 @@ from services.training.tables.seats import Placed
 from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import Origin, emit
-from shared.consent import FOR_TRAINING, Consent, ConsentLacking, consent_gap
+from shared.consent import FOR_TRAINING, Consent, ConsentLacking, consent_gap, takes_back
 from shared.events import Event, PoolChanged, SeatHeld, SeatReleased, SeatWaitlisted
 from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan
@@ -167,13 +167,19 @@ async def release_seat_of_referral(session: AsyncSession, referral_id: UUID, *, 
 
 
 async def note_consent(session: AsyncSession, case_id: UUID, consent: Consent, *, version: int, now: datetime) -> None:
-    """Keep the newest word about consent. Once it is taken back everything is given back, except an enrolment."""
+    """Keep the newest word about consent. Once it is taken back everything is given back, except an enrolment.
+
+    A narrower yes takes back what was asked for here. Whether a referral still stands is referral's judgement, which
+    may be newer than what was heard here so far.
+    """
     newest = await cases.keep_consent(session, case_id, consent, version)
-    if not newest or consent.state != "withdrawn":
+    if not newest:
         return
     for known in await seats.find_requests_of_case(session, case_id):
         course, request = await lock_request(session, known.id)
-        await release_hold(session, course, request, reason="consent_withdrawn", now=now)
+        narrower = takes_back(consent, purposes=FOR_TRAINING, receiver=course.provider_agency)
+        if consent.state == "withdrawn" or (narrower and request.referral_id is None):
+            await release_hold(session, course, request, reason="consent_withdrawn", now=now)
 
 
 async def expire_hold(session: AsyncSession, now: datetime) -> bool:

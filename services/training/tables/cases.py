@@ -16,10 +16,12 @@ _KEEP_CASE = text(
 # A greater consent_version is newer, whichever came first; the same again changes nothing.
 _KEEP_CONSENT = text(
     "INSERT INTO case_fact AS f (case_id, consent_version, consent_state, consent_purposes, consent_recipients,"
-    " consent_valid_until) VALUES (:case_id, :version, :state, :purposes, :recipients, :valid_until)"
+    " consent_valid_until, consent_valid_from)"
+    " VALUES (:case_id, :version, :state, :purposes, :recipients, :valid_until, :valid_from)"
     " ON CONFLICT (case_id) DO UPDATE SET consent_version = excluded.consent_version,"
     " consent_state = excluded.consent_state, consent_purposes = excluded.consent_purposes,"
-    " consent_recipients = excluded.consent_recipients, consent_valid_until = excluded.consent_valid_until"
+    " consent_recipients = excluded.consent_recipients, consent_valid_until = excluded.consent_valid_until,"
+    " consent_valid_from = excluded.consent_valid_from"
     " WHERE f.consent_version IS NULL OR f.consent_version < excluded.consent_version RETURNING f.case_id"
 )
 
@@ -49,12 +51,19 @@ async def keep_consent(session: AsyncSession, case_id: UUID, consent: Consent, v
         "purposes": sorted(consent.purposes),
         "recipients": sorted(consent.recipients),
         "valid_until": consent.valid_until,
+        "valid_from": consent.valid_from,
     }
     return (await session.execute(_KEEP_CONSENT, values)).one_or_none() is not None
 
 
 def known_case(
-    municipality: str | None, state: str | None, purposes: list[str], recipients: list[str], valid_until: date | None
+    municipality: str | None,
+    state: str | None,
+    purposes: list[str],
+    recipients: list[str],
+    valid_until: date | None,
+    valid_from: date | None,
 ) -> KnownCase:
     """The fact out of its columns."""
-    return KnownCase(municipality, Consent(state, frozenset(purposes), frozenset(recipients), valid_until))
+    consent = Consent(state, frozenset(purposes), frozenset(recipients), valid_until, valid_from)
+    return KnownCase(municipality, consent)

@@ -39,7 +39,7 @@ _ANY_CASE = "ANY(CAST((SELECT CAST(:case_ids AS uuid[])) AS uuid[]))"
 # nobody changes them before this transaction ends.
 _LOCK_COURSE_FOR = Hot(
     "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
-    f" consent_valid_until FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id FOR SHARE),"
+    f" consent_valid_until, consent_valid_from FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id FOR SHARE),"
     " known AS (SELECT array_agg(fact) AS cases FROM fact)"
     f" SELECT {_COURSE}, cases FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c"
 )
