@@ -4,9 +4,12 @@ from fastapi import FastAPI
 
 from services.intake.api.cases import cases
 from services.intake.api.custody import custody
+from services.intake.api.disclosures import disclosures
 from services.intake.api.drafts import drafts
+from services.intake.api.emergencies import emergencies
 from services.intake.api.exports import exports
 from services.intake.api.lists import lists
+from services.intake.api.meetings import meetings
 from services.intake.api.persons import persons
 from services.intake.api.records import records
 from services.intake.domain.custody import check
@@ -19,7 +22,18 @@ service = Service(
     name="intake",
     title="intake",
     title_ja="相談受付",
-    routers=[cases, drafts, persons, records, custody, exports, lists],
+    routers=[
+        cases,
+        drafts,
+        persons,
+        records,
+        custody,
+        disclosures,
+        emergencies,
+        meetings,
+        exports,
+        lists,
+    ],
     reactions=reactions,
     sweeps=sweeps,
     tags={
@@ -29,6 +43,9 @@ service = Service(
         "custody": "担当と終結",
         "exports": "書き出し",
         "drafts": "下書き",
+        "disclosures": "ほかの機関への提供",
+        "emergencies": "緊急閲覧とその確認",
+        "meetings": "支援会議・調整会議(非公開)",
     },
     keeps_persons=True,
     verifiers={"custody": check},

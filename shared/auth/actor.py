@@ -27,6 +27,8 @@ class Role(StrEnum):
     """公共職業安定所: countersigns nominations and issues training instructions."""
     PROVIDER = "provider"
     """Training provider: enrols."""
+    EMERGENCY = "emergency"
+    """緊急閲覧: may declare an emergency, to read one case without consent for an hour."""
     OBSERVER = "observer"
     """Dashboards: reads the public event stream."""
     OPERATOR = "operator"

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from jpholiday import JPHoliday
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import database_time
 
 JST = ZoneInfo("Asia/Tokyo")
+_HOLIDAYS = JPHoliday()
 
 
 @dataclass(slots=True)
@@ -25,6 +27,16 @@ class Clock:
 def wall_time() -> datetime:
     """This process's time, for logs and tokens; never for a deadline."""
     return datetime.now(UTC)
+
+
+def is_working_day(day: date) -> bool:
+    """Whether public offices are open: no Saturday, Sunday or holiday, and not from 29 December to 3 January.
+
+    行政機関の休日に関する法律 Art. 1; 地方自治法 Art. 4-2 has municipalities' ordinances say the same. Holidays of
+    coming years follow from the law (国民の祝日に関する法律); the two equinoxes are announced a year ahead.
+    """
+    turn_of_year = (day.month, day.day) >= (12, 29) or (day.month, day.day) <= (1, 3)
+    return day.weekday() < 5 and not turn_of_year and not _HOLIDAYS.is_holiday(day)
 
 
 def day_in_japan(moment: datetime) -> date:

@@ -51,6 +51,22 @@ _WORDS: dict[str, tuple[str, str]] = {
         "The most serious topic must be one of the topics",
         "最も深刻な相談内容は、相談内容の中から選んでください",
     ),
+    "purposes_missing": (
+        "Consent is given for a purpose: name at least one",
+        "同意の目的(purposes)を一つ以上書いてください",
+    ),
+    "end_without_consent": (
+        "Only consent that is given has a first and a last day",
+        "期間(valid_from・valid_until)は、同意があるときだけ書けます",
+    ),
+    "ends_before_it_begins": (
+        "The last day lies before the first one",
+        "終わりの日(valid_until)が始まりの日(valid_from)より前です",
+    ),
+    "withdrawn_whole": (
+        "Consent is withdrawn as a whole; for a part, record consent again for the rest",
+        "撤回は同意の全体に対するものです。一部だけのときは、残りについての同意をあらためて記録してください",
+    ),
     "greater_than_equal": ("Too small", "小さすぎます"),
     "less_than_equal": ("Too large", "大きすぎます"),
     "empty": ("This must not be empty", "空にはできません"),

@@ -213,7 +213,7 @@ async def test_in_any_history_every_case_has_one_holder_or_an_end(
     await execute_as_admin(
         world.postgres,
         "SET search_path = intake; TRUNCATE case_, draft, custody, custody_proof, personal_value, data_key, access_log,"
-        " access_unsealed, timeline, screening, case_consent, outbox, inbox, idempotency, parked",
+        " access_unsealed, timeline, screening, case_consent, outbox, inbox, idempotency, parked CASCADE",
         world.database_name,
     )
     cases: list[str] = []

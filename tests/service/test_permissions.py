@@ -13,13 +13,14 @@ from shared.auth import Role
 from shared.auth.guard import Permission, rule_of
 from tests.world import SERVICES, World, token
 
-C, D, L, P, H, T, W, X = (
+C, D, L, P, H, T, E, W, X = (
     Role.COUNSELLOR,
     Role.DIRECTORY,
     Role.PLANNER,
     Role.PLACEMENT,
     Role.HELLO_WORK,
     Role.PROVIDER,
+    Role.EMERGENCY,
     Role.OBSERVER,
     Role.OPERATOR,
 )
@@ -44,7 +45,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "POST /v1/cases/{case_id}/consents": frozenset({C}),
         "POST /v1/cases/{case_id}/screenings": frozenset({C}),
         "GET /v1/cases/{case_id}/timeline": frozenset({C}),
-        "GET /v1/cases/{case_id}/person": frozenset({C}),
+        "GET /v1/cases/{case_id}/person": frozenset({C, P, H, T, E}),
         "PATCH /v1/cases/{case_id}/person": frozenset({C}),
         "GET /v1/cases/{case_id}/accesses": frozenset({C}),
         "GET /v1/cases/{case_id}/records": frozenset({C}),
@@ -59,6 +60,19 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/cases/{case_id}/custody": frozenset({C}),
         "POST /v1/cases/{case_id}/closing": frozenset({C}),
         "POST /v1/cases/{case_id}/reopening": frozenset({C}),
+        "GET /v1/cases/{case_id}/disclosures": frozenset({C}),
+        "POST /v1/cases/{case_id}/disclosures": frozenset({C}),
+        "POST /v1/cases/{case_id}/disclosures/{disclosure_id}/ending": frozenset({C}),
+        "POST /v1/cases/{case_id}/emergency-accesses": frozenset({E}),
+        "GET /v1/emergency-accesses": frozenset({C}),
+        "GET /v1/emergency-accesses/{emergency_id}": frozenset({C}),
+        "POST /v1/emergency-accesses/{emergency_id}/review": frozenset({C}),
+        "GET /v1/meetings": frozenset({C, P, H, T}),
+        "POST /v1/meetings": frozenset({C}),
+        "GET /v1/meetings/{meeting_id}": frozenset({C, P, H, T}),
+        "POST /v1/meetings/{meeting_id}/cases": frozenset({C}),
+        "GET /v1/meetings/{meeting_id}/cases/{case_id}/notes": frozenset({C, P, H, T}),
+        "POST /v1/meetings/{meeting_id}/cases/{case_id}/notes": frozenset({C, P, H, T}),
         "GET /v1/custody-proofs": frozenset({C}),
         "GET /v1/custody-proofs/now": frozenset({C}),
         "GET /v1/drafts": frozenset({C}),

@@ -16,10 +16,14 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
 from services.intake.domain.cases import Consent, ConsentState
-from services.intake.domain.policy import Action, Caller, Hidden, Purpose, Record, decide
+from services.intake.domain.meetings import Basis
+from services.intake.domain.policy import Action, Caller, Disclosure, Hidden, Purpose, Record, decide
+from services.intake.domain.sheet import FieldSet
+from services.intake.handlers.access import judged
 from services.intake.tables.cases import Wanted, find_cases
 from shared.database import BY_COMMAND, BY_EVENT, NOBODY, Acting, begin, savepoint
 from shared.service import wall
+from shared.service.clock import wall_time
 from shared.service.wall import StartRefused, missing_walls, refuse_without_wall
 from tests.world import KAGOSHIMA, KIRISHIMA, MASTER_KEYS, ZAMA, Running, World, execute_as_admin
 
@@ -167,6 +171,10 @@ INTO = {
     "timeline": "(case_id, at, kind, service, codes) VALUES ($1, now(), 'x', 'x', '{}')",
     "custody": "(case_id, number, step, holder, by, at) VALUES ($1, 2, 'handed_over', 'x', 'x', now())",
     "personal_value": "(case_id, field, version, written_by, at) VALUES ($1, 'name', 9, 'x', now())",
+    "disclosure": "(id, case_id, recipient, purpose, sets, basis, until, reason, made_by, at)"
+    " VALUES (gen_random_uuid(), $1, 'x', 'support', '{story}', 'appi_69_2_3', now(), 'x', 'x', now())",
+    "emergency_access": "(id, case_id, agency, actor, holder, reason, words, declared_at, ends_at, review_due_on)"
+    " VALUES (gen_random_uuid(), $1, 'x', 'x', 'y', 'x', '', now(), now() + interval '60 minutes', now())",
     "erasure": "(subject_id, erased_by, reason) VALUES ($1, 'x', 'x')",
 }
 
@@ -230,12 +238,17 @@ def drawn(luck: random.Random, today: date) -> dict[str, Any]:
     valid_until = luck.choice([None, today, today - timedelta(days=1), today + timedelta(days=1)])
     purposes = frozenset(luck.sample(["assessment", "case_conference", "referral", "training"], luck.randint(1, 4)))
     recipients = frozenset(luck.sample(AGENCIES, luck.randint(0, 2)))
+    valid_from = luck.choice([None, None, today, today + timedelta(days=1)]) if valid_until is None else None
+    until = luck.choice([today, today - timedelta(days=1)])
+    lent = Disclosure(luck.choice(AGENCIES), Purpose.SUPPORT, frozenset({FieldSet.STORY}), Basis.OTHER_DUTY, until)
     return {
         "id": uuid4(),
         "municipality": luck.choice(TOWNS),
         "opened_by": luck.choice(AGENCIES),
         "holder": luck.choice(AGENCIES),
-        "consent": None if state is None else Consent(state, purposes, recipients, valid_until),
+        "consent": None if state is None else Consent(state, purposes, recipients, valid_until, valid_from=valid_from),
+        "disclosure": luck.choice([None, None, lent]),
+        "ended": luck.random() < 0.3,
         "superseded": luck.random() < 0.3,
     }
 
@@ -245,10 +258,20 @@ def is_there(case: Mapping[str, Any], acting: Acting, today: date) -> bool:
     serves = case["municipality"] in acting.municipalities or (
         f"prefecture:{case['municipality'][:2]}" in acting.municipalities
     )
-    caller = Caller(acting.agency, serves=serves, counsels=True)
-    record = Record(case["holder"], case["opened_by"], violence=False, consent=case["consent"])
-    decisions = [decide(caller, Action.READ, record, purpose=purpose, today=today) for purpose in Purpose]
-    return any(not isinstance(decision, Hidden) for decision in decisions)
+    caller = Caller(acting.agency, serves=serves, roles=frozenset({"counsellor"}))
+    lent = case["disclosure"] if not case["ended"] else None
+    for purpose in Purpose:
+        record = Record(
+            case["holder"],
+            case["opened_by"],
+            violence=False,
+            consent=judged(case["consent"], acting.agency, purpose=purpose, today=today),
+            disclosures=() if lent is None else (lent,),
+        )
+        decision = decide(caller, Action.READ, record, purpose=purpose, today=today, now=wall_time())
+        if not isinstance(decision, Hidden):
+            return True
+    return False
 
 
 async def stored(intake: Running, case: Mapping[str, Any]) -> None:
@@ -277,10 +300,19 @@ async def stored(intake: Running, case: Mapping[str, Any]) -> None:
         )  # fmt: skip
         for version, fact in enumerate(facts, 1):
             await driver.execute(
-                "INSERT INTO case_consent (case_id, version, state, purposes, recipients, valid_until, recorded_by, at)"
-                " VALUES ($1, $2, $3, $4, $5, $6, 'x', now())",
+                "INSERT INTO case_consent (case_id, version, state, purposes, recipients, valid_until, valid_from,"
+                " recorded_by, at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'x', now())",
                 case["id"], version, str(fact.state), sorted(fact.purposes), sorted(fact.recipients), fact.valid_until,
+                fact.valid_from,
             )  # fmt: skip
+        if case["disclosure"] is not None:
+            await driver.execute(
+                "INSERT INTO disclosure (id, case_id, recipient, purpose, sets, basis, until, reason, made_by, at)"
+                " VALUES ($1, $1, $2, 'support', '{story}', 'appi_69_2_3', $3, 'x', 'x', now())",
+                case["id"], case["disclosure"].recipient, case["disclosure"].until,
+            )  # fmt: skip
+            if case["ended"]:
+                await driver.execute("INSERT INTO disclosure_end VALUES ($1, 'x', now())", case["id"])
         for table in ("screening", "timeline", "personal_value", "erasure"):
             await driver.execute(f"INSERT INTO {table} {INTO[table]}", case["id"])
         await driver.execute(
@@ -319,6 +351,41 @@ async def test_a_row_is_there_exactly_where_the_policy_does_not_hide_it(intake: 
             else:
                 assert there == expected, (table, acting)
     assert lent > 100, "consent and municipality made cases known, too"
+
+
+MEETING = (
+    "INSERT INTO meeting (id, municipality, kind, held_on, topic, convened_by, at)"
+    " VALUES ($1, '462012', 'shien_kaigi', (clock_timestamp() AT TIME ZONE 'Asia/Tokyo')::date + $2::int, 'debt',"
+    " 'kagoshima-desk', now())"
+)
+OF_A_MEETING = ("meeting", "meeting_member", "meeting_case", "meeting_note")
+
+
+@pytest.mark.parametrize(("days", "lent"), [(0, True), (1, False), (-1, False)])
+async def test_a_meeting_is_its_members_and_lends_its_cases_on_its_day(intake: Running, days: int, lent: bool) -> None:
+    case_id, meeting = await opened(intake), uuid4()
+    await intake.rows_for(DESK, MEETING, meeting, days)
+    members = "INSERT INTO meeting_member (meeting_id, agency) VALUES ($1, 'kagoshima-desk'), ($1, 'kirishima-desk')"
+    await intake.rows_for(DESK, members, meeting)
+    put = "INSERT INTO meeting_case (meeting_id, case_id, put_by, at) VALUES ($1, $2, 'kagoshima-desk', now())"
+    await intake.rows_for(DESK, put, meeting, case_id)
+    note = (
+        "INSERT INTO meeting_note (id, meeting_id, case_id, sealed, written_by, at)"
+        " VALUES (gen_random_uuid(), $1, $2, '', 'kirishima-desk', now())"
+    )
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await intake.rows_for(PREFECTURE, note, meeting, case_id)
+    await intake.rows_for(NEIGHBOUR, note, meeting, case_id)
+    for table in OF_A_MEETING:
+        assert await intake.rows_for(PREFECTURE, f"SELECT 1 FROM {table}") == []
+        assert await intake.rows_for(NEIGHBOUR, f"SELECT 1 FROM {table}") != []
+    there = await intake.rows_for(NEIGHBOUR, "SELECT 1 FROM case_ WHERE id = $1", case_id)
+    assert (there != []) is lent
+
+
+async def test_nobody_convenes_a_meeting_in_anothers_name(intake: Running) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await intake.rows_for(NEIGHBOUR, MEETING, uuid4(), 0)
 
 
 # --- the start ------------------------------------------------------------------------------------------------------

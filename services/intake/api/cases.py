@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query, Response
+from sqlalchemy import Row
 
 from services.intake.api.persons import denied, refuse_unborn
 from services.intake.api.shapes import (
@@ -15,6 +16,7 @@ from services.intake.api.shapes import (
     ChangeCase,
     ConsentFact,
     ConsentStanding,
+    ConsentView,
     OpenCase,
     SaidAboutConsent,
     ScreenCase,
@@ -88,7 +90,7 @@ async def open_case(body: OpenCase, response: Response, session: Transaction, no
     if body.person is not None:
         refuse_unborn(body.person, "/person/birth_date", now)
     opening = handlers.Opening(
-        municipality=body.municipality or _only_municipality(actor),
+        municipality=body.municipality or only_municipality(actor),
         entrance=body.entrance.value,
         topics=_codes(body.topics),
         needs=_codes(body.needs),
@@ -98,6 +100,7 @@ async def open_case(body: OpenCase, response: Response, session: Transaction, no
         next_step_on=body.next_step_on or day_in_japan(now),
         anchor=body.anchor,
         consent=None if body.consent is None else body.consent.consent(),
+        witness=None if body.consent is None else body.consent.witness,
         sheet=_sheet(body),
         draft_id=body.draft_id,
     )
@@ -209,7 +212,7 @@ async def add_consent(
 ) -> ConsentFact:
     """A versioned fact, never an edit."""
     _check_end(body, "/valid_until", now)
-    fact = await handlers.add_consent(session, case_id, body.consent(), actor=actor, now=now)
+    fact = await handlers.add_consent(session, case_id, body.consent(), witness=body.witness, actor=actor, now=now)
     if isinstance(fact, Contradicted):
         raise Problem(_CONTRADICTIONS[fact.reason])
     return ConsentFact.model_validate(fact)
@@ -221,11 +224,16 @@ async def add_consent(
     description="同意の記録を古い順に返します。最後のものが今の状態です。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def list_consents(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> Page[ConsentFact]:
+async def list_consents(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> Page[ConsentView]:
     """All that was ever said about sharing, oldest first."""
-    await handlers.get_case(session, case_id, actor)
+    case = await handlers.get_case(session, case_id, actor)
     found = await tables.find_consents(session, case_id, after=pages.begin(number) or 0, limit=pages.one_more)
-    return page(found, pages, key=lambda fact: (fact.version,), show=ConsentFact.model_validate)
+    named = await persons.witnesses(session, case, found[: pages.limit], actor=actor)
+
+    def show(fact: Row[Any]) -> ConsentView:
+        return ConsentView.model_validate({**fact._asdict(), "witness_name": named.get(fact.version)})
+
+    return page(found, pages, key=lambda fact: (fact.version,), show=show)
 
 
 @cases.post(
@@ -305,7 +313,8 @@ def _codes(chosen: Sequence[StrEnum]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(code.value for code in chosen))
 
 
-def _only_municipality(actor: Actor) -> str:
+def only_municipality(actor: Actor) -> str:
+    """The municipality of a caller who serves just one."""
     served = [code for code in actor.municipalities if not code.startswith("prefecture:")]
     if len(served) != 1 or len(actor.municipalities) != 1:
         raise invalid(

@@ -115,6 +115,7 @@ def _opening(row: ListedRow, today: date) -> Opening:
         anchor=None,
         # What a list says of a yes names no purpose and no text, so it is no consent yet: it has to be asked for.
         consent=None if row.consent in {None, ConsentState.GIVEN} else Consent(row.consent or ConsentState.NOT_YET),
+        witness=None,
         sheet=person | {"next_step": row.next_step or FIRST_STEP},
     )
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from services.intake.api.shapes import AccessEntry, PersonSheet, PersonView, SheetSaved
+from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Denied, Purpose
 from services.intake.handlers import persons as handlers
 from services.intake.handlers.persons import Overtaken
@@ -28,8 +29,17 @@ _DENIALS = {
         "この開示には法的な根拠がありません。本人の同意を得るか、担当機関に尋ねてください",
     ),
     "not_yours": NOT_THE_HOLDER,
+    "meeting_to_come": ProblemType("meeting_to_come", 403, "The meeting is on another day", "会議の当日にだけできます"),
+    "meeting_over": ProblemType(
+        "meeting_over",
+        403,
+        "The meeting is over: what was said in it stays there",
+        "会議は終わりました。会議で話されたことは、会議の外では読めません",
+    ),
     "other_purpose": ProblemType("other_purpose", 403, "Not for this purpose", "この目的では行えません"),
 }
+_READERS = (Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER, Role.EMERGENCY)
+"""Whose work may need something of it: policy says how much."""
 
 
 def denied(decision: Denied) -> Problem:
@@ -41,7 +51,7 @@ def denied(decision: Denied) -> Problem:
     "/v1/cases/{case_id}/person",
     summary="Read the reception sheet",
     description="相談受付票を読みます。目的ごとに見える範囲が決まり、閲覧は根拠とともに記録されます。",
-    dependencies=[requires(Role.COUNSELLOR)],
+    dependencies=[requires(*_READERS)],
 )
 async def get_person(
     case_id: UUID,
@@ -50,9 +60,12 @@ async def get_person(
     now: Now,
     actor: Caller,
     purpose: Annotated[Purpose, Query(description="利用目的")] = Purpose.SUPPORT,
+    basis: Annotated[
+        Basis | None, Query(description="根拠。省くと、届くものが順に選ばれます。`emergency` は必ず指定します。")
+    ] = None,
 ) -> PersonView:
     """As far as the purpose and a legal basis reach; the log is written before the answer leaves."""
-    person = await handlers.get_person(session, case_id, purpose=purpose, actor=actor, now=now)
+    person = await handlers.get_person(session, case_id, purpose=purpose, basis=basis, actor=actor, now=now)
     if isinstance(person, Denied):
         raise denied(person)
     response.headers["ETag"] = etag(person.version)

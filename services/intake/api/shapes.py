@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.intake.domain.cases import (
@@ -19,6 +19,7 @@ from services.intake.domain.cases import (
     Topic,
     Urgency,
 )
+from services.intake.domain.sheet import FieldSet
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, LongText, MunicipalityCode, PhoneText
 from shared.service import Body
 
@@ -26,6 +27,17 @@ Line = Annotated[FreeText, Field(min_length=1)]
 Topics = Annotated[list[Topic], Field(max_length=len(Topic))]
 Reasons = Annotated[list[Urgency], Field(max_length=len(Urgency))]
 Needs = Annotated[list[Need], Field(max_length=len(Need))]
+
+
+def whole(text: str) -> str:
+    """Characters that only one office's machines know (外字) would be lost everywhere else."""
+    if any(unicodedata.category(char) == "Co" for char in text):
+        raise PydanticCustomError("gaiji", "a character outside the standard was found")
+    return text
+
+
+Words = Annotated[FreeText, AfterValidator(whole), Field(min_length=1)]
+Witness = Annotated[Words, Field(max_length=100)]
 
 
 class SaidAboutConsent(Body):
@@ -38,6 +50,8 @@ class SaidAboutConsent(Body):
                     "state": "given",
                     "purposes": ["assessment", "referral", "training"],
                     "recipients": ["kagoshima-hello-work"],
+                    "categories": ["identity", "contact", "story"],
+                    "valid_from": "2026-12-01",
                     "valid_until": "2027-03-31",
                     "text_version": "kagoshima-2026-1",
                 }
@@ -50,16 +64,27 @@ class SaidAboutConsent(Body):
         default=[], max_length=len(Purpose), description="Needed when consent is given; else, what was asked for."
     )
     recipients: list[AgencyId] = Field(default=[], max_length=50, description="Empty: whoever the purposes need.")
-    valid_until: date | None = None
+    categories: list[FieldSet] = Field(
+        default=[],
+        max_length=len(FieldSet),
+        description="Sets of the sheet. Empty: those that the purposes need, without `health`, which has to be named.",
+    )
+    valid_from: date | None = Field(default=None, description="Its first day; default: at once.")
+    valid_until: date | None = Field(default=None, description="Its last day.")
     text_version: Code | None = Field(default=None, description="Which consent sentence was read out or signed.")
+    witness: Witness | None = Field(
+        default=None, description="立会人: who was there; sealed, and read by the agency that holds the case."
+    )
 
     @model_validator(mode="after")
     def _terms_fit_the_state(self) -> Self:
         if self.state is ConsentState.GIVEN and not self.purposes:
             raise PydanticCustomError("purposes_missing", "consent is given for a purpose")
-        if self.state is not ConsentState.GIVEN and self.valid_until:
+        if self.state is not ConsentState.GIVEN and (self.valid_from or self.valid_until):
             raise PydanticCustomError("end_without_consent", "only given consent has an end")
-        if self.state is ConsentState.WITHDRAWN and (self.purposes or self.recipients):
+        if self.valid_from and self.valid_until and self.valid_until < self.valid_from:
+            raise PydanticCustomError("ends_before_it_begins", "consent can't end before it begins")
+        if self.state is ConsentState.WITHDRAWN and (self.purposes or self.recipients or self.categories):
             # It would look like a part taken back, and be the whole: a part is consent given again for the rest.
             raise PydanticCustomError("withdrawn_whole", "consent is withdrawn as a whole")
         return self
@@ -72,14 +97,9 @@ class SaidAboutConsent(Body):
             recipients=frozenset(self.recipients),
             valid_until=self.valid_until,
             text_version=self.text_version,
+            valid_from=self.valid_from,
+            categories=frozenset(str(category) for category in self.categories),
         )
-
-
-def _whole(text: str) -> str:
-    """Characters that only one office's machines know (外字) would be lost everywhere else."""
-    if any(unicodedata.category(char) == "Co" for char in text):
-        raise PydanticCustomError("gaiji", "a character outside the standard was found")
-    return text
 
 
 def _kana(text: str) -> str:
@@ -99,8 +119,7 @@ def _digits(text: Any) -> Any:
 Anchor = Annotated[
     FreeText, Field(min_length=1, max_length=60, description="担当の支援員: whom everybody can turn to.")
 ]
-Words = Annotated[FreeText, AfterValidator(_whole), Field(min_length=1)]
-Story = Annotated[LongText, AfterValidator(_whole), Field(min_length=1)]
+Story = Annotated[LongText, AfterValidator(whole), Field(min_length=1)]
 Kana = Annotated[Words, AfterValidator(_kana)]
 Postcode = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9]{3}-?[0-9]{4}$")]
 Phone = Annotated[PhoneText, BeforeValidator(_digits), Field(pattern=r"^[0-9+][0-9 ()-]{5,28}$")]
@@ -332,8 +351,11 @@ class ConsentFact(BaseModel):
                     "state": "given",
                     "purposes": ["referral"],
                     "recipients": [],
+                    "categories": ["identity", "contact"],
+                    "valid_from": None,
                     "valid_until": None,
                     "text_version": "kagoshima-2026-1",
+                    "witnessed": True,
                     "recorded_by": "kagoshima-desk",
                     "at": "2026-11-23T01:15:00Z",
                 }
@@ -346,10 +368,26 @@ class ConsentFact(BaseModel):
     state: str
     purposes: list[str]
     recipients: list[str]
+    categories: list[str]
+    valid_from: date | None
     valid_until: date | None
     text_version: str | None
+    witnessed: bool = Field(validation_alias="witness", description="Whether a witness is named.")
     recorded_by: str
     at: datetime
+
+    @field_validator("witnessed", mode="before")
+    @classmethod
+    def _is_there(cls, sealed: bytes | bool | None) -> bool:
+        return bool(sealed)
+
+
+class ConsentView(ConsentFact):
+    """A consent fact as it is read. Answers to a POST hold no words about a person."""
+
+    witness: str | None = Field(
+        default=None, validation_alias="witness_name", description="For the agency that holds the case; logged."
+    )
 
 
 class Screening(BaseModel):

@@ -201,6 +201,9 @@ class Consent:
     recipients: frozenset[str] = frozenset()
     valid_until: date | None = None
     text_version: str | None = None
+    valid_from: date | None = None
+    categories: frozenset[str] = frozenset()
+    """Sets of the reception sheet (`sheet.FieldSet`); empty: those that the purposes need, without illness."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class Opening:
     next_step_on: date
     anchor: str | None
     consent: Consent | None
+    witness: str | None
     sheet: Mapping[str, str]
     """What was written about the person, the next step among it."""
     draft_id: UUID | None = None
@@ -129,7 +130,7 @@ async def open_case(
     await tables.note(session, case.id, "case_opened", codes, at=now)
     told: list[tuple[Event, int]] = [(opened, 1)]
     if opening.consent is not None:
-        await _add_consent(session, case, opening.consent, agency=actor.agency, now=now)
+        await _add_consent(session, case, opening.consent, opening.witness, actor=actor, now=now)
         told.append((_consent_event(case, opening.consent), case.version))
     await emit(session, *told, at=now)
     return case
@@ -182,9 +183,9 @@ def _named(different: Mapping[str, Any]) -> list[str]:
 
 
 async def add_consent(
-    session: AsyncSession, case_id: UUID, said: Consent, *, actor: Actor, now: datetime
+    session: AsyncSession, case_id: UUID, said: Consent, *, witness: str | None, actor: Actor, now: datetime
 ) -> Row[Any] | Contradicted:
-    """Record what the person said about sharing."""
+    """Record what the person said about sharing, at whichever counter of the municipality, and who was there."""
     case = await _lock_case(session, case_id, actor)
     present = await tables.find_consent(session, case)
     decision = record_consent(present, said, version=case.consent_version)
@@ -193,7 +194,7 @@ async def add_consent(
             return decision
         case Recorded(version):
             changed = await tables.change_case(session, case, consent_state=str(said.state), consent_version=version)
-            fact = await _add_consent(session, changed, said, agency=actor.agency, now=now)
+            fact = await _add_consent(session, changed, said, witness, actor=actor, now=now)
             await emit(session, (_consent_event(changed, said), changed.version), at=now)
             return fact
         case _:
@@ -264,9 +265,18 @@ def _concerning(case: Case | None, actor: Actor) -> Case:
     return case
 
 
-async def _add_consent(session: AsyncSession, case: Case, said: Consent, *, agency: str, now: datetime) -> Row[Any]:
-    fact = await tables.add_consent(session, case.id, case.consent_version, said, by=agency, at=now)
-    codes = {"consent_version": case.consent_version, "purposes": fact.purposes, "recipients": fact.recipients}
+async def _add_consent(
+    session: AsyncSession, case: Case, said: Consent, witness: str | None, *, actor: Actor, now: datetime
+) -> Row[Any]:
+    agency, version = actor.agency, case.consent_version
+    sealed = None if witness is None else await persons.seal_witness(session, case, witness, actor=actor)
+    fact = await tables.add_consent(session, case.id, version, said, witness=sealed, by=agency, at=now)
+    codes = {
+        "consent_version": version,
+        "purposes": fact.purposes,
+        "recipients": fact.recipients,
+        "categories": fact.categories,
+    }
     shown = {name: value for name, value in codes.items() if value}
     await tables.note(session, case.id, _CONSENT_KINDS[said.state], {**shown, "by": agency}, at=now)
     return fact
@@ -295,6 +305,8 @@ def _consent_event(case: Case, said: Consent) -> Event:
                 purposes=sorted(said.purposes),
                 recipients=sorted(said.recipients),
                 valid_until=said.valid_until,
+                valid_from=said.valid_from,
+                categories=sorted(said.categories),
             )
         case ConsentState.NOT_YET:
             return ConsentPending(case_id=case.id, consent_version=case.consent_version)

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.intake.domain.policy import Basis, Purpose
+from services.intake.domain.meetings import Basis
+from services.intake.domain.policy import Purpose
 from services.intake.tables import drafts as tables
 from services.intake.tables.drafts import Draft
 from shared import vault

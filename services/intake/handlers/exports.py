@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.intake.domain.cases import Case, ScreeningOutcome
 from services.intake.domain.policy import HIDES_FROM_OTHERS, Action, Denied, Purpose
 from services.intake.domain.sheet import FIELDS, fields_of
-from services.intake.handlers.persons import allowed, values_of_held
+from services.intake.handlers.access import allowed
+from services.intake.handlers.persons import values_of_held
 from services.intake.tables import cases, exports, persons
 from shared import vault
 from shared.auth import Actor

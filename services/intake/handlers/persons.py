@@ -3,19 +3,25 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain.cases import Case
-from services.intake.domain.policy import Action, Allowed, Basis, Caller, Denied, Hidden, Purpose, Record, decide
+from services.intake.domain.meetings import Basis
+from services.intake.domain.policy import Action, Denied, Purpose
 from services.intake.domain.sheet import FieldSet, fields_of
+from services.intake.handlers.access import allowed
 from services.intake.tables import cases, persons
 from services.intake.tables.persons import Written
 from shared import vault
-from shared.auth import Actor, Role
+from shared.auth import Actor
 from shared.problems import NOT_FOUND, Problem
-from shared.service import day_in_japan
+
+WITNESS = "consent_witness"
+"""The field's name in the access log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,11 @@ async def begin_sheet(
 
 
 async def get_person(
-    session: AsyncSession, case_id: UUID, *, purpose: Purpose, actor: Actor, now: datetime
+    session: AsyncSession, case_id: UUID, *, purpose: Purpose, basis: Basis | None, actor: Actor, now: datetime
 ) -> Person | Denied:
-    """The sheet as far as it may be seen."""
+    """The sheet as far as it may be seen, on the basis that is named or on the first that reaches."""
     case = _there(await cases.find_case(session, case_id))
-    decision = await allowed(session, case, Action.READ, purpose=purpose, actor=actor, now=now)
+    decision = await allowed(session, case, Action.READ, purpose=purpose, basis=basis, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
     fields = fields_of(decision.sets)
@@ -164,30 +170,34 @@ async def values_of_held(
     return await persons.find_values(session, unlocked, held, fields)
 
 
+async def seal_witness(session: AsyncSession, case: Case, witness: str, *, actor: Actor) -> bytes:
+    """The name of who was there when the case's newest consent was given. Its counter writes on its own duty."""
+    access = actor.access(
+        vault.Action.WRITE, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, fields=[WITNESS], session=session
+    )
+    key = (await vault.unlock(session, [case.id], access)).of(case.id)
+    return key.seal(witness, cases.witness_place(case.id, case.consent_version))
+
+
+async def witnesses(session: AsyncSession, case: Case, facts: Collection[Row[Any]], *, actor: Actor) -> dict[int, str]:
+    """The witnesses of a case's consents, by version: for who holds the case, and each reading is logged."""
+    named = [fact for fact in facts if fact.witness is not None]
+    if not named or case.holder_agency != actor.agency:
+        return {}
+    access = actor.access(
+        vault.Action.READ, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, fields=[WITNESS], session=session
+    )
+    key = (await vault.unlock(session, [case.id], access)).keys.get(case.id)
+    if key is None:
+        return {}
+    return {fact.version: key.open(fact.witness, cases.witness_place(case.id, fact.version)) for fact in named}
+
+
 async def may_read_accesses(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Denied | None:
     """Whether the caller may tell the person who looked at their data."""
     case = _there(await cases.find_case(session, case_id))
     decision = await allowed(session, case, Action.ACCESSES, purpose=Purpose.DISCLOSURE, actor=actor, now=now)
     return decision if isinstance(decision, Denied) else None
-
-
-async def allowed(
-    session: AsyncSession, case: Case, action: Action, *, purpose: Purpose, actor: Actor, now: datetime
-) -> Allowed | Denied:
-    """What policy says to this caller; 404 for whom there is no such case."""
-    caller = Caller(
-        agency=actor.agency, serves=actor.serves(case.municipality), counsels=Role.COUNSELLOR in actor.roles
-    )
-    record = Record(
-        holder=case.holder_agency,
-        opened_by=case.opened_by,
-        violence=case.tells_of_violence,
-        consent=await cases.find_consent(session, case),
-    )
-    decision = decide(caller, action, record, purpose=purpose, today=day_in_japan(now))
-    if isinstance(decision, Hidden):
-        raise Problem(NOT_FOUND)
-    return decision
 
 
 def _there(case: Case | None) -> Case:

@@ -11,7 +11,7 @@ from services.intake.domain import records as domain
 from services.intake.domain.cases import CAREER_NEEDS, Case
 from services.intake.domain.policy import Action, Denied, Purpose
 from services.intake.domain.sheet import FieldSet
-from services.intake.handlers.persons import allowed
+from services.intake.handlers.access import allowed
 from services.intake.tables import cases
 from services.intake.tables import records as tables
 from services.intake.tables.records import SupportRecord

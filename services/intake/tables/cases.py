@@ -14,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     Identity,
     Integer,
+    LargeBinary,
     MetaData,
     Row,
     Select,
@@ -36,6 +37,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain.cases import Case, Consent, ConsentState, case_number
 from shared.auth import served
+from shared.vault import Place
 
 metadata = MetaData()
 
@@ -78,6 +80,9 @@ case_consent = Table(
     Column("recipients", ARRAY(Text), nullable=False),
     Column("valid_until", Date),
     Column("text_version", Text),
+    Column("valid_from", Date),
+    Column("categories", ARRAY(Text), nullable=False),
+    Column("witness", LargeBinary),
     Column("recorded_by", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
 )
@@ -223,9 +228,16 @@ def _wanted(query: Select[Any], wanted: Wanted) -> Select[Any]:
 
 
 async def add_consent(
-    session: AsyncSession, case_id: UUID, version: int, consent: Consent, *, by: str, at: datetime
+    session: AsyncSession,
+    case_id: UUID,
+    version: int,
+    consent: Consent,
+    *,
+    witness: bytes | None,
+    by: str,
+    at: datetime,
 ) -> Row[Any]:
-    """The next consent fact of a case."""
+    """The next consent fact of a case; the witness's name comes sealed."""
     values = {
         "case_id": case_id,
         "version": version,
@@ -234,6 +246,9 @@ async def add_consent(
         "recipients": sorted(consent.recipients),
         "valid_until": consent.valid_until,
         "text_version": consent.text_version,
+        "valid_from": consent.valid_from,
+        "categories": sorted(consent.categories),
+        "witness": witness,
         "recorded_by": by,
         "at": at,
     }
@@ -250,8 +265,19 @@ async def find_consent(session: AsyncSession, case: Case) -> Consent | None:
     )
     row = (await session.execute(query)).one()
     return Consent(
-        ConsentState(row.state), frozenset(row.purposes), frozenset(row.recipients), row.valid_until, row.text_version
+        state=ConsentState(row.state),
+        purposes=frozenset(row.purposes),
+        recipients=frozenset(row.recipients),
+        valid_until=row.valid_until,
+        text_version=row.text_version,
+        valid_from=row.valid_from,
+        categories=frozenset(row.categories),
     )
+
+
+def witness_place(case_id: UUID, version: int) -> Place:
+    """Where the name of a consent's witness stands."""
+    return Place("case_consent", "witness", f"{case_id}/{version}")
 
 
 async def find_consents(session: AsyncSession, case_id: UUID, *, after: int, limit: int) -> Sequence[Row[Any]]:

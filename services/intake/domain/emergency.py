@@ -1,0 +1,76 @@
+"""Emergency access (緊急閲覧): one case, one hour, read only; its holder is told at once and judges it later."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+LASTS = timedelta(minutes=60)
+REVIEW_DAYS = 2
+
+
+class Emergency(StrEnum):
+    """Why it can't wait."""
+
+    DANGER_TO_LIFE = "danger_to_life"
+    VIOLENCE = "violence"
+    """DV・虐待 that goes on now."""
+    MEDICAL = "medical"
+    """Who treats the person has to know."""
+    MISSING = "missing"
+    DISASTER = "disaster"
+
+
+class Verdict(StrEnum):
+    """What the review found."""
+
+    JUSTIFIED = "justified"
+    BEYOND_NEED = "beyond_need"
+    """There was an emergency, and less would have done."""
+    NOT_JUSTIFIED = "not_justified"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """An emergency that was declared: by whom, and who held the case then."""
+
+    by: str
+    holder: str
+    ends_at: datetime
+    review_due_on: date
+    verdict: Verdict | None = None
+
+    def reviewers(self, holder: str) -> frozenset[str]:
+        """Who judges it: who was told then, and who holds the case now; never who declared it."""
+        return frozenset({self.holder, holder}) - {self.by}
+
+
+@dataclass(frozen=True, slots=True)
+class NotDeclared:
+    """It can't be: emergency_open."""
+
+    reason: str
+
+
+def declare(
+    *,
+    by: str,
+    holder: str,
+    open_until: datetime | None,
+    today: date,
+    now: datetime,
+    is_working_day: Callable[[date], bool],
+) -> Declaration | NotDeclared:
+    """Begin an hour. A second one only after the first: each has its reason and its review."""
+    if open_until is not None and now < open_until:
+        return NotDeclared("emergency_open")
+    return Declaration(by, holder, now + LASTS, review_due(today, is_working_day))
+
+
+def review_due(declared_on: date, is_working_day: Callable[[date], bool]) -> date:
+    """The second working day after the day of the declaration, which doesn't count (民法 Art. 140)."""
+    day, left = declared_on, REVIEW_DAYS
+    while left:
+        day += timedelta(days=1)
+        left -= is_working_day(day)
+    return day

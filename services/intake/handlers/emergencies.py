@@ -1,0 +1,128 @@
+"""Emergency access (緊急閲覧): declared with a reason, told to the holder at once, and reviewed by the holder later."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.intake.domain.emergency import Declaration, Emergency, NotDeclared, Verdict, declare
+from services.intake.domain.meetings import Basis
+from services.intake.domain.policy import Action, Denied, Purpose
+from services.intake.handlers.access import allowed
+from services.intake.tables import cases
+from services.intake.tables import emergencies as tables
+from shared import vault
+from shared.auth import Actor
+from shared.bus.mailbox import emit
+from shared.events import EmergencyAccessDeclared
+from shared.problems import NOT_FOUND, Problem
+from shared.service import day_in_japan, is_working_day
+
+WORDS = "emergency_words"
+"""The field's name in the access log."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyReviewed:
+    """There is a verdict, and it stays."""
+
+
+async def declare_emergency(
+    session: AsyncSession,
+    case_id: UUID,
+    reason: Emergency,
+    words: str,
+    *,
+    emergency_id: UUID,
+    actor: Actor,
+    now: datetime,
+) -> Declaration | Denied | NotDeclared:
+    """Begin an hour in which this caller may read this case. Its words are sealed with the case's key."""
+    case = await cases.lock_case(session, case_id)
+    if case is None:
+        raise Problem(NOT_FOUND)
+    decision = await allowed(session, case, Action.DECLARE, purpose=Purpose.SUPPORT, actor=actor, now=now)
+    if isinstance(decision, Denied):
+        return decision
+    declared = declare(
+        by=actor.agency,
+        holder=case.holder_agency,
+        open_until=await tables.find_end(session, case_id, actor.agency, actor.subject),
+        today=day_in_japan(now),
+        now=now,
+        is_working_day=is_working_day,
+    )
+    if isinstance(declared, NotDeclared):
+        return declared
+    access = actor.access(
+        vault.Action.WRITE, purpose=Purpose.SUPPORT, basis=decision.basis, fields=[WORDS], session=session
+    )
+    key = (await vault.unlock(session, [case_id], access)).of(case_id)
+    await tables.add_emergency(
+        session,
+        emergency_id,
+        case_id,
+        declared,
+        actor=actor.subject,
+        reason=reason.value,
+        words=key.seal(words, tables.words_place(emergency_id)),
+        at=now,
+    )
+    told = EmergencyAccessDeclared(
+        case_id=case_id,
+        emergency_id=emergency_id,
+        agency_id=actor.agency,
+        reason=reason.value,
+        ends_at=declared.ends_at,
+        review_due_on=declared.review_due_on,
+    )
+    changed = await cases.change_case(session, case)
+    codes = told.model_dump(mode="json", exclude={"case_id", "agency_id"}) | {"by": actor.agency}
+    await cases.note(session, case_id, "emergency_access_declared", codes, at=now)
+    await emit(session, (told, changed.version), at=now)
+    return declared
+
+
+async def get_emergency(
+    session: AsyncSession, emergency_id: UUID, *, actor: Actor, now: datetime
+) -> tuple[Row[Any], str] | Denied:
+    """An emergency with the words of its reason, for who judges it."""
+    row = await _reviewable(session, emergency_id, actor=actor, now=now)
+    if isinstance(row, Denied):
+        return row
+    access = actor.access(
+        vault.Action.READ, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, fields=[WORDS], session=session
+    )
+    key = (await vault.unlock(session, [row.case_id], access)).of(row.case_id)
+    return row, key.open(row.words, tables.words_place(emergency_id))
+
+
+async def review_emergency(
+    session: AsyncSession, emergency_id: UUID, verdict: Verdict, *, actor: Actor, now: datetime
+) -> Row[Any] | Denied | AlreadyReviewed:
+    """Judge it, once. Late is better than never: a review that is overdue can still be made."""
+    row = await _reviewable(session, emergency_id, actor=actor, now=now)
+    if isinstance(row, Denied):
+        return row
+    if not await tables.add_review(session, emergency_id, verdict.value, by=actor.agency, at=now):
+        return AlreadyReviewed()
+    codes = {"emergency_id": str(emergency_id), "verdict": verdict.value, "by": actor.agency}
+    await cases.note(session, row.case_id, "emergency_access_reviewed", codes, at=now)
+    reviewed = await tables.find_emergency(session, emergency_id)
+    assert reviewed is not None
+    return reviewed
+
+
+async def _reviewable(session: AsyncSession, emergency_id: UUID, *, actor: Actor, now: datetime) -> Row[Any] | Denied:
+    row = await tables.find_emergency(session, emergency_id)
+    case = None if row is None else await cases.find_case(session, row.case_id)
+    if row is None or case is None:
+        raise Problem(NOT_FOUND)
+    reviewers = tables.declaration(row).reviewers(case.holder_agency)
+    decision = await allowed(
+        session, case, Action.REVIEW, purpose=Purpose.SUPPORT, reviewers=reviewers, actor=actor, now=now
+    )
+    return decision if isinstance(decision, Denied) else row
