@@ -1,0 +1,105 @@
+"""Consent that is taken back is taken back everywhere within ten seconds, over the real bus; the rest stays."""
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from rich.console import Console
+
+from demo.client import Agency, Refused, eventually
+from demo.load import load_region
+from demo.play import invented_number
+from shared.service.clock import day_in_japan, wall_time
+from tests.e2e.processes import Platform
+
+pytestmark = pytest.mark.slow
+
+BOUND = 10.0
+"""Seconds from the answer to the withdrawal until nothing rests on it any more, in any service."""
+
+
+async def test_withdrawn_consent_is_withdrawn_everywhere_in_one_process(embedded: Platform) -> None:
+    await _withdraw(embedded)
+
+
+@pytest.mark.kafka
+async def test_withdrawn_consent_is_withdrawn_everywhere_over_kafka(separate: Platform) -> None:
+    await _withdraw(separate)
+
+
+async def _withdraw(platform: Platform) -> None:
+    await load_region(platform.url, platform.keys, Console(quiet=True))
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+
+        def agency(name: str) -> Agency:
+            return Agency.from_keys(platform.url, name, platform.keys, client)
+
+        desk, npo, placement = agency("kagoshima-desk"), agency("npo-hinata"), agency("kagoshima-placement")
+        case = f"/intake/v1/cases/{await _referred_case(desk, placement)}"
+        assert await _basis(npo, case, "referral") == "consent"
+        await desk.post(f"{case}/consents", {"state": "withdrawn"})
+        began = time.monotonic()
+        took = await asyncio.gather(
+            _seconds(began, lambda: _basis(npo, case, "referral"), until="no_basis"),
+            _seconds(began, lambda: _referrals(desk, case[-36:]), until={"withdrawn"}),
+            _seconds(began, lambda: _seats(desk, case[-36:]), until={"released"}),
+        )
+        assert max(took) < BOUND, took
+        # What the law lets the holder disclose without consent does not fall with it.
+        assert await _basis(npo, case, "support") == "appi_69_2_3"
+
+
+async def _referred_case(desk: Agency, placement: Agency) -> str:
+    """A case with everything in flight that may rest on consent: referrals, a nominated seat, a held one."""
+    consent = {"state": "given", "purposes": ["referral", "training"]}
+    opened = await desk.post("/intake/v1/cases", {"topics": ["job_search"], "needs": ["people"], "consent": consent})
+    case_id: str = opened["case_id"]
+    found = await eventually(
+        lambda: desk.get(f"/referral/v1/cases/{case_id}/candidates"),
+        until=lambda answer: {item["kind"] for item in answer["items"]} == {"programme", "course_run"},
+        what="candidates",
+    )
+    courses = [item["id"] for item in found["items"] if item["kind"] == "course_run"]
+    programme = next(
+        item["id"] for item in found["items"] if item["kind"] == "programme" and item["agency_id"] != desk.agency
+    )
+    sent: list[dict[str, Any]] = [{"programme_id": programme}, {"course_run_id": courses[0]}]
+    for to in sent:
+        await eventually(lambda to=to: desk.post("/referral/v1/referrals", {"case_id": case_id} | to), what="consent")  # type: ignore[misc]
+    ask = f"/training/v1/course-runs/{courses[1]}/seat-requests"
+    await eventually(lambda: desk.post(ask, {"case_id": case_id}), what="consent known to training")
+    (nominated, _) = await eventually(
+        lambda: desk.every("/training/v1/seat-requests", case_id=case_id),
+        until=lambda requests: [request["state"] for request in requests] == ["held", "held"],
+        what="two seats",
+    )
+    entity = {"legal_entity": invented_number(placement.agency), "notification_number": "架空-特-46-0001"}
+    await placement.post(f"/training/v1/seat-requests/{nominated['seat_request_id']}/nominate", entity)
+    until = (day_in_japan(wall_time()) + timedelta(days=30)).isoformat()
+    disclosure = {"recipient": "npo-hinata", "purpose": "support", "sets": ["story"], "basis": "appi_69_2_3"}
+    await desk.post(f"/intake/v1/cases/{case_id}/disclosures", disclosure | {"until": until, "reason": "legal_request"})
+    return case_id
+
+
+async def _basis(caller: Agency, case: str, purpose: str) -> str:
+    """On which basis the sheet is read, or why not."""
+    try:
+        return str((await caller.get(f"{case}/person", purpose=purpose))["basis"])
+    except Refused as refused:
+        return refused.code
+
+
+async def _referrals(desk: Agency, case_id: str) -> set[str]:
+    return {referral["state"] for referral in await desk.every("/referral/v1/referrals", case_id=case_id)}
+
+
+async def _seats(desk: Agency, case_id: str) -> set[str]:
+    return {request["state"] for request in await desk.every("/training/v1/seat-requests", case_id=case_id)}
+
+
+async def _seconds(began: float, ask: Any, *, until: Any) -> float:
+    await eventually(ask, until=lambda found: bool(found == until), what=str(until))
+    return time.monotonic() - began
