@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.intake.api.lists import ListedRow
 from services.referral.api.directory import AgencyRow, ProgrammeRow
 from services.training.api.courses import CourseRunRow
 from shared.auth import Role
@@ -104,6 +105,7 @@ IMPORTS: dict[str, tuple[str, type[FileRow]]] = {
     "agency": ("referral", AgencyRow),
     "programme": ("referral", ProgrammeRow),
     "course-run": ("training", CourseRunRow),
+    "case": ("intake", ListedRow),
 }
 
 
