@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import bus, imports, seats, start
+from bench import bus, imports, persons, seats, start
 from bench.report import Report, console, machine_load, show, write
 from embedded.postgres import StartFailed
 
@@ -21,6 +21,7 @@ class What(StrEnum):
     BUS = "bus"
     START = "start"
     IMPORTS = "imports"
+    PERSONS = "persons"
 
 
 def main(
@@ -31,6 +32,9 @@ def main(
         int, typer.Option(min=100, max=200_000, help="イベントの数 / events of each round of bus")
     ] = 20_000,
     rows: Annotated[int, typer.Option(min=10, max=20_000, help="行数 / rows of each file of imports")] = 20_000,
+    people: Annotated[
+        int, typer.Option(min=10_000, max=5_000_000, help="人数 / persons that are searched among")
+    ] = 1_000_000,
     kafka: Annotated[
         str | None, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka の場所 / a real Kafka; else ours")
     ] = None,
@@ -41,6 +45,7 @@ def main(
         What.BUS: lambda progress: bus.measure(progress, rounds=rounds, events=events, kafka=kafka),
         What.START: start.measure,
         What.IMPORTS: lambda progress: imports.measure(progress, rows=rows),
+        What.PERSONS: lambda progress: persons.measure(progress, rounds=rounds, persons=people),
     }
     chosen = list(measures) if what is What.ALL else [what]
     try:

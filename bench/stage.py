@@ -76,9 +76,9 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    service: str, *roles: Role, server: EmbeddedPostgres, database: str, within: Path
+    service: str, *roles: Role, server: EmbeddedPostgres, database: str, within: Path, **more: Any
 ) -> AsyncIterator[Served]:
-    """One service in a process of its own, and an issuer in another."""
+    """One service in a process of its own, with `more` settings, and an issuer in another."""
     async with contextlib.AsyncExitStack() as stack:
         key = ECKey.generate_key("P-256")
         (within / "issuer.pem").write_bytes(key.as_pem(private=True))
@@ -95,7 +95,7 @@ async def served(
         }
         log = within / f"{service}.log"
         run = ("-m", "shared.service", "run", "--port", str(port))
-        await stack.enter_async_context(process(*run, log=log, env=environment(**settings)))
+        await stack.enter_async_context(process(*run, log=log, env=environment(**settings, **more)))
         for each in (issuer_port, port):
             if not await answers(each, "/health/ready", seconds=30):
                 raise RuntimeError(f"the service did not start:\n{tail(log)}")

@@ -8,11 +8,13 @@ from services.intake.api.disclosures import disclosures
 from services.intake.api.drafts import drafts
 from services.intake.api.emergencies import emergencies
 from services.intake.api.exports import exports
+from services.intake.api.links import links
 from services.intake.api.lists import lists
 from services.intake.api.meetings import meetings
 from services.intake.api.persons import persons
 from services.intake.api.records import records
 from services.intake.domain.custody import check
+from services.intake.handlers.fingerprints import make_anew
 from services.intake.reactions import reactions
 from services.intake.sweeps import sweeps
 from shared.service import Service, create_app
@@ -28,6 +30,7 @@ service = Service(
         persons,
         records,
         custody,
+        links,
         disclosures,
         emergencies,
         meetings,
@@ -46,9 +49,11 @@ service = Service(
         "disclosures": "ほかの機関への提供",
         "emergencies": "緊急閲覧とその確認",
         "meetings": "支援会議・調整会議(非公開)",
+        "links": "同じ方の別のケース",
     },
     keeps_persons=True,
     verifiers={"custody": check},
+    reindex=make_anew,
 )
 
 

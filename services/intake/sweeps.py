@@ -1,10 +1,11 @@
-"""The clock's door: daily proofs, ended drafts, career needs nobody touches, and what once lay in the clear."""
+"""The clock's door: daily proofs, ended drafts, untouched career needs, older fingerprints, and what once lay clear."""
 
 from datetime import timedelta
 
 from services.intake.handlers.cases import report_untouched
 from services.intake.handlers.custody import prove_yesterday
 from services.intake.handlers.drafts import erase_ended
+from services.intake.handlers.fingerprints import make_anew
 from services.intake.handlers.persons import seal_old_next_step
 from shared.service import Sweep
 
@@ -12,6 +13,7 @@ sweeps = [
     Sweep("prove_custody", timedelta(minutes=5), prove_yesterday),
     Sweep("erase_ended_drafts", timedelta(hours=1), erase_ended),
     Sweep("report_untouched_career_needs", timedelta(hours=1), report_untouched),
+    Sweep("make_fingerprints_anew", timedelta(minutes=1), make_anew),
     # Removable once no installation comes from 0.1.0, which kept the next step of a case in the clear.
     Sweep("seal_old_next_steps", timedelta(minutes=10), seal_old_next_step),
 ]

@@ -39,6 +39,8 @@ class Service:
     """Whether it keeps data about persons: it then needs the master keys, and its access log is sealed."""
     verifiers: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[str]]] = field(default_factory=dict)
     """Checks of exported proofs by kind, for `verify KIND FILE`: what is wrong with the documents, in words."""
+    reindex: Run | None = None
+    """Makes one subject's fingerprints by the newest index key, and says whether there was one: for `keys reindex`."""
     prepare: Callable[[FastAPI], Any] | None = None
     """Called once with the finished app, e.g. to mount static files."""
 

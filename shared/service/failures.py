@@ -67,6 +67,14 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Consent is withdrawn as a whole; for a part, record consent again for the rest",
         "撤回は同意の全体に対するものです。一部だけのときは、残りについての同意をあらためて記録してください",
     ),
+    "nothing_to_find_by": (
+        "Something to find somebody by is needed: name, reading, previous name, telephone or e-mail",
+        "氏名、ふりがな、以前の氏名、電話番号、メールアドレスのどれかを書いてください",
+    ),
+    "known_by_a_case": (
+        "With the answer `known` name your own case; with the others, none",
+        "「知っている」(known)には自機関のケース(case_id)を書き、ほかの回答には書かないでください",
+    ),
     "greater_than_equal": ("Too small", "小さすぎます"),
     "less_than_equal": ("Too large", "大きすぎます"),
     "empty": ("This must not be empty", "空にはできません"),

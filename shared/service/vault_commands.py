@@ -1,6 +1,7 @@
-"""Commands about master keys and the access log: `keys new|next|status|rewrap`, `access export|verify`."""
+"""Commands about master keys and the access log: `keys new|next|status|rewrap|reindex`, `access export|verify`."""
 
 import asyncio
+import importlib
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,13 +12,14 @@ from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import text
 
-from shared.database import BY_COMMAND, Database, connect
+from shared.database import BY_COMMAND, Database, connect, database_time
+from shared.service.declare import Run, Service
 from shared.service.logs import configure_logs
 from shared.settings import Settings
 from shared.vault import MasterKeys, MasterKeysError, new_master_keys, read_master_keys, rewrap
 from shared.vault.chain import export_lines, read_checkpoints, verify
 from shared.vault.log import entries_in_no_seal, seal_next, sealed_entries, write_checkpoints
-from shared.vault.masters import with_next_master
+from shared.vault.masters import with_next_index, with_next_master
 
 keys_cli = typer.Typer(no_args_is_help=True, help="マスター鍵 / master keys")
 access_cli = typer.Typer(no_args_is_help=True, help="閲覧記録 / the access log")
@@ -39,13 +41,17 @@ def new_keys(file: Annotated[Path, typer.Argument(help="作るファイル / the
 def next_key(
     file: Annotated[Path, typer.Argument(help="いま使っているファイル / the file that is in use")],
     to: Annotated[Path, typer.Option("--to", help="鍵を一つ足して作るファイル / the file to make, with one key more")],
+    index: Annotated[
+        bool, typer.Option("--index", help="マスター鍵でなく索引の鍵を / a key of the blind indexes, instead of a master key")
+    ] = False,
 ) -> None:
     """鍵の交換の一歩目。一つ足した新しいファイル / the first step of a rotation: one key more, in a new file."""
+    add, then = (with_next_index, "keys reindex") if index else (with_next_master, "keys rewrap")
     try:
-        _write_new(to, with_next_master(file.read_text(encoding="ascii")))
+        _write_new(to, add(file.read_text(encoding="ascii")))
     except MasterKeysError as error:
         _stop(str(error))
-    console.print(f"✓ {to}\n  置き換えたら `keys rewrap` / Put it in place, then `keys rewrap`.")
+    console.print(f"✓ {to}\n  置き換えたら `{then}` / Put it in place, then `{then}`.")
 
 
 @keys_cli.command()
@@ -81,6 +87,33 @@ def rewrap_all() -> None:
         console.print(f"✓ master {masters.newest}")
 
     _with_masters(work)
+
+
+@keys_cli.command()
+def reindex() -> None:
+    """動かしたまま、索引を新しい鍵で作り直す。中断してよい / make every fingerprint anew, beside the running service.
+
+    Meanwhile what is searched is looked for by both keys. The old line may go once this ends with ✓.
+    """
+
+    async def work(database: Database, masters: MasterKeys) -> None:
+        declared: Service = importlib.import_module(f"services.{Settings().service}.app").service
+        run = declared.reindex
+        if run is None:
+            _stop("このサービスに索引はありません / this service keeps no fingerprints")
+            return
+        with Progress(console=console) as progress:
+            task = progress.add_task("索引の作り直し / reindexing", total=None)
+            while await _one(database, run):
+                progress.advance(task)
+        console.print(f"✓ index {masters.newest_index}")
+
+    _with_masters(work)
+
+
+async def _one(database: Database, run: Run) -> bool:
+    async with database.transaction(BY_COMMAND) as session:
+        return await run(session, await database_time(session))
 
 
 @access_cli.command(name="export")

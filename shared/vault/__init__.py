@@ -6,7 +6,7 @@ And a key that was destroyed leaves nothing that could ever be opened again.
 """
 
 from shared.vault.access import Access, Action
-from shared.vault.keys import Erased, Unlocked, erase, make_key, masters_of, rewrap, unlock
+from shared.vault.keys import Erased, Unlocked, erase, make_key, masters_of, note_access, rewrap, unlock
 from shared.vault.masters import MasterKeys, MasterKeysError, new_master_keys, read_master_keys
 from shared.vault.sealing import DataKey, Place, Unsealable
 
@@ -24,6 +24,7 @@ __all__ = [
     "make_key",
     "masters_of",
     "new_master_keys",
+    "note_access",
     "read_master_keys",
     "rewrap",
     "unlock",

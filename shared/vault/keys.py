@@ -37,6 +37,7 @@ _ERASE = Hot(
     " SELECT subject_id, CAST(:agency AS text), CAST(:reason AS text) FROM gone"
     " ON CONFLICT DO NOTHING RETURNING subject_id"
 )
+_NOTE = Hot(f"{_LOGGED} SELECT FROM logged")
 _OLD = text(
     "SELECT subject_id, master_version, wrapped FROM data_key WHERE master_version < :newest"
     " ORDER BY subject_id LIMIT :limit FOR UPDATE SKIP LOCKED"
@@ -97,6 +98,12 @@ async def unlock(session: AsyncSession, subjects: Collection[UUID], access: Acce
             if row["wrapped"] is not None
         }
     )
+
+
+async def note_access(session: AsyncSession, subjects: Collection[UUID], access: Access) -> None:
+    """Log an access that opens nothing, and yet tells something about persons: that a search found them."""
+    if subjects:
+        await _NOTE.rows(session, _entry(access, sorted(subjects)))
 
 
 async def erase(session: AsyncSession, subject: UUID, access: Access, *, reason: str) -> bool:

@@ -8,7 +8,8 @@ They are lines of text, from a file or from a command that prints them (a key se
 
 The highest `master` wraps; every one unwraps. To rotate: add a line, let every process see it (they look again when
 they meet a version that they don't know), run `keys rewrap`, and take the old line away once `keys status` counts none.
-`index` keys the blind indexes, by which equal values are found without being read.
+`index` keys the blind indexes, by which equal values are found without being read; it is rotated in the same way, with
+`keys reindex`.
 """
 
 import base64
@@ -77,20 +78,31 @@ class MasterKeys:
         version, wrapped = self.wrap(subject, key)
         return DataKey(subject, key), version, wrapped
 
-    def blind(self, kind: str, value: str) -> bytes:
-        """A keyed fingerprint: equal for equal values of a kind, and of no use without the key (HMAC-SHA-256)."""
-        key = self._ring.indexes[max(self._ring.indexes)]
+    @property
+    def newest_index(self) -> int:
+        """The version that makes new fingerprints."""
+        return max(self._ring.indexes)
+
+    def blind(self, kind: str, value: str, *, version: int | None = None) -> bytes:
+        """A keyed fingerprint: equal for equal values of a kind, and of no use without the key (HMAC-SHA-256).
+
+        By the newest index key, or by the one that older fingerprints were made with.
+        """
+        key = self._key(lambda ring: ring.indexes, self.newest_index if version is None else version)
         return hmac.new(key, f"{kind}\x1f{value}".encode(), hashlib.sha256).digest()[:16]
 
     def _cipher(self, version: int) -> AESGCM:
-        if version not in self._ring.masters:
+        return AESGCM(self._key(lambda ring: ring.masters, version))
+
+    def _key(self, of: Callable[[_Ring], Mapping[int, bytes]], version: int) -> bytes:
+        if version not in of(self._ring):
             self._ring = _parsed(self._read())
-        if version not in self._ring.masters:
+        if version not in of(self._ring):
             raise MasterKeysError(
                 f"マスター鍵の版 {version} がありません。鍵ファイルに戻してください。"
                 f" / Master key version {version} is missing: put it back into the key file."
             )
-        return AESGCM(self._ring.masters[version])
+        return of(self._ring)[version]
 
 
 def read_master_keys(settings: Settings) -> MasterKeys:
@@ -121,6 +133,12 @@ def with_next_master(text: str) -> str:
     """The same keys and one more: the first step of a rotation."""
     newest = max(_parsed(text).masters)
     return f"{text.rstrip()}\nmaster {newest + 1} {_random()}\n"
+
+
+def with_next_index(text: str) -> str:
+    """The same keys and one more for the blind indexes."""
+    newest = max(_parsed(text).indexes)
+    return f"{text.rstrip()}\nindex {newest + 1} {_random()}\n"
 
 
 def _random() -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.settings import Settings
 from shared.vault import DataKey, MasterKeys, MasterKeysError, Place, Unsealable, new_master_keys, read_master_keys
-from shared.vault.masters import with_next_master
+from shared.vault.masters import with_next_index, with_next_master
 
 SUBJECT = str(uuid4())
 HERE = Place("personal_value", "sealed", f"{SUBJECT}/name/1")
@@ -158,3 +158,17 @@ def test_blind_fingerprints_are_equal_for_equal_values_of_a_kind_only() -> None:
     assert ours.blind("kana", "ハナコ") == ours.blind("kana", "ハナコ")
     assert ours.blind("kana", "ハナコ") != ours.blind("previous_name", "ハナコ")
     assert ours.blind("kana", "ハナコ") != masters.blind("kana", "ハナコ")
+
+
+def test_an_index_key_is_rotated_beside_the_old_one() -> None:
+    kept = [new_master_keys()]
+    running = MasterKeys(lambda: kept[0])
+    old = running.blind("kana", "ハナコ")
+    kept[0] = with_next_index(kept[0])
+    assert running.newest_index == 1
+    new = running.blind("kana", "ハナコ", version=2)
+    assert new == MasterKeys(lambda: kept[0]).blind("kana", "ハナコ") != old
+    assert running.newest_index == 2, "a version that it didn't know made it look again"
+    assert running.blind("kana", "ハナコ", version=1) == old
+    with pytest.raises(MasterKeysError, match="version 3 is missing"):
+        running.blind("kana", "ハナコ", version=3)

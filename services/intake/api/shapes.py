@@ -123,6 +123,7 @@ Story = Annotated[LongText, AfterValidator(whole), Field(min_length=1)]
 Kana = Annotated[Words, AfterValidator(_kana)]
 Postcode = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9]{3}-?[0-9]{4}$")]
 Phone = Annotated[PhoneText, BeforeValidator(_digits), Field(pattern=r"^[0-9+][0-9 ()-]{5,28}$")]
+Email = Annotated[FreeText, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 
 
 class PersonSheet(Body):
@@ -150,7 +151,7 @@ class PersonSheet(Body):
     address: Annotated[Words, Field(max_length=300)] | None = None
     phone: Phone | None = None
     other_phone: Phone | None = None
-    email: Annotated[FreeText, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | None = None
+    email: Email | None = None
     contact_note: Annotated[Words, Field(max_length=500)] | None = None
     proxy_name: Annotated[Words, Field(max_length=100)] | None = None
     proxy_phone: Phone | None = None

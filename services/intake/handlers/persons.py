@@ -13,6 +13,7 @@ from services.intake.domain.cases import Case
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Purpose
 from services.intake.domain.sheet import FieldSet, fields_of
+from services.intake.handlers import fingerprints
 from services.intake.handlers.access import allowed
 from services.intake.tables import cases, persons
 from services.intake.tables.persons import Written
@@ -52,6 +53,7 @@ async def begin_sheet(
     )
     key = await vault.make_key(session, case.id, access)
     await persons.add_values(session, key, case.id, values, version=1, by=actor.agency, at=now)
+    await fingerprints.begin(session, case.id, values)
 
 
 async def get_person(
@@ -86,6 +88,7 @@ async def change_person(
     if read != case.sheet_version:
         return Overtaken(case.sheet_version, tuple(await persons.written_since(session, case_id, read)))
     version = await _write(session, case, values, basis=decision.basis, actor=actor, now=now)
+    await fingerprints.change(session, case_id, values, basis=decision.basis, actor=actor)
     await cases.change_case(session, case, sheet_version=version)
     return version
 
@@ -197,6 +200,12 @@ async def may_read_accesses(session: AsyncSession, case_id: UUID, *, actor: Acto
     """Whether the caller may tell the person who looked at their data."""
     case = _there(await cases.find_case(session, case_id))
     decision = await allowed(session, case, Action.ACCESSES, purpose=Purpose.DISCLOSURE, actor=actor, now=now)
+    return decision if isinstance(decision, Denied) else None
+
+
+async def may_match(session: AsyncSession, case: Case, action: Action, *, actor: Actor, now: datetime) -> Denied | None:
+    """Whether the caller may look for the person's other cases (read), or say which they are (write): the holder."""
+    decision = await allowed(session, case, action, purpose=Purpose.SUPPORT, actor=actor, now=now)
     return decision if isinstance(decision, Denied) else None
 
 
