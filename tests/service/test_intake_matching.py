@@ -11,6 +11,7 @@ import pytest
 
 from services.intake.domain.matching import comparable
 from services.intake.tables import matching as tables
+from shared.database import BY_COMMAND
 from shared.events import ReferralAccepted
 from shared.vault import Access, Action, MasterKeys, erase
 from shared.vault.masters import with_next_index
@@ -447,7 +448,7 @@ async def test_an_erased_case_is_found_no_more_and_no_sweep_brings_it_back(
 ) -> None:
     case_id = await opened(desk)
     access = Access(Action.ERASE, "kagoshima-desk", "client-1", ("operator",), "erasure", "appi_69_2_2", ())
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         await erase(session, UUID(case_id), access, reason="retention_over")
         await tables.forget(session, UUID(case_id))
     assert await search(npo, phone="0990000001") == []
@@ -455,7 +456,7 @@ async def test_an_erased_case_is_found_no_more_and_no_sweep_brings_it_back(
     assert await intake.sweep() == 0
     # One whose fingerprints nobody took away: what is made anew of nothing is nothing.
     late = await opened(desk)
-    async with intake.database.transaction() as session:
+    async with intake.database.transaction(BY_COMMAND) as session:
         await erase(session, UUID(late), access, reason="retention_over")
     await execute_as_admin(world.postgres, "UPDATE intake.person_indexed SET index_version = 0", world.database_name)
     await intake.sweep()

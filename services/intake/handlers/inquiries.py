@@ -18,6 +18,7 @@ from services.intake.handlers.matching import Candidates, compared_values, find_
 from services.intake.handlers.persons import may_match
 from services.intake.tables import cases
 from services.intake.tables import links as tables
+from services.intake.tables.matching import beyond_the_wall
 from shared import vault
 from shared.auth import Actor
 from shared.problems import NOT_FOUND, Problem
@@ -90,7 +91,8 @@ async def list_inquiries(
     """What the caller's municipalities are asked, newest first, as long as the person's consent covers the caller."""
     found: list[Row[Any]] = []
     while len(found) < limit:
-        batch = await tables.find_inquiries(session, actor.municipalities, before=before, limit=_BATCH)
+        async with beyond_the_wall(session):
+            batch = await tables.find_inquiries(session, actor.municipalities, before=before, limit=_BATCH)
         found += [row for row, consent in batch if row.asked_by != actor.agency and _covers(consent, actor.agency, now)]
         if len(batch) < _BATCH:
             break
@@ -101,7 +103,8 @@ async def list_inquiries(
 async def get_inquiry(session: AsyncSession, inquiry_id: UUID, *, actor: Actor, now: datetime) -> Asked:
     """One of them, with the caller's own cases that may be the person's. Of the asking case nothing is shown."""
     inquiry, case = await _asked_of(session, inquiry_id, actor=actor, now=now)
-    values = await compared_values(session, case, purpose=Purpose.REFERRAL, basis=Basis.CONSENT, actor=actor)
+    async with beyond_the_wall(session):
+        values = await compared_values(session, case, purpose=Purpose.REFERRAL, basis=Basis.CONSENT, actor=actor)
     own = await find_here(session, values, of=case, actor=actor, least=Likelihood.POSSIBLE, basis=Basis.OWN_DUTY)
     return Asked(inquiry, await tables.find_own_answer(session, inquiry_id, actor.agency), own)
 
@@ -118,7 +121,8 @@ async def answer_inquiry(
     if not await tables.add_answer(session, inquiry_id, answer.value, case_id=case_id, by=actor.agency, at=now):
         return Repeated()
     # Not what was answered: the holder of the case reads that, and not everybody who reads the timeline.
-    await cases.note(session, asking.id, "inquiry_answered", {"municipality": inquiry.municipality}, at=now)
+    async with beyond_the_wall(session):
+        await cases.note(session, asking.id, "inquiry_answered", {"municipality": inquiry.municipality}, at=now)
     return None
 
 
@@ -139,8 +143,10 @@ async def _may_say(
 
 
 async def _asked_of(session: AsyncSession, inquiry_id: UUID, *, actor: Actor, now: datetime) -> tuple[Row[Any], Case]:
-    for row, consent in await tables.find_inquiries(session, actor.municipalities, only=inquiry_id, limit=1):
-        case = await cases.find_case(session, row.case_id)
+    async with beyond_the_wall(session):
+        found = await tables.find_inquiries(session, actor.municipalities, only=inquiry_id, limit=1)
+        asking = [await cases.find_case(session, row.case_id) for row, _ in found]
+    for (row, consent), case in zip(found, asking, strict=True):
         if case is not None and row.asked_by != actor.agency and _covers(consent, actor.agency, now):
             return row, case
     raise Problem(NOT_FOUND)

@@ -121,9 +121,11 @@ async def _elsewhere(
         return ()
     today = day_in_japan(now)
     likely = Likelihood.LIKELY
+    async with tables.beyond_the_wall(session):
+        found = await _find(session, values, actor=actor, least=likely, of=case, elsewhere=True)
     alike = [
         each.case
-        for each, pairs, other_day in await _find(session, values, actor=actor, least=likely, of=case, elsewhere=True)
+        for each, pairs, other_day in found
         if likeness(pairs, other_birth_date=other_day, masked=False).likelihood is likely
         and consent_covers(consent, each.case.holder_agency, purpose=Purpose.REFERRAL, today=today)
     ]

@@ -5,7 +5,8 @@ A case's fingerprints are all by one version of the index key (`person_indexed`)
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -35,6 +36,7 @@ _BEGIN = Hot(
 # Two statements: in one, the second would not see what the first took away.
 _TAKE_AWAY = Hot("DELETE FROM person_index WHERE case_id = :case_id AND kind = ANY(CAST(:kinds AS text[]))")
 _PUT = Hot(_ADD)
+_DOOR = Hot("SELECT set_config('tsunagu.door', CAST(:door AS text), true)")
 _VERSION = text("SELECT index_version FROM person_indexed WHERE case_id = :case_id")
 _SET_VERSION = text("UPDATE person_indexed SET index_version = :version WHERE case_id = :case_id")
 # From one to the next by the index; DISTINCT would read a row for every case.
@@ -138,6 +140,16 @@ async def take_outdated(session: AsyncSession, newest: int) -> UUID | None:
 async def forget(session: AsyncSession, case_id: UUID) -> None:
     """The case is erased: it is found no more, and no sweep makes its fingerprints again."""
     await session.execute(_FORGET, {"case_id": case_id})
+
+
+@asynccontextmanager
+async def beyond_the_wall(session: AsyncSession) -> AsyncIterator[None]:
+    """Look where the caller has no business, for what consent lets it be told. A failure ends the transaction, and so
+    the looking.
+    """
+    await _DOOR.rows(session, {"door": "matching"})
+    yield
+    await _DOOR.rows(session, {"door": ""})
 
 
 async def find_alike(
