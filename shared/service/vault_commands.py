@@ -42,7 +42,10 @@ def next_key(
     file: Annotated[Path, typer.Argument(help="いま使っているファイル / the file that is in use")],
     to: Annotated[Path, typer.Option("--to", help="鍵を一つ足して作るファイル / the file to make, with one key more")],
     index: Annotated[
-        bool, typer.Option("--index", help="マスター鍵でなく索引の鍵を / a key of the blind indexes, instead of a master key")
+        bool,
+        typer.Option(
+            "--index", help="マスター鍵でなく索引の鍵を / a key of the blind indexes, instead of a master key"
+        ),
     ] = False,
 ) -> None:
     """鍵の交換の一歩目。一つ足した新しいファイル / the first step of a rotation: one key more, in a new file."""

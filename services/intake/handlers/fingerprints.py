@@ -15,7 +15,8 @@ from services.intake.domain.matching import (
     compared_as,
     reindexed,
 )
-from services.intake.domain.policy import Basis, Purpose
+from services.intake.domain.meetings import Basis
+from services.intake.domain.policy import Purpose
 from services.intake.tables import cases, persons
 from services.intake.tables import matching as tables
 from shared import vault

@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.intake.domain.cases import Case, Consent
 from services.intake.domain.links import Answer
 from services.intake.domain.matching import Likelihood
-from services.intake.domain.policy import Action, Basis, Denied, Purpose, consent_covers
+from services.intake.domain.meetings import Basis
+from services.intake.domain.policy import Action, Denied, Purpose
+from services.intake.handlers.access import judged
 from services.intake.handlers.cases import get_case
 from services.intake.handlers.matching import Candidates, compared_values, find_here
 from services.intake.handlers.persons import may_match
@@ -153,4 +155,5 @@ async def _asked_of(session: AsyncSession, inquiry_id: UUID, *, actor: Actor, no
 
 
 def _covers(consent: Consent, agency: str, now: datetime) -> bool:
-    return consent_covers(consent, agency, purpose=Purpose.REFERRAL, today=day_in_japan(now))
+    agreement = judged(consent, agency, purpose=Purpose.REFERRAL, today=day_in_japan(now))
+    return agreement is not None and agreement.covers

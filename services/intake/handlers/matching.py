@@ -22,7 +22,9 @@ from services.intake.domain.matching import (
     likeness,
     worth,
 )
-from services.intake.domain.policy import Action, Basis, Denied, Purpose, consent_covers
+from services.intake.domain.meetings import Basis
+from services.intake.domain.policy import Action, Denied, Purpose
+from services.intake.handlers.access import judged
 from services.intake.handlers.fingerprints import COMPARED_FIELDS
 from services.intake.handlers.persons import may_match
 from services.intake.tables import cases, persons
@@ -120,6 +122,11 @@ async def _elsewhere(
     if consent is None:
         return ()
     today = day_in_japan(now)
+
+    def covers(agency: str) -> bool:
+        agreement = judged(consent, agency, purpose=Purpose.REFERRAL, today=today)
+        return agreement is not None and agreement.covers
+
     likely = Likelihood.LIKELY
     async with tables.beyond_the_wall(session):
         found = await _find(session, values, actor=actor, least=likely, of=case, elsewhere=True)
@@ -127,7 +134,7 @@ async def _elsewhere(
         each.case
         for each, pairs, other_day in found
         if likeness(pairs, other_birth_date=other_day, masked=False).likelihood is likely
-        and consent_covers(consent, each.case.holder_agency, purpose=Purpose.REFERRAL, today=today)
+        and covers(each.case.holder_agency)
     ]
     access = actor.access(
         vault.Action.SEARCH, purpose=Purpose.REFERRAL, basis=Basis.CONSENT, fields=sorted(values), session=session
