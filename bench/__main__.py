@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import bus, imports, persons, seats, start
+from bench import bus, cases, imports, persons, seats, start
 from bench.report import Report, console, machine_load, show, write
 from embedded.postgres import StartFailed
 
@@ -22,6 +22,7 @@ class What(StrEnum):
     START = "start"
     IMPORTS = "imports"
     PERSONS = "persons"
+    CASES = "cases"
 
 
 def main(
@@ -33,7 +34,10 @@ def main(
     ] = 20_000,
     rows: Annotated[int, typer.Option(min=10, max=20_000, help="行数 / rows of each file of imports")] = 20_000,
     people: Annotated[
-        int, typer.Option(min=10_000, max=5_000_000, help="人数 / persons that are searched among")
+        int,
+        typer.Option(
+            min=10_000, max=5_000_000, help="人数 / persons that are searched among, and cases that are there"
+        ),
     ] = 1_000_000,
     kafka: Annotated[
         str | None, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka の場所 / a real Kafka; else ours")
@@ -46,6 +50,7 @@ def main(
         What.START: start.measure,
         What.IMPORTS: lambda progress: imports.measure(progress, rows=rows),
         What.PERSONS: lambda progress: persons.measure(progress, rounds=rounds, persons=people),
+        What.CASES: lambda progress: cases.measure(progress, rounds=rounds, seconds=seconds, cases=people),
     }
     chosen = list(measures) if what is What.ALL else [what]
     try:

@@ -76,7 +76,13 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    service: str, *roles: Role, server: EmbeddedPostgres, database: str, within: Path, **more: Any
+    service: str,
+    *roles: Role,
+    server: EmbeddedPostgres,
+    database: str,
+    within: Path,
+    module: str = "shared.service",
+    **more: Any,
 ) -> AsyncIterator[Served]:
     """One service in a process of its own, with `more` settings, and an issuer in another."""
     async with contextlib.AsyncExitStack() as stack:
@@ -94,7 +100,7 @@ async def served(
             "jwks_url": f"http://127.0.0.1:{issuer_port}/jwks",
         }
         log = within / f"{service}.log"
-        run = ("-m", "shared.service", "run", "--port", str(port))
+        run = ("-m", module, "run", "--port", str(port))
         await stack.enter_async_context(process(*run, log=log, env=environment(**settings, **more)))
         for each in (issuer_port, port):
             if not await answers(each, "/health/ready", seconds=30):

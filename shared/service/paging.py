@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -72,22 +72,28 @@ def moment(text: str) -> datetime:
     return found.astimezone(UTC)
 
 
-async def paging(
-    request: Request,
-    limit: Annotated[int, Query(ge=1, le=100, description="At most this many.")] = 50,
-    cursor: Annotated[
-        str | None, Query(max_length=512, description="`next_cursor` of the page before, with the same filters.")
-    ] = None,
-) -> Paging:
-    """Read the two parameters. 422 for a cursor that isn't of this list."""
-    others = sorted(
-        (name, value) for name, value in request.query_params.multi_items() if name not in {"cursor", "limit"}
-    )
-    filters = hashlib.sha256(f"{request.url.path}{others}".encode()).hexdigest()[:12]
-    return Paging(limit, None if cursor is None else _opened(cursor, filters), filters)
+def paging(most: int) -> Callable[..., Awaitable[Paging]]:
+    """Reads the two parameters, for a list of which a page holds `most` at the most. 422 for another list's cursor."""
+
+    async def read(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=most, description="At most this many.")] = 50,
+        cursor: Annotated[
+            str | None, Query(max_length=512, description="`next_cursor` of the page before, with the same filters.")
+        ] = None,
+    ) -> Paging:
+        others = sorted(
+            (name, value) for name, value in request.query_params.multi_items() if name not in {"cursor", "limit"}
+        )
+        filters = hashlib.sha256(f"{request.url.path}{others}".encode()).hexdigest()[:12]
+        return Paging(limit, None if cursor is None else _opened(cursor, filters), filters)
+
+    return read
 
 
-Pages = Annotated[Paging, Depends(paging)]
+Pages = Annotated[Paging, Depends(paging(100))]
+LongPages = Annotated[Paging, Depends(paging(500))]
+"""For a list that people read whole, such as the records of one case."""
 
 
 def page(

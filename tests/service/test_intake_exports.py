@@ -167,3 +167,25 @@ async def test_a_list_needs_a_period_of_a_year_at_the_most(world: World, period:
 
 async def test_an_empty_list_has_its_headings(world: World) -> None:
     assert len(await table(world.service("intake").as_(), "/v1/exports/reception-list.csv", **PERIOD)) == 1
+
+
+async def test_the_person_gets_the_list_of_who_looked_in_words(world: World) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    case_id = await opened(desk, person=PERSON)
+    await desk.get(f"/v1/cases/{case_id}/person")
+    await intake.rows(
+        "INSERT INTO access_log (subject_id, action, agency, actor, roles, purpose, basis, fields)"
+        " SELECT $1, 'read', 'kagoshima-npo', 'somebody', '{}', 'referral', 'consent', '{name}'"
+        " FROM generate_series(1, 10000)",
+        UUID(case_id),
+    )
+    header, opening, reading, *rest = await table(desk, f"/v1/cases/{case_id}/accesses.csv")
+    assert header == ["日時", "機関", "したこと", "目的", "根拠", "項目"]
+    assert (opening[1:3], reading[2]) == (["kagoshima-desk", "書いた"], "見た")
+    assert "相談の内容" in reading[5].split("、")
+    assert len(rest) == 10_000
+    assert rest[0][1:] == ["kagoshima-npo", "見た", "つなぎ", "本人の同意", "氏名"]
+    far = intake.as_("zama-desk", municipalities=[ZAMA])
+    assert (await far.get(f"/v1/cases/{case_id}/accesses.csv")).status_code == 404
+    assert (await intake.as_("kagoshima-npo").get(f"/v1/cases/{case_id}/accesses.csv")).status_code == 403

@@ -9,10 +9,12 @@ from fastapi import Query, Response
 from services.intake.api.persons import denied
 from services.intake.domain.policy import Denied
 from services.intake.handlers import exports as handlers
+from services.intake.handlers.persons import may_read_accesses
 from shared.auth import Caller, Role, requires
 from shared.problems import Problem, ProblemType, invalid
 from shared.service import Now, Transaction, router
 from shared.service.exports import Encoding, across, csv_answer, down
+from shared.vault.log import accesses_of
 
 exports = router(tag="exports")
 
@@ -88,6 +90,28 @@ async def export_hand_over_sheet(
     if isinstance(row, Denied):
         raise denied(row)
     return csv_answer(f"{columns.title}_{row['number']}", down(columns, row), encoding)
+
+
+@exports.get(
+    "/v1/cases/{case_id}/accesses.csv",
+    summary="Who looked, as CSV",
+    description="この方の情報をだれが見たか・書いたかの一覧を、本人に渡せる形で書き出します(古い順)。",
+    dependencies=[requires(Role.COUNSELLOR)],
+    response_class=Response,
+    responses=_CSV,
+)
+async def export_accesses(
+    case_id: UUID, session: Transaction, now: Now, actor: Caller, encoding: _Wanted = Encoding.CP932
+) -> Response:
+    """All of them in one file, for the person (開示請求, 個人情報保護法 Art. 76)."""
+    columns = handlers.layout(session, "accesses")
+    decision = await may_read_accesses(session, case_id, actor=actor, now=now)
+    if decision is not None:
+        raise denied(decision)
+    rows = await accesses_of(session, case_id, after=0, limit=MOST_ROWS + 1)
+    if len(rows) > MOST_ROWS:
+        raise Problem(_TOO_MANY)
+    return csv_answer(columns.title, across(columns, [row._asdict() for row in rows]), encoding)
 
 
 def _refuse_no_period(since: date, until: date) -> None:

@@ -18,7 +18,7 @@ from shared.auth import Caller, Role, requires
 from shared.bus.envelope import new_id
 from shared.codes import DayAsWritten
 from shared.problems import invalid
-from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, page, router
+from shared.service import Body, LongPages, Now, Page, Transaction, day_in_japan, page, router
 
 records = router(tag="records")
 
@@ -132,7 +132,7 @@ async def list_records(
     session: Transaction,
     now: Now,
     actor: Caller,
-    pages: Pages,
+    pages: LongPages,
     purpose: Annotated[Purpose, Query(description="利用目的")] = Purpose.SUPPORT,
 ) -> Page[RecordView]:
     """Those that stand, the newest first."""

@@ -30,6 +30,7 @@ _OF_CASE = {
 FIELDS_OF = {
     "reception_list": _OF_CASE | FIELDS.keys(),
     "funnel": {"municipality", "outcome", "cases", "percent"},
+    "accesses": {"at", "agency", "actor", "action", "purpose", "basis", "fields"},
     "hand_over_sheet": _OF_CASE | FIELDS.keys() | {"written_on", "section"},
 }
 """Which fields each file knows."""
