@@ -13,8 +13,11 @@ import pytest
 import structlog
 
 from services.intake.domain.sheet import FIELDS
+from shared.auth import Role
 from shared.bus.postgres import PostgresTransport
 from shared.bus.relay import Relay
+from shared.service import day_in_japan
+from shared.service.clock import wall_time
 from shared.service.logs import configure_logs
 from tests.world import KAGOSHIMA, SERVICES, ZAMA, Caller, Running, World
 
@@ -53,7 +56,12 @@ LISTED = {
     "相談の内容": "金糸雀三十一の話",
     "次の対応": "金糸雀三十二に電話",
 }
-CANARIES = [*SHEET.values(), *LATER.values(), *DRAFT.values(), *OTHERS.values(), *LISTED.values()]
+LANES = {
+    "witness": "金糸雀三十三子",
+    "note": "金糸雀三十四の会議",
+    "words": "金糸雀三十五の電話があり、担当の窓口はもう閉まっている",
+}
+CANARIES = [*SHEET.values(), *LATER.values(), *DRAFT.values(), *OTHERS.values(), *LANES.values(), *LISTED.values()]
 NO_CANARY = {"sex", "next_step"}
 """A code, and what OTHERS has."""
 
@@ -72,7 +80,7 @@ def database_log(world: World) -> Callable[[], bytes]:
     return lambda: world.postgres.log.read_bytes()[before:]
 
 
-async def told(desk: Caller) -> tuple[str, str]:
+async def told(desk: Caller, night: Caller) -> tuple[str, str]:
     """Everything that can be typed about a person, typed. The case, and the draft."""
     opened = await desk.post("/v1/cases", {"person": SHEET, "next_step": OTHERS["next_step"]})
     assert opened.status_code == 201, opened.text
@@ -85,6 +93,14 @@ async def told(desk: Caller) -> tuple[str, str]:
     assert draft.status_code == 201, draft.text
     record = {"on": "2026-11-02", "way": "visit", "words": OTHERS["record"]}
     assert (await desk.post(f"/v1/cases/{case_id}/records", record)).status_code == 201
+    consent = {"state": "given", "purposes": ["referral"], "witness": LANES["witness"]}
+    assert (await desk.post(f"/v1/cases/{case_id}/consents", consent)).status_code == 201
+    held = {"kind": "shien_kaigi", "held_on": str(day_in_japan(wall_time())), "topic": "debt", "members": ["npo"]}
+    meeting = f"/v1/meetings/{(await desk.post('/v1/meetings', held)).json()['meeting_id']}"
+    assert (await desk.post(f"{meeting}/cases", {"case_id": case_id})).status_code == 201
+    assert (await desk.post(f"{meeting}/cases/{case_id}/notes", {"text": LANES["note"]})).status_code == 201
+    emergency = {"reason": "missing", "words": LANES["words"]}
+    assert (await night.post(f"/v1/cases/{case_id}/emergency-accesses", emergency)).status_code == 201
     content = f"{','.join(LISTED)},市町村コード\r\n{','.join(LISTED.values())},{KAGOSHIMA}\r\n".encode()
     listed = await desk.post("/v1/case-imports", content=content, headers={"Content-Type": "text/csv"})
     assert listed.status_code == 201, listed.text
@@ -123,7 +139,7 @@ async def test_no_canary_is_heard_where_it_does_not_belong(
     intake = world.service("intake")
     configure_logs(world.settings("intake", log_level="debug"))
     desk = intake.as_()
-    case_id, draft_id = await told(desk)
+    case_id, draft_id = await told(desk, intake.as_("kagoshima-night", Role.EMERGENCY))
     await _are_sung_to_the_holder(desk, case_id, draft_id)
 
     refused = await refusals(desk, case_id, draft_id)
@@ -151,6 +167,12 @@ async def _are_sung_to_the_holder(desk: Caller, case_id: str, draft_id: str) -> 
         (await desk.get(f"/v1/cases/{case_id}")).text,
         (await desk.get(f"/v1/drafts/{draft_id}")).text,
         (await desk.get(f"/v1/cases/{case_id}/records")).text,
+    ]
+    (meeting,), (emergency,) = await desk.whole("/v1/meetings"), await desk.whole("/v1/emergency-accesses")
+    everything += [
+        (await desk.get(f"/v1/cases/{case_id}/consents")).text,
+        (await desk.get(f"/v1/meetings/{meeting['meeting_id']}/cases/{case_id}/notes")).text,
+        (await desk.get(f"/v1/emergency-accesses/{emergency['emergency_id']}")).text,
     ]
     cases = await desk.whole("/v1/cases")
     everything += [(await desk.get(f"/v1/cases/{case['case_id']}/person")).text for case in cases]
