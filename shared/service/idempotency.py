@@ -22,6 +22,7 @@ from shared.auth import Actor
 from shared.codes import holds_my_number
 from shared.database import Hot
 from shared.problems import IN_PROGRESS, KEY_INVALID, KEY_MISSING, KEY_REUSED, UNAUTHENTICATED, Problem
+from shared.vault import MasterKeys, MasterKeysError
 
 KEY_HEADER = "Idempotency-Key"
 GivenKey = Annotated[
@@ -32,6 +33,7 @@ GivenKey = Annotated[
         " The same key and body get the same answer for 72 hours.",
     ),
 ]
+_VERSION_BYTES = 4
 _HASHED = re.compile("[0-9A-Za-z]*[A-Za-z][0-9A-Za-z]*")
 _KEPT_HEADERS = ("content-type", "location", "etag")
 # One array of JSON for any number of requests: an array for each column would cost the driver 5 µs each.
@@ -97,7 +99,7 @@ class InProgress(Problem):
 
 async def claim_keys(session: AsyncSession, claims: Sequence[Claim]) -> tuple[set[Claim], datetime | None]:
     """Those that are new, and the database's time; the others were answered before, or are being answered elsewhere."""
-    given = [_json(claim.row(fingerprint=_hex(claim.fingerprint), authority=claim.authority)) for claim in claims]
+    given = [_json(claim.row(fingerprint=_hex(_kept(claim, session)), authority=claim.authority)) for claim in claims]
     try:
         rows = await _CLAIM.rows(session, {"given": given})
     except asyncpg.LockNotAvailableError:  # a process of the release before this one has it, and no lock that we see
@@ -113,7 +115,7 @@ async def replay(session: AsyncSession, claim: Claim) -> Response | Problem:
     if not found:
         return InProgress()
     (kept,) = found
-    if kept["fingerprint"] != claim.fingerprint:
+    if kept["fingerprint"] != _kept(claim, session, like=kept["fingerprint"]):
         return Problem(KEY_REUSED)
     if not set(kept["authority"]) <= set(claim.authority):
         # The caller stands for less than when the answer was given: authorise anew, with a new key.
@@ -133,6 +135,23 @@ async def keep_answers(session: AsyncSession, answers: Sequence[tuple[Claim, Res
 async def forget_keys(session: AsyncSession, claims: Iterable[Claim]) -> None:
     """Give claimed keys back: their requests could not be met, and leave no trace."""
     await _FORGET.rows(session, {"given": [_json(claim.row()) for claim in claims]})
+
+
+def _kept(claim: Claim, session: AsyncSession, *, like: bytes | None = None) -> bytes:
+    """A request's fingerprint as it is kept, by the same key as `like`.
+
+    Keyed where the service keeps persons: who holds the table could else try every telephone number on a bare digest.
+    """
+    masters: MasterKeys | None = session.info.get("masters")
+    # What a release before this one has kept is a bare digest; after 72 hours there is none.
+    if masters is None or (like is not None and len(like) == len(claim.fingerprint)):
+        return claim.fingerprint
+    version = masters.newest_index if like is None else int.from_bytes(like[:_VERSION_BYTES])
+    try:
+        mark = masters.blind("request", claim.fingerprint.hex(), version=version)
+    except MasterKeysError:
+        return b""  # that key was taken away; nobody knows any more what the request was
+    return version.to_bytes(_VERSION_BYTES) + mark
 
 
 def _kept_headers(answer: Response) -> dict[str, str]:

@@ -1,13 +1,16 @@
 """What is known about a person: who may see how much of it, what stands in the log, and that it lies sealed."""
 
 import asyncio
+import hashlib
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared.auth import Role
-from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running, World, execute_as_admin
+from shared.vault import MasterKeys
+from shared.vault.masters import with_next_index
+from tests.world import KAGOSHIMA, KIRISHIMA, MASTER_KEYS, Caller, Running, World, execute_as_admin
 
 SHEET = {
     "name": "架空 花子",
@@ -235,6 +238,33 @@ async def test_nothing_of_it_lies_in_the_clear_anywhere_in_the_database(world: W
             for canary in (*canaries.values(), "カナリア終"):
                 assert canary not in row, table
                 assert canary.encode().hex() not in row, table
+
+
+async def test_what_was_asked_leaves_no_digest_that_could_be_guessed(world: World) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    body, key = {"person": {"phone": "099-000-0000"}}, str(uuid4())
+    first = await desk.post("/v1/cases", body, key=key)
+    again = await desk.post("/v1/cases", body, key=key)
+    assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
+    assert (await desk.post("/v1/cases", {"person": {"phone": "099-000-0001"}}, key=key)).status_code == 422
+    (kept,) = await intake.rows("SELECT fingerprint FROM idempotency")
+    plain = desk._client.build_request("POST", "/v1/cases", json=body).content
+    assert hashlib.sha256(plain).digest() not in kept["fingerprint"]
+    assert len(kept["fingerprint"]) == 20
+
+
+async def test_a_request_repeated_after_its_index_key_was_changed_is_still_the_same(world: World) -> None:
+    intake = world.service("intake")
+    key, text = str(uuid4()), MASTER_KEYS
+    first = await intake.as_().post("/v1/cases", {"entrance": "phone"}, key=key)
+    intake.database.carries["masters"] = MasterKeys(lambda: with_next_index(text))
+    again = await intake.as_().post("/v1/cases", {"entrance": "phone"}, key=key)
+    assert again.json() == first.json()
+    newer = with_next_index(text).splitlines()
+    intake.database.carries["masters"] = MasterKeys(lambda: "\n".join(line for line in newer if "index 1" not in line))
+    gone = await intake.as_().post("/v1/cases", {"entrance": "phone"}, key=key)
+    assert (gone.status_code, gone.json()["code"]) == (422, "idempotency_key_reused")
 
 
 async def test_a_value_moved_to_another_case_does_not_open_there(world: World) -> None:

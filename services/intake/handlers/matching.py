@@ -128,8 +128,7 @@ async def _elsewhere(
         return agreement is not None and agreement.covers
 
     likely = Likelihood.LIKELY
-    async with tables.beyond_the_wall(session):
-        found = await _find(session, values, actor=actor, least=likely, of=case, elsewhere=True)
+    found = await _find(session, values, actor=actor, least=likely, of=case, elsewhere=True)
     alike = [
         each.case
         for each, pairs, other_day in found
