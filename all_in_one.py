@@ -95,6 +95,12 @@ class Home:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder / f"{name}.jsonl"
 
+    def erasures(self, name: str) -> Path:
+        """Where it is written down, outside the database, whom a service must have forgotten."""
+        folder = self.data / "erasures"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder / f"{name}.jsonl"
+
     def role_password(self) -> SecretStr:
         """The services' password at a database server of yours, made once; our own server needs none."""
         path = self.data / "database_password"
@@ -365,6 +371,7 @@ async def _assemble(home: Home, access: Access, port: int, *, demo: bool) -> Fas
             issuer=issuer_url,
             issuer_profile="{}",
             checkpoints_path=home.checkpoints(name),
+            erasures_path=home.erasures(name),
             log_level="warning",
             log_format="console",
         )

@@ -78,6 +78,7 @@ FORBIDDEN = ProblemType("forbidden", 403, "Your role does not allow this", "こ�
 NOT_FOUND = ProblemType("not_found", 404, "Not found", "見つかりません")
 METHOD_NOT_ALLOWED = ProblemType("method_not_allowed", 405, "Method not allowed", "この方法では呼び出せません")
 CONFLICT = ProblemType("conflict", 409, "This contradicts what is already recorded", "記録済みの内容と矛盾します")
+ERASED = ProblemType("erased", 410, "What was known about this has been erased", "この情報は消去されました")
 STALE = ProblemType(
     "stale", 412, "Somebody changed this in the meantime; load it again", "ほかの人が更新しました。読み直してください"
 )

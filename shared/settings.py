@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     checkpoints_path: Path | None = Field(
         default=None, description="Where the access log's seals are written down outside the database."
     )
+    erasures_path: Path | None = Field(
+        default=None, description="Where it is written down outside the database whom it must have forgotten."
+    )
 
     layouts_path: Path | None = Field(
         default=None, description="A folder with the municipality's own layouts of exports, e.g. reception_list.toml."

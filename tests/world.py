@@ -29,6 +29,7 @@ from shared.events import Event, topic_of
 from shared.service.app import create_app, sweep_once
 from shared.service.clock import wall_time
 from shared.service.declare import Service
+from shared.service.keeping import erasing
 from shared.settings import Settings
 from shared.vault import new_master_keys
 
@@ -152,9 +153,10 @@ class Running:
         )
 
     async def sweep(self) -> int:
-        """Run the service's own sweeps until nothing is left; how many subjects were handled."""
+        """Run the service's own sweeps, and orders to erase, until nothing is left; how many subjects were handled."""
         done = 0
-        for sweep in self.service.sweeps:
+        erasures = [erasing(self.desk.settings, self.service.forgetters)] if self.service.keeps_persons else []
+        for sweep in (*self.service.sweeps, *erasures):
             while await sweep_once(sweep, self.desk):
                 done += 1
         return done

@@ -7,5 +7,6 @@ Tells: `CaseOpened`, `ConsentGiven`, `ConsentPending`, `ConsentRefused`, `Consen
 Keeps: cases, consents and screenings (append-only), one timeline per case, and what is known about the person, sealed,
     with the log of everybody who opened it: the reception sheet, support records, drafts. Fingerprints of it, by which
     the same person is found at another door, and a ledger of the cases that people linked. Disclosures, emergencies
-    with their reviews, and what is said in statutory meetings. Personal data lives here alone.
+    with their reviews, what is said in statutory meetings; orders to
+    erase, and legal holds. Personal data lives here alone.
 """

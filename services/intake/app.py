@@ -7,6 +7,7 @@ from services.intake.api.custody import custody
 from services.intake.api.disclosures import disclosures
 from services.intake.api.drafts import drafts
 from services.intake.api.emergencies import emergencies
+from services.intake.api.erasure import erasure
 from services.intake.api.exports import exports
 from services.intake.api.links import links
 from services.intake.api.lists import lists
@@ -14,6 +15,7 @@ from services.intake.api.meetings import meetings
 from services.intake.api.persons import persons
 from services.intake.api.records import records
 from services.intake.domain.custody import check
+from services.intake.handlers.erasure import FORGETTERS
 from services.intake.handlers.fingerprints import make_anew
 from services.intake.reactions import reactions
 from services.intake.sweeps import sweeps
@@ -36,6 +38,7 @@ service = Service(
         meetings,
         exports,
         lists,
+        erasure,
     ],
     reactions=reactions,
     sweeps=sweeps,
@@ -50,8 +53,10 @@ service = Service(
         "emergencies": "緊急閲覧とその確認",
         "meetings": "支援会議・調整会議(非公開)",
         "links": "同じ方の別のケース",
+        "erasure": "消去と保全",
     },
     keeps_persons=True,
+    forgetters=FORGETTERS,
     verifiers={"custody": check},
     reindex=make_anew,
 )

@@ -1,4 +1,4 @@
-"""Commands of one service, as a container runs them: run, migrate, issuer, parked, keys, access."""
+"""Commands of one service, as a container runs them: run, migrate, issuer, parked, keys, access, erasures."""
 
 import asyncio
 import importlib.util
@@ -20,7 +20,7 @@ from shared.service.commands import refuse, take
 from shared.service.declare import Service
 from shared.service.logs import configure_logs
 from shared.service.server import Server, configure_server
-from shared.service.vault_commands import access_cli, keys_cli
+from shared.service.vault_commands import access_cli, erasures_cli, keys_cli
 from shared.service.wall import StartRefused
 from shared.settings import SettingRefused, Settings
 
@@ -29,6 +29,7 @@ parked_cli = typer.Typer(no_args_is_help=True, help="保留されたイベント
 cli.add_typer(parked_cli, name="parked")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(access_cli, name="access")
+cli.add_typer(erasures_cli, name="erasures")
 console = Console()
 
 ServiceName = Annotated[str, typer.Option("--service", help="どのサービスか / which service; default: TSUNAGU_SERVICE")]

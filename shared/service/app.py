@@ -25,10 +25,11 @@ from shared.events import topic_of
 from shared.service.clock import Clock
 from shared.service.declare import Service, Sweep
 from shared.service.edge import Edge
+from shared.service.erasures import refuse_before_replay
 from shared.service.failures import answer_failures
 from shared.service.health import health_router
 from shared.service.issuers import open_key_ring, read_profile
-from shared.service.keeping import HOUSEKEEPING, keeping_the_log
+from shared.service.keeping import HOUSEKEEPING, erasing, keeping_the_log
 from shared.service.logs import configure_logs
 from shared.service.loops import running
 from shared.service.openapi import describe
@@ -88,6 +89,8 @@ async def _inspect(service: Service, desk: Desk) -> None:
     """What must stand before anybody is served. Raises `StartRefused`."""
     if service.keeps_persons:
         await refuse_without_wall(desk.database, service.name)
+        if desk.settings.erasures_path is not None:
+            await refuse_before_replay(desk.database, desk.settings.erasures_path)
 
 
 def _lifespan(service: Service, desk: Desk, shared: Transport | None, keys: KeyRing) -> Lifespan[FastAPI]:
@@ -185,8 +188,10 @@ def _loops(
     if topics:
         loops["inbox"] = listen
         loops["lag"] = lambda: _watch_lag(service.name, transport, topics)
-    log_keeping = keeping_the_log(service.name, desk.settings) if service.keeps_persons else ()
-    for sweep in (*service.sweeps, *HOUSEKEEPING, *log_keeping):
+    persons_keeping: tuple[Sweep, ...] = ()
+    if service.keeps_persons:
+        persons_keeping = (*keeping_the_log(service.name, desk.settings), erasing(desk.settings, service.forgetters))
+    for sweep in (*service.sweeps, *HOUSEKEEPING, *persons_keeping):
         loops[sweep.name] = _sweeping(sweep, desk)
     if isinstance(transport, PostgresTransport):
         loops["prune_bus"] = lambda: _prune(transport)

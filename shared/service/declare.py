@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.bus.inbox import Ears, Projection, Reaction
 from shared.events import Event
+from shared.vault import Forget
 
 Run = Callable[[AsyncSession, datetime], Awaitable[bool]]
 
@@ -37,6 +38,8 @@ class Service:
     tags: Mapping[str, str] = field(default_factory=dict)
     keeps_persons: bool = False
     """Whether it keeps data about persons: it then needs the master keys, and its access log is sealed."""
+    forgetters: Sequence[Forget] = ()
+    """What goes, besides its key, with a subject that is erased; in the same transaction."""
     verifiers: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[str]]] = field(default_factory=dict)
     """Checks of exported proofs by kind, for `verify KIND FILE`: what is wrong with the documents, in words."""
     reindex: Run | None = None

@@ -1,5 +1,6 @@
-"""Housekeeping: old kept answers and inbox rows go, in small chunks; the access log is sealed."""
+"""Housekeeping: old kept answers and inbox rows go, in chunks; the access log is sealed; orders to erase are met."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
@@ -8,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.service.declare import Sweep
 from shared.service.imports.keeping import forget_file
 from shared.settings import Settings
+from shared.vault import Forget
+from shared.vault.erasing import erase_next
 from shared.vault.log import seal_next, write_checkpoints
 
 KEPT_ANSWERS = timedelta(hours=72)
@@ -57,3 +60,12 @@ def keeping_the_log(log: str, settings: Settings) -> tuple[Sweep, ...]:
     if settings.checkpoints_path is None:
         return (sealing,)
     return sealing, Sweep("write_checkpoints", timedelta(seconds=2), write_down)
+
+
+def erasing(settings: Settings, forgetters: Sequence[Forget]) -> Sweep:
+    """Whoever was ordered to be erased: one subject at a time, within a second."""
+
+    async def carry_out(session: AsyncSession, now: datetime) -> bool:  # noqa: ARG001 - an order needs no clock
+        return await erase_next(session, settings.erasures_path, forgetters) is not None
+
+    return Sweep("erase_ordered", timedelta(seconds=1), carry_out)

@@ -10,11 +10,12 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from shared.database import is_outage
-from shared.problems import INTERNAL, UNAVAILABLE, Problem
+from shared.problems import ERASED, INTERNAL, UNAVAILABLE, Problem
 from shared.service.gathering import Again, Replay
 from shared.service.logs import where
 from shared.service.strict import StrictRequest
 from shared.service.transaction import Work
+from shared.vault import Erased
 
 _log = structlog.get_logger()
 _STATEMENT_TOOK_TOO_LONG = "57014"
@@ -45,6 +46,8 @@ class Route(APIRoute):
                 return replay.response
             except (HTTPException, RequestValidationError, Again):
                 raise
+            except Erased:
+                raise Problem(ERASED) from None
             except Exception as error:
                 raise _as_problem(error) from error
             finally:

@@ -1,4 +1,4 @@
-"""Commands about master keys and the access log: `keys new|next|status|rewrap|reindex`, `access export|verify`."""
+"""Commands about master keys, the access log and erasures: `keys …`, `access …`, `erasures order|replay`."""
 
 import asyncio
 import importlib
@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -14,15 +15,25 @@ from sqlalchemy import text
 
 from shared.database import BY_COMMAND, Database, connect, database_time
 from shared.service.declare import Run, Service
+from shared.service.erasures import replay
 from shared.service.logs import configure_logs
 from shared.settings import Settings
-from shared.vault import MasterKeys, MasterKeysError, new_master_keys, read_master_keys, rewrap
+from shared.vault import (
+    MasterKeys,
+    MasterKeysError,
+    erasure_of,
+    new_master_keys,
+    order_erasure,
+    read_master_keys,
+    rewrap,
+)
 from shared.vault.chain import export_lines, read_checkpoints, verify
 from shared.vault.log import entries_in_no_seal, seal_next, sealed_entries, write_checkpoints
 from shared.vault.masters import with_next_index, with_next_master
 
 keys_cli = typer.Typer(no_args_is_help=True, help="マスター鍵 / master keys")
 access_cli = typer.Typer(no_args_is_help=True, help="閲覧記録 / the access log")
+erasures_cli = typer.Typer(no_args_is_help=True, help="消去 / erasures")
 console = Console()
 
 _BY_VERSION = text("SELECT master_version, count(*) AS keys FROM data_key GROUP BY master_version ORDER BY 1")
@@ -164,6 +175,49 @@ def verify_export(
         console.print(f"✗ 書き換えの疑い {len(verdict.findings):,} 件 / findings: it is not as it was written")
         raise typer.Exit(1)
     console.print("✓ 書き換えはありません / nothing was touched")
+
+
+@erasures_cli.command(name="order")
+def order(
+    subject: Annotated[UUID, typer.Argument(help="The case's id.")],
+    reason: Annotated[str, typer.Option(help="Why, as a code, e.g. persons_request; kept with the tombstone.")],
+    by: Annotated[str, typer.Option(help="Who decides.")],
+) -> None:
+    """Order that everything known about a person be destroyed. It can't be taken back; a legal hold refuses it."""
+
+    async def work(database: Database, _: MasterKeys) -> None:
+        async with database.transaction(BY_COMMAND) as session:
+            ordered = await order_erasure(session, [subject], agency="operator", actor=by, reason=reason)
+            already = await erasure_of(session, subject)
+        if not ordered and already is None:
+            _stop("法的な保全の対象です / it is under a legal hold")
+        console.print("✓ 消去を指示しました / ordered" if ordered else "すでに指示されています / ordered already")
+
+    _with_masters(work)
+
+
+@erasures_cli.command(name="replay")
+def replay_erasures(file: Annotated[Path, typer.Argument(help="The list that was kept outside the database.")]) -> None:
+    """After a backup was restored: erase here whoever was erased since. May be stopped and run again."""
+    if not file.exists():
+        _stop(f"ありません / there is no such file: {file}")
+    settings = Settings()
+    declared: Service = importlib.import_module(f"services.{settings.service}.app").service
+
+    async def work(database: Database, _: MasterKeys) -> None:
+        with Progress(console=console) as progress:
+            task = progress.add_task("消去 / erasing", total=None)
+            erased = await replay(
+                database,
+                file,
+                path=settings.erasures_path,
+                forgetters=declared.forgetters,
+                began=lambda total: progress.update(task, total=total),
+                done=lambda: progress.advance(task),
+            )
+        console.print(f"✓ {erased:,} 件を消去しました / erased")
+
+    _with_masters(work)
 
 
 def _write_new(file: Path, content: str) -> None:

@@ -32,9 +32,9 @@ _MAKE = Hot(
     " SELECT subject_id, CAST(:master_version AS integer), CAST(:wrapped AS bytea) FROM logged"
 )
 _ERASE = Hot(
-    f"{_LOGGED}, gone AS (DELETE FROM data_key WHERE subject_id IN (SELECT subject_id FROM logged)"
-    " RETURNING subject_id) INSERT INTO erasure (subject_id, erased_by, reason)"
-    " SELECT subject_id, CAST(:agency AS text), CAST(:reason AS text) FROM gone"
+    f"{_LOGGED}, gone AS (DELETE FROM data_key WHERE subject_id IN (SELECT subject_id FROM logged))"
+    " INSERT INTO erasure (subject_id, erased_by, reason)"
+    " SELECT subject_id, CAST(:agency AS text), CAST(:reason AS text) FROM logged"
     " ON CONFLICT DO NOTHING RETURNING subject_id"
 )
 _NOTE = Hot(f"{_LOGGED} SELECT FROM logged")
@@ -107,7 +107,7 @@ async def note_access(session: AsyncSession, subjects: Collection[UUID], access:
 
 
 async def erase(session: AsyncSession, subject: UUID, access: Access, *, reason: str) -> bool:
-    """Destroy a case's key, and leave a tombstone. False if there is none to destroy."""
+    """Destroy a case's key, and leave a tombstone. False if there is one already."""
     assert access.action is Action.ERASE
     return bool(await _ERASE.rows(session, _entry(access, [subject]) | {"reason": reason}))
 

@@ -6,8 +6,7 @@ and the sweep seals what has been committed since.
 
 # ruff: noqa: S608  (put together from this package's own column names; every value is bound)
 
-import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import BigInteger
 
 from shared.vault.chain import COLUMNS, Checkpoint, Seal, checkpoint_line, next_seal, read_checkpoints
+from shared.vault.outside import append_lines, last_lines
 
 BATCH = 5_000
-_TAIL = 4_096
 _ONE_SEALER = text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 7470006))")
 _TAKE = text(
     "WITH taken AS (DELETE FROM access_unsealed WHERE log_id IN"
@@ -64,10 +63,10 @@ async def seal_next(session: AsyncSession, *, log: str) -> Seal | None:
 
 async def write_checkpoints(session: AsyncSession, path: Path) -> int:
     """Write down every seal that the file lacks, durably; how many. A new file begins at seal 1."""
-    known = read_checkpoints(_last_lines(path))
+    known = read_checkpoints(last_lines(path))
     seals = await seals_after(session, known[-1].number if known else 0)
     if seals:
-        _append(path, [checkpoint_line(Checkpoint(seal.number, seal.digest)) for seal in seals])
+        append_lines(path, [checkpoint_line(Checkpoint(seal.number, seal.digest)) for seal in seals])
     return len(seals)
 
 
@@ -107,29 +106,3 @@ def plain(row: Row[Any]) -> dict[str, Any]:
 
 def _seal(row: Row[Any]) -> Seal:
     return Seal(row.number, tuple(row.entries), bytes(row.digest).hex())
-
-
-def _last_lines(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            return file.read().decode("ascii", "ignore").splitlines()
-    except FileNotFoundError:
-        return []
-
-
-def _append(path: Path, lines: Iterable[str]) -> None:
-    """Durably, and after a line of its own end: a crash may have torn the last one."""
-    whole = "".join(f"{line}\n" for line in lines)
-    with path.open("ab") as file:
-        if file.tell() and _ends_torn(path):
-            whole = "\n" + whole
-        file.write(whole.encode())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _ends_torn(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"

@@ -13,6 +13,7 @@ from services.intake.domain.custody import Interruption, Moved, Outcome, Proof, 
 from services.intake.handlers import persons
 from services.intake.tables import cases
 from services.intake.tables import custody as tables
+from shared import vault
 from shared.auth import Actor
 from shared.bus.mailbox import emit
 from shared.events import CaseClosed, CaseReopened, Event
@@ -41,6 +42,7 @@ async def reopen_case(session: AsyncSession, case_id: UUID, *, actor: Actor, now
     decision = custody.reopen(case.custody, by=actor.agency)
     if isinstance(decision, Refused):
         return decision
+    await persons.refuse_erased(session, case_id)
     return await _take_up(session, case, decision, by=actor.agency, now=now)
 
 
@@ -53,6 +55,8 @@ async def hand_over(session: AsyncSession, case_id: UUID, *, sender: str, receiv
     if decision is None:
         return
     if decision.step is custody.Step.REOPENED:
+        if await vault.erasure_of(session, case_id) is not None:
+            return  # nobody is left to be taken up: who comes again opens a case
         await _take_up(session, case, decision, by=receiver, now=now)
         return
     await cases.change_case(session, await _enter(session, case, decision, ended=None, by=receiver, now=now))

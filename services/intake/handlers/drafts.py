@@ -108,13 +108,14 @@ async def restore_draft(session: AsyncSession, draft_id: UUID, *, actor: Actor, 
 
 
 async def erase_ended(session: AsyncSession, now: datetime) -> bool:
-    """Destroy the key of one draft that was put away, or became a case, thirty days ago. False when there is none."""
+    """Order that one draft be erased that was put away, or became a case, thirty days ago. False when there is none."""
     found = await tables.find_ended(session, now - KEPT)
     if found is None:
         return False
     draft_id, agency = found
-    access = vault.Access(vault.Action.ERASE, agency, "tsunagu-intake", (), Purpose.SUPPORT, Basis.OWN_DUTY, ())
-    return await vault.erase(session, draft_id, access, reason="draft_ended")
+    return bool(
+        await vault.order_erasure(session, [draft_id], agency=agency, actor="tsunagu-intake", reason="draft_ended")
+    )
 
 
 async def _lock(session: AsyncSession, draft_id: UUID, actor: Actor) -> Draft:

@@ -106,6 +106,7 @@ async def hand_over_sheet(
         vault.Action.EXPORT, purpose=Purpose.REFERRAL, basis=decision.basis, fields=wanted, session=session
     )
     unlocked = await vault.unlock(session, [case_id], access)
+    unlocked.of(case_id)  # an erased case has no sheet, and not an empty one
     values = (await persons.find_values(session, unlocked, [case_id], wanted))[case_id]
     return _of_case(case) | _of_person(values) | {"written_on": day_in_japan(now), "section": actor.agency}
 

@@ -19,7 +19,7 @@ from services.intake.tables import cases, persons
 from services.intake.tables.persons import Written
 from shared import vault
 from shared.auth import Actor
-from shared.problems import NOT_FOUND, Problem
+from shared.problems import ERASED, NOT_FOUND, Problem
 
 WITNESS = "consent_witness"
 """The field's name in the access log."""
@@ -67,6 +67,8 @@ async def get_person(
     fields = fields_of(decision.sets)
     access = actor.access(vault.Action.READ, purpose=purpose, basis=decision.basis, fields=fields, session=session)
     unlocked = await vault.unlock(session, [case_id], access)
+    if case_id not in unlocked.keys:
+        await refuse_erased(session, case_id)
     values = await persons.find_values(session, unlocked, [case_id], fields)
     return Person(case_id, case.sheet_version, decision.basis, values[case_id], frozenset(FieldSet) - decision.sets)
 
@@ -114,6 +116,12 @@ async def write_first_step(session: AsyncSession, case: Case, next_step: str, *,
     return version
 
 
+async def refuse_erased(session: AsyncSession, case_id: UUID) -> None:
+    """410 once it was ordered that a case be erased: nothing is written into it any more."""
+    if await vault.erasure_of(session, case_id) is not None:
+        raise Problem(ERASED)
+
+
 async def _write(
     session: AsyncSession,
     case: Case,
@@ -123,6 +131,7 @@ async def _write(
     actor: Actor,
     now: datetime,
 ) -> int:
+    await refuse_erased(session, case.id)
     access = actor.access(vault.Action.WRITE, purpose=Purpose.SUPPORT, basis=basis, fields=values, session=session)
     key = (await vault.unlock(session, [case.id], access)).of(case.id)
     version = case.sheet_version + 1

@@ -119,6 +119,7 @@ _TAKE_UNTOUCHED = text(
     " AND career_touched_at <= :before AND (career_reported_at IS NULL OR career_reported_at < career_touched_at)"
     " ORDER BY career_touched_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id"
 )
+_FORGET_NEXT_STEP = text("UPDATE case_ SET next_step = NULL WHERE id = :id AND next_step IS NOT NULL")
 _NEXT_NUMBER = select(func.nextval(text("'case_running_number'")))
 
 
@@ -162,6 +163,11 @@ async def take_untouched(session: AsyncSession, *, before: datetime, now: dateti
     """An open case whose career needs nobody has touched since, locked and marked as reported; each once."""
     row = (await session.execute(_TAKE_UNTOUCHED, {"before": before, "now": now})).one_or_none()
     return None if row is None else await find_case(session, row.id)
+
+
+async def forget_old_next_step(session: AsyncSession, case_id: UUID) -> None:
+    """Empty what an earlier version kept in the clear, in a case that is erased."""
+    await session.execute(_FORGET_NEXT_STEP, {"id": case_id})
 
 
 async def change_case(session: AsyncSession, case: Case, **changes: Any) -> Case:

@@ -33,9 +33,10 @@ _BECAME = text(
     "UPDATE draft SET case_id = :case_id, saved_at = :now"
     " WHERE id = :id AND agency = :agency AND case_id IS NULL AND discarded_at IS NULL RETURNING id"
 )
+_OF_CASE = text("SELECT id FROM draft WHERE case_id = :case_id")
 _ENDED = text(
     "SELECT id, agency FROM draft WHERE (discarded_at IS NOT NULL OR case_id IS NOT NULL) AND saved_at < :before"
-    " AND EXISTS (SELECT FROM data_key k WHERE k.subject_id = draft.id) ORDER BY saved_at LIMIT 1"
+    " AND NOT EXISTS (SELECT FROM erasure_order o WHERE o.subject_id = draft.id) ORDER BY saved_at LIMIT 1"
     " FOR UPDATE SKIP LOCKED"
 )
 
@@ -115,8 +116,13 @@ async def became_case(session: AsyncSession, draft_id: UUID, case_id: UUID, *, a
     return (await session.execute(_BECAME, values)).one_or_none() is not None
 
 
+async def find_drafts_of(session: AsyncSession, case_id: UUID) -> Sequence[UUID]:
+    """The drafts that became a case."""
+    return (await session.execute(_OF_CASE, {"case_id": case_id})).scalars().all()
+
+
 async def find_ended(session: AsyncSession, before: datetime) -> tuple[UUID, str] | None:
-    """A draft that was put away, or became a case, before a moment, and whose key is still there."""
+    """A draft that was put away, or became a case, before a moment, and is not to be erased yet."""
     row = (await session.execute(_ENDED, {"before": before})).one_or_none()
     return None if row is None else (row.id, row.agency)
 

@@ -1,0 +1,115 @@
+"""Erasing and legal holds over HTTP."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from services.intake.api.persons import NOT_THE_HOLDER
+from services.intake.domain.erasure import HoldReason, Reason, Refused
+from services.intake.handlers import cases as case_handlers
+from services.intake.handlers import erasure as handlers
+from services.intake.handlers.erasure import Standing
+from shared.auth import Caller, Role, requires
+from shared.problems import ERASED, Problem, ProblemType
+from shared.service import Body, Now, Transaction, router
+
+erasure = router(tag="erasure")
+
+_REFUSALS = {
+    "not_the_holder": NOT_THE_HOLDER,
+    "erased": ERASED,
+    "still_open": ProblemType("still_open", 409, "The case is open", "このケースは終結していません"),
+    "on_hold": ProblemType(
+        "on_hold", 409, "A legal hold stands: nothing is erased", "法的な保全の対象です。消去できません"
+    ),
+    "not_on_hold": ProblemType("not_on_hold", 409, "There is no legal hold", "保全の対象ではありません"),
+}
+
+
+class EraseCase(Body):
+    """消去の指示, with its reason."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "persons_request"}]})
+
+    reason: Reason
+
+
+class HoldCase(Body):
+    """保全, or its end, with the reason."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "litigation"}]})
+
+    reason: HoldReason
+
+
+class ErasureState(BaseModel):
+    """Whether a case is erased, ordered to be, or kept from it."""
+
+    case_id: UUID
+    reason: str | None
+    ordered_at: datetime | None
+    erased_at: datetime | None
+    held: bool
+    hold_reason: str | None
+
+
+@erasure.post(
+    "/v1/cases/{case_id}/erasure",
+    status_code=202,
+    summary="Order that a case be erased",
+    description="終結したケースについて、この方の情報をすべて消去するよう指示します。取り消せません。数秒のうちに鍵を破棄し、"
+    "控えから戻しても読めなくなります。番号と担当の記録(符号だけ)は残ります。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def order_erasure(case_id: UUID, body: EraseCase, session: Transaction, now: Now, actor: Caller) -> ErasureState:
+    """By who holds it, once it is closed and unless it must be kept."""
+    return _shown(case_id, await handlers.order_erasure(session, case_id, body.reason, actor=actor, now=now))
+
+
+@erasure.get(
+    "/v1/cases/{case_id}/erasure",
+    summary="Whether a case is erased",
+    description="消去の指示・実施と、保全の状態です。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def get_erasure(case_id: UUID, session: Transaction, actor: Caller) -> ErasureState:
+    """For whose business the case is."""
+    await case_handlers.get_case(session, case_id, actor)
+    return _shown(case_id, await handlers.get_standing(session, case_id))
+
+
+@erasure.post(
+    "/v1/cases/{case_id}/legal-hold",
+    summary="Keep a case from being erased",
+    description="訴訟・調査などのため、保全します。保全の間は、期限が来ても消去されません。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def place_hold(case_id: UUID, body: HoldCase, session: Transaction, now: Now, actor: Caller) -> ErasureState:
+    """By who holds it."""
+    return _shown(case_id, await handlers.place_hold(session, case_id, body.reason, actor=actor, now=now))
+
+
+@erasure.post(
+    "/v1/cases/{case_id}/legal-hold/lifting",
+    summary="End a legal hold",
+    description="保全を終えます。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def lift_hold(case_id: UUID, body: HoldCase, session: Transaction, now: Now, actor: Caller) -> ErasureState:
+    """By who holds it."""
+    return _shown(case_id, await handlers.lift_hold(session, case_id, body.reason, actor=actor, now=now))
+
+
+def _shown(case_id: UUID, standing: Standing | Refused) -> ErasureState:
+    if isinstance(standing, Refused):
+        raise Problem(_REFUSALS[standing.reason])
+    order, hold = standing.order, standing.hold
+    return ErasureState(
+        case_id=case_id,
+        reason=order.reason if order else None,
+        ordered_at=order.ordered_at if order else None,
+        erased_at=order.erased_at if order else None,
+        held=standing.held,
+        hold_reason=hold.reason if hold and standing.held else None,
+    )

@@ -1,0 +1,129 @@
+"""A case is ordered to be erased, or kept from it; and what goes with its key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.intake.domain import erasure
+from services.intake.domain.cases import Case
+from services.intake.domain.erasure import HoldReason, Reason, Refused
+from services.intake.tables import cases, drafts, lists, matching
+from shared import vault
+from shared.auth import Actor
+from shared.problems import NOT_FOUND, Problem
+from shared.vault import Forget
+from shared.vault.erasing import add_hold, lock_hold
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was ordered about a case, if anything, and whether it must be kept."""
+
+    order: Row[Any] | None
+    hold: Row[Any] | None
+
+    @property
+    def held(self) -> bool:
+        """Whether a legal hold stands."""
+        return self.hold is not None and self.hold.step == "placed"
+
+
+async def order_erasure(
+    session: AsyncSession, case_id: UUID, reason: Reason, *, actor: Actor, now: datetime
+) -> Standing | Refused:
+    """Committed, the order is carried out within seconds, whatever happens to this process."""
+    case = await _lock(session, case_id, actor)
+    standing = await get_standing(session, case_id)
+    decision = erasure.order_erasure(
+        case.custody, by=actor.agency, held=standing.held, ordered=standing.order is not None
+    )
+    if isinstance(decision, Refused):
+        return decision
+    ordered = await vault.order_erasure(
+        session, [case_id], agency=actor.agency, actor=actor.subject, reason=reason.value
+    )
+    assert ordered
+    await cases.note(session, case_id, "erasure_ordered", {"reason": reason.value, "by": actor.agency}, at=now)
+    return await get_standing(session, case_id)
+
+
+async def place_hold(
+    session: AsyncSession, case_id: UUID, reason: HoldReason, *, actor: Actor, now: datetime
+) -> Standing | Refused:
+    """From now on the case is kept, however long ago it was closed."""
+    case = await _lock(session, case_id, actor)
+    standing = await get_standing(session, case_id)
+    decision = erasure.place_hold(case.custody, by=actor.agency, held=standing.held, ordered=standing.order is not None)
+    if isinstance(decision, Refused):
+        return decision
+    return await _enter(session, case_id, standing, "placed", reason, actor=actor, now=now)
+
+
+async def lift_hold(
+    session: AsyncSession, case_id: UUID, reason: HoldReason, *, actor: Actor, now: datetime
+) -> Standing | Refused:
+    """The case may be erased again, when its time has come."""
+    case = await _lock(session, case_id, actor)
+    standing = await get_standing(session, case_id)
+    decision = erasure.lift_hold(case.custody, by=actor.agency, held=standing.held)
+    if isinstance(decision, Refused):
+        return decision
+    return await _enter(session, case_id, standing, "lifted", reason, actor=actor, now=now)
+
+
+async def get_standing(session: AsyncSession, case_id: UUID) -> Standing:
+    """Orders and holds of a case, with nobody else at them."""
+    hold = await lock_hold(session, case_id)
+    return Standing(await vault.erasure_of(session, case_id), hold)
+
+
+async def _enter(
+    session: AsyncSession,
+    case_id: UUID,
+    standing: Standing,
+    step: str,
+    reason: HoldReason,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> Standing:
+    number = 1 if standing.hold is None else standing.hold.number + 1
+    await add_hold(
+        session, case_id, number, step=step, reason=reason.value, agency=actor.agency, actor=actor.subject, at=now
+    )
+    await cases.note(session, case_id, f"hold_{step}", {"reason": reason.value, "by": actor.agency}, at=now)
+    return await get_standing(session, case_id)
+
+
+async def _lock(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:
+    case = await cases.lock_case(session, case_id)
+    if case is None or not case.concerns(actor.agency, actor.serves):
+        raise Problem(NOT_FOUND)
+    return case
+
+
+# --- what goes with a key -------------------------------------------------------------------------------------------
+
+
+async def _forget_drafts(session: AsyncSession, subject: UUID) -> None:
+    """The sheet was typed as a draft first, with a key of its own."""
+    await _order_with_it(session, await drafts.find_drafts_of(session, subject))
+
+
+async def _forget_lists(session: AsyncSession, subject: UUID) -> None:
+    """The case was a line of another agency's list, whose file has a key of its own."""
+    await _order_with_it(session, await lists.forget_lines(session, subject))
+
+
+async def _order_with_it(session: AsyncSession, subjects: Sequence[UUID]) -> None:
+    agency = "tsunagu-intake"
+    await vault.order_erasure(session, subjects, agency=agency, actor=agency, reason="case_erased")
+
+
+FORGETTERS: tuple[Forget, ...] = (_forget_drafts, _forget_lists, matching.forget, cases.forget_old_next_step)
+"""In the transaction in which the key goes. Fingerprints, and whatever else is derived from a person, belong here."""
