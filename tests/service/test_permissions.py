@@ -78,6 +78,8 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/cases/{case_id}/erasure": frozenset({C}),
         "POST /v1/cases/{case_id}/legal-hold": frozenset({C}),
         "POST /v1/cases/{case_id}/legal-hold/lifting": frozenset({C}),
+        "POST /v1/cases/{case_id}/use-stop": frozenset({C}),
+        "POST /v1/cases/{case_id}/use-stop/lifting": frozenset({C}),
         "GET /v1/custody-proofs": frozenset({C}),
         "GET /v1/custody-proofs/now": frozenset({C}),
         "GET /v1/drafts": frozenset({C}),

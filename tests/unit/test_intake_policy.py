@@ -53,6 +53,7 @@ class About:
     emergency_ends_at: datetime | None = None
     reviewers: frozenset[str] = frozenset()
     meeting: Meeting | None = None
+    use_stopped: bool = False
 
 
 def disclosed(basis: Basis = Basis.OTHER_DUTY, **more: Any) -> Disclosure:
@@ -77,6 +78,7 @@ def asked(
         emergency_ends_at=about.emergency_ends_at,
         reviewers=about.reviewers,
         meeting=about.meeting,
+        use_stopped=about.use_stopped,
     )
     return decide(caller, action, record, purpose=purpose, today=TODAY, now=NOW, basis=basis)
 
@@ -91,6 +93,23 @@ def seen(decision: Allowed | Denied | Hidden) -> set[str]:
 
 def test_the_holder_sees_everything_on_its_own_duty() -> None:
     assert asked(HOLDER, About(violence=True)) == Allowed(Basis.OWN_DUTY, frozenset(FieldSet))
+
+
+def test_where_use_has_been_stopped_the_holder_tells_the_person_and_nobody_anybody() -> None:
+    about = About(consent=consent("referral", "training", to=("npo", "far")), disclosures=(disclosed(),))
+    allowed = 0
+    for purpose, action, caller in product(Purpose, Action, (HOLDER, NPO, FAR)):
+        before = asked(caller, about, purpose, action)
+        after = asked(caller, replace(about, use_stopped=True), purpose, action)
+        if isinstance(before, Allowed) and not (caller is HOLDER and purpose is Purpose.DISCLOSURE):
+            allowed += 1
+            assert isinstance(after, Denied), (purpose, action, caller)
+        else:
+            assert after == before, (purpose, action, caller)
+    assert allowed > 5
+    stopped = About(use_stopped=True)
+    assert asked(HOLDER, stopped, Purpose.DISCLOSURE) == Allowed(Basis.OWN_DUTY, frozenset(FieldSet))
+    assert asked(HOLDER, stopped, Purpose.SUPPORT) == Denied("use_stopped")
 
 
 def test_serving_the_municipality_is_no_basis() -> None:

@@ -1,4 +1,4 @@
-"""Erasing and legal holds over HTTP."""
+"""Erasing, legal holds and the end of use over HTTP."""
 
 from datetime import datetime
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from services.intake.api.persons import NOT_THE_HOLDER
-from services.intake.domain.erasure import HoldReason, Reason, Refused
+from services.intake.domain.erasure import HoldReason, Reason, Refused, StopReason
 from services.intake.handlers import cases as case_handlers
 from services.intake.handlers import erasure as handlers
 from services.intake.handlers.erasure import Standing
@@ -23,6 +23,8 @@ _REFUSALS = {
     "on_hold": ProblemType(
         "on_hold", 409, "A legal hold stands: nothing is erased", "法的な保全の対象です。消去できません"
     ),
+    "use_stopped": ProblemType("use_stopped_already", 409, "The use has ended already", "すでに利用停止の対象です"),
+    "use_not_stopped": ProblemType("use_not_stopped", 409, "The use has not ended", "利用停止の対象ではありません"),
     "not_on_hold": ProblemType("not_on_hold", 409, "There is no legal hold", "保全の対象ではありません"),
 }
 
@@ -43,8 +45,16 @@ class HoldCase(Body):
     reason: HoldReason
 
 
+class StopUse(Body):
+    """利用停止, or its end, with the reason."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "persons_request"}]})
+
+    reason: StopReason
+
+
 class ErasureState(BaseModel):
-    """Whether a case is erased, ordered to be, or kept from it."""
+    """Whether a case is erased, ordered to be, or kept from it; and whether its data is used."""
 
     case_id: UUID
     reason: str | None
@@ -52,6 +62,7 @@ class ErasureState(BaseModel):
     erased_at: datetime | None
     held: bool
     hold_reason: str | None
+    use_stopped: bool
 
 
 @erasure.post(
@@ -75,8 +86,8 @@ async def order_erasure(case_id: UUID, body: EraseCase, session: Transaction, no
 )
 async def get_erasure(case_id: UUID, session: Transaction, actor: Caller) -> ErasureState:
     """For whose business the case is."""
-    await case_handlers.get_case(session, case_id, actor)
-    return _shown(case_id, await handlers.get_standing(session, case_id))
+    case = await case_handlers.get_case(session, case_id, actor)
+    return _shown(case_id, await handlers.get_standing(session, case))
 
 
 @erasure.post(
@@ -101,6 +112,28 @@ async def lift_hold(case_id: UUID, body: HoldCase, session: Transaction, now: No
     return _shown(case_id, await handlers.lift_hold(session, case_id, body.reason, actor=actor, now=now))
 
 
+@erasure.post(
+    "/v1/cases/{case_id}/use-stop",
+    summary="End the use of a case's data",
+    description="利用停止(個人情報保護法第98条以下)です。情報は残りますが、本人への開示のほかには、だれも読み書きできません。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def stop_use(case_id: UUID, body: StopUse, session: Transaction, now: Now, actor: Caller) -> ErasureState:
+    """By who holds it."""
+    return _shown(case_id, await handlers.stop_use(session, case_id, body.reason, actor=actor, now=now))
+
+
+@erasure.post(
+    "/v1/cases/{case_id}/use-stop/lifting",
+    summary="Let a case's data be used again",
+    description="利用停止を終えます。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def resume_use(case_id: UUID, body: StopUse, session: Transaction, now: Now, actor: Caller) -> ErasureState:
+    """By who holds it."""
+    return _shown(case_id, await handlers.resume_use(session, case_id, body.reason, actor=actor, now=now))
+
+
 def _shown(case_id: UUID, standing: Standing | Refused) -> ErasureState:
     if isinstance(standing, Refused):
         raise Problem(_REFUSALS[standing.reason])
@@ -112,4 +145,5 @@ def _shown(case_id: UUID, standing: Standing | Refused) -> ErasureState:
         erased_at=order.erased_at if order else None,
         held=standing.held,
         hold_reason=hold.reason if hold and standing.held else None,
+        use_stopped=standing.case.use_stopped,
     )

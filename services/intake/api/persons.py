@@ -37,6 +37,12 @@ _DENIALS = {
         "会議は終わりました。会議で話されたことは、会議の外では読めません",
     ),
     "other_purpose": ProblemType("other_purpose", 403, "Not for this purpose", "この目的では行えません"),
+    "use_stopped": ProblemType(
+        "use_stopped",
+        403,
+        "At the person's request this data is not used, but to be disclosed to them",
+        "利用停止の対象です。本人への開示のほかには使えません",
+    ),
 }
 _READERS = (Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER, Role.EMERGENCY)
 """Whose work may need something of it: policy says how much."""

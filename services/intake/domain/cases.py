@@ -147,6 +147,8 @@ class Case:
     custody_number: int = 0
     most_serious: str | None = None
     """Of the topics, the one that weighs most."""
+    use_stopped: bool = False
+    """利用停止: what is known about the person is kept, and not used."""
 
     def concerns(self, agency: str, serves: Callable[[str], bool]) -> bool:
         """Whose business it is: who opened it, who is responsible for it, and its municipality's agencies."""

@@ -1,4 +1,4 @@
-"""Erasing what is known about a person (消去), and legal holds (保全), under which nothing is erased."""
+"""Erasing what is known about a person (消去), legal holds (保全), and the end of its use (利用停止)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +27,25 @@ class HoldReason(StrEnum):
     ENDED = "ended"
 
 
+class StopReason(StrEnum):
+    """Why the data may not be used, or why it may again."""
+
+    PERSONS_REQUEST = "persons_request"
+    """個人情報保護法 Art. 98: kept or used unlawfully, so the person says."""
+    OBJECTION = "objection"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """It is used no more, but to tell the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """It may be used again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ordered:
     """It is to be erased, for good."""
@@ -44,7 +63,7 @@ class Lifted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It can't be so: not_the_holder, still_open, on_hold, not_on_hold, erased."""
+    """It can't be so: not_the_holder, still_open, on_hold, not_on_hold, erased, use_stopped, use_not_stopped."""
 
     reason: str
 
@@ -74,3 +93,19 @@ def lift_hold(custody: Custody, *, by: str, held: bool) -> Lifted | Refused:
     if by != custody.holder:
         return Refused("not_the_holder")
     return Lifted() if held else Refused("not_on_hold")
+
+
+def stop_use(custody: Custody, *, by: str, stopped: bool, ordered: bool) -> Stopped | Refused:
+    """Whoever holds a case ends the use of its data, which is kept."""
+    if by != custody.holder:
+        return Refused("not_the_holder")
+    if ordered:
+        return Refused("erased")
+    return Refused("use_stopped") if stopped else Stopped()
+
+
+def resume_use(custody: Custody, *, by: str, stopped: bool) -> Resumed | Refused:
+    """Whoever holds the case lets its data be used again."""
+    if by != custody.holder:
+        return Refused("not_the_holder")
+    return Resumed() if stopped else Refused("use_not_stopped")

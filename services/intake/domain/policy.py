@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from itertools import product
 
 from services.intake.domain.meetings import Basis, Meeting
 from services.intake.domain.sheet import FieldSet
@@ -106,6 +107,8 @@ class Record:
     """Who judges the emergency in question; never who declared it."""
     meeting: Meeting | None = None
     """Given where the record is what was said about the case in a statutory meeting."""
+    use_stopped: bool = False
+    """利用停止 (個人情報保護法 Art. 98-): the data is kept, and used for telling the person alone, or as a law bids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,8 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The caller knows of it, and may not: no_basis, not_yours, other_purpose, meeting_to_come, meeting_over."""
+    """The caller knows of it, and may not: no_basis, not_yours, other_purpose, use_stopped,
+    meeting_to_come, meeting_over."""
 
     reason: str
 
@@ -227,6 +231,11 @@ def _is_asked_for(ground: _Ground, basis: Basis | None) -> bool:
     return ground.standing is not Standing.EMERGENCY if basis is None else ground.basis is basis
 
 
+_BY_LAW = (Standing.EMERGENCY, Standing.REVIEWER, Standing.ON_CALL)
+_GOES_ON = frozenset({(Standing.HOLDER, Purpose.DISCLOSURE), *product(_BY_LAW, Purpose)})
+"""What 利用停止 doesn't end; what is said in a statutory meeting is asked for elsewhere."""
+
+
 def _weigh(ground: _Ground, action: Action, record: Record, purpose: Purpose) -> Allowed | Denied:
     purposes = GRANTS.get((ground.standing, action))
     if purposes is None:
@@ -238,6 +247,8 @@ def _weigh(ground: _Ground, action: Action, record: Record, purpose: Purpose) ->
         sets -= HIDES_FROM_OTHERS
     if purposes[purpose] and not sets:
         return Denied("no_basis")
+    if record.use_stopped and (ground.standing, purpose) not in _GOES_ON:
+        return Denied("use_stopped")
     return Allowed(ground.basis, sets)
 
 

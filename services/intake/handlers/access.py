@@ -47,6 +47,7 @@ async def allowed(
         disclosures=() if holds else await disclosures.find_standing(session, case.id, actor.agency),
         emergency_ends_at=None if holds else await emergencies.find_end(session, case.id, actor.agency, actor.subject),
         reviewers=reviewers,
+        use_stopped=case.use_stopped,
     )
     return seen(decide(_caller(actor, case), action, record, purpose=purpose, basis=basis, today=today, now=now))
 

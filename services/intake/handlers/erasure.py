@@ -1,4 +1,4 @@
-"""A case is ordered to be erased, or kept from it; and what goes with its key."""
+"""A case is ordered to be erased, or kept from it, or no longer used; and what goes with its key."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain import erasure
 from services.intake.domain.cases import Case
-from services.intake.domain.erasure import HoldReason, Reason, Refused
+from services.intake.domain.erasure import HoldReason, Reason, Refused, StopReason
 from services.intake.tables import cases, drafts, lists, matching
 from shared import vault
 from shared.auth import Actor
@@ -24,6 +24,7 @@ from shared.vault.erasing import add_hold, lock_hold
 class Standing:
     """What was ordered about a case, if anything, and whether it must be kept."""
 
+    case: Case
     order: Row[Any] | None
     hold: Row[Any] | None
 
@@ -38,7 +39,7 @@ async def order_erasure(
 ) -> Standing | Refused:
     """Committed, the order is carried out within seconds, whatever happens to this process."""
     case = await _lock(session, case_id, actor)
-    standing = await get_standing(session, case_id)
+    standing = await get_standing(session, case)
     decision = erasure.order_erasure(
         case.custody, by=actor.agency, held=standing.held, ordered=standing.order is not None
     )
@@ -49,7 +50,7 @@ async def order_erasure(
     )
     assert ordered
     await cases.note(session, case_id, "erasure_ordered", {"reason": reason.value, "by": actor.agency}, at=now)
-    return await get_standing(session, case_id)
+    return await get_standing(session, case)
 
 
 async def place_hold(
@@ -57,11 +58,11 @@ async def place_hold(
 ) -> Standing | Refused:
     """From now on the case is kept, however long ago it was closed."""
     case = await _lock(session, case_id, actor)
-    standing = await get_standing(session, case_id)
+    standing = await get_standing(session, case)
     decision = erasure.place_hold(case.custody, by=actor.agency, held=standing.held, ordered=standing.order is not None)
     if isinstance(decision, Refused):
         return decision
-    return await _enter(session, case_id, standing, "placed", reason, actor=actor, now=now)
+    return await _enter(session, standing, "placed", reason, actor=actor, now=now)
 
 
 async def lift_hold(
@@ -69,22 +70,53 @@ async def lift_hold(
 ) -> Standing | Refused:
     """The case may be erased again, when its time has come."""
     case = await _lock(session, case_id, actor)
-    standing = await get_standing(session, case_id)
+    standing = await get_standing(session, case)
     decision = erasure.lift_hold(case.custody, by=actor.agency, held=standing.held)
     if isinstance(decision, Refused):
         return decision
-    return await _enter(session, case_id, standing, "lifted", reason, actor=actor, now=now)
+    return await _enter(session, standing, "lifted", reason, actor=actor, now=now)
 
 
-async def get_standing(session: AsyncSession, case_id: UUID) -> Standing:
+async def stop_use(
+    session: AsyncSession, case_id: UUID, reason: StopReason, *, actor: Actor, now: datetime
+) -> Standing | Refused:
+    """利用停止: from now on the data is kept, and told to nobody but the person."""
+    case = await _lock(session, case_id, actor)
+    ordered = await vault.erasure_of(session, case_id) is not None
+    decision = erasure.stop_use(case.custody, by=actor.agency, stopped=case.use_stopped, ordered=ordered)
+    if isinstance(decision, Refused):
+        return decision
+    return await _use(session, case, reason, stopped=True, actor=actor, now=now)
+
+
+async def resume_use(
+    session: AsyncSession, case_id: UUID, reason: StopReason, *, actor: Actor, now: datetime
+) -> Standing | Refused:
+    """The data may be used again."""
+    case = await _lock(session, case_id, actor)
+    decision = erasure.resume_use(case.custody, by=actor.agency, stopped=case.use_stopped)
+    if isinstance(decision, Refused):
+        return decision
+    return await _use(session, case, reason, stopped=False, actor=actor, now=now)
+
+
+async def get_standing(session: AsyncSession, case: Case) -> Standing:
     """Orders and holds of a case, with nobody else at them."""
-    hold = await lock_hold(session, case_id)
-    return Standing(await vault.erasure_of(session, case_id), hold)
+    hold = await lock_hold(session, case.id)
+    return Standing(case, await vault.erasure_of(session, case.id), hold)
+
+
+async def _use(
+    session: AsyncSession, case: Case, reason: StopReason, *, stopped: bool, actor: Actor, now: datetime
+) -> Standing:
+    changed = await cases.change_case(session, case, use_stopped=stopped)
+    kind = "use_stopped" if stopped else "use_resumed"
+    await cases.note(session, case.id, kind, {"reason": reason.value, "by": actor.agency}, at=now)
+    return await get_standing(session, changed)
 
 
 async def _enter(
     session: AsyncSession,
-    case_id: UUID,
     standing: Standing,
     step: str,
     reason: HoldReason,
@@ -92,12 +124,13 @@ async def _enter(
     actor: Actor,
     now: datetime,
 ) -> Standing:
+    case = standing.case
     number = 1 if standing.hold is None else standing.hold.number + 1
     await add_hold(
-        session, case_id, number, step=step, reason=reason.value, agency=actor.agency, actor=actor.subject, at=now
+        session, case.id, number, step=step, reason=reason.value, agency=actor.agency, actor=actor.subject, at=now
     )
-    await cases.note(session, case_id, f"hold_{step}", {"reason": reason.value, "by": actor.agency}, at=now)
-    return await get_standing(session, case_id)
+    await cases.note(session, case.id, f"hold_{step}", {"reason": reason.value, "by": actor.agency}, at=now)
+    return await get_standing(session, case)
 
 
 async def _lock(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:

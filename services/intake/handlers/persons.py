@@ -172,7 +172,7 @@ async def values_of_held(
     actor: Actor,
 ) -> dict[UUID, dict[str, str]]:
     """Fields of those of the cases that the caller holds, read or exported on its own duty, and logged so."""
-    held = [case.id for case in found if case.holder_agency == actor.agency]
+    held = [case.id for case in found if case.holder_agency == actor.agency and not case.use_stopped]
     if not held or not fields:
         return {}
     access = actor.access(

@@ -68,6 +68,7 @@ case_ = Table(
     Column("ended", Text),
     Column("custody_number", Integer, nullable=False),
     Column("most_serious", Text),
+    Column("use_stopped", Boolean, nullable=False),
 )
 
 case_consent = Table(
