@@ -77,6 +77,9 @@ class Settings(BaseSettings):
         default=None, description="Where it is written down outside the database whom it must have forgotten."
     )
 
+    retention_path: Path | None = Field(
+        default=None, description="A TOML file with the municipalities' own retention periods; else 5, 3 and 1 years."
+    )
     layouts_path: Path | None = Field(
         default=None, description="A folder with the municipality's own layouts of exports, e.g. reception_list.toml."
     )

@@ -80,6 +80,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "POST /v1/cases/{case_id}/legal-hold/lifting": frozenset({C}),
         "POST /v1/cases/{case_id}/use-stop": frozenset({C}),
         "POST /v1/cases/{case_id}/use-stop/lifting": frozenset({C}),
+        "GET /v1/retention": frozenset({C}),
         "GET /v1/custody-proofs": frozenset({C}),
         "GET /v1/custody-proofs/now": frozenset({C}),
         "GET /v1/drafts": frozenset({C}),

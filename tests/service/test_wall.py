@@ -28,7 +28,7 @@ from shared.service.wall import StartRefused, missing_walls, refuse_without_wall
 from tests.world import KAGOSHIMA, KIRISHIMA, MASTER_KEYS, ZAMA, Running, World, execute_as_admin
 
 ROOT = Path(__file__).resolve().parents[2]
-OF_A_CASE = ("case_consent", "screening", "timeline", "custody", "personal_value")
+OF_A_CASE = ("case_consent", "screening", "timeline", "custody", "personal_value", "retention_notice")
 OF_A_SUBJECT = ("data_key", "access_log", "erasure", "erasure_order", "legal_hold")
 OF_AN_AGENCY = ("draft", "custody_proof", "import_file")
 WALLED = ("case_", *OF_A_CASE, *OF_A_SUBJECT, *OF_AN_AGENCY)
@@ -56,7 +56,7 @@ async def furnished(intake: Running) -> UUID:
     screened = await intake.as_().post(f"/v1/cases/{case_id}/screenings", {"outcome": "support"})
     assert screened.status_code == 201, screened.text
     assert (await intake.as_().post("/v1/drafts", {"person": {"name": "下書き"}})).status_code == 201
-    for table in ("erasure", "erasure_order", "legal_hold"):
+    for table in ("retention_notice", "erasure", "erasure_order", "legal_hold"):
         await intake.rows(f"INSERT INTO {table} {INTO[table]}", case_id)
     await intake.rows("INSERT INTO custody_proof (agency, day, document) VALUES ('kagoshima-desk', '2026-11-01', '{}')")
     await intake.rows(
@@ -176,6 +176,7 @@ INTO = {
     " VALUES (gen_random_uuid(), $1, 'x', 'support', '{story}', 'appi_69_2_3', now(), 'x', 'x', now())",
     "emergency_access": "(id, case_id, agency, actor, holder, reason, words, declared_at, ends_at, review_due_on)"
     " VALUES (gen_random_uuid(), $1, 'x', 'x', 'y', 'x', '', now(), now() + interval '60 minutes', now())",
+    "retention_notice": "(case_id, custody_number, noticed_at, erase_on) VALUES ($1, 1, now(), '2031-11-29')",
     "erasure": "(subject_id, erased_by, reason) VALUES ($1, 'x', 'x')",
     "erasure_order": "(subject_id, agency, actor, reason) VALUES ($1, 'kagoshima-desk', 'x', 'x')",
     "legal_hold": "(subject_id, number, step, reason, agency, actor, at)"
@@ -317,7 +318,15 @@ async def stored(intake: Running, case: Mapping[str, Any]) -> None:
             )  # fmt: skip
             if case["ended"]:
                 await driver.execute("INSERT INTO disclosure_end VALUES ($1, 'x', now())", case["id"])
-        for table in ("screening", "timeline", "personal_value", "erasure", "erasure_order", "legal_hold"):
+        for table in (
+            "screening",
+            "timeline",
+            "personal_value",
+            "retention_notice",
+            "erasure",
+            "erasure_order",
+            "legal_hold",
+        ):
             await driver.execute(f"INSERT INTO {table} {INTO[table]}", case["id"])
         await driver.execute(
             "INSERT INTO data_key (subject_id, master_version, wrapped)"

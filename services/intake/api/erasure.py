@@ -1,6 +1,6 @@
 """Erasing, legal holds and the end of use over HTTP."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -10,9 +10,10 @@ from services.intake.domain.erasure import HoldReason, Reason, Refused, StopReas
 from services.intake.handlers import cases as case_handlers
 from services.intake.handlers import erasure as handlers
 from services.intake.handlers.erasure import Standing
+from services.intake.tables import retention as tables
 from shared.auth import Caller, Role, requires
 from shared.problems import ERASED, Problem, ProblemType
-from shared.service import Body, Now, Transaction, router
+from shared.service import Body, Now, Page, Pages, Transaction, page, router
 
 erasure = router(tag="erasure")
 
@@ -51,6 +52,18 @@ class StopUse(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "persons_request"}]})
 
     reason: StopReason
+
+
+class DueCase(BaseModel):
+    """保存期間の満了: erased on that day, unless it is held or reopened."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    case_id: UUID
+    number: str
+    noticed_at: datetime
+    erase_on: date
+    held: bool
 
 
 class ErasureState(BaseModel):
@@ -132,6 +145,23 @@ async def stop_use(case_id: UUID, body: StopUse, session: Transaction, now: Now,
 async def resume_use(case_id: UUID, body: StopUse, session: Transaction, now: Now, actor: Caller) -> ErasureState:
     """By who holds it."""
     return _shown(case_id, await handlers.resume_use(session, case_id, body.reason, actor=actor, now=now))
+
+
+@erasure.get(
+    "/v1/retention",
+    summary="Cases that were kept long enough",
+    description="保存期間が満了し、予告の日に消去される自機関の支援ケースの一覧です(消去の早い順)。残すものは保全してください。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def list_retention(session: Transaction, actor: Caller, pages: Pages) -> Page[DueCase]:
+    """Of the cases that the agency holds."""
+    after = pages.begin(_place) or (date.min, UUID(int=0))
+    found = await tables.find_noticed(session, actor.agency, after=after, limit=pages.one_more)
+    return page(found, pages, key=lambda row: (row.erase_on.isoformat(), row.case_id), show=DueCase.model_validate)
+
+
+def _place(day: str, case_id: str) -> tuple[date, UUID]:
+    return date.fromisoformat(day), UUID(case_id)
 
 
 def _shown(case_id: UUID, standing: Standing | Refused) -> ErasureState:
