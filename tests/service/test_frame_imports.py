@@ -21,8 +21,8 @@ from shared.service.imports import Became, Fault, FileRow, import_router
 from tests.world import Caller, Running, World, execute_as_admin
 
 TABLE = """
-SET ROLE tsunagu_intake_owner;
-CREATE TABLE intake.frame_seat (number int PRIMARY KEY, seats int NOT NULL CHECK (seats < 100));
+SET ROLE tsunagu_training_owner;
+CREATE TABLE training.frame_seat (number int PRIMARY KEY, seats int NOT NULL CHECK (seats < 100));
 RESET ROLE;
 """
 CSV = {"Content-Type": "text/csv"}
@@ -66,7 +66,7 @@ class Register:
             return ["created" for _ in rows]
 
         files = import_router(path=PATH, tag="seats", role=Role.COUNSELLOR, row=SeatRow, take=take, title_ja="席")
-        return Service(name="intake", title="Register", title_ja="台帳", routers=[files], tags={"seats": "席"})
+        return Service(name="training", title="Register", title_ja="台帳", routers=[files], tags={"seats": "席"})
 
     async def seats(self) -> dict[int, int]:
         return {row["number"]: row["seats"] for row in await self.running.rows("SELECT * FROM frame_seat")}
