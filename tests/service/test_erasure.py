@@ -78,6 +78,8 @@ async def test_an_order_is_carried_out_and_leaves_number_and_custody(intake: Run
     case = await intake.as_().get(f"/v1/cases/{case_id}")
     assert (case.status_code, case.json()["status"], case.json()["next_step"]) == (200, "closed", None)
     assert len((await intake.as_().get(f"/v1/cases/{case_id}/custody")).json()["items"]) == 2
+    await intake.sweep()
+    assert await intake.rows("SELECT 1 FROM person_index") == [], "found no more, and not made anew"
     entries = await intake.rows("SELECT agency, purpose, basis FROM access_log WHERE action = 'erase'")
     assert [tuple(entry) for entry in entries] == [("kagoshima-desk", "erasure", "appi_69_2_2")]
 
