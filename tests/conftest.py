@@ -13,6 +13,7 @@ import pytest
 
 from embedded.postgres import EmbeddedPostgres
 from shared.database import migrate, provision
+from tests.stock import Stock
 from tests.world import SERVICES, World, execute_as_admin
 
 
@@ -30,7 +31,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 async def template(postgres: EmbeddedPostgres) -> str:
-    """A database with every schema migrated, copied for each test in about 0.1 s."""
+    """A database with every schema migrated, copied for each test."""
     name = f"template_{uuid4().hex[:8]}"
     await execute_as_admin(postgres, f"CREATE DATABASE {name}")
     admin = postgres.url(database=name)
@@ -40,13 +41,19 @@ async def template(postgres: EmbeddedPostgres) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def stock(postgres: EmbeddedPostgres, template: str) -> Iterator[Stock]:
+    """Databases ahead of their tests; a copy takes longer than many a test."""
+    with Stock(postgres, template).kept() as stock:
+        yield stock
+
+
 @pytest.fixture
-async def database_name(postgres: EmbeddedPostgres, template: str) -> AsyncIterator[str]:
+def database_name(stock: Stock) -> Iterator[str]:
     """An empty, migrated database of the test's own."""
-    name = f"test_{uuid4().hex[:12]}"
-    await execute_as_admin(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    name = stock.take()
     yield name
-    await execute_as_admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    stock.give_back(name)
 
 
 @pytest.fixture
