@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +16,7 @@ from shared.database import BY_COMMAND
 from shared.events import ReferralAccepted
 from shared.vault import Access, Action, MasterKeys, erase
 from shared.vault.masters import with_next_index
+from tests.service.intake_lanes import today
 from tests.service.test_operator_commands import Operator
 from tests.world import KAGOSHIMA, KIRISHIMA, MASTER_KEYS, ZAMA, Caller, Running, World, execute_as_admin
 
@@ -516,6 +518,20 @@ async def test_without_consent_nobody_is_asked_and_withdrawn_consent_recalls_the
     assert (await kirishima.get(f"/v1/inquiries/{inquiry}")).status_code == 404
     answered = await kirishima.post(f"/v1/inquiries/{inquiry}/answers", {"answer": "not_known"})
     assert answered.status_code == 404
+
+
+async def test_before_the_consents_first_day_the_question_is_not_there(
+    intake: Running, desk: Caller, kirishima: Caller
+) -> None:
+    ours = await opened(desk, consent=REFERRAL)
+    inquiry = await asked(desk, ours)
+    later = REFERRAL | {"valid_from": today(intake, 2)}
+    assert (await desk.post(f"/v1/cases/{ours}/consents", later)).status_code == 201
+    assert await kirishima.whole("/v1/inquiries") == []
+    assert (await kirishima.get(f"/v1/inquiries/{inquiry}")).status_code == 404
+    intake.pass_time(timedelta(days=2))
+    assert len(await kirishima.whole("/v1/inquiries")) == 1
+    assert (await kirishima.get(f"/v1/inquiries/{inquiry}")).status_code == 200
 
 
 async def test_an_inquiry_is_for_those_whom_the_consent_names_in_the_town_that_is_asked(

@@ -1,7 +1,7 @@
 """The tables of intake, and the loads that lock or return domain values."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -87,6 +87,8 @@ case_consent = Table(
     Column("recorded_by", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
 )
+TERMS = [case_consent.c[field.name] for field in fields(Consent)]
+"""What was agreed to."""
 
 screening = Table(
     "screening",
@@ -267,10 +269,12 @@ async def find_consent(session: AsyncSession, case: Case) -> Consent | None:
     """The consent fact that stands; none if nobody has asked yet."""
     if case.consent_version == 0:
         return None
-    query = select(case_consent).where(
-        case_consent.c.case_id == case.id, case_consent.c.version == case.consent_version
-    )
-    row = (await session.execute(query)).one()
+    query = select(*TERMS).where(case_consent.c.case_id == case.id, case_consent.c.version == case.consent_version)
+    return consent_of((await session.execute(query)).one())
+
+
+def consent_of(row: Row[Any]) -> Consent:
+    """A consent fact as the domain knows it: a row that has its `TERMS`."""
     return Consent(
         state=ConsentState(row.state),
         purposes=frozenset(row.purposes),

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import Column, DateTime, Integer, Row, Table, Text, Uuid, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.intake.domain.cases import Case, Consent, ConsentState
+from services.intake.domain.cases import Case, Consent
 from services.intake.domain.links import Link, Step
-from services.intake.tables.cases import case_, case_consent, metadata
+from services.intake.tables.cases import TERMS, case_, case_consent, consent_of, metadata
 from shared.auth import served
 
 inquiry = Table(
@@ -23,8 +23,6 @@ inquiry = Table(
     Column("asked_by", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
 )
-
-_TERMS = [case_consent.c[name] for name in ("state", "purposes", "recipients", "valid_until", "text_version")]
 
 _ADD = text(
     "INSERT INTO person_link (case_a, case_b, number, step, reason, by, at)"
@@ -114,7 +112,7 @@ async def find_inquiries(
 ) -> list[tuple[Row[Any], Consent]]:
     """What these municipalities' desks are asked, newest first, with the consent that stands now."""
     query = (
-        select(inquiry, *_TERMS)
+        select(inquiry, *TERMS)
         .join(case_, case_.c.id == inquiry.c.case_id)
         .join(
             case_consent,
@@ -128,7 +126,7 @@ async def find_inquiries(
         query = query.where(inquiry.c.id == only)
     if before is not None:
         query = query.where(inquiry.c.id < before)
-    return [(row, _consent(row)) for row in await session.execute(query)]
+    return [(row, consent_of(row)) for row in await session.execute(query)]
 
 
 async def find_own_answer(session: AsyncSession, inquiry_id: UUID, agency: str) -> str | None:
@@ -143,9 +141,3 @@ async def add_answer(
     """Answer; False if the agency has answered already."""
     values = {"inquiry_id": inquiry_id, "answer": answer, "case_id": case_id, "by": by, "at": at}
     return (await session.execute(_ANSWER, values)).scalar_one_or_none() is not None
-
-
-def _consent(row: Row[Any]) -> Consent:
-    return Consent(
-        ConsentState(row.state), frozenset(row.purposes), frozenset(row.recipients), row.valid_until, row.text_version
-    )
