@@ -9,12 +9,11 @@ from fastapi import Query, Response
 from services.intake.api.persons import denied
 from services.intake.domain.policy import Denied
 from services.intake.handlers import exports as handlers
-from services.intake.handlers.persons import may_read_accesses
+from services.intake.handlers import persons
 from shared.auth import Caller, Role, requires
 from shared.problems import Problem, ProblemType, invalid
 from shared.service import Now, Transaction, router
 from shared.service.exports import Encoding, across, csv_answer, down
-from shared.vault.log import accesses_of
 
 exports = router(tag="exports")
 
@@ -105,10 +104,9 @@ async def export_accesses(
 ) -> Response:
     """All of them in one file, for the person (開示請求, 個人情報保護法 Art. 76)."""
     columns = handlers.layout(session, "accesses")
-    decision = await may_read_accesses(session, case_id, actor=actor, now=now)
-    if decision is not None:
-        raise denied(decision)
-    rows = await accesses_of(session, case_id, after=0, limit=MOST_ROWS + 1)
+    rows = await persons.list_accesses(session, case_id, after=0, limit=MOST_ROWS + 1, actor=actor, now=now)
+    if isinstance(rows, Denied):
+        raise denied(rows)
     if len(rows) > MOST_ROWS:
         raise Problem(_TOO_MANY)
     return csv_answer(columns.title, across(columns, [row._asdict() for row in rows]), encoding)

@@ -14,7 +14,6 @@ from services.intake.handlers.persons import Overtaken
 from shared.auth import Caller, Role, requires
 from shared.problems import STALE, Problem, ProblemType, invalid
 from shared.service import IfMatch, Now, Page, Pages, Transaction, day_in_japan, etag, number, page, router
-from shared.vault.log import accesses_of
 
 persons = router(tag="persons")
 
@@ -122,10 +121,11 @@ async def list_accesses(
     case_id: UUID, session: Transaction, now: Now, actor: Caller, pages: Pages
 ) -> Page[AccessEntry]:
     """For the agency that holds the case, to tell the person."""
-    decision = await handlers.may_read_accesses(session, case_id, actor=actor, now=now)
-    if decision is not None:
-        raise denied(decision)
-    found = await accesses_of(session, case_id, after=pages.begin(number) or 0, limit=pages.one_more)
+    found = await handlers.list_accesses(
+        session, case_id, after=pages.begin(number) or 0, limit=pages.one_more, actor=actor, now=now
+    )
+    if isinstance(found, Denied):
+        raise denied(found)
     return page(found, pages, key=lambda entry: (entry.id,), show=AccessEntry.model_validate)
 
 

@@ -1,6 +1,11 @@
-"""Policy is asked: what is to be known of a case and its caller is gathered, consent judged, and one decision made."""
+"""The way to a person's data: policy is asked, the log is written, and only then does a key come out.
 
+What is to be known of a case and its caller is gathered here, consent judged, and one decision made.
+"""
+
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,11 +23,29 @@ from services.intake.domain.policy import (
     decide,
 )
 from services.intake.domain.sheet import FieldSet
-from services.intake.tables import cases, disclosures, emergencies
+from services.intake.tables import cases, disclosures, emergencies, persons
 from shared import consent as shared_consent
+from shared import vault
 from shared.auth import Actor
 from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan
+
+
+def there(case: Case | None) -> Case:
+    """404 where there is none."""
+    if case is None:
+        raise Problem(NOT_FOUND)
+    return case
+
+
+def concerning(case: Case | None, actor: Actor) -> Case:
+    """404 for whose business it is not, as if there were none."""
+    if case is None or not case.concerns(actor.agency, actor.serves):
+        raise Problem(NOT_FOUND)
+    return case
+
+
+# --- policy ---------------------------------------------------------------------------------------------------------
 
 
 async def allowed(
@@ -61,6 +84,14 @@ def decide_in_meeting(case: Case, action: Action, meeting: Meeting, *, actor: Ac
     return seen(decide(caller, action, record, purpose=Purpose.MEETING, basis=meeting.basis, today=today, now=now))
 
 
+async def denied_to_match(
+    session: AsyncSession, case: Case, action: Action, *, actor: Actor, now: datetime
+) -> Denied | None:
+    """Why the caller may not look for the person's other cases (read), or say which they are (write)."""
+    decision = await allowed(session, case, action, purpose=Purpose.SUPPORT, actor=actor, now=now)
+    return decision if isinstance(decision, Denied) else None
+
+
 def judged(said: Consent | None, agency: str, *, purpose: Purpose, today: date) -> Agreement | None:
     """What the person's consent means for an agency and a purpose; judged in `shared.consent`, as everywhere."""
     if said is None:
@@ -94,3 +125,42 @@ def _caller(actor: Actor, case: Case) -> Caller:
         serves=actor.serves(case.municipality),
         roles=actor.roles,
     )
+
+
+# --- the vault ------------------------------------------------------------------------------------------------------
+
+
+async def key_of(
+    session: AsyncSession,
+    case_id: UUID,
+    action: vault.Action,
+    fields: Collection[str],
+    *,
+    purpose: Purpose,
+    basis: Basis,
+    actor: Actor,
+) -> vault.DataKey:
+    """A case's key for what the caller was allowed; the log says so. Raises `vault.Erased`."""
+    access = actor.access(action, purpose=purpose, basis=basis, fields=fields, session=session)
+    return (await vault.unlock(session, [case_id], access)).of(case_id)
+
+
+async def values_of(
+    session: AsyncSession,
+    case_ids: Collection[UUID],
+    action: vault.Action,
+    fields: Collection[str],
+    *,
+    purpose: Purpose,
+    basis: Basis,
+    actor: Actor,
+) -> Mapping[UUID, dict[str, str]]:
+    """Fields of sheets that the caller was allowed, by case; the log says so. Cases without a key are left out."""
+    access = actor.access(action, purpose=purpose, basis=basis, fields=fields, session=session)
+    unlocked = await vault.unlock(session, case_ids, access)
+    return await persons.find_values(session, unlocked, unlocked.keys.keys(), fields)
+
+
+def by_itself(action: vault.Action, agency: str, fields: Collection[str]) -> vault.Access:
+    """What the service does by the clock or on an event, for the agency that holds the case or the draft."""
+    return vault.Access(action, agency, "tsunagu-intake", (), Purpose.SUPPORT, Basis.OWN_DUTY, tuple(fields))

@@ -26,6 +26,7 @@ from services.intake.domain.cases import (
 from services.intake.domain.custody import Moved, Step
 from services.intake.domain.policy import Denied
 from services.intake.handlers import persons
+from services.intake.handlers.access import concerning
 from services.intake.tables import cases as tables
 from services.intake.tables import custody as custody_tables
 from services.intake.tables import drafts
@@ -41,7 +42,6 @@ from shared.events import (
     ConsentWithdrawn,
     Event,
 )
-from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan, expect
 
 _CONSENT_KINDS = {
@@ -147,7 +147,7 @@ async def change_case(
     now: datetime,
 ) -> Case | Denied | NotAmongTopics:
     """Write the next step, its day, topics, needs or urgency anew; what is the same already is no change."""
-    case = await _lock_case(session, case_id, actor)
+    case = concerning(await tables.lock_case(session, case_id), actor)
     expect(case.version, read)
     if next_step is not None:
         written = await persons.write_next_step(session, case, next_step, actor=actor, now=now)
@@ -186,7 +186,7 @@ async def add_consent(
     session: AsyncSession, case_id: UUID, said: Consent, *, witness: str | None, actor: Actor, now: datetime
 ) -> Row[Any] | Contradicted:
     """Record what the person said about sharing, at whichever counter of the municipality, and who was there."""
-    case = await _lock_case(session, case_id, actor)
+    case = concerning(await tables.lock_case(session, case_id), actor)
     present = await tables.find_consent(session, case)
     decision = record_consent(present, said, version=case.consent_version)
     match decision:
@@ -205,7 +205,7 @@ async def screen_case(
     session: AsyncSession, case_id: UUID, outcome: str, *, screening_id: UUID, actor: Actor, now: datetime
 ) -> Row[Any]:
     """Record the decision at the door. It never closes the case."""
-    case = await _lock_case(session, case_id, actor)
+    case = concerning(await tables.lock_case(session, case_id), actor)
     changed = await tables.change_case(
         session, case, screening_outcome=outcome, hand_off_open=outcome == ScreeningOutcome.HAND_OFF
     )
@@ -219,7 +219,7 @@ async def screen_case(
 
 async def get_case(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:
     """The case, for somebody whose business it is. 404 for everybody else, as if there were none."""
-    return _concerning(await tables.find_case(session, case_id), actor)
+    return concerning(await tables.find_case(session, case_id), actor)
 
 
 async def note_news(
@@ -253,16 +253,6 @@ async def report_untouched(session: AsyncSession, now: datetime) -> bool:
     )
     await emit(session, (event, changed.version), at=now)
     return True
-
-
-async def _lock_case(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:
-    return _concerning(await tables.lock_case(session, case_id), actor)
-
-
-def _concerning(case: Case | None, actor: Actor) -> Case:
-    if case is None or not case.concerns(actor.agency, actor.serves):
-        raise Problem(NOT_FOUND)
-    return case
 
 
 async def _add_consent(

@@ -11,13 +11,13 @@ from services.intake.domain import custody
 from services.intake.domain.cases import FIRST_STEP, Case
 from services.intake.domain.custody import Interruption, Moved, Outcome, Proof, Refused
 from services.intake.handlers import persons
+from services.intake.handlers.access import concerning
 from services.intake.tables import cases
 from services.intake.tables import custody as tables
 from shared import vault
 from shared.auth import Actor
 from shared.bus.mailbox import emit
 from shared.events import CaseClosed, CaseReopened, Event
-from shared.problems import NOT_FOUND, Problem
 from shared.service import JST, day_in_japan
 
 
@@ -25,7 +25,7 @@ async def close_case(
     session: AsyncSession, case_id: UUID, ended: Outcome | Interruption, *, actor: Actor, now: datetime
 ) -> Case | Refused:
     """終結・中断: the holder ends the support, with what was reached or why it ends without."""
-    case = await _lock(session, case_id, actor)
+    case = concerning(await cases.lock_case(session, case_id), actor)
     decision = custody.close(case.custody, by=actor.agency, ended=ended)
     if isinstance(decision, Refused):
         return decision
@@ -38,7 +38,7 @@ async def close_case(
 
 async def reopen_case(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Case | Refused:
     """The person came back: who takes them up holds the case, with everything that was known before."""
-    case = await _lock(session, case_id, actor)
+    case = concerning(await cases.lock_case(session, case_id), actor)
     decision = custody.reopen(case.custody, by=actor.agency)
     if isinstance(decision, Refused):
         return decision
@@ -91,13 +91,6 @@ async def _tell(
     changed = await cases.change_case(session, case)
     await cases.note(session, case.id, kind, dict(codes), at=now)
     await emit(session, (event, changed.version), at=now)
-
-
-async def _lock(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:
-    case = await cases.lock_case(session, case_id)
-    if case is None or not case.concerns(actor.agency, actor.serves):
-        raise Problem(NOT_FOUND)
-    return case
 
 
 # --- the daily proof ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.intake.domain.disclosures import NotDisclosed, Reason, disclose
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import COUNSELLOR, Action, Denied, Disclosure, Purpose, agreed_sets
-from services.intake.handlers.access import allowed, judged
+from services.intake.handlers.access import allowed, judged, there
 from services.intake.tables import cases
 from services.intake.tables import disclosures as tables
 from shared.auth import Actor
@@ -30,9 +30,7 @@ async def add_disclosure(
     now: datetime,
 ) -> Row[Any] | Denied | NotDisclosed:
     """Let an agency read named sets until a day. The case is locked, so that consent can't be taken back meanwhile."""
-    case = await cases.lock_case(session, case_id)
-    if case is None:
-        raise Problem(NOT_FOUND)
+    case = there(await cases.lock_case(session, case_id))
     decision = await allowed(session, case, Action.DISCLOSE, purpose=said.purpose, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
@@ -73,9 +71,7 @@ async def list_disclosures(
     session: AsyncSession, case_id: UUID, *, after: UUID | None, limit: int, actor: Actor
 ) -> Sequence[Row[Any]]:
     """All of a case's for its holder; its own for a recipient. 404 for whom there is none."""
-    case = await cases.find_case(session, case_id)
-    if case is None:
-        raise Problem(NOT_FOUND)
+    case = there(await cases.find_case(session, case_id))
     holds = case.holder_agency == actor.agency
     found = await tables.find_disclosures(
         session, case_id, recipient=None if holds else actor.agency, after=after, limit=limit
@@ -89,9 +85,9 @@ async def end_disclosure(
     session: AsyncSession, case_id: UUID, disclosure_id: UUID, *, actor: Actor, now: datetime
 ) -> Row[Any] | Denied:
     """End it before its day, by who holds the case now. What is ended stays so."""
-    case = await cases.lock_case(session, case_id)
-    row = None if case is None else await tables.find_disclosure(session, case_id, disclosure_id)
-    if case is None or row is None:
+    case = there(await cases.lock_case(session, case_id))
+    row = await tables.find_disclosure(session, case_id, disclosure_id)
+    if row is None:
         raise Problem(NOT_FOUND)
     decision = await allowed(session, case, Action.DISCLOSE, purpose=Purpose(row.purpose), actor=actor, now=now)
     if isinstance(decision, Denied):

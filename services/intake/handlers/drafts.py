@@ -65,9 +65,8 @@ async def save_draft(
         return PutAway(draft.case_id)
     if read != draft.version:
         return Overtaken(draft.version, draft.saved_by, draft.saved_at)
-    key = (await vault.unlock(session, [draft_id], _access(actor, vault.Action.WRITE, sorted(content), session))).of(
-        draft_id
-    )
+    access = _access(actor, vault.Action.WRITE, sorted(content), session)
+    key = (await vault.unlock(session, [draft_id], access)).of(draft_id)
     version = draft.version + 1
     sealed = key.seal(_text(content), tables.place_of(draft_id, version))
     await tables.save_draft(

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.intake.domain.emergency import Declaration, Emergency, NotDeclared, Verdict, declare
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Purpose
-from services.intake.handlers.access import allowed
+from services.intake.handlers.access import allowed, key_of, there
 from services.intake.tables import cases
 from services.intake.tables import emergencies as tables
 from shared import vault
@@ -41,9 +41,7 @@ async def declare_emergency(
     now: datetime,
 ) -> Declaration | Denied | NotDeclared:
     """Begin an hour in which this caller may read this case. Its words are sealed with the case's key."""
-    case = await cases.lock_case(session, case_id)
-    if case is None:
-        raise Problem(NOT_FOUND)
+    case = there(await cases.lock_case(session, case_id))
     decision = await allowed(session, case, Action.DECLARE, purpose=Purpose.SUPPORT, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
@@ -57,10 +55,9 @@ async def declare_emergency(
     )
     if isinstance(declared, NotDeclared):
         return declared
-    access = actor.access(
-        vault.Action.WRITE, purpose=Purpose.SUPPORT, basis=decision.basis, fields=[WORDS], session=session
+    key = await key_of(
+        session, case_id, vault.Action.WRITE, [WORDS], purpose=Purpose.SUPPORT, basis=decision.basis, actor=actor
     )
-    key = (await vault.unlock(session, [case_id], access)).of(case_id)
     await tables.add_emergency(
         session,
         emergency_id,
@@ -93,10 +90,9 @@ async def get_emergency(
     row = await _reviewable(session, emergency_id, actor=actor, now=now)
     if isinstance(row, Denied):
         return row
-    access = actor.access(
-        vault.Action.READ, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, fields=[WORDS], session=session
+    key = await key_of(
+        session, row.case_id, vault.Action.READ, [WORDS], purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, actor=actor
     )
-    key = (await vault.unlock(session, [row.case_id], access)).of(row.case_id)
     return row, key.open(row.words, tables.words_place(emergency_id))
 
 

@@ -12,12 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.intake.domain.cases import Case, ScreeningOutcome
 from services.intake.domain.policy import HIDES_FROM_OTHERS, Action, Denied, Purpose
 from services.intake.domain.sheet import FIELDS, fields_of
-from services.intake.handlers.access import allowed
+from services.intake.handlers.access import allowed, there, values_of
 from services.intake.handlers.persons import values_of_held
-from services.intake.tables import cases, exports, persons
+from services.intake.tables import cases, exports
 from shared import vault
 from shared.auth import Actor
-from shared.problems import NOT_FOUND, Problem
 from shared.service import JST, day_in_japan
 from shared.service.exports import Layout, read_layout
 
@@ -63,7 +62,7 @@ async def reception_list(
     if len(found) > limit:
         return None
     wanted = sorted(columns.fields & FIELDS.keys())
-    held = await values_of_held(session, found, wanted, action=Action.EXPORT, purpose=Purpose.SUPPORT, actor=actor)
+    held = await values_of_held(session, found, vault.Action.EXPORT, wanted, actor=actor)
     return [_of_case(case) | _of_person(held.get(case.id, {})) for case in found]
 
 
@@ -93,22 +92,19 @@ async def hand_over_sheet(
     session: AsyncSession, columns: Layout, case_id: UUID, *, actor: Actor, now: datetime
 ) -> dict[str, Any] | Denied:
     """つなぐシート: the whole story of one person, to walk over with them."""
-    case = await cases.find_case(session, case_id)
-    if case is None:
-        raise Problem(NOT_FOUND)
+    case = there(await cases.find_case(session, case_id))
     decision = await allowed(session, case, Action.EXPORT, purpose=Purpose.REFERRAL, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
     # It goes into other hands, and there may be somebody who looks for the person.
     sets = decision.sets - HIDES_FROM_OTHERS if case.tells_of_violence else decision.sets
     wanted = sorted(columns.fields & set(fields_of(sets)))
-    access = actor.access(
-        vault.Action.EXPORT, purpose=Purpose.REFERRAL, basis=decision.basis, fields=wanted, session=session
+    values = await values_of(
+        session, [case_id], vault.Action.EXPORT, wanted, purpose=Purpose.REFERRAL, basis=decision.basis, actor=actor
     )
-    unlocked = await vault.unlock(session, [case_id], access)
-    unlocked.of(case_id)  # an erased case has no sheet, and not an empty one
-    values = (await persons.find_values(session, unlocked, [case_id], wanted))[case_id]
-    return _of_case(case) | _of_person(values) | {"written_on": day_in_japan(now), "section": actor.agency}
+    if case_id not in values:
+        raise vault.Erased  # it has no sheet, and not an empty one
+    return _of_case(case) | _of_person(values[case_id]) | {"written_on": day_in_japan(now), "section": actor.agency}
 
 
 def _of_case(case: Case) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from services.intake.domain.matching import (
 )
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Purpose
+from services.intake.handlers.access import by_itself, values_of
 from services.intake.tables import cases, persons
 from services.intake.tables import matching as tables
 from shared import vault
@@ -51,9 +52,10 @@ async def change(
     rest = [field for field in IDENTITY_FIELDS if field not in written]
     if kinds & IDENTITY and rest:
         # Names and the day of birth are compared together, so the others are read, and the log says so.
-        access = actor.access(vault.Action.READ, purpose=Purpose.SUPPORT, basis=basis, fields=rest, session=session)
-        unlocked = await vault.unlock(session, [case_id], access)
-        values |= (await persons.find_values(session, unlocked, [case_id], rest))[case_id]
+        read = await values_of(
+            session, [case_id], vault.Action.READ, rest, purpose=Purpose.SUPPORT, basis=basis, actor=actor
+        )
+        values |= read.get(case_id, {})
     fingerprints = made(vault.masters_of(session), values, version)
     await tables.replace_index(
         session, case_id, kinds, {kind: mark for kind, mark in fingerprints.items() if kind in kinds}
@@ -68,9 +70,7 @@ async def make_anew(session: AsyncSession, now: datetime) -> bool:  # noqa: ARG0
         return False
     case = await cases.find_case(session, case_id)
     assert case is not None
-    access = vault.Access(
-        vault.Action.READ, case.holder_agency, "tsunagu-intake", (), Purpose.SUPPORT, Basis.OWN_DUTY, COMPARED_FIELDS
-    )
+    access = by_itself(vault.Action.READ, case.holder_agency, COMPARED_FIELDS)
     unlocked = await vault.unlock(session, [case_id], access)
     values = (await persons.find_values(session, unlocked, [case_id], COMPARED_FIELDS))[case_id]
     await tables.replace_index(session, case_id, frozenset(Kind), made(masters, values, masters.newest_index))

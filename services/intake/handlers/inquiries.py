@@ -14,10 +14,9 @@ from services.intake.domain.links import Answer
 from services.intake.domain.matching import Likelihood
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Purpose
-from services.intake.handlers.access import judged
+from services.intake.handlers.access import denied_to_match, judged, there
 from services.intake.handlers.cases import get_case
 from services.intake.handlers.matching import Candidates, compared_values, find_here
-from services.intake.handlers.persons import may_match
 from services.intake.tables import cases
 from services.intake.tables import links as tables
 from services.intake.tables.matching import beyond_the_wall
@@ -60,10 +59,8 @@ async def ask_elsewhere(
     session: AsyncSession, case_id: UUID, municipality: str, *, inquiry_id: UUID, actor: Actor, now: datetime
 ) -> Denied | ConsentMissing | Repeated | None:
     """Ask a municipality's desks whether they know the person. The answer is a person's, not a machine's."""
-    case = await cases.lock_case(session, case_id)
-    if case is None:
-        raise Problem(NOT_FOUND)
-    denied = await may_match(session, case, Action.WRITE, actor=actor, now=now)
+    case = there(await cases.lock_case(session, case_id))
+    denied = await denied_to_match(session, case, Action.WRITE, actor=actor, now=now)
     if denied is not None:
         return denied
     consent = await cases.find_consent(session, case)
@@ -79,7 +76,7 @@ async def ask_elsewhere(
 async def list_sent(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Sequence[Sent] | Denied:
     """What was asked for a case and what was answered, for who holds it."""
     case = await get_case(session, case_id, actor)
-    denied = await may_match(session, case, Action.READ, actor=actor, now=now)
+    denied = await denied_to_match(session, case, Action.READ, actor=actor, now=now)
     if denied is not None:
         return denied
     asked = await tables.find_asked(session, case_id)
@@ -131,7 +128,7 @@ async def answer_inquiry(
 async def _may_say(
     session: AsyncSession, known: Case, inquiry: Row[Any], *, actor: Actor, now: datetime
 ) -> Denied | ConsentMissing | None:
-    denied = await may_match(session, known, Action.READ, actor=actor, now=now)
+    denied = await denied_to_match(session, known, Action.READ, actor=actor, now=now)
     if denied is not None:
         return denied
     consent = await cases.find_consent(session, known)

@@ -11,12 +11,11 @@ from services.intake.domain import links
 from services.intake.domain.cases import Case
 from services.intake.domain.links import Link, Linking, Refused, Step, Unlinking
 from services.intake.domain.policy import Action, Denied
+from services.intake.handlers.access import concerning, denied_to_match
 from services.intake.handlers.cases import get_case
-from services.intake.handlers.persons import may_match
 from services.intake.tables import cases
 from services.intake.tables import links as tables
 from shared.auth import Actor
-from shared.problems import NOT_FOUND, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,8 @@ async def _decide(
 ) -> Linked | Refused | Denied:
     pair = links.pair(case_id, other_id)
     # In one order, whoever asks: two who link the same cases from both ends wait for one another, and never both.
-    locked = {each: await _lock(session, each, actor) for each in pair}
-    if all([await may_match(session, case, Action.WRITE, actor=actor, now=now) for case in locked.values()]):
+    locked = {each: concerning(await cases.lock_case(session, each), actor) for each in pair}
+    if all([await denied_to_match(session, case, Action.WRITE, actor=actor, now=now) for case in locked.values()]):
         return Denied("not_yours")
     present = await tables.find_last(session, pair)
     decision: Link | Refused = links.link(present) if step is Step.LINKED else links.unlink(present)
@@ -78,10 +77,3 @@ async def _decide(
         # Not which other case: who reads this timeline may have no business there.
         await cases.note(session, each, f"case_{step}", {"reason": reason.value, "by": actor.agency}, at=now)
     return Linked(locked[other_id], reason.value, actor.agency, now)
-
-
-async def _lock(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:
-    case = await cases.lock_case(session, case_id)
-    if case is None or not case.concerns(actor.agency, actor.serves):
-        raise Problem(NOT_FOUND)
-    return case

@@ -24,16 +24,14 @@ from services.intake.domain.matching import (
 )
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Purpose
-from services.intake.handlers.access import judged
+from services.intake.handlers.access import denied_to_match, judged, there, values_of
 from services.intake.handlers.fingerprints import COMPARED_FIELDS
-from services.intake.handlers.persons import may_match
-from services.intake.tables import cases, persons
+from services.intake.tables import cases
 from services.intake.tables import links as link_tables
 from services.intake.tables import matching as tables
 from services.intake.tables.matching import Alike, Sought
 from shared import vault
 from shared.auth import Actor
-from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan
 
 MOST = 20
@@ -67,10 +65,8 @@ async def search_persons(session: AsyncSession, values: Mapping[str, str], *, ac
 
 async def find_candidates(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Candidates | Denied:
     """Other cases of the person, for who holds this one."""
-    case = await cases.find_case(session, case_id)
-    if case is None:
-        raise Problem(NOT_FOUND)
-    denied = await may_match(session, case, Action.READ, actor=actor, now=now)
+    case = there(await cases.find_case(session, case_id))
+    denied = await denied_to_match(session, case, Action.READ, actor=actor, now=now)
     if denied is not None:
         return denied
     values = await compared_values(session, case, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, actor=actor)
@@ -84,9 +80,10 @@ async def compared_values(
     session: AsyncSession, case: Case, *, purpose: Purpose, basis: Basis, actor: Actor
 ) -> Mapping[str, str]:
     """What is looked for with: opened for the search alone, and logged as such."""
-    access = actor.access(vault.Action.SEARCH, purpose=purpose, basis=basis, fields=COMPARED_FIELDS, session=session)
-    unlocked = await vault.unlock(session, [case.id], access)
-    return (await persons.find_values(session, unlocked, [case.id], COMPARED_FIELDS))[case.id]
+    values = await values_of(
+        session, [case.id], vault.Action.SEARCH, COMPARED_FIELDS, purpose=purpose, basis=basis, actor=actor
+    )
+    return values.get(case.id, {})
 
 
 async def find_here(

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.intake.domain.cases import Case
 from services.intake.domain.meetings import Meeting, MeetingKind, NotConvened, convene
 from services.intake.domain.policy import Action, Denied, Purpose
-from services.intake.handlers.access import decide_in_meeting
+from services.intake.handlers.access import decide_in_meeting, key_of
 from services.intake.tables import cases
 from services.intake.tables import meetings as tables
 from services.intake.tables.meetings import Convocation
@@ -109,10 +109,9 @@ async def add_note(
     decision = decide_in_meeting(case, Action.WRITE, meeting, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
-    access = actor.access(
-        vault.Action.WRITE, purpose=Purpose.MEETING, basis=decision.basis, fields=[NOTE], session=session
+    key = await key_of(
+        session, case_id, vault.Action.WRITE, [NOTE], purpose=Purpose.MEETING, basis=decision.basis, actor=actor
     )
-    key = (await vault.unlock(session, [case_id], access)).of(case_id)
     sealed = key.seal(words, tables.note_place(note_id))
     await tables.add_note(session, note_id, meeting_id, case_id, sealed=sealed, by=actor.agency, at=now)
     return note_id
@@ -137,10 +136,9 @@ async def list_notes(
         decision = decide_in_meeting(case, Action.READ, replace(meeting, written_by=author), actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
-    access = actor.access(
-        vault.Action.READ, purpose=Purpose.MEETING, basis=decision.basis, fields=[NOTE], session=session
+    key = await key_of(
+        session, case_id, vault.Action.READ, [NOTE], purpose=Purpose.MEETING, basis=decision.basis, actor=actor
     )
-    key = (await vault.unlock(session, [case_id], access)).of(case_id)
     found = await tables.find_notes(session, meeting_id, case_id, author=author, after=after, limit=limit)
     return [Note(row.id, row.written_by, row.at, key.open(row.sealed, tables.note_place(row.id))) for row in found]
 

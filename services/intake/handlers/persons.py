@@ -1,6 +1,6 @@
 """What is known about a person is written and read: policy decides, the log is written, then the values open."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,12 +14,13 @@ from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Purpose
 from services.intake.domain.sheet import FieldSet, fields_of
 from services.intake.handlers import fingerprints
-from services.intake.handlers.access import allowed
+from services.intake.handlers.access import allowed, by_itself, key_of, there, values_of
 from services.intake.tables import cases, persons
 from services.intake.tables.persons import Written
 from shared import vault
 from shared.auth import Actor
-from shared.problems import ERASED, NOT_FOUND, Problem
+from shared.problems import ERASED, Problem
+from shared.vault.log import accesses_of
 
 WITNESS = "consent_witness"
 """The field's name in the access log."""
@@ -60,17 +61,19 @@ async def get_person(
     session: AsyncSession, case_id: UUID, *, purpose: Purpose, basis: Basis | None, actor: Actor, now: datetime
 ) -> Person | Denied:
     """The sheet as far as it may be seen, on the basis that is named or on the first that reaches."""
-    case = _there(await cases.find_case(session, case_id))
+    case = there(await cases.find_case(session, case_id))
     decision = await allowed(session, case, Action.READ, purpose=purpose, basis=basis, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
     fields = fields_of(decision.sets)
-    access = actor.access(vault.Action.READ, purpose=purpose, basis=decision.basis, fields=fields, session=session)
-    unlocked = await vault.unlock(session, [case_id], access)
-    if case_id not in unlocked.keys:
+    values = await values_of(
+        session, [case_id], vault.Action.READ, fields, purpose=purpose, basis=decision.basis, actor=actor
+    )
+    if case_id not in values:
         await refuse_erased(session, case_id)
-    values = await persons.find_values(session, unlocked, [case_id], fields)
-    return Person(case_id, case.sheet_version, decision.basis, values[case_id], frozenset(FieldSet) - decision.sets)
+    return Person(
+        case_id, case.sheet_version, decision.basis, values.get(case_id, {}), frozenset(FieldSet) - decision.sets
+    )
 
 
 async def change_person(
@@ -83,7 +86,7 @@ async def change_person(
     now: datetime,
 ) -> int | Denied | Overtaken:
     """Write fields of the sheet as its next version; None empties one. The version that now stands."""
-    case = _there(await cases.lock_case(session, case_id))
+    case = there(await cases.lock_case(session, case_id))
     decision = await allowed(session, case, Action.WRITE, purpose=Purpose.SUPPORT, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
@@ -108,8 +111,7 @@ async def write_next_step(
 
 async def write_first_step(session: AsyncSession, case: Case, next_step: str, *, by: str, now: datetime) -> int:
     """The next step that a case gets by itself, until somebody writes a better one. The sheet's version."""
-    fields = ("next_step",)
-    access = vault.Access(vault.Action.WRITE, by, "tsunagu-intake", (), Purpose.SUPPORT, Basis.OWN_DUTY, fields)
+    access = by_itself(vault.Action.WRITE, by, ["next_step"])
     key = (await vault.unlock(session, [case.id], access)).of(case.id)
     version = case.sheet_version + 1
     await persons.add_values(session, key, case.id, {"next_step": next_step}, version=version, by=by, at=now)
@@ -132,8 +134,7 @@ async def _write(
     now: datetime,
 ) -> int:
     await refuse_erased(session, case.id)
-    access = actor.access(vault.Action.WRITE, purpose=Purpose.SUPPORT, basis=basis, fields=values, session=session)
-    key = (await vault.unlock(session, [case.id], access)).of(case.id)
+    key = await key_of(session, case.id, vault.Action.WRITE, values, purpose=Purpose.SUPPORT, basis=basis, actor=actor)
     version = case.sheet_version + 1
     await persons.add_values(session, key, case.id, values, version=version, by=actor.agency, at=now)
     return version
@@ -158,36 +159,25 @@ async def seal_old_next_step(session: AsyncSession, now: datetime) -> bool:
 
 async def next_steps(session: AsyncSession, found: Collection[Case], *, actor: Actor) -> dict[UUID, str]:
     """The next steps of the cases that the caller holds: its own work list, and each reading is logged."""
-    held = await values_of_held(session, found, ["next_step"], action=Action.READ, purpose=Purpose.SUPPORT, actor=actor)
+    held = await values_of_held(session, found, vault.Action.READ, ["next_step"], actor=actor)
     return {case_id: fields["next_step"] for case_id, fields in held.items() if "next_step" in fields}
 
 
 async def values_of_held(
-    session: AsyncSession,
-    found: Collection[Case],
-    fields: Collection[str],
-    *,
-    action: Action,
-    purpose: Purpose,
-    actor: Actor,
-) -> dict[UUID, dict[str, str]]:
+    session: AsyncSession, found: Collection[Case], action: vault.Action, fields: Collection[str], *, actor: Actor
+) -> Mapping[UUID, dict[str, str]]:
     """Fields of those of the cases that the caller holds, read or exported on its own duty, and logged so."""
     held = [case.id for case in found if case.holder_agency == actor.agency and not case.use_stopped]
     if not held or not fields:
         return {}
-    access = actor.access(
-        vault.Action(action.value), purpose=purpose, basis=Basis.OWN_DUTY, fields=fields, session=session
-    )
-    unlocked = await vault.unlock(session, held, access)
-    return await persons.find_values(session, unlocked, held, fields)
+    return await values_of(session, held, action, fields, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, actor=actor)
 
 
 async def seal_witness(session: AsyncSession, case: Case, witness: str, *, actor: Actor) -> bytes:
     """The name of who was there when the case's newest consent was given. Its counter writes on its own duty."""
-    access = actor.access(
-        vault.Action.WRITE, purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, fields=[WITNESS], session=session
+    key = await key_of(
+        session, case.id, vault.Action.WRITE, [WITNESS], purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, actor=actor
     )
-    key = (await vault.unlock(session, [case.id], access)).of(case.id)
     return key.seal(witness, cases.witness_place(case.id, case.consent_version))
 
 
@@ -205,20 +195,12 @@ async def witnesses(session: AsyncSession, case: Case, facts: Collection[Row[Any
     return {fact.version: key.open(fact.witness, cases.witness_place(case.id, fact.version)) for fact in named}
 
 
-async def may_read_accesses(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Denied | None:
-    """Whether the caller may tell the person who looked at their data."""
-    case = _there(await cases.find_case(session, case_id))
+async def list_accesses(
+    session: AsyncSession, case_id: UUID, *, after: int, limit: int, actor: Actor, now: datetime
+) -> Sequence[Row[Any]] | Denied:
+    """Who looked at the person's data, for who may tell the person; oldest first."""
+    case = there(await cases.find_case(session, case_id))
     decision = await allowed(session, case, Action.ACCESSES, purpose=Purpose.DISCLOSURE, actor=actor, now=now)
-    return decision if isinstance(decision, Denied) else None
-
-
-async def may_match(session: AsyncSession, case: Case, action: Action, *, actor: Actor, now: datetime) -> Denied | None:
-    """Whether the caller may look for the person's other cases (read), or say which they are (write): the holder."""
-    decision = await allowed(session, case, action, purpose=Purpose.SUPPORT, actor=actor, now=now)
-    return decision if isinstance(decision, Denied) else None
-
-
-def _there(case: Case | None) -> Case:
-    if case is None:
-        raise Problem(NOT_FOUND)
-    return case
+    if isinstance(decision, Denied):
+        return decision
+    return await accesses_of(session, case_id, after=after, limit=limit)

@@ -8,16 +8,15 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain import records as domain
-from services.intake.domain.cases import CAREER_NEEDS, Case
+from services.intake.domain.cases import CAREER_NEEDS
 from services.intake.domain.policy import Action, Denied, Purpose
 from services.intake.domain.sheet import FieldSet
-from services.intake.handlers.access import allowed
+from services.intake.handlers.access import allowed, key_of, there
 from services.intake.tables import cases
 from services.intake.tables import records as tables
 from services.intake.tables.records import SupportRecord
 from shared import vault
 from shared.auth import Actor
-from shared.problems import NOT_FOUND, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +48,15 @@ async def add_record(
     now: datetime,
 ) -> SupportRecord | Denied | NoSuchRecord:
     """Add an entry, or one in place of another that stays."""
-    case = await _locked(session, case_id)
+    case = there(await cases.lock_case(session, case_id))
     decision = await allowed(session, case, Action.RECORD, purpose=purpose, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
     if corrects is not None and not await _may_correct(session, case_id, corrects, actor):
         return NoSuchRecord()
-    access = actor.access(
-        vault.Action.WRITE, purpose=purpose, basis=decision.basis, fields=[domain.FIELD], session=session
+    key = await key_of(
+        session, case_id, vault.Action.WRITE, [domain.FIELD], purpose=purpose, basis=decision.basis, actor=actor
     )
-    key = (await vault.unlock(session, [case_id], access)).of(case_id)
     record = SupportRecord(
         id=record_id,
         case_id=case_id,
@@ -92,27 +90,17 @@ async def find_records(
     now: datetime,
 ) -> list[tuple[SupportRecord, str]] | Denied:
     """The entries that stand, the newest first, each with its words; for who may read the story."""
-    case = await cases.find_case(session, case_id)
-    if case is None:
-        raise Problem(NOT_FOUND)
+    case = there(await cases.find_case(session, case_id))
     decision = await allowed(session, case, Action.READ, purpose=purpose, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
     if FieldSet.STORY not in decision.sets:
         return Denied("other_purpose")
-    access = actor.access(
-        vault.Action.READ, purpose=purpose, basis=decision.basis, fields=[domain.FIELD], session=session
+    key = await key_of(
+        session, case_id, vault.Action.READ, [domain.FIELD], purpose=purpose, basis=decision.basis, actor=actor
     )
-    key = (await vault.unlock(session, [case_id], access)).of(case_id)
     found = await tables.find_records(session, case_id, before=before, limit=limit)
     return [(record, record.opened(key)) for record in found]
-
-
-async def _locked(session: AsyncSession, case_id: UUID) -> Case:
-    case = await cases.lock_case(session, case_id)
-    if case is None:
-        raise Problem(NOT_FOUND)
-    return case
 
 
 async def _may_correct(session: AsyncSession, case_id: UUID, corrects: UUID, actor: Actor) -> bool:
