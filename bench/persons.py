@@ -4,10 +4,8 @@ Two databases on one server, one small and one large, are asked in turns. Their 
 about the frequencies in which they are borne in Japan, so that common names find as many as they would.
 """
 
-import asyncio
 import json
 import random
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from rich.progress import Progress
 
 from bench import stage
 from bench.report import Figure, Report, at_most, holds, median, only_told, percentile
+from bench.wire import Wire
 from services.intake.handlers.fingerprints import made
 from shared.auth import Role
 from shared.vault import MasterKeys, new_master_keys
@@ -131,29 +130,20 @@ def _report(small: Side, large: Side, *, rounds: int, searches: int) -> Report:
 
 
 async def _search(side: Side, chance: random.Random, searches: int, *, kept: bool) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", side.port)
+    wire = await Wire.to(side.port, side.token)
     waits = []
     for _ in range(searches):
         case_id, sheet = chance.choice(side.samples)
         asked, certain = _as_asked(sheet, chance)
-        body = json.dumps(asked).encode()
-        began = time.perf_counter()
-        writer.write(
-            f"POST /v1/persons/search HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {side.token}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        start = head.index(b"content-length:") + 15
-        answer = json.loads(await reader.readexactly(int(head[start : head.index(b"\r\n", start)])))
-        waits.append(time.perf_counter() - began)
-        if head[9:12] != b"200":
-            side.wrong.append(f"an answer with {head[9:12].decode()}")
+        answer = await wire.ask("POST", "/v1/persons/search", asked)
+        waits.append(answer.seconds)
+        if answer.status != 200:
+            side.wrong.append(f"an answer with {answer.status}")
         elif certain:
-            there = str(case_id) in {item["case_id"] for item in answer["items"]}
+            there = str(case_id) in {item["case_id"] for item in json.loads(answer.body)["items"]}
             side.found += there
             side.wrong += [] if there else ["somebody was not found"]
-    writer.close()
+    wire.close()
     if kept:
         side.waits += waits
         side.rounds.append(percentile(waits, 0.95))
