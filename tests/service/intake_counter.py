@@ -1,4 +1,4 @@
-"""A case with everything on its sheet, and how it is read on the different grounds that there are."""
+"""What happens at a counter: a case is opened, with a sheet or without, and read; and what is then in the tables."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,10 +21,22 @@ def today(intake: Running, days: int = 0) -> str:
     return (day_in_japan(wall_time() + intake.desk.clock.offset) + timedelta(days=days)).isoformat()
 
 
-async def opened(desk: Caller, **body: Any) -> str:
-    answer = await desk.post("/v1/cases", {"person": SHEET} | body)
+async def taken_up(caller: Caller, **body: Any) -> dict[str, Any]:
+    """A new case, as it is answered."""
+    answer = await caller.post("/v1/cases", body)
     assert answer.status_code == 201, answer.text
-    return f"/v1/cases/{answer.json()['case_id']}"
+    case: dict[str, Any] = answer.json()
+    return case
+
+
+async def opened(caller: Caller, **body: Any) -> str:
+    """The id of a new case."""
+    return str((await taken_up(caller, **body))["case_id"])
+
+
+async def with_sheet(caller: Caller, **body: Any) -> str:
+    """The path of a new case with something in every set of its sheet."""
+    return f"/v1/cases/{await opened(caller, **{'person': SHEET} | body)}"
 
 
 async def read(caller: Caller, path: str, purpose: str = "support", **params: str) -> tuple[int, Any]:

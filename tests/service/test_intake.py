@@ -22,15 +22,10 @@ from shared.events import (
 )
 from shared.problems import INVALID, Problem
 from shared.service import Paging, moment, number
+from tests.service.intake_counter import taken_up
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, World
 
 GIVEN = {"state": "given", "purposes": ["referral"]}
-
-
-async def opened(desk: Caller, **body: Any) -> Any:
-    answer = await desk.post("/v1/cases", body)
-    assert answer.status_code == 201, answer.text
-    return answer.json()
 
 
 async def test_a_case_is_opened_with_almost_nothing(world: World) -> None:
@@ -55,7 +50,7 @@ async def test_a_case_is_opened_with_almost_nothing(world: World) -> None:
 
 async def test_one_call_opens_a_case_with_everything(world: World) -> None:
     intake = world.service("intake")
-    case = await opened(
+    case = await taken_up(
         intake.as_(),
         entrance="outreach",
         topics=["violence", "income", "violence"],
@@ -85,14 +80,14 @@ async def test_one_call_opens_a_case_with_everything(world: World) -> None:
 
 async def test_numbers_are_never_given_twice(world: World) -> None:
     desk = world.service("intake").as_()
-    cases = await asyncio.gather(*(opened(desk) for _ in range(20)))
+    cases = await asyncio.gather(*(taken_up(desk) for _ in range(20)))
     assert len({case["number"] for case in cases}) == 20
 
 
 async def test_any_kind_of_agency_opens_a_case_for_any_municipality(world: World) -> None:
     intake = world.service("intake")
     npo = intake.as_("kirishima-npo", municipalities=[KIRISHIMA], kind="npo")
-    case = await opened(npo, municipality=ZAMA)
+    case = await taken_up(npo, municipality=ZAMA)
     assert (await npo.get(f"/v1/cases/{case['case_id']}")).status_code == 200
     own = intake.as_("zama-desk", municipalities=[ZAMA])
     assert (await own.get(f"/v1/cases/{case['case_id']}")).status_code == 200
@@ -151,7 +146,7 @@ async def test_a_repeated_key_opens_one_case(world: World) -> None:
 
 async def test_another_municipality_sees_nothing(world: World) -> None:
     intake = world.service("intake")
-    case = await opened(intake.as_())
+    case = await taken_up(intake.as_())
     path = f"/v1/cases/{case['case_id']}"
     stranger = intake.as_("zama-desk", municipalities=[ZAMA])
     answers = [
@@ -181,7 +176,7 @@ async def test_any_agency_takes_up_a_case_and_counsellors_work_with_it(world: Wo
 async def test_a_change_needs_what_was_read(world: World) -> None:
     intake = world.service("intake")
     desk = intake.as_()
-    case = await opened(desk, topics=["debt"])
+    case = await taken_up(desk, topics=["debt"])
     path = f"/v1/cases/{case['case_id']}"
     assert (await desk.patch(path, {"urgent": True}, etag=None)).status_code == 428
     changed = await desk.patch(path, {"topics": ["debt", "nothing_to_eat"], "urgent": False}, etag='"1"')
@@ -199,7 +194,7 @@ async def test_a_change_needs_what_was_read(world: World) -> None:
 
 async def test_of_two_changes_at_once_one_is_told_it_is_late(world: World) -> None:
     desk = world.service("intake").as_()
-    path = f"/v1/cases/{(await opened(desk))['case_id']}"
+    path = f"/v1/cases/{(await taken_up(desk))['case_id']}"
     answers = await asyncio.gather(
         *(desk.patch(path, {"next_step": f"案 {number}"}, etag='"1"') for number in range(6))
     )
@@ -209,7 +204,7 @@ async def test_of_two_changes_at_once_one_is_told_it_is_late(world: World) -> No
 async def test_consent_is_a_chain_of_facts(world: World) -> None:
     intake = world.service("intake")
     desk = intake.as_()
-    case_id = (await opened(desk))["case_id"]
+    case_id = (await taken_up(desk))["case_id"]
     path = f"/v1/cases/{case_id}/consents"
     for said in ({"state": "not_yet"}, GIVEN, {**GIVEN, "purposes": ["training"]}, {"state": "withdrawn"}):
         assert (await desk.post(path, said)).status_code == 201
@@ -252,7 +247,7 @@ SAID = [
 async def test_any_sequence_of_sayings_leaves_a_true_history(world: World, sayings: list[dict[str, Any]]) -> None:
     intake = world.service("intake")
     desk = intake.as_()
-    case_id = (await opened(desk))["case_id"]
+    case_id = (await taken_up(desk))["case_id"]
     recorded: list[dict[str, Any]] = []
     for said in sayings:
         answer = await desk.post(f"/v1/cases/{case_id}/consents", said)
@@ -288,7 +283,7 @@ def _terms(fact: dict[str, Any]) -> tuple[Any, ...]:
 async def test_two_consents_at_once_follow_one_another(world: World) -> None:
     intake = world.service("intake")
     desk = intake.as_()
-    case_id = (await opened(desk))["case_id"]
+    case_id = (await taken_up(desk))["case_id"]
     sayings = [{**GIVEN, "recipients": [f"agency-{number:02}"]} for number in range(8)]
     answers = await asyncio.gather(*(desk.post(f"/v1/cases/{case_id}/consents", said) for said in sayings))
     assert {answer.status_code for answer in answers} == {201}
@@ -300,7 +295,7 @@ async def test_two_consents_at_once_follow_one_another(world: World) -> None:
 async def test_no_screening_closes_a_case(world: World, outcome: str) -> None:
     intake = world.service("intake")
     desk = intake.as_()
-    case_id = (await opened(desk))["case_id"]
+    case_id = (await taken_up(desk))["case_id"]
     answer = await desk.post(f"/v1/cases/{case_id}/screenings", {"outcome": outcome})
     assert (answer.status_code, answer.json()["outcome"]) == (201, outcome)
     case = (await desk.get(f"/v1/cases/{case_id}")).json()
@@ -313,7 +308,7 @@ async def test_no_screening_closes_a_case(world: World, outcome: str) -> None:
 
 async def test_facts_of_consent_come_in_pages_whose_cursors_are_no_good_at_another_case(world: World) -> None:
     desk = world.service("intake").as_()
-    ours, other = [(await opened(desk, consent=GIVEN))["case_id"] for _ in range(2)]
+    ours, other = [(await taken_up(desk, consent=GIVEN))["case_id"] for _ in range(2)]
     for said in ({"state": "withdrawn"}, GIVEN):
         answer = await desk.post(f"/v1/cases/{ours}/consents", said)
         assert answer.status_code == 201, answer.text
@@ -326,11 +321,11 @@ async def test_facts_of_consent_come_in_pages_whose_cursors_are_no_good_at_anoth
 async def test_lists_are_filtered_and_go_on_where_they_ended(world: World) -> None:
     intake = world.service("intake")
     desk = intake.as_()
-    ids = [(await opened(desk, consent=GIVEN if number % 2 else None))["case_id"] for number in range(7)]
+    ids = [(await taken_up(desk, consent=GIVEN if number % 2 else None))["case_id"] for number in range(7)]
     seen: list[str] = []
     async for page in desk.pages("/v1/cases", limit=3):
         seen += [case["case_id"] for case in page]
-        await opened(intake.as_("other-desk"))  # what comes in meanwhile doesn't disturb the pages
+        await taken_up(intake.as_("other-desk"))  # what comes in meanwhile doesn't disturb the pages
     assert seen == ids[::-1]
     given_ones = (await desk.get("/v1/cases", params={"consent": "given"})).json()["items"]
     assert [case["case_id"] for case in given_ones] == [ids[5], ids[3], ids[1]]
@@ -355,9 +350,9 @@ def test_a_forged_number_is_no_place_in_a_list(after: tuple[str, ...]) -> None:
 
 async def test_opening_days_are_japanese_days(world: World) -> None:
     intake = world.service("intake")
-    before = (await opened(intake.as_()))["next_step_on"]
+    before = (await taken_up(intake.as_()))["next_step_on"]
     intake.pass_time(timedelta(days=1))
-    assert (await opened(intake.as_()))["next_step_on"] > before
+    assert (await taken_up(intake.as_()))["next_step_on"] > before
 
 
 async def timeline(desk: Caller, case_id: str) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 
 from shared.auth import Role
 from shared.events import ConsentGiven
-from tests.service.intake_lanes import everything, logged, opened, read, today
+from tests.service.intake_counter import everything, logged, read, today, with_sheet
 from tests.world import Caller, Running
 
 
@@ -17,7 +17,7 @@ async def test_consent_names_what_may_be_shown_and_illness_only_by_name(
     intake: Running, desk: Caller, npo: Caller
 ) -> None:
     said = {"state": "given", "purposes": ["assessment"], "recipients": ["kagoshima-npo"]}
-    path = await opened(desk, consent=said)
+    path = await with_sheet(desk, consent=said)
     assert await read(npo, path, "assessment") == (200, {"name", "family_note", "story", "next_step"})
     narrow = said | {"categories": ["identity", "health"]}
     assert (await desk.post(f"{path}/consents", narrow)).status_code == 201
@@ -28,7 +28,7 @@ async def test_consent_names_what_may_be_shown_and_illness_only_by_name(
 
 async def test_consent_holds_from_its_first_day_to_its_last(intake: Running, desk: Caller, npo: Caller) -> None:
     said = {"state": "given", "purposes": ["referral"], "valid_from": today(intake, 2), "valid_until": today(intake, 2)}
-    path = await opened(desk, consent=said)
+    path = await with_sheet(desk, consent=said)
     assert await read(npo, path, "referral") == (403, "no_basis")
     intake.pass_time(timedelta(days=2))
     assert (await read(npo, path, "referral"))[0] == 200
@@ -41,7 +41,7 @@ async def test_consent_holds_from_its_first_day_to_its_last(intake: Running, des
 
 async def test_the_witness_is_the_holders_to_read_and_lies_sealed(intake: Running, desk: Caller, npo: Caller) -> None:
     said = {"state": "given", "purposes": ["referral"], "witness": "立会 さくら"}
-    path = await opened(desk)
+    path = await with_sheet(desk)
     answer = await npo.post(f"{path}/consents", said)
     assert (answer.status_code, answer.json()["witnessed"]) == (201, True)
     assert "立会" not in answer.text
@@ -56,7 +56,7 @@ async def test_the_witness_is_the_holders_to_read_and_lies_sealed(intake: Runnin
 
 
 async def test_consent_without_a_witness_opens_no_key(intake: Running, desk: Caller) -> None:
-    path = await opened(desk, consent={"state": "given", "purposes": ["referral"]})
+    path = await with_sheet(desk, consent={"state": "given", "purposes": ["referral"]})
     assert (await desk.get(f"{path}/consents")).json()["items"][0]["witnessed"] is False
     assert len(await logged(intake, "id")) == 1
 
@@ -73,14 +73,14 @@ async def test_consent_without_a_witness_opens_no_key(intake: Running, desk: Cal
     ],
 )
 async def test_what_no_consent_can_say_is_named(desk: Caller, said: dict[str, Any], pointer: str) -> None:
-    path = await opened(desk)
+    path = await with_sheet(desk)
     answer = await desk.post(f"{path}/consents", said)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
     assert answer.json()["errors"][0]["message_ja"] != "受け付けられない値です"
 
 
 async def test_other_roles_see_what_their_work_needs_with_consent(intake: Running, desk: Caller) -> None:
-    path = await opened(desk, consent={"state": "given", "purposes": ["referral", "training"]})
+    path = await with_sheet(desk, consent={"state": "given", "purposes": ["referral", "training"]})
     office, school = intake.as_("hello-work", Role.HELLO_WORK), intake.as_("school", Role.PROVIDER)
     assert await read(office, path, "referral") == (200, {"name", "phone", "story", "next_step"})
     assert await read(school, path, "training") == (200, {"name", "phone"})
@@ -105,7 +105,7 @@ def disclosing(intake: Running, **more: Any) -> dict[str, Any]:
 async def test_a_disclosure_lets_its_recipient_read_what_was_named_and_is_on_record(
     intake: Running, desk: Caller, npo: Caller
 ) -> None:
-    path = await opened(desk)
+    path = await with_sheet(desk)
     answer = await desk.post(f"{path}/disclosures", disclosing(intake))
     assert answer.status_code == 201, answer.text
     assert await read(npo, path) == (200, {"name", "health_note"})
@@ -122,7 +122,7 @@ async def test_a_disclosure_lets_its_recipient_read_what_was_named_and_is_on_rec
 async def test_a_disclosure_ended_early_is_over_at_once_and_stays_on_record(
     intake: Running, desk: Caller, npo: Caller
 ) -> None:
-    path = await opened(desk)
+    path = await with_sheet(desk)
     made = (await desk.post(f"{path}/disclosures", disclosing(intake))).json()
     ending = f"{path}/disclosures/{made['disclosure_id']}/ending"
     assert (await npo.post(ending)).status_code == 403
@@ -139,7 +139,7 @@ async def test_a_disclosure_on_consent_dies_with_it_and_does_not_rise_again(
     intake: Running, desk: Caller, far: Caller
 ) -> None:
     given = {"state": "given", "purposes": ["referral"]}
-    path = await opened(desk, consent=given)
+    path = await with_sheet(desk, consent=given)
     said = disclosing(
         intake,
         recipient="kirishima-desk",
@@ -160,7 +160,7 @@ async def test_a_disclosure_on_consent_dies_with_it_and_does_not_rise_again(
 
 
 async def test_withdrawal_leaves_what_rests_on_another_basis(intake: Running, desk: Caller, npo: Caller) -> None:
-    path = await opened(desk, consent={"state": "given", "purposes": ["referral"]})
+    path = await with_sheet(desk, consent={"state": "given", "purposes": ["referral"]})
     await desk.post(f"{path}/disclosures", disclosing(intake))
     assert (await desk.post(f"{path}/consents", {"state": "withdrawn"})).status_code == 201
     assert await read(npo, path) == (200, {"name", "health_note"})
@@ -185,7 +185,7 @@ async def test_withdrawal_leaves_what_rests_on_another_basis(intake: Running, de
 async def test_without_a_basis_that_reaches_so_far_nothing_is_disclosed(
     intake: Running, desk: Caller, change: dict[str, Any], status: int, code: str
 ) -> None:
-    path = await opened(desk, consent={"state": "given", "purposes": ["referral"]})
+    path = await with_sheet(desk, consent={"state": "given", "purposes": ["referral"]})
     answer = await desk.post(f"{path}/disclosures", disclosing(intake, **change))
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert await intake.rows("SELECT FROM disclosure") == []
@@ -194,7 +194,7 @@ async def test_without_a_basis_that_reaches_so_far_nothing_is_disclosed(
 async def test_only_the_holder_discloses_and_for_another_municipality_there_is_no_case(
     intake: Running, desk: Caller, npo: Caller, far: Caller
 ) -> None:
-    path = await opened(desk)
+    path = await with_sheet(desk)
     assert (await npo.post(f"{path}/disclosures", disclosing(intake))).json()["code"] == "no_basis"
     assert (await npo.get(f"{path}/disclosures")).json()["items"] == []
     assert (await far.post(f"{path}/disclosures", disclosing(intake))).status_code == 404
@@ -206,7 +206,7 @@ async def test_only_the_holder_discloses_and_for_another_municipality_there_is_n
 async def test_consent_withdrawn_in_the_same_moment_leaves_no_disclosure_that_stands(
     intake: Running, desk: Caller, npo: Caller
 ) -> None:
-    path = await opened(desk, consent={"state": "given", "purposes": ["referral"]})
+    path = await with_sheet(desk, consent={"state": "given", "purposes": ["referral"]})
     said = disclosing(intake, basis="consent", purpose="referral", sets=["story"])
     await asyncio.gather(
         desk.post(f"{path}/consents", {"state": "withdrawn"}),

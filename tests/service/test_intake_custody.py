@@ -16,16 +16,11 @@ from typer.testing import CliRunner
 from services.intake.domain.custody import check
 from shared.events import CaseClosed, CaseReopened, ReferralAccepted, ReferralReceived
 from shared.service.__main__ import cli
+from tests.service.intake_counter import opened
 from tests.world import KAGOSHIMA, ZAMA, Caller, Running, World, execute_as_admin
 
 AGENCIES = ("kagoshima-desk", "kagoshima-npo", "kagoshima-school")
 REFERRAL = UUID(int=9)
-
-
-async def opened(desk: Caller, **body: Any) -> str:
-    answer = await desk.post("/v1/cases", body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["case_id"])
 
 
 def accepted(case_id: str, sender: str, receiver: str) -> ReferralAccepted:

@@ -9,7 +9,7 @@ import pytest
 from shared.auth import Role
 from shared.events import EmergencyAccessDeclared, ReferralAccepted
 from shared.service import is_working_day
-from tests.service.intake_lanes import SHEET, everything, logged, opened, read, today
+from tests.service.intake_counter import SHEET, everything, logged, read, today, with_sheet
 from tests.world import Caller, Running
 
 WORDS = "本人から危険をほのめかす電話があり、窓口は閉まっている"
@@ -19,7 +19,7 @@ EMERGENCY = {"reason": "danger_to_life", "words": WORDS}
 async def test_an_emergency_opens_one_case_for_an_hour_and_its_holder_is_told_at_once(
     intake: Running, desk: Caller, night: Caller
 ) -> None:
-    path, other = await opened(desk), await opened(desk)
+    path, other = await with_sheet(desk), await with_sheet(desk)
     assert await read(night, path, basis="emergency") == (403, "no_basis")
     answer = await night.post(f"{path}/emergency-accesses", EMERGENCY)
     assert answer.status_code == 201, answer.text
@@ -43,7 +43,7 @@ async def test_an_emergency_opens_one_case_for_an_hour_and_its_holder_is_told_at
 async def test_an_emergency_is_its_declarers_own_and_for_reading_alone(
     intake: Running, desk: Caller, night: Caller
 ) -> None:
-    path = await opened(desk)
+    path = await with_sheet(desk)
     await night.post(f"{path}/emergency-accesses", EMERGENCY)
     colleague = intake.as_("kagoshima-npo", Role.EMERGENCY)
     assert await read(colleague, path, basis="emergency") == (403, "no_basis")
@@ -56,7 +56,7 @@ async def test_an_emergency_is_its_declarers_own_and_for_reading_alone(
 async def test_where_there_was_violence_an_emergency_does_not_show_where_the_person_is(
     desk: Caller, night: Caller
 ) -> None:
-    path = await opened(desk, topics=["violence"])
+    path = await with_sheet(desk, topics=["violence"])
     await night.post(f"{path}/emergency-accesses", EMERGENCY)
     status, fields = await read(night, path, basis="emergency")
     assert status == 200
@@ -64,7 +64,7 @@ async def test_where_there_was_violence_an_emergency_does_not_show_where_the_per
 
 
 async def test_an_emergency_ends_at_the_municipalitys_border(desk: Caller, far: Caller) -> None:
-    path = await opened(desk)
+    path = await with_sheet(desk)
     assert (await far.post(f"{path}/emergency-accesses", EMERGENCY)).status_code == 404
     assert await read(far, path, basis="emergency") == (404, "not_found")
 
@@ -81,7 +81,7 @@ async def test_an_emergency_ends_at_the_municipalitys_border(desk: Caller, far: 
 async def test_an_emergency_has_a_reason_in_a_code_and_in_words(
     intake: Running, desk: Caller, night: Caller, body: dict[str, str], pointer: str
 ) -> None:
-    answer = await night.post(f"{await opened(desk)}/emergency-accesses", body)
+    answer = await night.post(f"{await with_sheet(desk)}/emergency-accesses", body)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
     assert await intake.rows("SELECT FROM emergency_access") == []
 
@@ -89,7 +89,7 @@ async def test_an_emergency_has_a_reason_in_a_code_and_in_words(
 async def test_a_second_emergency_waits_for_the_end_of_the_first_also_in_a_race(
     intake: Running, desk: Caller, night: Caller
 ) -> None:
-    path = f"{await opened(desk)}/emergency-accesses"
+    path = f"{await with_sheet(desk)}/emergency-accesses"
     answers = await asyncio.gather(*(night.post(path, EMERGENCY) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"emergency_open"}
@@ -98,7 +98,7 @@ async def test_a_second_emergency_waits_for_the_end_of_the_first_also_in_a_race(
 
 
 async def test_the_holder_needs_none_and_who_lacks_the_right_has_none(intake: Running, desk: Caller) -> None:
-    path = f"{await opened(desk)}/emergency-accesses"
+    path = f"{await with_sheet(desk)}/emergency-accesses"
     own = intake.as_("kagoshima-desk", Role.COUNSELLOR, Role.EMERGENCY)
     assert (await own.post(path, EMERGENCY)).json()["code"] == "not_needed"
     assert (await desk.post(path, EMERGENCY)).json()["code"] == "forbidden"
@@ -107,7 +107,7 @@ async def test_the_holder_needs_none_and_who_lacks_the_right_has_none(intake: Ru
 async def test_the_holder_reviews_an_emergency_once_and_reads_its_words(
     intake: Running, desk: Caller, npo: Caller, night: Caller, far: Caller
 ) -> None:
-    made = (await night.post(f"{await opened(desk)}/emergency-accesses", EMERGENCY)).json()
+    made = (await night.post(f"{await with_sheet(desk)}/emergency-accesses", EMERGENCY)).json()
     path = f"/v1/emergency-accesses/{made['emergency_id']}"
     (listed,) = (await desk.get("/v1/emergency-accesses", params={"review": "waiting"})).json()["items"]
     assert (listed["declared_by"], listed["verdict"]) == ("kagoshima-night", None)
@@ -126,7 +126,7 @@ async def test_the_holder_reviews_an_emergency_once_and_reads_its_words(
 
 
 async def test_a_review_is_overdue_after_two_working_days(intake: Running, desk: Caller, night: Caller) -> None:
-    made = (await night.post(f"{await opened(desk)}/emergency-accesses", EMERGENCY)).json()
+    made = (await night.post(f"{await with_sheet(desk)}/emergency-accesses", EMERGENCY)).json()
     due = date.fromisoformat(made["review_due_on"])
     day, left = date.fromisoformat(today(intake)), 0
     while day < due:
@@ -147,7 +147,7 @@ async def test_a_review_is_overdue_after_two_working_days(intake: Running, desk:
 
 async def test_who_declared_it_never_reviews_it_even_as_the_cases_next_holder(intake: Running, desk: Caller) -> None:
     both = intake.as_("kagoshima-night", Role.EMERGENCY, Role.COUNSELLOR)
-    path = await opened(desk)
+    path = await with_sheet(desk)
     made = (await both.post(f"{path}/emergency-accesses", EMERGENCY)).json()
     accepted = ReferralAccepted(
         case_id=UUID(path[-36:]), referral_id=uuid4(), sender="kagoshima-desk", receiver="kagoshima-night"
@@ -162,7 +162,7 @@ async def test_who_declared_it_never_reviews_it_even_as_the_cases_next_holder(in
 async def test_the_words_of_an_emergency_lie_sealed_and_are_told_to_nobody(
     intake: Running, desk: Caller, night: Caller
 ) -> None:
-    path = await opened(desk)
+    path = await with_sheet(desk)
     answer = await night.post(f"{path}/emergency-accesses", EMERGENCY)
     assert WORDS not in answer.text
     assert WORDS not in await everything(intake)

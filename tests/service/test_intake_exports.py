@@ -3,12 +3,12 @@
 import csv
 import io
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from shared.events import ReferralAccepted
+from tests.service.intake_counter import opened
 from tests.world import KIRISHIMA, ZAMA, Caller, Running, World
 
 PERSON = {
@@ -19,12 +19,6 @@ PERSON = {
     "story": "架空の話",
 }
 PERIOD = {"from": "2000-01-01", "to": "2000-12-31"}
-
-
-async def opened(desk: Caller, **body: Any) -> str:
-    answer = await desk.post("/v1/cases", body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["case_id"])
 
 
 async def this_year(intake: Running) -> dict[str, str]:

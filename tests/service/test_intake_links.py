@@ -11,16 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.intake.domain.links import Link, Refused, Step, link, pair, unlink
+from tests.service.intake_counter import opened
 from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running, World, execute_as_admin
 
 SAYS = {"reason": "person_says"}
 MISTAKE = {"reason": "by_mistake"}
-
-
-async def opened(caller: Caller, **body: Any) -> str:
-    answer = await caller.post("/v1/cases", body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["case_id"])
 
 
 async def linked(caller: Caller, case_id: str, other: str) -> int:

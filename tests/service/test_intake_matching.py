@@ -16,7 +16,8 @@ from shared.database import BY_COMMAND
 from shared.events import ReferralAccepted
 from shared.vault import Access, Action, MasterKeys, erase
 from shared.vault.masters import with_next_index
-from tests.service.intake_lanes import today
+from tests.service import intake_counter
+from tests.service.intake_counter import today
 from tests.service.test_operator_commands import Operator
 from tests.world import KAGOSHIMA, KIRISHIMA, MASTER_KEYS, ZAMA, Caller, Running, World, execute_as_admin
 
@@ -28,9 +29,7 @@ REFERRAL = {"state": "given", "purposes": ["referral"]}
 
 
 async def opened(caller: Caller, person: dict[str, Any] | None = None, **body: Any) -> str:
-    answer = await caller.post("/v1/cases", {"person": HANAKO if person is None else person} | body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["case_id"])
+    return await intake_counter.opened(caller, person=HANAKO if person is None else person, **body)
 
 
 async def search(caller: Caller, **person: str) -> list[dict[str, Any]]:
@@ -52,21 +51,6 @@ async def searches_of(intake: Running, case_id: str) -> list[tuple[str, str]]:
         "SELECT agency, basis FROM access_log WHERE subject_id = $1 AND action = 'search' ORDER BY id", UUID(case_id)
     )
     return [(row["agency"], row["basis"]) for row in rows]
-
-
-@pytest.fixture
-def intake(world: World) -> Running:
-    return world.service("intake")
-
-
-@pytest.fixture
-def desk(intake: Running) -> Caller:
-    return intake.as_()
-
-
-@pytest.fixture
-def npo(intake: Running) -> Caller:
-    return intake.as_("kagoshima-npo")
 
 
 @pytest.fixture

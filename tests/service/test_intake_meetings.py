@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.service.intake_lanes import everything, logged, opened, read, today
+from tests.service.intake_counter import everything, logged, read, today, with_sheet
 from tests.world import KIRISHIMA, Caller, Running, World, execute_as_admin
 
 SAID = "民生委員が玄関先で会えた"
@@ -20,7 +20,7 @@ async def convened(intake: Running, desk: Caller, days: int = 0, **more: Any) ->
 
 
 async def test_members_write_and_read_on_the_day_without_consent(intake: Running, desk: Caller, npo: Caller) -> None:
-    case, meeting = await opened(desk, consent={"state": "refused"}), await convened(intake, desk)
+    case, meeting = await with_sheet(desk, consent={"state": "refused"}), await convened(intake, desk)
     notes = f"{meeting}/cases/{case[-36:]}/notes"
     assert (await npo.get(notes)).status_code == 404
     assert (await desk.post(f"{meeting}/cases", {"case_id": case[-36:]})).status_code == 201
@@ -38,7 +38,7 @@ async def test_members_write_and_read_on_the_day_without_consent(intake: Running
 async def test_before_and_after_the_day_members_read_and_write_nothing(
     intake: Running, desk: Caller, npo: Caller
 ) -> None:
-    case, meeting = await opened(desk), await convened(intake, desk, days=1)
+    case, meeting = await with_sheet(desk), await convened(intake, desk, days=1)
     notes = f"{meeting}/cases/{case[-36:]}/notes"
     await desk.post(f"{meeting}/cases", {"case_id": case[-36:]})
     assert (await npo.get(meeting)).json()["cases"] == []
@@ -60,7 +60,7 @@ async def test_before_and_after_the_day_members_read_and_write_nothing(
 async def test_who_is_no_member_finds_no_meeting_not_even_the_cases_holder(
     intake: Running, desk: Caller, npo: Caller, far: Caller
 ) -> None:
-    case = await opened(npo)
+    case = await with_sheet(npo)
     meeting = await convened(intake, desk, members=["kagoshima-hello-work"])
     await desk.post(f"{meeting}/cases", {"case_id": case[-36:]})
     for stranger in (npo, far):
@@ -73,7 +73,7 @@ async def test_who_is_no_member_finds_no_meeting_not_even_the_cases_holder(
 
 async def test_nothing_of_a_meeting_appears_in_any_other_lane(intake: Running, desk: Caller, npo: Caller) -> None:
     given = {"state": "given", "purposes": ["referral", "assessment", "case_conference"]}
-    case, meeting = await opened(desk, consent=given), await convened(intake, desk)
+    case, meeting = await with_sheet(desk, consent=given), await convened(intake, desk)
     before = [await answer_of(desk, case), await answer_of(npo, case)]
     events = await intake.told()
     await desk.post(f"{meeting}/cases", {"case_id": case[-36:]})
@@ -96,7 +96,7 @@ async def answer_of(caller: Caller, case: str) -> list[Any]:
 
 
 async def test_a_case_of_another_municipality_is_put_on_no_agenda(intake: Running, desk: Caller, far: Caller) -> None:
-    theirs, meeting = await opened(far), await convened(intake, desk)
+    theirs, meeting = await with_sheet(far), await convened(intake, desk)
     answer = await desk.post(f"{meeting}/cases", {"case_id": theirs[-36:]})
     unknown = await desk.post(f"{meeting}/cases", {"case_id": str(uuid4())})
     assert answer.status_code == 404
@@ -129,13 +129,13 @@ async def test_a_member_that_is_no_desk_convenes_nothing_and_puts_nothing_on_the
     npo = intake.as_("kagoshima-npo", kind="npo")
     body = {"kind": "shien_kaigi", "held_on": today(intake), "topic": "debt", "members": ["kagoshima-desk"]}
     assert (await npo.post("/v1/meetings", body)).json()["code"] == "not_the_desk"
-    case, meeting = await opened(desk), await convened(intake, desk)
+    case, meeting = await with_sheet(desk), await convened(intake, desk)
     assert (await npo.post(f"{meeting}/cases", {"case_id": case[-36:]})).json()["code"] == "not_the_holder"
 
 
 async def test_the_meeting_for_people_on_public_assistance_has_its_own_basis(intake: Running) -> None:
     office = intake.as_("kagoshima-welfare", kind="welfare_office")
-    case = await opened(office)
+    case = await with_sheet(office)
     meeting = await convened(intake, office, kind="chosei_kaigi_27_3")
     await office.post(f"{meeting}/cases", {"case_id": case[-36:]})
     assert (await office.post(f"{meeting}/cases/{case[-36:]}/notes", {"text": SAID})).status_code == 201
@@ -154,7 +154,7 @@ async def test_what_was_disclosed_declared_or_said_stays_on_record(intake: Runni
 
 
 async def test_a_note_moved_to_another_place_does_not_open_there(intake: Running, world: World, desk: Caller) -> None:
-    case, meeting = await opened(desk), await convened(intake, desk)
+    case, meeting = await with_sheet(desk), await convened(intake, desk)
     await desk.post(f"{meeting}/cases", {"case_id": case[-36:]})
     notes = f"{meeting}/cases/{case[-36:]}/notes"
     for text in (SAID, "別の記録"):

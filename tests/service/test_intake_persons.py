@@ -10,6 +10,7 @@ import pytest
 from shared.auth import Role
 from shared.vault import MasterKeys
 from shared.vault.masters import with_next_index
+from tests.service import intake_counter
 from tests.world import KAGOSHIMA, KIRISHIMA, MASTER_KEYS, Caller, Running, World, execute_as_admin
 
 SHEET = {
@@ -27,14 +28,11 @@ GIVEN = {"state": "given", "purposes": ["referral"], "recipients": ["kagoshima-n
 
 
 async def opened(desk: Caller, **body: Any) -> str:
-    answer = await desk.post("/v1/cases", {"person": SHEET} | body)
-    assert answer.status_code == 201, answer.text
-    return f"/v1/cases/{answer.json()['case_id']}"
+    return f"/v1/cases/{await intake_counter.opened(desk, **{'person': SHEET} | body)}"
 
 
-async def logged(intake: Running) -> list[tuple[str, str, str, str, list[str]]]:
-    rows = await intake.rows("SELECT action, agency, purpose, basis, fields FROM access_log ORDER BY id")
-    return [tuple(row) for row in rows]
+async def logged(intake: Running) -> list[tuple[Any, ...]]:
+    return await intake_counter.logged(intake, "action", "agency", "purpose", "basis", "fields")
 
 
 # --- reading and writing --------------------------------------------------------------------------------------------

@@ -9,16 +9,11 @@ import asyncpg
 import pytest
 
 from shared.auth import Role
+from tests.service.intake_counter import opened
 from tests.world import ZAMA, Caller, Running, World
 
 ENTRY = {"on": "2026-11-02", "way": "visit", "with_whom": ["person", "family"], "minutes": 45, "words": "架空の話"}
 GIVEN = {"state": "given", "purposes": ["assessment", "training"], "recipients": ["kagoshima-npo"]}
-
-
-async def opened(desk: Caller, **body: Any) -> str:
-    answer = await desk.post("/v1/cases", body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["case_id"])
 
 
 async def added(desk: Caller, case_id: str, **body: Any) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from shared.events import (
     SeatWaitlisted,
     TrainingNominated,
 )
-from tests.world import KAGOSHIMA, ZAMA, Running, World
+from tests.service.intake_counter import opened
+from tests.world import ZAMA, Running, World
 
 R, C, S, P = UUID(int=1), UUID(int=2), UUID(int=3), UUID(int=4)
 AT = datetime(2026, 11, 23, 1, tzinfo=UTC)
@@ -148,8 +149,7 @@ def test_intake_hears_others_only(event: type[Event]) -> None:
 
 
 async def open_case(intake: Running, **body: Any) -> UUID:
-    answer = await intake.as_("kagoshima-desk", municipalities=[KAGOSHIMA]).post("/v1/cases", body)
-    return UUID(answer.json()["case_id"])
+    return UUID(await opened(intake.as_(), **body))
 
 
 async def timeline(intake: Running, case_id: UUID) -> list[dict[str, Any]]:

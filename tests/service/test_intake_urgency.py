@@ -7,17 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.events import AssessmentRecorded, CareerNeedsUntouched, CaseOpened, Event, ReferralDeclined, SeatHeld
+from tests.service.intake_counter import taken_up
 from tests.world import Caller, Running, World
 
 CONTACT = {"person": {"name": "架空 花子", "phone": "099-000-0001", "story": "架空"}}
 GIVEN = {"state": "given", "purposes": ["referral"], "recipients": ["kagoshima-npo"]}
-
-
-async def opened(desk: Caller, **body: Any) -> dict[str, Any]:
-    answer = await desk.post("/v1/cases", body)
-    assert answer.status_code == 201, answer.text
-    case: dict[str, Any] = answer.json()
-    return case
 
 
 async def changed(desk: Caller, case: dict[str, Any], **body: Any) -> dict[str, Any]:
@@ -30,11 +24,11 @@ async def changed(desk: Caller, case: dict[str, Any], **body: Any) -> dict[str, 
 async def test_what_presses_stands_before_all_that_came_later(world: World) -> None:
     desk = world.service("intake").as_()
     cases = [
-        await opened(desk),
-        await opened(desk, urgency=["danger_to_life"]),
-        await opened(desk),
-        await opened(desk, topics=["nothing_to_eat"]),
-        await opened(desk),
+        await taken_up(desk),
+        await taken_up(desk, urgency=["danger_to_life"]),
+        await taken_up(desk),
+        await taken_up(desk, topics=["nothing_to_eat"]),
+        await taken_up(desk),
     ]
     ids = [case["case_id"] for case in cases]
     first = [ids[3], ids[1]]
@@ -50,7 +44,7 @@ async def test_what_presses_stands_before_all_that_came_later(world: World) -> N
 async def test_reasons_are_told_kept_and_taken_away_by_a_word(world: World) -> None:
     intake = world.service("intake")
     desk = intake.as_()
-    case = await opened(desk, topics=["violence"], urgency=["danger_to_life"], urgent=False)
+    case = await taken_up(desk, topics=["violence"], urgency=["danger_to_life"], urgent=False)
     assert (case["urgent"], case["urgency"]) == (True, ["violence", "danger_to_life"])
     (told,) = await intake.told()
     assert isinstance(told, CaseOpened)
@@ -66,7 +60,7 @@ async def test_reasons_are_told_kept_and_taken_away_by_a_word(world: World) -> N
 async def test_a_flag_of_violence_masks_where_the_person_is_found(world: World) -> None:
     intake = world.service("intake")
     desk, npo = intake.as_(), intake.as_("kagoshima-npo")
-    case = await opened(desk, consent=GIVEN, **CONTACT)
+    case = await taken_up(desk, consent=GIVEN, **CONTACT)
     path = f"/v1/cases/{case['case_id']}/person"
     assert "phone" in (await npo.get(path, params={"purpose": "referral"})).json()["person"]
     await changed(desk, case, urgency=["violence"])
@@ -82,7 +76,7 @@ async def test_a_flag_of_violence_masks_where_the_person_is_found(world: World) 
 async def test_a_mark_needs_its_topic_and_a_reason_its_code(world: World, body: dict[str, Any]) -> None:
     desk = world.service("intake").as_()
     assert (await desk.post("/v1/cases", body)).status_code == 422
-    case = await opened(desk, topics=["income"])
+    case = await taken_up(desk, topics=["income"])
     answer = await desk.patch(f"/v1/cases/{case['case_id']}", body, etag=f'"{case["version"]}"')
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] in {"/most_serious", "/urgency/0"}
@@ -90,7 +84,7 @@ async def test_a_mark_needs_its_topic_and_a_reason_its_code(world: World, body: 
 
 async def test_the_most_serious_topic_stays_as_long_as_it_is_a_topic(world: World) -> None:
     desk = world.service("intake").as_()
-    case = await opened(desk, topics=["income", "debt"], most_serious="debt")
+    case = await taken_up(desk, topics=["income", "debt"], most_serious="debt")
     assert case["most_serious"] == "debt"
     kept = await changed(desk, case, topics=["debt"])
     assert kept["most_serious"] == "debt"
@@ -105,8 +99,8 @@ async def untouched(intake: Running) -> list[str]:
 async def test_career_needs_that_nobody_touches_are_reported_once_and_again_after_work(world: World) -> None:
     intake = world.service("intake")
     desk = intake.as_()
-    case = await opened(desk, needs=["housing"])
-    ended = await opened(desk)
+    case = await taken_up(desk, needs=["housing"])
+    ended = await taken_up(desk)
     assert (await desk.post(f"/v1/cases/{ended['case_id']}/closing", {"interruption": "moved_away"})).status_code == 200
     intake.pass_time(timedelta(weeks=8) - timedelta(hours=1))
     await intake.sweep()
@@ -147,7 +141,7 @@ def news(case_id: str, kind: type[Event]) -> Event:
 @pytest.mark.parametrize(("kind", "touches"), [(AssessmentRecorded, True), (SeatHeld, True), (ReferralDeclined, False)])
 async def test_work_done_elsewhere_counts_as_well(world: World, kind: type[Event], touches: bool) -> None:
     intake = world.service("intake")
-    case = await opened(intake.as_())
+    case = await taken_up(intake.as_())
     await intake.rows("UPDATE case_ SET career_touched_at = career_touched_at - interval '9 weeks'")
     assert await untouched(intake) == [case["case_id"]]
     await intake.hear(news(case["case_id"], kind))

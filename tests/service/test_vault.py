@@ -14,6 +14,7 @@ from shared.vault import Access, Action, Erased, MasterKeys, erase, rewrap, unlo
 from shared.vault.chain import export_lines, read_checkpoints, verify
 from shared.vault.log import entries_in_no_seal, seal_next, sealed_entries, write_checkpoints
 from shared.vault.masters import with_next_master
+from tests.service import intake_counter
 from tests.world import MASTER_KEYS, Running, World, execute_as_admin
 
 READ = Access(Action.READ, "kagoshima-desk", "client-1", ("counsellor",), "support", "appi_69_2_2", ("name",))
@@ -21,9 +22,7 @@ ERASE = Access(Action.ERASE, "kagoshima-desk", "client-1", ("operator",), "erasu
 
 
 async def opened(intake: Running, name: str = "架空 花子") -> UUID:
-    answer = await intake.as_().post("/v1/cases", {"person": {"name": name}})
-    assert answer.status_code == 201, answer.text
-    return UUID(answer.json()["case_id"])
+    return UUID(await intake_counter.opened(intake.as_(), person={"name": name}))
 
 
 async def name_of(intake: Running, case_id: UUID) -> Any:

@@ -25,6 +25,7 @@ from shared.database import BY_COMMAND, BY_EVENT, NOBODY, Acting, begin, savepoi
 from shared.service import wall
 from shared.service.clock import wall_time
 from shared.service.wall import StartRefused, missing_walls, refuse_without_wall
+from tests.service import intake_counter
 from tests.world import KAGOSHIMA, KIRISHIMA, MASTER_KEYS, ZAMA, Running, World, execute_as_admin
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,16 +39,9 @@ NEIGHBOUR = Acting("kirishima-desk", {KIRISHIMA})
 PREFECTURE = Acting("kagoshima-prefecture", {"prefecture:46"})
 
 
-@pytest.fixture
-def intake(world: World) -> Running:
-    return world.service("intake")
-
-
 async def opened(intake: Running) -> UUID:
-    answer = await intake.as_().post("/v1/cases", {"person": {"name": "架空 花子"}, "consent": {"state": "given",
-        "purposes": ["referral"], "recipients": ["career-center"]}})  # fmt: skip
-    assert answer.status_code == 201, answer.text
-    return UUID(answer.json()["case_id"])
+    consent = {"state": "given", "purposes": ["referral"], "recipients": ["career-center"]}
+    return UUID(await intake_counter.opened(intake.as_(), person={"name": "架空 花子"}, consent=consent))
 
 
 async def furnished(intake: Running) -> UUID:
