@@ -1,7 +1,6 @@
 """The load generator, in a process of its own: N clients in a closed loop over kept-alive connections.
 
-Raw HTTP/1.1 on asyncio's streams: a full client costs more time per request than the service does, and would measure
-itself. Reads its plan as one line of JSON on stdin, writes what came of it to the file that the plan names.
+Reads its plan as one line of JSON on stdin, writes what came of it to the file that the plan names.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from uuid import UUID
 
 from uvicorn.loops.auto import auto_loop_factory
 
-from shared.bus.envelope import new_id
+from bench.wire import Wire
 
 Answer = tuple[str, str, int, float, bytes]
 """Case, course run, status, seconds, body."""
@@ -38,36 +37,14 @@ async def _client(
     plan: dict[str, Any], number: int, generator: random.Random, ends: float, answers: list[Answer]
 ) -> None:
     cases = count(plan["first_case"] + 1)
-    reader, writer = await asyncio.open_connection("127.0.0.1", plan["port"])
+    wire = await Wire.to(plan["port"], plan["token"])
     courses: list[str] = plan["courses"]
     while time.perf_counter() < ends:
         course = courses[0] if len(courses) == 1 else generator.choice(courses)
         case = str(UUID(f"{next(cases):012x}{number:020x}"))  # as in bench/pgbench.py
-        began = time.perf_counter()
-        writer.write(_request(plan, course, case))
-        head = await reader.readuntil(b"\r\n\r\n")
-        body = await reader.readexactly(_length(head))
-        answers.append((case, course, int(head[9:12]), time.perf_counter() - began, body))
-    writer.close()
-
-
-def _request(plan: dict[str, Any], course: str, case: str) -> bytes:
-    body = json.dumps({"case_id": case}).encode()
-    return (
-        f"POST /v1/course-runs/{course}/seat-requests HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        f"Authorization: Bearer {plan['token']}\r\nIdempotency-Key: {_key()}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
-
-
-def _key() -> UUID:
-    return new_id()
-
-
-def _length(head: bytes) -> int:
-    lowered = head.lower()
-    start = lowered.index(b"content-length:") + 15
-    return int(lowered[start : lowered.index(b"\r\n", start)])
+        answer = await wire.ask("POST", f"/v1/course-runs/{course}/seat-requests", {"case_id": case})
+        answers.append((case, course, answer.status, answer.seconds, answer.body))
+    wire.close()
 
 
 def main() -> None:
