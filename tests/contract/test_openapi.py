@@ -74,6 +74,11 @@ def test_whatever_creates_demands_a_key_and_whatever_changes_demands_what_was_re
         assert operation["security"]
 
 
+def test_no_schema_is_named_for_the_place_of_its_class(document: dict[str, Any]) -> None:
+    """Two classes of one name are told apart by their modules' names, and every client's code would carry those."""
+    assert [name for name in document["components"]["schemas"] if "__" in name] == []
+
+
 def test_no_keyword_of_a_later_version_slips_in(document: dict[str, Any]) -> None:
     assert "itemSchema" not in str(document)
     assert document["openapi"] == "3.1.0"

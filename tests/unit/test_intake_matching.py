@@ -14,7 +14,7 @@ from services.intake.domain.matching import (
     Kind,
     Likelihood,
     Likeness,
-    Reason,
+    MatchReason,
     comparable,
     compared_as,
     email,
@@ -134,7 +134,7 @@ def test_the_same_sheet_is_likely_the_same_person_and_never_certain() -> None:
     found = compare(HANAKO, HANAKO)
     assert (found.likelihood, found.score) == (Likelihood.LIKELY, 95)
     assert found.reasons == (
-        Reason.READING_AND_BIRTH_DATE, Reason.NAME_AND_BIRTH_DATE, Reason.EMAIL, Reason.PHONE,
+        MatchReason.READING_AND_BIRTH_DATE, MatchReason.NAME_AND_BIRTH_DATE, MatchReason.EMAIL, MatchReason.PHONE,
     )  # fmt: skip
     assert "certain" not in set(Likelihood)
 
@@ -144,13 +144,13 @@ def test_twins_are_no_likely_match() -> None:
     twin = HANAKO | {"name": "架空 葉子", "kana": "カクウ ヨウコ"}
     found = compare(HANAKO, twin)
     assert found.likelihood is Likelihood.POSSIBLE
-    assert found.reasons == (Reason.BIRTH_DATE, Reason.EMAIL, Reason.PHONE)
+    assert found.reasons == (MatchReason.BIRTH_DATE, MatchReason.EMAIL, MatchReason.PHONE)
 
 
 def test_a_parent_with_the_same_telephone_is_hardly_a_match() -> None:
     parent = {"kana": "カクウ タロウ", "birth_date": "1955-01-02", "phone": "0990000000"}
     found = compare(HANAKO | {"phone": "0990000001"}, parent | {"phone": "0990000001"})
-    assert (found.likelihood, found.reasons, found.other_birth_date) == (Likelihood.WEAK, (Reason.PHONE,), True)
+    assert (found.likelihood, found.reasons, found.other_birth_date) == (Likelihood.WEAK, (MatchReason.PHONE,), True)
 
 
 @pytest.mark.parametrize(
@@ -166,21 +166,21 @@ def test_a_previous_name_is_the_name_of_before(theirs: dict[str, str]) -> None:
     for day in ({}, {"birth_date": HANAKO["birth_date"]}):
         found = compare({**HANAKO, **theirs} if "previous_name" in theirs else married, (
             HANAKO if "previous_name" in theirs else theirs) | day)  # fmt: skip
-        wanted = {Reason.PREVIOUS_NAME, Reason.PREVIOUS_NAME_AND_BIRTH_DATE}
+        wanted = {MatchReason.PREVIOUS_NAME, MatchReason.PREVIOUS_NAME_AND_BIRTH_DATE}
         assert wanted & set(found.reasons), found
 
 
 def test_a_new_family_name_leaves_the_given_name_and_the_day() -> None:
     married = {"kana": "クウソウ ハナコ", "birth_date": "1985-04-01"}
     found = compare(HANAKO, married)
-    assert found.reasons == (Reason.GIVEN_NAME_AND_BIRTH_DATE,)
+    assert found.reasons == (MatchReason.GIVEN_NAME_AND_BIRTH_DATE,)
     assert found.likelihood is Likelihood.WEAK
     assert compare(HANAKO, married | {"phone": HANAKO["other_phone"]}).likelihood is Likelihood.LIKELY
 
 
 def test_either_telephone_may_be_the_other_ones() -> None:
-    assert compare({"phone": "090-0000-0001"}, HANAKO).reasons == (Reason.PHONE,)
-    assert compare({"other_phone": "099-0000-001"}, HANAKO | {"phone": "0990000001"}).reasons == (Reason.PHONE,)
+    assert compare({"phone": "090-0000-0001"}, HANAKO).reasons == (MatchReason.PHONE,)
+    assert compare({"other_phone": "099-0000-001"}, HANAKO | {"phone": "0990000001"}).reasons == (MatchReason.PHONE,)
 
 
 def test_a_day_of_birth_alone_is_nothing_to_show() -> None:
@@ -199,7 +199,7 @@ def test_more_that_agrees_never_makes_less_of_it(pairs: set[tuple[Kind, Kind]], 
     agreeing = {(ours, theirs) for ours, theirs in pairs if compared_as(ours) == compared_as(theirs)}
     whole = likeness(agreeing, other_birth_date=differs, masked=masked)
     assert 0 <= whole.score < 100
-    assert set(whole.reasons) <= set(Reason)
+    assert set(whole.reasons) <= set(MatchReason)
     assert whole.score <= sum(worth(ours) for ours, _ in agreeing), "who is worth showing is looked at"
     for pair in agreeing:
         # A day that a better reason says along is not counted twice, so it may weigh a little less.

@@ -4,14 +4,18 @@ import random
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
-from services.intake.domain.cases import Consent, ConsentState
+from services.intake.api.disclosures import AddDisclosure
+from services.intake.api.records import AddRecord
+from services.intake.domain.cases import Consent, ConsentState, SharedFor
 from services.intake.domain.meetings import Basis, Meeting, MeetingKind
 from services.intake.domain.policy import (
     GRANTS,
+    NEEDS,
     Action,
     Allowed,
     Caller,
@@ -547,3 +551,14 @@ def test_twenty_thousand_random_decisions_are_the_oracles() -> None:
 def test_no_combination_is_left_undecided() -> None:
     for action, purpose, said, violence in product(Action, Purpose, (None, consent("referral")), (True, False)):
         assert isinstance(asked(NPO, About(said, violence), purpose, action), Allowed | Denied)
+
+
+def test_the_interface_names_the_purposes_that_the_table_grants() -> None:
+    def named(body: type[BaseModel]) -> set[Purpose]:
+        return {Purpose(purpose) for purpose in get_args(body.model_fields["purpose"].annotation)}
+
+    assert {Purpose(purpose) for purpose in SharedFor} == NEEDS.keys()
+    assert named(AddDisclosure) == GRANTS[Standing.HOLDER, Action.DISCLOSE].keys()
+    assert named(AddRecord) == (
+        GRANTS[Standing.HOLDER, Action.RECORD].keys() | GRANTS[Standing.RECIPIENT, Action.RECORD].keys()
+    )

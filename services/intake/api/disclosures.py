@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.intake.api.persons import denied
-from services.intake.domain.disclosures import NotDisclosed, Reason
+from services.intake.domain.disclosures import DisclosureReason, NotDisclosed
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Denied, Disclosure, Purpose
 from services.intake.domain.sheet import FieldSet
@@ -68,7 +68,7 @@ class AddDisclosure(Body):
     sets: list[FieldSet] = Field(min_length=1, max_length=len(FieldSet))
     basis: Basis = Field(description="根拠。これなしの提供はありません。")
     until: date = Field(description="The last day. At most a year away, on `emergency` three days.")
-    reason: Reason
+    reason: DisclosureReason
 
     def disclosure(self) -> Disclosure:
         """The same, as the domain knows it."""

@@ -15,7 +15,7 @@ from services.intake.api.persons import denied
 from services.intake.api.shapes import Email, Kana, Phone, Words
 from services.intake.domain.cases import Case
 from services.intake.domain.links import Answer, Linking, Refused, Step, Unlinking
-from services.intake.domain.matching import Likelihood, Reason
+from services.intake.domain.matching import Likelihood, MatchReason
 from services.intake.domain.policy import Denied
 from services.intake.handlers import inquiries, matching
 from services.intake.handlers import links as handlers
@@ -102,7 +102,7 @@ class CandidateView(BaseModel):
     status: Literal["open", "closed"]
     likelihood: Likelihood
     score: int = Field(description="0 to 95: the sum of the best reasons. Twins may reach 50.")
-    agrees: list[Reason]
+    agrees: list[MatchReason]
     other_birth_date: bool = Field(description="Another day of birth stands there: mostly another person.")
     masked: list[str] = Field(description="Sets of fields that were not compared for this caller.")
     link: Step | None = Field(description="What was decided about the two cases before.")

@@ -14,8 +14,8 @@ from services.intake.domain.cases import (
     ConsentState,
     Entrance,
     Need,
-    Purpose,
     ScreeningOutcome,
+    SharedFor,
     Topic,
     Urgency,
 )
@@ -60,8 +60,8 @@ class SaidAboutConsent(Body):
     )
 
     state: ConsentState
-    purposes: list[Purpose] = Field(
-        default=[], max_length=len(Purpose), description="Needed when consent is given; else, what was asked for."
+    purposes: list[SharedFor] = Field(
+        default=[], max_length=len(SharedFor), description="Needed when consent is given; else, what was asked for."
     )
     recipients: list[AgencyId] = Field(default=[], max_length=50, description="Empty: whoever the purposes need.")
     categories: list[FieldSet] = Field(

@@ -81,8 +81,8 @@ class Urgency(StrEnum):
     DANGER_TO_LIFE = "danger_to_life"
 
 
-class Purpose(StrEnum):
-    """What the person agrees that data is shared for (利用目的)."""
+class SharedFor(StrEnum):
+    """For which purposes a person can agree to sharing: those of `policy.Purpose` that need consent."""
 
     ASSESSMENT = "assessment"
     CASE_CONFERENCE = "case_conference"

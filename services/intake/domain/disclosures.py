@@ -10,7 +10,7 @@ from services.intake.domain.policy import HIDES_FROM_OTHERS, Disclosure
 from services.intake.domain.sheet import FieldSet
 
 
-class Reason(StrEnum):
+class DisclosureReason(StrEnum):
     """Why the holder discloses."""
 
     SUPPORT_TOGETHER = "support_together"

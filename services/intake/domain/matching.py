@@ -30,7 +30,7 @@ class Kind(StrEnum):
     EMAIL = "email"
 
 
-class Reason(StrEnum):
+class MatchReason(StrEnum):
     """Why two sheets may be of one person."""
 
     READING_AND_BIRTH_DATE = "reading_and_birth_date"
@@ -68,17 +68,17 @@ CONTACT = frozenset({Kind.PHONE, Kind.OTHER_PHONE, Kind.EMAIL})
 """How the person is found: not compared for others where there was violence, or they could try numbers."""
 IDENTITY = frozenset(Kind) - CONTACT
 
-POINTS: Mapping[Reason, int] = {
-    Reason.READING_AND_BIRTH_DATE: 60,
-    Reason.NAME_AND_BIRTH_DATE: 60,
-    Reason.PREVIOUS_NAME_AND_BIRTH_DATE: 60,
-    Reason.GIVEN_NAME_AND_BIRTH_DATE: 25,
-    Reason.PREVIOUS_NAME: 20,
-    Reason.READING: 15,
-    Reason.NAME: 15,
-    Reason.BIRTH_DATE: 10,
-    Reason.EMAIL: 40,
-    Reason.PHONE: 35,
+POINTS: Mapping[MatchReason, int] = {
+    MatchReason.READING_AND_BIRTH_DATE: 60,
+    MatchReason.NAME_AND_BIRTH_DATE: 60,
+    MatchReason.PREVIOUS_NAME_AND_BIRTH_DATE: 60,
+    MatchReason.GIVEN_NAME_AND_BIRTH_DATE: 25,
+    MatchReason.PREVIOUS_NAME: 20,
+    MatchReason.READING: 15,
+    MatchReason.NAME: 15,
+    MatchReason.BIRTH_DATE: 10,
+    MatchReason.EMAIL: 40,
+    MatchReason.PHONE: 35,
 }
 OTHER_BIRTH_DATE = -20
 """Two days of birth: mostly two people, sometimes an era that was mixed up."""
@@ -91,22 +91,24 @@ FINDING = frozenset(Kind) - {Kind.BIRTH_DATE}
 FINDING_ELSEWHERE = frozenset(kind for kind in Kind if kind.endswith("_born"))
 """In another municipality only what is rarely equal by chance."""
 
-_SAYS: Mapping[str, Reason] = {
-    Kind.READING: Reason.READING,
-    Kind.NAME: Reason.NAME,
-    Kind.BIRTH_DATE: Reason.BIRTH_DATE,
-    Kind.READING_BORN: Reason.READING_AND_BIRTH_DATE,
-    Kind.NAME_BORN: Reason.NAME_AND_BIRTH_DATE,
-    Kind.GIVEN_BORN: Reason.GIVEN_NAME_AND_BIRTH_DATE,
-    Kind.PHONE: Reason.PHONE,
-    Kind.EMAIL: Reason.EMAIL,
+_SAYS: Mapping[str, MatchReason] = {
+    Kind.READING: MatchReason.READING,
+    Kind.NAME: MatchReason.NAME,
+    Kind.BIRTH_DATE: MatchReason.BIRTH_DATE,
+    Kind.READING_BORN: MatchReason.READING_AND_BIRTH_DATE,
+    Kind.NAME_BORN: MatchReason.NAME_AND_BIRTH_DATE,
+    Kind.GIVEN_BORN: MatchReason.GIVEN_NAME_AND_BIRTH_DATE,
+    Kind.PHONE: MatchReason.PHONE,
+    Kind.EMAIL: MatchReason.EMAIL,
 }
-_OF_CONTACT = frozenset({Reason.EMAIL, Reason.PHONE})
-_SAID_BY: Mapping[Reason, frozenset[Reason]] = {
-    Reason.READING_AND_BIRTH_DATE: frozenset({Reason.READING, Reason.BIRTH_DATE, Reason.GIVEN_NAME_AND_BIRTH_DATE}),
-    Reason.NAME_AND_BIRTH_DATE: frozenset({Reason.NAME, Reason.BIRTH_DATE}),
-    Reason.PREVIOUS_NAME_AND_BIRTH_DATE: frozenset({Reason.PREVIOUS_NAME, Reason.BIRTH_DATE}),
-    Reason.GIVEN_NAME_AND_BIRTH_DATE: frozenset({Reason.BIRTH_DATE}),
+_OF_CONTACT = frozenset({MatchReason.EMAIL, MatchReason.PHONE})
+_SAID_BY: Mapping[MatchReason, frozenset[MatchReason]] = {
+    MatchReason.READING_AND_BIRTH_DATE: frozenset(
+        {MatchReason.READING, MatchReason.BIRTH_DATE, MatchReason.GIVEN_NAME_AND_BIRTH_DATE}
+    ),
+    MatchReason.NAME_AND_BIRTH_DATE: frozenset({MatchReason.NAME, MatchReason.BIRTH_DATE}),
+    MatchReason.PREVIOUS_NAME_AND_BIRTH_DATE: frozenset({MatchReason.PREVIOUS_NAME, MatchReason.BIRTH_DATE}),
+    MatchReason.GIVEN_NAME_AND_BIRTH_DATE: frozenset({MatchReason.BIRTH_DATE}),
 }
 """What a reason says along with itself, and need not be said again."""
 
@@ -116,7 +118,7 @@ class Likeness:
     """How alike two sheets are: points, and why. Reasons name fields, never values."""
 
     score: int
-    reasons: tuple[Reason, ...]
+    reasons: tuple[MatchReason, ...]
     other_birth_date: bool
 
     @property
@@ -142,20 +144,20 @@ def likeness(agreeing: Iterable[tuple[Kind, Kind]], *, other_birth_date: bool, m
     that a family's telephone and a birthday, as twins have them, stay below "likely".
     """
     reasons = {_reason(ours, theirs) for ours, theirs in agreeing if not (masked and CONTACT & {ours, theirs})}
-    best_of_name = max((POINTS[reason] for reason in reasons - _OF_CONTACT - {Reason.BIRTH_DATE}), default=0)
+    best_of_name = max((POINTS[reason] for reason in reasons - _OF_CONTACT - {MatchReason.BIRTH_DATE}), default=0)
     best_of_contact = max((POINTS[reason] for reason in reasons & _OF_CONTACT), default=0)
     told = {said for reason in reasons for said in _SAID_BY.get(reason, ())}
-    day = POINTS[Reason.BIRTH_DATE] if Reason.BIRTH_DATE in reasons - told else 0
+    day = POINTS[MatchReason.BIRTH_DATE] if MatchReason.BIRTH_DATE in reasons - told else 0
     score = best_of_name + best_of_contact + day + (OTHER_BIRTH_DATE if other_birth_date else 0)
-    shown = tuple(reason for reason in Reason if reason in reasons - told)
+    shown = tuple(reason for reason in MatchReason if reason in reasons - told)
     return Likeness(max(0, min(score, HIGHEST)), shown, other_birth_date)
 
 
-def _reason(ours: Kind, theirs: Kind) -> Reason:
+def _reason(ours: Kind, theirs: Kind) -> MatchReason:
     if {ours, theirs} & {Kind.PREVIOUS_NAME_BORN, Kind.PREVIOUS_READING_BORN}:
-        return Reason.PREVIOUS_NAME_AND_BIRTH_DATE
+        return MatchReason.PREVIOUS_NAME_AND_BIRTH_DATE
     if {ours, theirs} & {Kind.PREVIOUS_NAME, Kind.PREVIOUS_READING}:
-        return Reason.PREVIOUS_NAME
+        return MatchReason.PREVIOUS_NAME
     return _SAYS[compared_as(ours)]
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.intake.domain.disclosures import NotDisclosed, Reason, disclose
+from services.intake.domain.disclosures import DisclosureReason, NotDisclosed, disclose
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import COUNSELLOR, Action, Denied, Disclosure, Purpose, agreed_sets
 from services.intake.handlers.access import allowed, judged, there
@@ -23,7 +23,7 @@ async def add_disclosure(
     session: AsyncSession,
     case_id: UUID,
     said: Disclosure,
-    reason: Reason,
+    reason: DisclosureReason,
     *,
     disclosure_id: UUID,
     actor: Actor,
