@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.intake.domain.disclosures import LONGEST, Disclosed, NotDisclosed, disclose
+from services.intake.domain.disclosures import LONGEST, NotDisclosed, disclose
 from services.intake.domain.emergency import Declaration, NotDeclared, declare, review_due
-from services.intake.domain.meetings import BASIS_OF, Basis, Convened, MeetingKind, NotConvened, convene
+from services.intake.domain.meetings import BASIS_OF, Basis, Meeting, MeetingKind, NotConvened, convene
 from services.intake.domain.policy import Disclosure, Purpose
 from services.intake.domain.sheet import FieldSet
 from shared.service import is_working_day
@@ -29,7 +29,7 @@ def convened(
 
 
 def test_the_convening_desk_is_a_member() -> None:
-    assert convened() == Convened(frozenset({"desk", "npo"}))
+    assert convened() == Meeting(MeetingKind.SHIEN_KAIGI, TODAY, "desk", frozenset({"desk", "npo"}))
 
 
 def test_what_needs_consent_is_no_statutory_meeting() -> None:
@@ -39,7 +39,7 @@ def test_what_needs_consent_is_no_statutory_meeting() -> None:
 def test_who_carries_out_public_assistance_convenes_its_meeting_and_the_municipality_or_its_desk_the_other() -> None:
     assert convened(by_kind="npo") == NotConvened("not_the_desk")
     assert convened(MeetingKind.CHOSEI_KAIGI_27_3) == NotConvened("not_the_desk")
-    assert isinstance(convened(MeetingKind.CHOSEI_KAIGI_27_3, by_kind="welfare_office"), Convened)
+    assert isinstance(convened(MeetingKind.CHOSEI_KAIGI_27_3, by_kind="welfare_office"), Meeting)
 
 
 def test_a_day_that_is_over_has_no_meeting() -> None:
@@ -59,7 +59,7 @@ def test_a_disclosure_needs_one_of_the_bases_on_which_a_holder_may_disclose() ->
     every = frozenset(FieldSet)
     for basis in Basis:
         outcome = made(replace(SAID, basis=basis), agreed=every)
-        assert isinstance(outcome, Disclosed if basis in LONGEST else NotDisclosed)
+        assert isinstance(outcome, Disclosure if basis in LONGEST else NotDisclosed)
     assert made(replace(SAID, basis=Basis.SHIEN_KAIGI)) == NotDisclosed("meeting_basis")
     assert made(replace(SAID, basis=Basis.CHOSEI_KAIGI)) == NotDisclosed("meeting_basis")
 
@@ -67,13 +67,13 @@ def test_a_disclosure_needs_one_of_the_bases_on_which_a_holder_may_disclose() ->
 def test_on_consent_no_more_is_disclosed_than_was_agreed_to() -> None:
     said = replace(SAID, basis=Basis.CONSENT)
     assert made(said, agreed=frozenset({FieldSet.IDENTITY})) == NotDisclosed("beyond_consent")
-    assert made(said, agreed=SAID.sets) == Disclosed(said)
+    assert made(said, agreed=SAID.sets) == said
 
 
 @pytest.mark.parametrize(("basis", "days"), [(Basis.INTEREST, 366), (Basis.EMERGENCY, 3)])
 def test_a_disclosure_has_an_end(basis: Basis, days: int) -> None:
     last = replace(SAID, basis=basis, until=TODAY + timedelta(days=days))
-    assert made(last) == Disclosed(last)
+    assert made(last) == last
     assert made(replace(last, until=last.until + timedelta(days=1))) == NotDisclosed("too_long")
     assert made(replace(last, until=TODAY - timedelta(days=1))) == NotDisclosed("in_the_past")
 
@@ -86,7 +86,7 @@ def test_nobody_discloses_to_itself() -> None:
 def test_where_there_was_violence_the_way_to_the_person_is_not_disclosed(hidden: FieldSet) -> None:
     said = replace(SAID, sets=frozenset({FieldSet.IDENTITY, hidden}))
     assert made(said, violence=True) == NotDisclosed("hidden_by_violence")
-    assert made(said) == Disclosed(said)
+    assert made(said) == said
 
 
 # --- emergencies ----------------------------------------------------------------------------------------------------

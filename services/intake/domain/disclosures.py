@@ -36,13 +36,6 @@ said in it stays in it (`meetings`)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Disclosed:
-    """It stands from now on."""
-
-    disclosure: Disclosure
-
-
-@dataclass(frozen=True, slots=True)
 class NotDisclosed:
     """It can't: meeting_basis, own_agency, in_the_past, too_long, beyond_consent, hidden_by_violence."""
 
@@ -51,8 +44,8 @@ class NotDisclosed:
 
 def disclose(
     said: Disclosure, *, holder: str, violence: bool, agreed: frozenset[FieldSet], today: date
-) -> Disclosed | NotDisclosed:
-    """Whether the holder may disclose so; `agreed` is what consent opens to the recipient today."""
+) -> Disclosure | NotDisclosed:
+    """What the holder said, if it may be disclosed so; `agreed` is what consent opens to the recipient today."""
     if said.basis not in LONGEST:
         return NotDisclosed("meeting_basis")
     if said.recipient == holder:
@@ -65,4 +58,4 @@ def disclose(
         return NotDisclosed("beyond_consent")
     if violence and said.sets & HIDES_FROM_OTHERS:
         return NotDisclosed("hidden_by_violence")
-    return Disclosed(said)
+    return said

@@ -69,13 +69,6 @@ class Meeting:
 
 
 @dataclass(frozen=True, slots=True)
-class Convened:
-    """The meeting will be held, with these members."""
-
-    members: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class NotConvened:
     """It can't be: meeting_of_consent, not_the_desk, in_the_past."""
 
@@ -84,7 +77,7 @@ class NotConvened:
 
 def convene(
     kind: MeetingKind, held_on: date, *, by: str, by_kind: str, members: frozenset[str], today: date
-) -> Convened | NotConvened:
+) -> Meeting | NotConvened:
     """Call a statutory meeting. What needs consent is none, and a day that is over has no members."""
     if kind not in CONVENORS:
         return NotConvened("meeting_of_consent")
@@ -92,4 +85,4 @@ def convene(
         return NotConvened("not_the_desk")
     if held_on < today:
         return NotConvened("in_the_past")
-    return Convened(members | {by})
+    return Meeting(kind, held_on, by, members | {by})

@@ -36,5 +36,3 @@ class With(StrEnum):
 
 
 MINUTES_A_DAY = 24 * 60
-FIELD = "records"
-"""Their name in the access log; they belong to the sheet's set `story`."""

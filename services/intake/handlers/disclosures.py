@@ -49,7 +49,7 @@ async def add_disclosure(
         session,
         disclosure_id,
         case_id,
-        outcome.disclosure,
+        outcome,
         consent_version=case.consent_version if said.basis is Basis.CONSENT else None,
         reason=reason.value,
         by=actor.agency,

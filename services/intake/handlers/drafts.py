@@ -33,7 +33,6 @@ class Typed:
 class Overtaken:
     """Somebody else of the agency saved it meanwhile: theirs lies under the draft, ours is still unsent."""
 
-    version: int
     by: str
     at: datetime
 
@@ -64,7 +63,7 @@ async def save_draft(
     if draft.discarded_at is not None or draft.case_id is not None:
         return PutAway(draft.case_id)
     if read != draft.version:
-        return Overtaken(draft.version, draft.saved_by, draft.saved_at)
+        return Overtaken(draft.saved_by, draft.saved_at)
     access = _access(actor, vault.Action.WRITE, sorted(content), session)
     key = (await vault.unlock(session, [draft_id], access)).of(draft_id)
     version = draft.version + 1

@@ -48,7 +48,7 @@ async def list_links(session: AsyncSession, case_id: UUID, *, actor: Actor) -> S
     standing = {row.other: row for row in await tables.find_links(session, case_id) if Step(row.step) is Step.LINKED}
     return [
         Linked(case, standing[case.id].reason, standing[case.id].by, standing[case.id].at)
-        for case in await tables.find_several(session, standing.keys())
+        for case in await cases.find_several(session, standing.keys())
         if case.concerns(actor.agency, actor.serves)
     ]
 

@@ -51,10 +51,9 @@ async def convene_meeting(
     """Call a meeting of agencies for a day."""
     if not actor.serves(municipality):
         return NotConvened("not_the_desk")
-    outcome = convene(kind, held_on, by=actor.agency, by_kind=actor.kind, members=members, today=day_in_japan(now))
-    if isinstance(outcome, NotConvened):
-        return outcome
-    meeting = Meeting(kind, held_on, actor.agency, outcome.members)
+    meeting = convene(kind, held_on, by=actor.agency, by_kind=actor.kind, members=members, today=day_in_japan(now))
+    if isinstance(meeting, NotConvened):
+        return meeting
     convocation = Convocation(meeting_id, municipality, topic, meeting, ())
     await tables.add_meeting(session, convocation, at=now)
     return convocation

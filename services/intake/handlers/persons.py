@@ -41,7 +41,6 @@ class Person:
 class Overtaken:
     """Somebody saved the sheet in between: who wrote which fields, and when. Nothing of it is lost."""
 
-    version: int
     written: tuple[Written, ...]
 
 
@@ -91,7 +90,7 @@ async def change_person(
     if isinstance(decision, Denied):
         return decision
     if read != case.sheet_version:
-        return Overtaken(case.sheet_version, tuple(await persons.written_since(session, case_id, read)))
+        return Overtaken(tuple(await persons.written_since(session, case_id, read)))
     version = await _write(session, case, values, basis=decision.basis, actor=actor, now=now)
     await fingerprints.change(session, case_id, values, basis=decision.basis, actor=actor)
     await cases.change_case(session, case, sheet_version=version)

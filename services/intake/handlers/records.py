@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.intake.domain import records as domain
 from services.intake.domain.cases import CAREER_NEEDS
 from services.intake.domain.policy import Action, Denied, Purpose
 from services.intake.domain.sheet import FieldSet
@@ -17,6 +16,9 @@ from services.intake.tables import records as tables
 from services.intake.tables.records import SupportRecord
 from shared import vault
 from shared.auth import Actor
+
+WORDS = "records"
+"""The field's name in the access log. The words belong to the sheet's set `story`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ async def add_record(
     if corrects is not None and not await _may_correct(session, case_id, corrects, actor):
         return NoSuchRecord()
     key = await key_of(
-        session, case_id, vault.Action.WRITE, [domain.FIELD], purpose=purpose, basis=decision.basis, actor=actor
+        session, case_id, vault.Action.WRITE, [WORDS], purpose=purpose, basis=decision.basis, actor=actor
     )
     record = SupportRecord(
         id=record_id,
@@ -96,9 +98,7 @@ async def find_records(
         return decision
     if FieldSet.STORY not in decision.sets:
         return Denied("other_purpose")
-    key = await key_of(
-        session, case_id, vault.Action.READ, [domain.FIELD], purpose=purpose, basis=decision.basis, actor=actor
-    )
+    key = await key_of(session, case_id, vault.Action.READ, [WORDS], purpose=purpose, basis=decision.basis, actor=actor)
     found = await tables.find_records(session, case_id, before=before, limit=limit)
     return [(record, record.opened(key)) for record in found]
 

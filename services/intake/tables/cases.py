@@ -1,6 +1,6 @@
 """The tables of intake, and the loads that lock or return domain values."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from typing import Any
@@ -139,6 +139,12 @@ async def add_case(session: AsyncSession, case: Case) -> None:
 async def find_case(session: AsyncSession, case_id: UUID) -> Case | None:
     """The case as it stands."""
     return _case((await session.execute(select(case_).where(case_.c.id == case_id))).one_or_none())
+
+
+async def find_several(session: AsyncSession, case_ids: Collection[UUID]) -> list[Case]:
+    """Those of these cases that there are."""
+    rows = await session.execute(select(case_).where(case_.c.id.in_(case_ids)).order_by(case_.c.id))
+    return [Case(**row._asdict()) for row in rows]
 
 
 async def lock_case(session: AsyncSession, case_id: UUID) -> Case | None:

@@ -74,12 +74,6 @@ async def find_links(session: AsyncSession, case_id: UUID) -> Sequence[Row[Any]]
     return (await session.execute(_OF_CASE, {"case_id": case_id})).all()
 
 
-async def find_several(session: AsyncSession, case_ids: Collection[UUID]) -> list[Case]:
-    """Some cases."""
-    rows = await session.execute(select(case_).where(case_.c.id.in_(case_ids)).order_by(case_.c.id))
-    return [Case(**row._asdict()) for row in rows]
-
-
 # --- inquiries ------------------------------------------------------------------------------------------------------
 
 
