@@ -131,7 +131,7 @@ def work_of(request: Request) -> Work:
 
 
 async def reading(request: Request) -> AsyncSession:
-    """A session without a caller, for public routes that only read."""
+    """A session without a key, for what keeps nothing for a repeat: whatever is public and only reads, and a search."""
     return work_of(request).session
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from services.intake.api import exports
 from shared.events import ReferralAccepted
 from tests.service.intake_counter import opened
 from tests.world import KIRISHIMA, ZAMA, Caller, Running, World
@@ -157,6 +158,23 @@ async def test_a_municipality_lays_it_out_its_own_way(world: World, tmp_path: Pa
 async def test_a_list_needs_a_period_of_a_year_at_the_most(world: World, period: dict[str, str]) -> None:
     answer = await world.service("intake").as_().get("/v1/exports/reception-list.csv", params=period)
     assert answer.status_code == 422
+
+
+async def test_a_file_that_would_be_too_long_says_what_to_do_instead(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    case_id = await opened(desk, person=PERSON)
+    await opened(desk)
+    monkeypatch.setattr(exports, "MOST_ROWS", 1)
+    await desk.get(f"/v1/cases/{case_id}/person")
+    for path, params, instead in (
+        ("/v1/exports/reception-list.csv", await this_year(intake), "shorter time"),
+        (f"/v1/cases/{case_id}/accesses.csv", {}, "/accesses"),
+    ):
+        refused = (await desk.get(path, params=params)).json()
+        assert (refused["code"], instead in refused["detail"]) == ("too_many_rows", True)
 
 
 async def test_an_empty_list_has_its_headings(world: World) -> None:

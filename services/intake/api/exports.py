@@ -25,8 +25,8 @@ _CSV: dict[int | str, dict[str, Any]] = {
 _TOO_MANY = ProblemType(
     "too_many_rows",
     409,
-    f"More than {MOST_ROWS:,} lines: ask for a shorter time",
-    f"{MOST_ROWS:,}行を超えます。期間を短くしてください",
+    f"More than {MOST_ROWS:,} lines",
+    f"{MOST_ROWS:,}行を超えます",
 )
 _Since = Annotated[date, Query(alias="from", description="この日から")]
 _Until = Annotated[date, Query(alias="to", description="この日まで")]
@@ -50,7 +50,7 @@ async def export_reception_list(
     columns = handlers.layout(session, "reception_list")
     rows = await handlers.reception_list(session, columns, since=since, until=until, actor=actor, limit=MOST_ROWS)
     if rows is None:
-        raise Problem(_TOO_MANY)
+        raise Problem(_TOO_MANY, detail="Ask for a shorter time.", detail_ja="期間を短くしてください。")
     return csv_answer(f"{columns.title}_{since}_{until}", across(columns, rows), encoding)
 
 
@@ -108,7 +108,11 @@ async def export_accesses(
     if isinstance(rows, Denied):
         raise denied(rows)
     if len(rows) > MOST_ROWS:
-        raise Problem(_TOO_MANY)
+        raise Problem(
+            _TOO_MANY,
+            detail="Read `/accesses` instead: it comes in pages.",
+            detail_ja="代わりに `/accesses` を、ページごとに読んでください。",
+        )
     return csv_answer(columns.title, across(columns, [row._asdict() for row in rows]), encoding)
 
 
