@@ -19,7 +19,7 @@ from services.intake.domain.cases import (
     Topic,
     Urgency,
 )
-from services.intake.domain.sheet import FieldSet
+from services.intake.domain.sheet import FieldSet, katakana
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, LongText, MunicipalityCode, PhoneText
 from shared.service import Body
 
@@ -102,12 +102,6 @@ class SaidAboutConsent(Body):
         )
 
 
-def _kana(text: str) -> str:
-    """Readings are kept in full-width katakana, so that equal readings are equal; names are never rewritten."""
-    wide = unicodedata.normalize("NFKC", text)
-    return "".join(chr(ord(char) + 0x60) if "ぁ" <= char <= "ゖ" else char for char in wide)
-
-
 def _digits(text: Any) -> Any:
     """Numbers are kept in narrow digits; a Japanese number dialled from abroad becomes the one dialled here."""
     if not isinstance(text, str):
@@ -120,7 +114,7 @@ Anchor = Annotated[
     FreeText, Field(min_length=1, max_length=60, description="担当の支援員: whom everybody can turn to.")
 ]
 Story = Annotated[LongText, AfterValidator(whole), Field(min_length=1)]
-Kana = Annotated[Words, AfterValidator(_kana)]
+Kana = Annotated[Words, AfterValidator(katakana)]
 Postcode = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9]{3}-?[0-9]{4}$")]
 Phone = Annotated[PhoneText, BeforeValidator(_digits), Field(pattern=r"^[0-9+][0-9 ()-]{5,28}$")]
 Email = Annotated[FreeText, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]

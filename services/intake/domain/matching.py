@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.intake.domain.sheet import katakana
+
 
 class Kind(StrEnum):
     """A value of one sheet that may be compared with those of others."""
@@ -53,7 +55,7 @@ class Likelihood(StrEnum):
     WEAK = "weak"
 
 
-COMPARED: Mapping[Kind, str] = {
+COMPARED: Mapping[Kind, Kind] = {
     Kind.PREVIOUS_READING: Kind.READING,
     Kind.PREVIOUS_NAME: Kind.NAME,
     Kind.PREVIOUS_READING_BORN: Kind.READING_BORN,
@@ -91,7 +93,7 @@ FINDING = frozenset(Kind) - {Kind.BIRTH_DATE}
 FINDING_ELSEWHERE = frozenset(kind for kind in Kind if kind.endswith("_born"))
 """In another municipality only what is rarely equal by chance."""
 
-_SAYS: Mapping[str, MatchReason] = {
+_SAYS: Mapping[Kind, MatchReason] = {
     Kind.READING: MatchReason.READING,
     Kind.NAME: MatchReason.NAME,
     Kind.BIRTH_DATE: MatchReason.BIRTH_DATE,
@@ -127,7 +129,7 @@ class Likeness:
         return next((word for word, least in FROM.items() if self.score >= least), None)
 
 
-def compared_as(kind: Kind) -> str:
+def compared_as(kind: Kind) -> Kind:
     """What a kind is compared with."""
     return COMPARED.get(kind, kind)
 
@@ -217,9 +219,7 @@ _LONG = {"オ": "ウ", "エ": "イ"}
 
 def reading(text: str) -> str:
     """A reading without spaces and marks; small and large kana, long marks, ヂ and ジ, ヴ and ブ are alike."""
-    wide = unicodedata.normalize("NFKC", text)
-    kana = "".join(chr(ord(char) + 0x60) if "ぁ" <= char <= "ゖ" else char for char in wide)
-    kana = _DASHES.sub("ー", kana).translate(_SMALL).translate(_SAME_SOUND)
+    kana = _DASHES.sub("ー", katakana(text)).translate(_SMALL).translate(_SAME_SOUND)
     kana = _V_SOUND.sub(lambda found: _V[found[0]], kana)
     said: list[str] = []
     for char in kana.casefold():

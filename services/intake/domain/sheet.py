@@ -3,6 +3,7 @@
 Every field may be missing: an anonymous person is taken up like any other. A set is what policy opens or masks as one.
 """
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -64,3 +65,9 @@ def fields_of(sets: Iterable[FieldSet]) -> tuple[str, ...]:
 def sets_of(fields: Iterable[str]) -> frozenset[FieldSet]:
     """The sets that some fields belong to."""
     return frozenset(FIELDS[name].set for name in fields)
+
+
+def katakana(text: str) -> str:
+    """A reading as it is kept: full-width katakana, so that equal readings are equal. Names are never rewritten."""
+    wide = unicodedata.normalize("NFKC", text)
+    return "".join(chr(ord(char) + 0x60) if "ぁ" <= char <= "ゖ" else char for char in wide)

@@ -57,7 +57,6 @@ _TABLES = (
     )
     """,
     "CREATE INDEX inquiry_municipality ON inquiry (municipality, id)",
-    "CREATE INDEX inquiry_prefecture ON inquiry (left(municipality, 2), id)",
     """
     CREATE TABLE inquiry_answer (
         inquiry_id  uuid NOT NULL REFERENCES inquiry,
