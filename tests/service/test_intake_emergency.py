@@ -9,7 +9,7 @@ import pytest
 from shared.auth import Role
 from shared.events import EmergencyAccessDeclared, ReferralAccepted
 from shared.service import is_working_day
-from tests.service.intake_counter import SHEET, everything, logged, read, today, with_sheet
+from tests.service.intake_counter import SHEET, in_the_clear, logged, read, today, with_sheet
 from tests.world import Caller, Running
 
 WORDS = "本人から危険をほのめかす電話があり、窓口は閉まっている"
@@ -165,5 +165,5 @@ async def test_the_words_of_an_emergency_lie_sealed_and_are_told_to_nobody(
     path = await with_sheet(desk)
     answer = await night.post(f"{path}/emergency-accesses", EMERGENCY)
     assert WORDS not in answer.text
-    assert WORDS not in await everything(intake)
+    assert await in_the_clear(intake, WORDS) == []
     assert all(WORDS not in event.model_dump_json() for event in await intake.told())
