@@ -49,6 +49,16 @@ async def test_a_case_ends_with_what_was_reached_or_why_not(world: World) -> Non
     assert (told.ended, told.interrupted, told.agency_id) == ("goal_reached", False, "kagoshima-desk")
 
 
+async def test_closing_and_reopening_answer_with_the_version_that_now_stands(world: World) -> None:
+    desk = world.service("intake").as_()
+    path = f"/v1/cases/{await opened(desk)}"
+    for step, body in (("closing", {"outcome": "goal_reached"}), ("reopening", None)):
+        answer, read = await desk.post(f"{path}/{step}", body), await desk.get(path)
+        assert (answer.json()["version"], answer.headers["etag"]) == (read.json()["version"], read.headers["etag"]), (
+            step
+        )
+
+
 async def test_only_the_holder_closes_and_strangers_see_nothing(world: World) -> None:
     intake = world.service("intake")
     path = f"/v1/cases/{await opened(intake.as_())}"

@@ -17,7 +17,7 @@ from services.intake.tables import custody as tables
 from shared import vault
 from shared.auth import Actor
 from shared.bus.mailbox import emit
-from shared.events import CaseClosed, CaseReopened, Event
+from shared.events import CaseClosed, CaseReopened
 from shared.service import JST, day_in_japan
 
 
@@ -29,10 +29,13 @@ async def close_case(
     decision = custody.close(case.custody, by=actor.agency, ended=ended)
     if isinstance(decision, Refused):
         return decision
-    closed = await _enter(session, case, decision, ended=ended.value, by=actor.agency, now=now)
-    await _tell(session, closed, "case_closed", CaseClosed(
+    closed = await tables.add_step(session, case, decision, ended=ended.value, by=actor.agency, at=now)
+    closed = await cases.change_case(session, closed)
+    await cases.note(session, case_id, "case_closed", {"ended": ended.value, "by": actor.agency}, at=now)
+    told = CaseClosed(
         case_id=case_id, agency_id=actor.agency, ended=ended.value, interrupted=isinstance(ended, Interruption)
-    ), {"ended": ended.value, "by": actor.agency}, now=now)  # fmt: skip
+    )
+    await emit(session, (told, closed.version), at=now)
     return closed
 
 
@@ -59,7 +62,8 @@ async def hand_over(session: AsyncSession, case_id: UUID, *, sender: str, receiv
             return  # nobody is left to be taken up: who comes again opens a case
         await _take_up(session, case, decision, by=receiver, now=now)
         return
-    await cases.change_case(session, await _enter(session, case, decision, ended=None, by=receiver, now=now))
+    moved = await tables.add_step(session, case, decision, ended=None, by=receiver, at=now)
+    await cases.change_case(session, moved)
 
 
 async def acknowledge(session: AsyncSession, case_id: UUID) -> None:
@@ -71,26 +75,12 @@ async def acknowledge(session: AsyncSession, case_id: UUID) -> None:
 
 async def _take_up(session: AsyncSession, case: Case, decision: Moved, *, by: str, now: datetime) -> Case:
     """A closed case lives again: it needs a next step at once, like every other."""
-    reopened = await _enter(session, case, decision, ended=None, by=by, now=now)
+    reopened = await tables.add_step(session, case, decision, ended=None, by=by, at=now)
     version = await persons.write_first_step(session, reopened, FIRST_STEP, by=by, now=now)
     reopened = await cases.change_case(session, reopened, next_step_on=day_in_japan(now), sheet_version=version)
     await cases.note(session, case.id, "case_reopened", {"by": by}, at=now)
     await emit(session, (CaseReopened(case_id=case.id, agency_id=by), reopened.version), at=now)
     return reopened
-
-
-async def _enter(
-    session: AsyncSession, case: Case, decision: Moved, *, ended: str | None, by: str, now: datetime
-) -> Case:
-    return await tables.add_step(session, case, decision, ended=ended, by=by, at=now)
-
-
-async def _tell(
-    session: AsyncSession, case: Case, kind: str, event: Event, codes: Mapping[str, Any], *, now: datetime
-) -> None:
-    changed = await cases.change_case(session, case)
-    await cases.note(session, case.id, kind, dict(codes), at=now)
-    await emit(session, (event, changed.version), at=now)
 
 
 # --- the daily proof ------------------------------------------------------------------------------------------------
