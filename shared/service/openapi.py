@@ -30,6 +30,7 @@ _PROBLEM = {
 
 
 _PAGE_OF = re.compile(r"\bPage_(\w+)_(?=\")")
+_PARAMETER = re.compile(r"{(\w+)}")
 
 
 def describe(app: FastAPI, service: Service) -> None:
@@ -64,7 +65,55 @@ def _finished(app: FastAPI, service: Service) -> dict[str, Any]:
     for path in document.get("paths", {}).values():
         for method, operation in path.items():
             _finish_operation(method, operation)
+    _lead_on(document)
     return document
+
+
+def _lead_on(document: dict[str, Any]) -> None:
+    """Links: what a POST made is asked for by the operations under its id, and changed with the ETag that it came with.
+
+    Clients find their way by them, and so do tests that go on from one answer to the next.
+    """
+    for path, operations in document.get("paths", {}).items():
+        made = operations.get("post", {}).get("responses", {}).get("201", {})
+        links = {
+            operation["operationId"]: {"operationId": operation["operationId"], "parameters": parameters}
+            for target, others in document["paths"].items()
+            for method, operation in others.items()
+            if made and (parameters := _under_id(document, path, operations["post"], target, method)) is not None
+        }
+        if links:
+            made["links"] = links
+
+
+def _under_id(
+    document: dict[str, Any], path: str, post: dict[str, Any], target: str, method: str
+) -> dict[str, str] | None:
+    """Where an operation's path takes its ids from, if it lies under the id of what this POST made."""
+    collection, below = path.rpartition("/")[2], target.startswith(f"{path}/")
+    own, asked = _PARAMETER.findall(path), _PARAMETER.findall(target)
+    parameters = {name: f"$request.path.{name}" for name in asked if name in own}
+    for name in asked:
+        if name in own or f"/{collection}/{{{name}}}" not in target:
+            continue
+        if name in _fields_of(document, post["responses"]["201"]):
+            parameters[name] = f"$response.body#/{name}"
+        elif below and name in _fields_of(document, post.get("requestBody", {})):
+            parameters[name] = f"$request.body#/{name}"
+    if set(parameters) != set(asked) or not set(asked) - set(own):
+        return None
+    if method in {"patch", "put"} and target == f"{path}/{{{asked[-1]}}}":
+        parameters["header.If-Match"] = "$response.header.ETag"
+    return parameters
+
+
+def _fields_of(document: dict[str, Any], described: dict[str, Any]) -> set[str]:
+    """The fields of a body or an answer that is an object with a name of its own."""
+    reference = described.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+    fields: dict[str, Any] = (
+        document["components"]["schemas"].get(reference.rpartition("/")[2], {}).get("properties", {})
+    )
+    return set(fields)
 
 
 def _finish_operation(method: str, operation: dict[str, Any]) -> None:

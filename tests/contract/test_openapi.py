@@ -82,3 +82,29 @@ def test_no_schema_is_named_for_the_place_of_its_class(document: dict[str, Any])
 def test_no_keyword_of_a_later_version_slips_in(document: dict[str, Any]) -> None:
     assert "itemSchema" not in str(document)
     assert document["openapi"] == "3.1.0"
+
+
+def test_what_a_post_made_leads_on_to_whatever_asks_for_its_id() -> None:
+    made = {
+        operation["operationId"]: {name: link["parameters"] for name, link in links.items()}
+        for _, _, operation in operations(document_of("intake"))
+        if (links := operation["responses"].get("201", {}).get("links"))
+    }
+    under_a_case = {
+        operation["operationId"]
+        for path, _, operation in operations(document_of("intake"))
+        if path.startswith("/v1/cases/{case_id}") and path.count("{") == 1
+    }
+    assert made["open_case"].keys() == under_a_case
+    assert made["open_case"]["change_case"] == {
+        "case_id": "$response.body#/case_id",
+        "header.If-Match": "$response.header.ETag",
+    }
+    assert made["add_disclosure"]["end_disclosure"] == {
+        "case_id": "$request.path.case_id",
+        "disclosure_id": "$response.body#/disclosure_id",
+    }
+    assert made["put_case"]["list_notes"] == {
+        "meeting_id": "$request.path.meeting_id",
+        "case_id": "$request.body#/case_id",
+    }
