@@ -167,7 +167,8 @@ async def get_case(case_id: UUID, response: Response, session: Transaction, acto
 @cases.patch(
     "/v1/cases/{case_id}",
     summary="Change a case",
-    description="次の対応、相談内容、課題、緊急度を書き換えます。省いた項目はそのまま残ります。",
+    description="次の対応、相談内容、課題、緊急度を書き換えます。省いた項目はそのまま残ります。"
+    "次の対応と担当の支援員を書くこと、緊急の理由を取り下げることは、担当機関だけができます。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
 async def change_case(

@@ -189,6 +189,19 @@ def is_urgent(*, present: bool, said: bool | None, added: Collection[str]) -> bo
     return present if said is None else said
 
 
+def is_the_holders(case: Case, changed: Case) -> bool:
+    """Whether a change is the holder's to make: naming the anchor, and taking away an alarm.
+
+    Anybody whose business it is may raise one. Who was shown less because of it could otherwise take it away, and look.
+    """
+    return (
+        changed.anchor != case.anchor
+        or (case.urgent and not changed.urgent)
+        or bool(set(case.urgency) - set(changed.urgency))
+        or (case.tells_of_violence and not changed.tells_of_violence)
+    )
+
+
 def most_serious_of(marked: str | None, topics: Collection[str]) -> str | None:
     """The mark stays only as long as its topic does."""
     return marked if marked in topics else None

@@ -1,7 +1,7 @@
 """Opening a case, consent, screening, and what comes back about it from elsewhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, assert_never
 from uuid import UUID
@@ -18,6 +18,7 @@ from services.intake.domain.cases import (
     Contradicted,
     Recorded,
     ScreeningOutcome,
+    is_the_holders,
     is_urgent,
     most_serious_of,
     record_consent,
@@ -169,6 +170,8 @@ async def change_case(
     different = {name: value for name, value in wanted.items() if value != getattr(case, name)}
     if not different:
         return case
+    if actor.agency != case.holder_agency and is_the_holders(case, replace(case, **different)):
+        return Denied("not_yours")
     if CAREER_NEEDS & set(different.get("needs", ())) - set(case.needs):
         different["career_touched_at"] = now
     changed = await tables.change_case(session, case, **different)
