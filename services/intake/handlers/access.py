@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.intake.domain.cases import Case, Consent
 from services.intake.domain.meetings import Basis, Meeting
 from services.intake.domain.policy import (
+    COUNSELLOR,
     Action,
     Agreement,
     Allowed,
@@ -20,6 +21,7 @@ from services.intake.domain.policy import (
     Hidden,
     Purpose,
     Record,
+    agreed_sets,
     decide,
 )
 from services.intake.domain.sheet import FieldSet
@@ -110,6 +112,11 @@ def judged(said: Consent | None, agency: str, *, purpose: Purpose, today: date) 
         named=agency in said.recipients,
         categories=frozenset(FieldSet(category) for category in said.categories),
     )
+
+
+def opened_to(said: Consent | None, agency: str, *, purpose: Purpose, today: date) -> frozenset[FieldSet]:
+    """What the person's consent opens to an agency for a purpose at most, whatever the caller's roles there are."""
+    return agreed_sets(judged(said, agency, purpose=purpose, today=today), {COUNSELLOR}, purpose)
 
 
 def seen(decision: Allowed | Denied | Hidden) -> Allowed | Denied:

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain.disclosures import DisclosureReason, NotDisclosed, disclose
 from services.intake.domain.meetings import Basis
-from services.intake.domain.policy import COUNSELLOR, Action, Denied, Disclosure, Purpose, agreed_sets
-from services.intake.handlers.access import allowed, judged, there
+from services.intake.domain.policy import Action, Denied, Disclosure, Purpose
+from services.intake.handlers.access import allowed, opened_to, there
 from services.intake.tables import cases
 from services.intake.tables import disclosures as tables
 from shared.auth import Actor
@@ -35,12 +35,12 @@ async def add_disclosure(
     if isinstance(decision, Denied):
         return decision
     today = day_in_japan(now)
-    agreement = judged(await cases.find_consent(session, case), said.recipient, purpose=said.purpose, today=today)
+    consent = await cases.find_consent(session, case)
     outcome = disclose(
         said,
         holder=case.holder_agency,
         violence=case.tells_of_violence,
-        agreed=agreed_sets(agreement, {COUNSELLOR}, said.purpose),
+        agreed=opened_to(consent, said.recipient, purpose=said.purpose, today=today),
         today=today,
     )
     if isinstance(outcome, NotDisclosed):

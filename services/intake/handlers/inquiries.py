@@ -14,8 +14,10 @@ from services.intake.domain.links import Answer
 from services.intake.domain.matching import Likelihood
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Purpose
-from services.intake.handlers.access import denied_to_match, judged, there
+from services.intake.domain.sheet import FieldSet, fields_of
+from services.intake.handlers.access import denied_to_match, opened_to, there
 from services.intake.handlers.cases import get_case
+from services.intake.handlers.fingerprints import COMPARED_FIELDS
 from services.intake.handlers.matching import Candidates, compared_values, find_here
 from services.intake.tables import cases
 from services.intake.tables import links as tables
@@ -101,9 +103,12 @@ async def list_inquiries(
 
 async def get_inquiry(session: AsyncSession, inquiry_id: UUID, *, actor: Actor, now: datetime) -> Asked:
     """One of them, with the caller's own cases that may be the person's. Of the asking case nothing is shown."""
-    inquiry, case = await _asked_of(session, inquiry_id, actor=actor, now=now)
+    inquiry, case, agreed = await _asked_of(session, inquiry_id, actor=actor, now=now)
+    fields = [field for field in COMPARED_FIELDS if field in fields_of(agreed)]
     async with beyond_the_wall(session):
-        values = await compared_values(session, case, purpose=Purpose.REFERRAL, basis=Basis.CONSENT, actor=actor)
+        values = await compared_values(
+            session, case, purpose=Purpose.REFERRAL, basis=Basis.CONSENT, fields=fields, actor=actor
+        )
     own = await find_here(session, values, of=case, actor=actor, least=Likelihood.POSSIBLE, basis=Basis.OWN_DUTY)
     return Asked(inquiry, await tables.find_own_answer(session, inquiry_id, actor.agency), own)
 
@@ -112,7 +117,7 @@ async def answer_inquiry(
     session: AsyncSession, inquiry_id: UUID, answer: Answer, case_id: UUID | None, *, actor: Actor, now: datetime
 ) -> Denied | ConsentMissing | Repeated | None:
     """Answer once. That somebody is known is said by who holds the case, and only if the person agreed to it there."""
-    inquiry, asking = await _asked_of(session, inquiry_id, actor=actor, now=now)
+    inquiry, asking, _ = await _asked_of(session, inquiry_id, actor=actor, now=now)
     if case_id is not None:
         refused = await _may_say(session, await get_case(session, case_id, actor), inquiry, actor=actor, now=now)
         if refused is not None:
@@ -141,16 +146,22 @@ async def _may_say(
     return None
 
 
-async def _asked_of(session: AsyncSession, inquiry_id: UUID, *, actor: Actor, now: datetime) -> tuple[Row[Any], Case]:
+async def _asked_of(
+    session: AsyncSession, inquiry_id: UUID, *, actor: Actor, now: datetime
+) -> tuple[Row[Any], Case, frozenset[FieldSet]]:
     async with beyond_the_wall(session):
         found = await tables.find_inquiries(session, actor.municipalities, only=inquiry_id, limit=1)
         asking = [await cases.find_case(session, row.case_id) for row, _ in found]
     for (row, consent), case in zip(found, asking, strict=True):
         if case is not None and row.asked_by != actor.agency and _covers(consent, actor.agency, now):
-            return row, case
+            return row, case, _agreed(consent, actor.agency, now)
     raise Problem(NOT_FOUND)
 
 
 def _covers(consent: Consent, agency: str, now: datetime) -> bool:
-    agreement = judged(consent, agency, purpose=Purpose.REFERRAL, today=day_in_japan(now))
-    return agreement is not None and agreement.covers
+    """Whether the agency may know of the person at all: who they are is what it is asked."""
+    return FieldSet.IDENTITY in _agreed(consent, agency, now)
+
+
+def _agreed(consent: Consent, agency: str, now: datetime) -> frozenset[FieldSet]:
+    return opened_to(consent, agency, purpose=Purpose.REFERRAL, today=day_in_japan(now))

@@ -1,7 +1,7 @@
 """The same person at two doors: candidates are shown with reasons, and each showing is logged; a person decides."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -24,7 +24,8 @@ from services.intake.domain.matching import (
 )
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Purpose
-from services.intake.handlers.access import denied_to_match, judged, there, values_of
+from services.intake.domain.sheet import FieldSet
+from services.intake.handlers.access import denied_to_match, opened_to, there, values_of
 from services.intake.handlers.fingerprints import COMPARED_FIELDS
 from services.intake.tables import cases
 from services.intake.tables import links as link_tables
@@ -77,11 +78,17 @@ async def find_candidates(session: AsyncSession, case_id: UUID, *, actor: Actor,
 
 
 async def compared_values(
-    session: AsyncSession, case: Case, *, purpose: Purpose, basis: Basis, actor: Actor
+    session: AsyncSession,
+    case: Case,
+    *,
+    purpose: Purpose,
+    basis: Basis,
+    actor: Actor,
+    fields: Sequence[str] = COMPARED_FIELDS,
 ) -> Mapping[str, str]:
     """What is looked for with: opened for the search alone, and logged as such."""
     values = await values_of(
-        session, [case.id], vault.Action.SEARCH, COMPARED_FIELDS, purpose=purpose, basis=basis, actor=actor
+        session, [case.id], vault.Action.SEARCH, fields, purpose=purpose, basis=basis, actor=actor
     )
     return values.get(case.id, {})
 
@@ -121,8 +128,7 @@ async def _elsewhere(
     today = day_in_japan(now)
 
     def covers(agency: str) -> bool:
-        agreement = judged(consent, agency, purpose=Purpose.REFERRAL, today=today)
-        return agreement is not None and agreement.covers
+        return FieldSet.IDENTITY in opened_to(consent, agency, purpose=Purpose.REFERRAL, today=today)
 
     likely = Likelihood.LIKELY
     found = await _find(session, values, actor=actor, least=likely, of=case, elsewhere=True)

@@ -280,7 +280,7 @@ async def find_consent(session: AsyncSession, case: Case) -> Consent | None:
 
 
 def consent_of(row: Row[Any]) -> Consent:
-    """A consent fact as the domain knows it: a row that has its `TERMS`."""
+    """A consent fact as the domain knows it: all of its terms, or it would be judged as wider than it is."""
     return Consent(
         state=ConsentState(row.state),
         purposes=frozenset(row.purposes),
