@@ -16,7 +16,10 @@ from pydantic_core import PydanticCustomError
 
 _LOCAL_WEIGHTS = (6, 5, 4, 3, 2)
 _SEPARATORS = re.compile(r"(?<=\d)[\s\u3000\-\u2010-\u2015\u2212\u30fc\uff0d\u00b7\u30fb.,_/]{1,3}(?=\d)")
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+# Of no width, as they come along with what is copied from elsewhere; between digits they hide no number.
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20e3\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]"
+)
 _FEWEST_CHARACTERS = 4  # none becomes more than three digits; most cells of a file are as short
 _TWELVE_DIGITS = re.compile(r"(?<!\d)\d{12}(?!\d)")
 _IN_FOURS = re.compile(r"(?<!\d)(?<!\d[-\u2010-\u2015])\d{4}([^\d\n]{1,3})\d{4}\1\d{4}(?!\d|[-\u2010-\u2015]\d)")
@@ -102,22 +105,33 @@ def _digits_of(found: re.Match[str]) -> str:
     return re.sub(r"\D", "", found.group())
 
 
-_ERAS = {"令和": 2018, "R": 2018, "平成": 1988, "H": 1988, "昭和": 1925, "S": 1925}
-_ERA_DAY = re.compile(r"(令和|平成|昭和|[RHS])\s*(元|\d{1,2})\s*[年.]\s*(\d{1,2})\s*[月.]\s*(\d{1,2})\s*日?")
+_ERAS = {"令和": (2018, 99), "平成": (1988, 31), "昭和": (1925, 64), "大正": (1911, 15)}
+"""The year before an era's first, and its last."""
+_ERAS |= {"R": _ERAS["令和"], "H": _ERAS["平成"], "S": _ERAS["昭和"], "T": _ERAS["大正"]}
+_ERA_DAY = re.compile(r"(令和|平成|昭和|大正|[RHST])\s*(元|\d{1,2})\s*[年.]\s*(\d{1,2})\s*[月.]\s*(\d{1,2})\s*日?")
 _PLAIN_DAY = re.compile(r"(\d{4})\s*[-/年.]\s*(\d{1,2})\s*[-/月.]\s*(\d{1,2})\s*日?")
 
 
 def day_as_written(value: Any) -> Any:
-    """2026-04-01, 2026/4/1, 令和8年4月1日, R8.4.1, in any width, as a day; anything else is left to the validator."""
+    """2026-04-01, 2026/4/1, 令和8年4月1日, R8.4.1, in any width, as a day; anything else is left to the validator.
+
+    A number is none: pydantic would count seconds since 1970, and make a day of it.
+    """
     if not isinstance(value, str):
+        if isinstance(value, int | float):
+            raise PydanticCustomError("date_type", "a day was expected")
         return value
     written = unicodedata.normalize("NFKC", value).strip().upper()
     era, plain = _ERA_DAY.fullmatch(written), _PLAIN_DAY.fullmatch(written)
     if era:
-        year = _ERAS[era[1]] + (1 if era[2] == "元" else int(era[2]))
-        return f"{year:04}-{int(era[3]):02}-{int(era[4]):02}"
+        (before, last), year = _ERAS[era[1]], 1 if era[2] == "元" else int(era[2])
+        if not 1 <= year <= last:
+            raise PydanticCustomError("no_year_of_era", "the era has no such year")
+        return f"{before + year:04}-{int(era[3]):02}-{int(era[4]):02}"
     if plain:
         return f"{int(plain[1]):04}-{int(plain[2]):02}-{int(plain[3]):02}"
+    if re.fullmatch(r"[\d.+-]+", written):
+        raise PydanticCustomError("date_parsing", "a day was expected")
     return value
 
 
@@ -179,7 +193,12 @@ def _no_my_number_as_phone(phone: str) -> str:
     return phone if _FROM_ABROAD.fullmatch(unicodedata.normalize("NFKC", phone)) else _no_my_number(phone)
 
 
+# Embeddings, overrides and isolates: what is read would not be what is written.
+_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
 def _written(text: str) -> str:
+    text = _DIRECTIONS.sub("", text)
     if any(unicodedata.category(char) == "Cc" and char not in "\t\n\r" for char in text):
         raise PydanticCustomError("control_character", "control characters are not allowed")
     return unicodedata.normalize("NFC", text)
@@ -203,7 +222,9 @@ FreeText = Annotated[
     AfterValidator(_no_my_number),
     AfterValidator(_written),
 ]
-"""What people write: NFC (never NFKC, which would change names), no control characters, no My Number."""
+"""What people write: NFC (never NFKC, which would change names), no control characters, no My Number.
+
+Marks that turn the direction of writing come along with copied telephone numbers, and are left out."""
 LongText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=20_000),

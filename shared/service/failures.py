@@ -92,6 +92,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("bool_type", "bool_parsing"), _YES_OR_NO),
     **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"), _DAY),
     **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _MOMENT),
+    "no_year_of_era": (
+        "This era has no such year: check the era and the year",
+        "その元号にその年はありません。元号と年を確かめてください",
+    ),
     "day_out_of_reach": ("Not a day from 1900 to 2199", "1900年から2199年までの日付ではありません"),
     "timezone_aware": ("A date and time needs its offset, e.g. +09:00", "日時には時差(+09:00 など)が必要です"),
 }

@@ -14,7 +14,7 @@ from services.intake.domain.sheet import FieldSet
 from services.intake.handlers import disclosures as handlers
 from shared.auth import Caller, Role, requires
 from shared.bus.envelope import new_id
-from shared.codes import AgencyId
+from shared.codes import AgencyId, DayAsWritten
 from shared.problems import Problem, ProblemType, invalid
 from shared.service import Body, Now, Page, Pages, Transaction, page, router
 
@@ -67,7 +67,7 @@ class AddDisclosure(Body):
     purpose: Literal["support", "assessment", "case_conference", "referral", "training"]
     sets: list[FieldSet] = Field(min_length=1, max_length=len(FieldSet))
     basis: Basis = Field(description="根拠。これなしの提供はありません。")
-    until: date = Field(description="The last day. At most a year away, on `emergency` three days.")
+    until: DayAsWritten = Field(description="The last day. At most a year away, on `emergency` three days.")
     reason: DisclosureReason
 
     def disclosure(self) -> Disclosure:

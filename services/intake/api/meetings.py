@@ -16,7 +16,7 @@ from services.intake.handlers import meetings as handlers
 from services.intake.tables.meetings import Convocation
 from shared.auth import Caller, Role, requires
 from shared.bus.envelope import new_id
-from shared.codes import AgencyId, LongText, MunicipalityCode
+from shared.codes import AgencyId, DayAsWritten, LongText, MunicipalityCode
 from shared.problems import Problem, ProblemType, invalid
 from shared.service import Body, Now, Page, Pages, Transaction, page, router
 
@@ -57,7 +57,7 @@ class ConveneMeeting(Body):
 
     municipality: MunicipalityCode | None = Field(default=None, description="Default: the caller's only municipality.")
     kind: MeetingKind
-    held_on: date
+    held_on: DayAsWritten
     topic: Topic
     members: list[AgencyId] = Field(min_length=1, max_length=100, description="Agencies; on that day, and no other.")
 

@@ -29,9 +29,17 @@ Reasons = Annotated[list[Urgency], Field(max_length=len(Urgency))]
 Needs = Annotated[list[Need], Field(max_length=len(Need))]
 
 
+# What Unicode promises never to be a character (Unicode 23.7).
+_NO_CHARACTERS = re.compile(
+    "[\ufdd0-\ufdef"
+    + "".join(chr(plane + low) for plane in range(0, 0x110000, 0x10000) for low in (0xFFFE, 0xFFFF))
+    + "]"
+)
+
+
 def whole(text: str) -> str:
     """Characters that only one office's machines know (外字) would be lost everywhere else."""
-    if any(unicodedata.category(char) == "Co" for char in text):
+    if any(unicodedata.category(char) == "Co" for char in text) or _NO_CHARACTERS.search(text):
         raise PydanticCustomError("gaiji", "a character outside the standard was found")
     return text
 
@@ -69,8 +77,8 @@ class SaidAboutConsent(Body):
         max_length=len(FieldSet),
         description="Sets of the sheet. Empty: those that the purposes need, without `health`, which has to be named.",
     )
-    valid_from: date | None = Field(default=None, description="Its first day; default: at once.")
-    valid_until: date | None = Field(default=None, description="Its last day.")
+    valid_from: DayAsWritten | None = Field(default=None, description="Its first day; default: at once.")
+    valid_until: DayAsWritten | None = Field(default=None, description="Its last day.")
     text_version: Code | None = Field(default=None, description="Which consent sentence was read out or signed.")
     witness: Witness | None = Field(
         default=None, description="立会人: who was there; sealed, and read by the agency that holds the case."
@@ -106,7 +114,8 @@ def _digits(text: Any) -> Any:
     """Numbers are kept in narrow digits; a Japanese number dialled from abroad becomes the one dialled here."""
     if not isinstance(text, str):
         return text
-    narrow = re.sub(r"[\u2010-\u2015\u2212\u30fc]", "-", unicodedata.normalize("NFKC", text)).strip()
+    narrow = re.sub(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]", "", text)
+    narrow = re.sub(r"[\u2010-\u2015\u2212\u30fc]", "-", unicodedata.normalize("NFKC", narrow)).strip()
     return re.sub(r"^\+81[-\s]?(\(0\))?", "0", narrow)
 
 
@@ -192,7 +201,7 @@ class OpenCase(Body):
     )
     most_serious: Topic | None = Field(default=None, description="最も深刻な相談内容: one of `topics`.")
     next_step: Line | None = None
-    next_step_on: date | None = None
+    next_step_on: DayAsWritten | None = None
     consent: SaidAboutConsent | None = None
     anchor: Anchor | None = None
     draft_id: UUID | None = Field(default=None, description="The draft that this sheet was typed in; it is done with.")
@@ -213,7 +222,7 @@ class ChangeCase(Body):
     )
 
     next_step: Line | None = None
-    next_step_on: date | None = None
+    next_step_on: DayAsWritten | None = None
     topics: Topics | None = None
     needs: Needs | None = None
     urgent: bool | None = Field(default=None, strict=True)
