@@ -285,3 +285,36 @@ async def test_an_emergency_exports_nothing_and_its_hour_ends_to_the_minute(
     assert (await read(both, case, basis="emergency"))[0] == 200
     intake.pass_time(timedelta(minutes=1))
     assert await read(both, case, basis="emergency") == (403, "no_basis")
+
+
+async def test_a_disclosure_that_a_narrower_yes_took_back_does_not_rise_again(
+    intake: Running, desk: Caller, npo: Caller
+) -> None:
+    agreed = {"state": "given", "purposes": ["referral"], "recipients": ["kagoshima-npo", "kagoshima-hello-work"]}
+    for narrower in ({"recipients": ["kagoshima-hello-work"]}, {"purposes": ["training"]}, {"categories": ["contact"]}):
+        case = await opened(desk, consent=agreed)
+        body = {"recipient": "kagoshima-npo", "purpose": "referral", "sets": ["identity"], "basis": "consent"}
+        until = {"until": today(intake, 9), "reason": "support_together"}
+        assert (await desk.post(f"{case}/disclosures", body | until)).status_code == 201
+        assert (await read(npo, case, "referral", basis="consent"))[0] == 200
+        for said in (agreed | narrower, agreed):
+            assert (await desk.post(f"{case}/consents", said)).status_code == 201
+        (disclosed,) = await npo.whole(f"{case}/disclosures")
+        assert disclosed["ended_at"], narrower
+
+
+async def test_a_member_from_another_town_sees_the_meeting_and_nothing_else(
+    intake: Running, desk: Caller, far: Caller
+) -> None:
+    case = (await opened(desk, person={"name": "架空 花子"} | CONTACT, consent={"state": "refused"}))[-36:]
+    meeting = {"kind": "shien_kaigi", "held_on": today(intake), "topic": "debt", "members": ["kirishima-desk"]}
+    convened = (await desk.post("/v1/meetings", meeting)).json()["meeting_id"]
+    await desk.post(f"/v1/meetings/{convened}/cases", {"case_id": case})
+    await desk.post(f"/v1/meetings/{convened}/cases/{case}/notes", {"text": SAID})
+    ids = dict.fromkeys(("other_id", "disclosure_id", "emergency_id"), str(uuid4()))
+    async for where, text in all_that_is_read(intake, far, ids | {"case_id": case, "meeting_id": convened}):
+        if not where.startswith("/v1/meetings"):
+            assert case not in text.replace(where.partition(" ")[0], ""), where
+            assert "架空 花子" not in text, where
+            assert not where.startswith("/v1/cases/") or '"code": "not_found"' in text, f"{where}: {text}"
+    assert SAID in (await far.get(f"/v1/meetings/{convened}/cases/{case}/notes")).text

@@ -17,11 +17,16 @@ from services.intake.domain.policy import Disclosure, Purpose
 from services.intake.domain.sheet import FieldSet
 from shared.database import Hot
 
-# Consent that was taken back takes with it what rests on it, for good: a later yes is a new one.
+# Consent that was taken back takes with it what rests on it, for good: a later yes is a new one. A narrower yes takes
+# back what it no longer covers (`shared.consent.takes_back`); here an empty list names everybody or everything too.
+_TAKEN_BACK = (
+    "c.state <> 'given' OR NOT (c.recipients = '{}' OR d.recipient = ANY(c.recipients))"
+    " OR NOT (c.purposes = '{}' OR d.purpose = ANY(c.purposes)) OR NOT (c.categories = '{}' OR d.sets && c.categories)"
+)
 _ENDED = (
     "coalesce((SELECT e.at FROM disclosure_end e WHERE e.disclosure_id = d.id),"
     " (SELECT min(c.at) FROM case_consent c WHERE d.consent_version IS NOT NULL AND c.case_id = d.case_id"
-    " AND c.version > d.consent_version AND c.state <> 'given'))"
+    f" AND c.version > d.consent_version AND ({_TAKEN_BACK})))"
 )
 _COLUMNS = (
     "d.id, d.case_id, d.recipient, d.purpose, d.sets, d.basis, d.consent_version, d.until, d.reason, d.made_by, d.at,"
