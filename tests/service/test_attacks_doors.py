@@ -318,3 +318,13 @@ async def test_a_member_from_another_town_sees_the_meeting_and_nothing_else(
             assert "架空 花子" not in text, where
             assert not where.startswith("/v1/cases/") or '"code": "not_found"' in text, f"{where}: {text}"
     assert SAID in (await far.get(f"/v1/meetings/{convened}/cases/{case}/notes")).text
+
+
+async def test_a_hand_off_that_waits_is_called_off_by_the_holder_alone(desk: Caller, npo: Caller) -> None:
+    case = await opened(desk)
+    assert (await desk.post(f"{case}/screenings", {"outcome": "hand_off"})).status_code == 201
+    refused = await npo.post(f"{case}/screenings", {"outcome": "information"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_the_holder")
+    assert (await desk.get(case)).json()["hand_off_open"]
+    assert (await desk.post(f"{case}/screenings", {"outcome": "support"})).status_code == 201
+    assert (await npo.post(f"{case}/screenings", {"outcome": "information"})).status_code == 201

@@ -242,12 +242,14 @@ async def list_consents(case_id: UUID, session: Transaction, actor: Caller, page
     status_code=201,
     summary="Record a screening",
     description="スクリーニングの結果(情報提供のみ・つなぎ・同意未取得・支援する・中断)を記録します。"
-    "どの結果でもケースは閉じません。",
+    "どの結果でもケースは閉じません。受け取りを待つつなぎを改められるのは、担当機関だけです。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
 async def screen_case(case_id: UUID, body: ScreenCase, session: Transaction, now: Now, actor: Caller) -> Screening:
     """The decision at the door; the case stays open whatever it is."""
     row = await handlers.screen_case(session, case_id, body.outcome.value, screening_id=new_id(), actor=actor, now=now)
+    if isinstance(row, Denied):
+        raise denied(row)
     return Screening(screening_id=row.id, case_id=case_id, outcome=row.outcome, recorded_by=row.recorded_by, at=row.at)
 
 

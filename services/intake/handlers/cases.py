@@ -206,9 +206,14 @@ async def add_consent(
 
 async def screen_case(
     session: AsyncSession, case_id: UUID, outcome: str, *, screening_id: UUID, actor: Actor, now: datetime
-) -> Row[Any]:
-    """Record the decision at the door. It never closes the case."""
+) -> Row[Any] | Denied:
+    """Record the decision at the door. It never closes the case.
+
+    A hand-off that nobody has acknowledged waits for its receiver; only who holds the case decides otherwise.
+    """
     case = concerning(await tables.lock_case(session, case_id), actor)
+    if case.hand_off_open and outcome != ScreeningOutcome.HAND_OFF and actor.agency != case.holder_agency:
+        return Denied("not_yours")
     changed = await tables.change_case(
         session, case, screening_outcome=outcome, hand_off_open=outcome == ScreeningOutcome.HAND_OFF
     )

@@ -87,9 +87,7 @@ async def compared_values(
     fields: Sequence[str] = COMPARED_FIELDS,
 ) -> Mapping[str, str]:
     """What is looked for with: opened for the search alone, and logged as such."""
-    values = await values_of(
-        session, [case.id], vault.Action.SEARCH, fields, purpose=purpose, basis=basis, actor=actor
-    )
+    values = await values_of(session, [case.id], vault.Action.SEARCH, fields, purpose=purpose, basis=basis, actor=actor)
     return values.get(case.id, {})
 
 

@@ -1,7 +1,6 @@
 """Which cases are of one person, as people decided: a ledger of links and unlinks, and questions to other desks."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
