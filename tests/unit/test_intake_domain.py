@@ -1,7 +1,9 @@
 """What the counter decides, as plain values."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,6 +20,7 @@ from services.intake.domain.cases import (
     Recorded,
     Topic,
     case_number,
+    is_the_holders,
     is_urgent,
     most_serious_of,
     record_consent,
@@ -128,17 +131,8 @@ def test_a_case_number_never_loses_digits(running: int, number: str) -> None:
     assert case_number(date(2026, 4, 1), running) == number
 
 
-@pytest.mark.parametrize(
-    ("agency", "served", "concerned"),
-    [
-        ("opener", "142166", True),
-        ("holder", "142166", True),
-        ("somebody", "462012", True),
-        ("somebody", "142166", False),
-    ],
-)
-def test_a_case_concerns_its_opener_its_holder_and_its_municipality(agency: str, served: str, concerned: bool) -> None:
-    case = Case(
+def a_case() -> Case:
+    return Case(
         id=UUID(int=1),
         number="2026-000001",
         municipality="462012",
@@ -159,4 +153,36 @@ def test_a_case_concerns_its_opener_its_holder_and_its_municipality(agency: str,
         version=1,
         sheet_version=1,
     )
+
+
+@pytest.mark.parametrize(
+    ("agency", "served", "concerned"),
+    [
+        ("opener", "142166", True),
+        ("holder", "142166", True),
+        ("somebody", "462012", True),
+        ("somebody", "142166", False),
+    ],
+)
+def test_a_case_concerns_its_opener_its_holder_and_its_municipality(agency: str, served: str, concerned: bool) -> None:
+    case = a_case()
     assert case.concerns(agency, lambda code: code == served) is concerned
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_its"),
+    [
+        ({}, {"topics": ("debt",)}, False),
+        ({}, {"topics": ("violence",), "urgency": ("violence",), "urgent": True}, False),
+        ({}, {"anchor": "相談員 9"}, True),
+        ({"urgent": True}, {"urgent": False}, True),
+        ({"urgency": ("danger_to_life",)}, {"urgency": ("violence",)}, True),
+        ({"topics": ("violence",)}, {"topics": ()}, True),
+        ({"topics": ("violence",)}, {"topics": (), "urgency": ("violence",)}, False),
+    ],
+)
+def test_an_alarm_is_anybodys_to_raise_and_the_holders_to_take_away(
+    before: dict[str, Any], after: dict[str, Any], is_its: bool
+) -> None:
+    case = replace(a_case(), **before)
+    assert is_the_holders(case, replace(case, **after)) is is_its
