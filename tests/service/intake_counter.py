@@ -50,14 +50,20 @@ async def logged(intake: Running, *columns: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def in_the_clear(intake: Running, *words: str) -> list[tuple[str, str]]:
-    """Which of the words stand in which table of the schema, as they are or as bytes."""
+async def everything(intake: Running) -> dict[str, str]:
+    """The whole schema as text, table by table; bytes as hex."""
     tables = await intake.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'intake'")
     assert len(tables) > 15, "a look into nothing finds nothing"
+    return {
+        table: "\n".join(row for (row,) in await intake.rows(f"SELECT t::text FROM {table} t")) for (table,) in tables
+    }
+
+
+async def in_the_clear(intake: Running, *words: str) -> list[tuple[str, str]]:
+    """Which of the words stand in which table of the schema, as they are or as bytes."""
     return [
         (table, word)
-        for (table,) in tables
-        for (row,) in await intake.rows(f"SELECT t::text FROM {table} t")
+        for table, rows in (await everything(intake)).items()
         for word in words
-        if word in row or word.encode().hex() in row
+        if word in rows or word.encode().hex() in rows
     ]

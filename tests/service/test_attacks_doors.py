@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from shared.auth import Role
-from tests.service.intake_lanes import everything, opened, read, today
+from tests.service.intake_counter import everything, read, today, with_sheet
 from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running
 
 CONTACT = {
@@ -61,7 +61,7 @@ async def all_that_is_read(intake: Running, caller: Caller, ids: dict[str, str])
 
 
 async def test_only_the_holder_takes_away_what_hides_the_person(intake: Running, desk: Caller, npo: Caller) -> None:
-    case = await opened(desk, topics=["violence", "debt"], urgency=["danger_to_life"], consent=GIVEN)
+    case = await with_sheet(desk, topics=["violence", "debt"], urgency=["danger_to_life"], consent=GIVEN)
     for change in (
         {"topics": ["debt"], "urgency": []},
         {"urgency": ["violence"]},
@@ -92,7 +92,7 @@ async def inquiry_of(desk: Caller, case: str) -> str:
 
 
 async def test_consent_that_begins_tomorrow_shows_no_inquiry_today(intake: Running, desk: Caller, far: Caller) -> None:
-    case = await opened(desk, person=ALIKE, consent=ASKED)
+    case = await with_sheet(desk, person=ALIKE, consent=ASKED)
     inquiry = await inquiry_of(desk, case)
     assert (await far.get(inquiry)).status_code == 200
     assert (await desk.post(f"{case}/consents", ASKED | {"valid_from": today(intake, 1)})).status_code == 201
@@ -114,8 +114,8 @@ async def test_consent_that_begins_tomorrow_shows_no_inquiry_today(intake: Runni
 async def test_another_town_compares_no_more_than_consent_names(
     intake: Running, desk: Caller, far: Caller, categories: list[str], agrees: list[str] | None
 ) -> None:
-    await opened(far, person=ALIKE)
-    case = await opened(desk, person=ALIKE, consent=ASKED | {"categories": categories})
+    await with_sheet(far, person=ALIKE)
+    case = await with_sheet(desk, person=ALIKE, consent=ASKED | {"categories": categories})
     elsewhere = (await desk.get(f"{case}/candidates")).json()["elsewhere"]
     if agrees is None:
         assert elsewhere == []
@@ -134,8 +134,8 @@ async def test_another_town_compares_no_more_than_consent_names(
 
 async def kept_by(intake: Running, desk: Caller, night: Caller) -> dict[str, str]:
     """One of everything, in Kagoshima, kept by its desk: ids by the name of the path's parameter."""
-    case = await opened(desk, person={"name": "架空 花子"} | CONTACT, topics=["violence"], consent=GIVEN)
-    other = await opened(desk, person={"name": "架空 花子"})
+    case = await with_sheet(desk, person={"name": "架空 花子"} | CONTACT, topics=["violence"], consent=GIVEN)
+    other = await with_sheet(desk, person={"name": "架空 花子"})
     await desk.post(f"{case}/links", {"other": other[-36:], "reason": "person_says"})
     until = {"until": today(intake, 9), "reason": "support_together"}
     body = {"recipient": "kagoshima-npo", "purpose": "support", "sets": ["identity", "story"], "basis": "appi_69_2_3"}
@@ -174,7 +174,7 @@ async def test_for_another_town_not_one_door_opens_and_each_says_the_same(
 ) -> None:
     far = intake.as_("kirishima-desk", *Role, municipalities=[KIRISHIMA])
     ids = await kept_by(intake, desk, night)
-    theirs = (await opened(far))[-36:]
+    theirs = (await with_sheet(far))[-36:]
     before = await everything(intake)
     for method in ("get", "post", "put", "patch"):
         for name, path, example in ways_in(intake, method):
@@ -292,7 +292,7 @@ async def test_a_disclosure_that_a_narrower_yes_took_back_does_not_rise_again(
 ) -> None:
     agreed = {"state": "given", "purposes": ["referral"], "recipients": ["kagoshima-npo", "kagoshima-hello-work"]}
     for narrower in ({"recipients": ["kagoshima-hello-work"]}, {"purposes": ["training"]}, {"categories": ["contact"]}):
-        case = await opened(desk, consent=agreed)
+        case = await with_sheet(desk, consent=agreed)
         body = {"recipient": "kagoshima-npo", "purpose": "referral", "sets": ["identity"], "basis": "consent"}
         until = {"until": today(intake, 9), "reason": "support_together"}
         assert (await desk.post(f"{case}/disclosures", body | until)).status_code == 201
@@ -306,7 +306,7 @@ async def test_a_disclosure_that_a_narrower_yes_took_back_does_not_rise_again(
 async def test_a_member_from_another_town_sees_the_meeting_and_nothing_else(
     intake: Running, desk: Caller, far: Caller
 ) -> None:
-    case = (await opened(desk, person={"name": "架空 花子"} | CONTACT, consent={"state": "refused"}))[-36:]
+    case = (await with_sheet(desk, person={"name": "架空 花子"} | CONTACT, consent={"state": "refused"}))[-36:]
     meeting = {"kind": "shien_kaigi", "held_on": today(intake), "topic": "debt", "members": ["kirishima-desk"]}
     convened = (await desk.post("/v1/meetings", meeting)).json()["meeting_id"]
     await desk.post(f"/v1/meetings/{convened}/cases", {"case_id": case})
@@ -321,7 +321,7 @@ async def test_a_member_from_another_town_sees_the_meeting_and_nothing_else(
 
 
 async def test_a_hand_off_that_waits_is_called_off_by_the_holder_alone(desk: Caller, npo: Caller) -> None:
-    case = await opened(desk)
+    case = await with_sheet(desk)
     assert (await desk.post(f"{case}/screenings", {"outcome": "hand_off"})).status_code == 201
     refused = await npo.post(f"{case}/screenings", {"outcome": "information"})
     assert (refused.status_code, refused.json()["code"]) == (403, "not_the_holder")

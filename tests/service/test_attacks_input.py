@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.service.intake_lanes import SHEET, everything, opened, today
+from tests.service.intake_counter import SHEET, everything, today, with_sheet
 from tests.world import Caller, Running, token
 
 NEVER = [
@@ -47,7 +47,7 @@ async def test_what_can_not_be_is_named_with_its_remedy(desk: Caller, pointer: s
 
 
 async def test_days_of_an_era_are_understood_where_a_day_is_asked_for(desk: Caller) -> None:
-    case = await opened(desk, person={"birth_date": "大正１５年３月３日"}, next_step_on="令和8年12月24日")
+    case = await with_sheet(desk, person={"birth_date": "大正１５年３月３日"}, next_step_on="令和8年12月24日")
     assert (await desk.get(f"{case}/person")).json()["person"]["birth_date"] == "1926-03-03"
     assert (await desk.get(case)).json()["next_step_on"] == "2026-12-24"
     said = {"state": "given", "purposes": ["referral"], "valid_until": "R20.3.31"}
@@ -56,7 +56,7 @@ async def test_days_of_an_era_are_understood_where_a_day_is_asked_for(desk: Call
 
 async def test_what_turns_the_writing_round_is_left_out_and_copied_numbers_are_taken(desk: Caller) -> None:
     sheet = {"name": "架空 \u202e子花\u202c", "phone": "\u202a099-111-2222\u202c", "kana": "ﾔﾏﾀﾞ ﾊﾅｺ"}
-    case = await opened(desk, person=sheet)
+    case = await with_sheet(desk, person=sheet)
     kept = (await desk.get(f"{case}/person")).json()["person"]
     assert (kept["name"], kept["phone"], kept["kana"]) == ("架空 子花", "099-111-2222", "ヤマダ ハナコ")
     draft = await desk.post("/v1/drafts", {"person": {"phone": "\u202a099-111-2222\u202c"}})
@@ -92,7 +92,7 @@ async def test_a_body_that_is_none_leaves_no_trace(intake: Running, content: byt
 
 
 async def test_a_cursor_leads_nowhere_but_in_its_own_list(intake: Running, desk: Caller) -> None:
-    first, other = await opened(desk), await opened(desk)
+    first, other = await with_sheet(desk), await with_sheet(desk)
     for number in range(3):
         record = {"on": today(intake), "way": "visit", "words": f"{number}"}
         assert (await desk.post(f"{first}/records", record)).status_code == 201
@@ -113,7 +113,7 @@ async def test_a_cursor_leads_nowhere_but_in_its_own_list(intake: Running, desk:
 
 
 async def test_what_was_read_of_one_thing_changes_no_other(desk: Caller) -> None:
-    case = await opened(desk, person=SHEET)
+    case = await with_sheet(desk, person=SHEET)
     assert (await desk.patch(f"{case}/person", {"name": "架空 二"}, etag='"1"')).status_code == 200
     assert (await desk.patch(f"{case}/person", {"name": "架空 三"}, etag='"2"')).status_code == 200
     assert (await desk.patch(case, {"urgent": True}, etag='"3"')).status_code == 200

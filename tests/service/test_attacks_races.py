@@ -10,7 +10,7 @@ import pytest
 
 from shared.auth import Role
 from shared.events import ReferralAccepted
-from tests.service.intake_lanes import opened, today
+from tests.service.intake_counter import today, with_sheet
 from tests.world import KIRISHIMA, Caller, Running
 
 GIVEN = {"state": "given", "purposes": ["referral"]}
@@ -27,7 +27,7 @@ async def custody_of(desk: Caller, case: str) -> list[tuple[str, str]]:
 async def test_of_two_agencies_that_take_the_person_up_again_one_holds_the_case(
     intake: Running, desk: Caller, npo: Caller
 ) -> None:
-    case = await opened(desk)
+    case = await with_sheet(desk)
     await desk.post(f"{case}/closing", {"interruption": "moved_away"})
     assert await at_once(*(who.post(f"{case}/reopening") for who in (desk, npo, desk, npo))) == [200, 409, 409, 409]
     steps = await custody_of(desk, case)
@@ -38,7 +38,7 @@ async def test_of_two_agencies_that_take_the_person_up_again_one_holds_the_case(
 async def test_a_case_that_is_closed_handed_on_and_reopened_at_once_has_one_holder(
     intake: Running, desk: Caller, npo: Caller
 ) -> None:
-    case = await opened(desk, consent=GIVEN)
+    case = await with_sheet(desk, consent=GIVEN)
     accepted = ReferralAccepted(
         case_id=UUID(case[-36:]),
         referral_id=uuid4(),
@@ -60,7 +60,7 @@ async def test_a_case_that_is_closed_handed_on_and_reopened_at_once_has_one_hold
 
 
 async def test_of_two_who_review_an_emergency_at_once_one_does(intake: Running, desk: Caller, night: Caller) -> None:
-    case = await opened(desk)
+    case = await with_sheet(desk)
     words = {"reason": "missing", "words": "本人と三日連絡がつかず、家にもいないと知らせがあった"}
     declared = await night.post(f"{case}/emergency-accesses", words)
     path = f"/v1/emergency-accesses/{declared.json()['emergency_id']}/review"
@@ -69,7 +69,7 @@ async def test_of_two_who_review_an_emergency_at_once_one_does(intake: Running, 
 
 
 async def test_of_two_who_answer_an_inquiry_at_once_one_does(intake: Running, desk: Caller, far: Caller) -> None:
-    case = await opened(desk, consent=GIVEN)
+    case = await with_sheet(desk, consent=GIVEN)
     asked = await desk.post(f"{case}/inquiries", {"municipality": KIRISHIMA})
     path = f"/v1/inquiries/{asked.json()['inquiry_id']}/answers"
     answers = ("not_known", "will_get_in_touch", "not_known")
@@ -92,7 +92,7 @@ async def test_one_draft_becomes_one_case_or_is_put_away(intake: Running, desk: 
 
 
 async def test_a_disclosure_ended_by_many_at_once_is_ended_once(intake: Running, desk: Caller) -> None:
-    case = await opened(desk)
+    case = await with_sheet(desk)
     body = {"recipient": "kagoshima-npo", "purpose": "support", "sets": ["story"], "basis": "appi_69_2_3"}
     made = await desk.post(f"{case}/disclosures", body | {"until": today(intake, 9), "reason": "legal_request"})
     path = f"{case}/disclosures/{made.json()['disclosure_id']}/ending"
@@ -102,7 +102,7 @@ async def test_a_disclosure_ended_by_many_at_once_is_ended_once(intake: Running,
 
 
 async def test_a_case_put_on_an_agenda_by_many_at_once_stands_there_once(intake: Running, desk: Caller) -> None:
-    case = await opened(desk)
+    case = await with_sheet(desk)
     body = {"kind": "shien_kaigi", "held_on": today(intake), "topic": "debt", "members": ["kagoshima-npo"]}
     meeting = (await desk.post("/v1/meetings", body)).json()["meeting_id"]
     put = [desk.post(f"/v1/meetings/{meeting}/cases", {"case_id": case[-36:]}) for _ in range(4)]
@@ -133,7 +133,7 @@ async def test_two_keys_of_two_agencies_are_two_even_if_they_are_the_same(intake
 async def test_who_takes_the_alarm_away_while_another_raises_it_is_late(
     intake: Running, desk: Caller, npo: Caller, turns: int
 ) -> None:
-    case = await opened(desk, topics=["debt"], urgency=["danger_to_life"])
+    case = await with_sheet(desk, topics=["debt"], urgency=["danger_to_life"])
     changes = [
         desk.patch(case, {"urgency": []}, etag='"1"'),
         npo.patch(case, {"topics": ["debt", "violence"]}, etag='"1"'),
