@@ -179,11 +179,13 @@ def verify_export(
 
 @erasures_cli.command(name="order")
 def order(
-    subject: Annotated[UUID, typer.Argument(help="The case's id.")],
-    reason: Annotated[str, typer.Option(help="Why, as a code, e.g. persons_request; kept with the tombstone.")],
-    by: Annotated[str, typer.Option(help="Who decides.")],
+    subject: Annotated[UUID, typer.Argument(help="ケースのID / the case's id")],
+    reason: Annotated[
+        str, typer.Option(help="理由のコード。消去の記録に残る / why, as a code, e.g. persons_request; kept for good")
+    ],
+    by: Annotated[str, typer.Option(help="だれが決めたか / who decides")],
 ) -> None:
-    """Order that everything known about a person be destroyed. It can't be taken back; a legal hold refuses it."""
+    """一人についてのすべてを消す指示。取り消せず、保全中は断る / order all of a person destroyed; a legal hold refuses."""
 
     async def work(database: Database, _: MasterKeys) -> None:
         async with database.transaction(BY_COMMAND) as session:
@@ -197,8 +199,12 @@ def order(
 
 
 @erasures_cli.command(name="replay")
-def replay_erasures(file: Annotated[Path, typer.Argument(help="The list that was kept outside the database.")]) -> None:
-    """After a backup was restored: erase here whoever was erased since. May be stopped and run again."""
+def replay_erasures(
+    file: Annotated[
+        Path, typer.Argument(help="データベースの外に置いた消去の一覧 / the list that was kept outside the database")
+    ],
+) -> None:
+    """控えを戻したあと、消した方をもう一度消す。中断してよい / after a restore: erase again whoever was erased since."""
     if not file.exists():
         _stop(f"ありません / there is no such file: {file}")
     settings = Settings()
