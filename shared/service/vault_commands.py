@@ -185,7 +185,7 @@ def order(
     ],
     by: Annotated[str, typer.Option(help="だれが決めたか / who decides")],
 ) -> None:
-    """一人についてのすべてを消す指示。取り消せず、保全中は断る / order all of a person destroyed; a legal hold refuses."""
+    """一人のすべてを消す指示。取り消せない。保全中は断る / order a person erased; a legal hold refuses."""
 
     async def work(database: Database, _: MasterKeys) -> None:
         async with database.transaction(BY_COMMAND) as session:
@@ -204,7 +204,7 @@ def replay_erasures(
         Path, typer.Argument(help="データベースの外に置いた消去の一覧 / the list that was kept outside the database")
     ],
 ) -> None:
-    """控えを戻したあと、消した方をもう一度消す。中断してよい / after a restore: erase again whoever was erased since."""
+    """控えを戻したあと、消した方をもう一度消す / after a restore: erase again whoever was erased since."""
     if not file.exists():
         _stop(f"ありません / there is no such file: {file}")
     settings = Settings()
