@@ -19,7 +19,7 @@ from fastapi import Response
 
 from shared.problems import Problem, ProblemType
 from shared.service.clock import JST
-from shared.service.imports.sheet import defused
+from shared.service.imports.sheet import charset_of, defused
 
 _SAME_CHARACTER = str.maketrans("\u301c\u2212\u2016\u2014\u00a2\u00a3\u00ac\u00a5", "～－∥―￠￡￢￥")
 """What JIS X 0208 and cp932 name by different code points. The same characters: a name with one stays as it was."""
@@ -129,10 +129,10 @@ def csv_answer(name: str, lines: Sequence[Sequence[str]], encoding: Encoding) ->
         _refuse_lost(lines)
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator="\r\n").writerows([[defused(cell) for cell in line] for line in lines])
-    codec, charset = ("cp932", "shift_jis") if encoding is Encoding.CP932 else ("utf-8-sig", "utf-8")
+    codec = "cp932" if encoding is Encoding.CP932 else "utf-8-sig"
     return Response(
         out.getvalue().encode(codec),
-        media_type=f"text/csv; charset={charset}",
+        media_type=f"text/csv; charset={charset_of(codec)}",
         headers={
             "Content-Disposition": f"attachment; filename=\"export.csv\"; filename*=UTF-8''{quote(name)}.csv",
             "Cache-Control": "no-store",

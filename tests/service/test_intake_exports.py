@@ -32,6 +32,8 @@ async def this_year(intake: Running) -> dict[str, str]:
 async def table(desk: Caller, path: str, codec: str = "cp932", **params: str) -> list[list[str]]:
     answer = await desk.get(path, params=params)
     assert answer.status_code == 200, answer.text
+    charset = "shift_jis" if codec == "cp932" else "utf-8"
+    assert answer.headers["content-type"] == f"text/csv; charset={charset}", "as browsers name it"
     return list(csv.reader(io.StringIO(answer.content.decode(codec), newline="")))
 
 

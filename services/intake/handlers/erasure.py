@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.intake.domain import erasure
 from services.intake.domain.cases import Case
 from services.intake.domain.erasure import HoldReason, Reason, Refused, StopReason
+from services.intake.handlers.access import concerning
 from services.intake.tables import cases, drafts, lists, matching
 from shared import vault
 from shared.auth import Actor
-from shared.problems import NOT_FOUND, Problem
 from shared.vault import Forget
 from shared.vault.erasing import add_hold, lock_hold
 
@@ -38,7 +38,7 @@ async def order_erasure(
     session: AsyncSession, case_id: UUID, reason: Reason, *, actor: Actor, now: datetime
 ) -> Standing | Refused:
     """Committed, the order is carried out within seconds, whatever happens to this process."""
-    case = await _lock(session, case_id, actor)
+    case = concerning(await cases.lock_case(session, case_id), actor)
     standing = await get_standing(session, case)
     decision = erasure.order_erasure(
         case.custody, by=actor.agency, held=standing.held, ordered=standing.order is not None
@@ -57,7 +57,7 @@ async def place_hold(
     session: AsyncSession, case_id: UUID, reason: HoldReason, *, actor: Actor, now: datetime
 ) -> Standing | Refused:
     """From now on the case is kept, however long ago it was closed."""
-    case = await _lock(session, case_id, actor)
+    case = concerning(await cases.lock_case(session, case_id), actor)
     standing = await get_standing(session, case)
     decision = erasure.place_hold(case.custody, by=actor.agency, held=standing.held, ordered=standing.order is not None)
     if isinstance(decision, Refused):
@@ -69,7 +69,7 @@ async def lift_hold(
     session: AsyncSession, case_id: UUID, reason: HoldReason, *, actor: Actor, now: datetime
 ) -> Standing | Refused:
     """The case may be erased again, when its time has come."""
-    case = await _lock(session, case_id, actor)
+    case = concerning(await cases.lock_case(session, case_id), actor)
     standing = await get_standing(session, case)
     decision = erasure.lift_hold(case.custody, by=actor.agency, held=standing.held)
     if isinstance(decision, Refused):
@@ -81,7 +81,7 @@ async def stop_use(
     session: AsyncSession, case_id: UUID, reason: StopReason, *, actor: Actor, now: datetime
 ) -> Standing | Refused:
     """利用停止: from now on the data is kept, and told to nobody but the person."""
-    case = await _lock(session, case_id, actor)
+    case = concerning(await cases.lock_case(session, case_id), actor)
     ordered = await vault.erasure_of(session, case_id) is not None
     decision = erasure.stop_use(case.custody, by=actor.agency, stopped=case.use_stopped, ordered=ordered)
     if isinstance(decision, Refused):
@@ -93,7 +93,7 @@ async def resume_use(
     session: AsyncSession, case_id: UUID, reason: StopReason, *, actor: Actor, now: datetime
 ) -> Standing | Refused:
     """The data may be used again."""
-    case = await _lock(session, case_id, actor)
+    case = concerning(await cases.lock_case(session, case_id), actor)
     decision = erasure.resume_use(case.custody, by=actor.agency, stopped=case.use_stopped)
     if isinstance(decision, Refused):
         return decision
@@ -131,13 +131,6 @@ async def _enter(
     )
     await cases.note(session, case.id, f"hold_{step}", {"reason": reason.value, "by": actor.agency}, at=now)
     return await get_standing(session, case)
-
-
-async def _lock(session: AsyncSession, case_id: UUID, actor: Actor) -> Case:
-    case = await cases.lock_case(session, case_id)
-    if case is None or not case.concerns(actor.agency, actor.serves):
-        raise Problem(NOT_FOUND)
-    return case
 
 
 # --- what goes with a key -------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from shared.service.imports.faults import Faults
 from shared.service.imports.keeping import put_away, take_out
 from shared.service.imports.report import Report, kept_report, made_report, read_report
 from shared.service.imports.rows import FileRow, R, Rows, look_through
-from shared.service.imports.sheet import MAX_BYTES, MAX_ROWS, read_sheet, unreadable, write_sheet
+from shared.service.imports.sheet import MAX_BYTES, MAX_ROWS, charset_of, read_sheet, unreadable, write_sheet
 from shared.service.imports.taking import Taken, TakeRows, take_file
 from shared.service.route import router
 from shared.service.strict import Body
@@ -198,9 +198,9 @@ _COMMITTED = text("UPDATE import_file SET report = :report, committed_at = :now 
 
 
 def _error_file(content: bytes, faults: Faults) -> tuple[bytes, str]:
-    """The file, and the name that browsers know its encoding by: cp932 is Shift_JIS to them."""
+    """The file, and its charset."""
     sheet = read_sheet(content)
-    return write_sheet(sheet, faults.words()), "utf-8" if sheet.encoding == "utf-8-sig" else "shift_jis"
+    return write_sheet(sheet, faults.words()), charset_of(sheet.encoding)
 
 
 def _refuse_rejected(report: Report, *, skip: bool) -> None:

@@ -67,6 +67,11 @@ def write_sheet(sheet: Sheet, told: Mapping[int, str]) -> bytes:
     return out.getvalue().encode(sheet.encoding)
 
 
+def charset_of(encoding: str) -> str:
+    """The name that browsers know an encoding by: to them cp932 is Shift_JIS (WHATWG Encoding Standard)."""
+    return "shift_jis" if encoding == "cp932" else "utf-8"
+
+
 def defused(cell: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
     return "'" + cell if cell.startswith(_FORMULA) else cell
