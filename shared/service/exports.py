@@ -1,7 +1,8 @@
-"""CSV files for Japanese offices, written as a layout says that the office itself may edit; no character is lost.
+"""Files and paper for Japanese offices, written as a layout says that the office itself may edit; no character is lost.
 
 A layout is a TOML file: columns in their order, each with its heading, the field it shows and, for codes, the table of
-words it is shown in. cp932 is what Excel and the ministries' systems read; what it can't hold is reported with its
+words it is shown in. On paper a column that is empty takes `lines` to write on, and `[[by_hand]]` adds such lines at
+the end. cp932 is what Excel and the ministries' systems read; what it can't hold is reported with its
 place, and never becomes `?`. UTF-8 is written with a BOM, so that Excel opens it.
 """
 
@@ -31,6 +32,7 @@ _ERAS = (
     (date(1868, 10, 23), "明治"),
 )
 _FORMS = {"", "era"}
+_LONGEST = 40  # lines; a page has no more
 _LISTED = 100
 
 NOT_IN_CP932 = ProblemType(
@@ -60,6 +62,8 @@ class Column:
     form: str
     words: Mapping[str, str]
     mark: str | None
+    lines: int = 1
+    """On paper, so many to write on where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class Layout:
 
     title: str
     columns: tuple[Column, ...]
+    by_hand: tuple[tuple[str, int], ...] = ()
+    """On paper alone: headings, each with so many lines to write on."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -81,11 +87,11 @@ def read_layout(text: str, fields: Collection[str]) -> Layout:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _broken(str(error), "TOMLとして読めません") from None
-    words, found = plain.get("words", {}), plain.get("column", [])
+    words, found, by_hand = plain.get("words", {}), plain.get("column", []), plain.get("by_hand", [])
     if not isinstance(words, dict) or not isinstance(found, list) or not found:
         raise _broken("there is no [[column]]", "[[column]] がありません")
     columns = tuple(_column(number, each, words, fields) for number, each in enumerate(found, start=1))
-    return Layout(str(plain.get("title", "export")), columns)
+    return Layout(str(plain.get("title", "export")), columns, _by_hand(by_hand))
 
 
 def _column(number: int, plain: Any, words: Mapping[str, Any], fields: Collection[str]) -> Column:
@@ -98,13 +104,30 @@ def _column(number: int, plain: Any, words: Mapping[str, Any], fields: Collectio
             f"{number}番目の列({heading})の field は次のどれかにしてください: {', '.join(sorted(fields))}",
         )
     table = words.get(str(plain["words"]), {}) if "words" in plain else {}
-    unknown = plain.keys() - {"heading", "field", "form", "words", "mark"}
+    unknown = plain.keys() - {"heading", "field", "form", "words", "mark", "lines"}
     if unknown or plain.get("form", "") not in _FORMS or ("words" in plain and not table):
         raise _broken(
             f"column {number} ({heading}): form is era or absent, words names a [words.…] table, mark is a code",
             f"{number}番目の列({heading}): form は era か省略、words は [words.…] の名前、mark はコードです",
         )
-    return Column(heading, field, plain.get("form", ""), table, plain.get("mark"))
+    return Column(heading, field, plain.get("form", ""), table, plain.get("mark"), _lines(heading, plain))
+
+
+def _by_hand(plain: Any) -> tuple[tuple[str, int], ...]:
+    known = isinstance(plain, list) and all(
+        isinstance(each, dict) and isinstance(each.get("heading"), str) and each.keys() <= {"heading", "lines"}
+        for each in plain
+    )
+    if not known:
+        raise _broken("each [[by_hand]] has a heading, and may have lines", "[[by_hand]] は heading と lines です")
+    return tuple((each["heading"], _lines(each["heading"], each)) for each in plain)
+
+
+def _lines(heading: str, plain: Mapping[str, Any]) -> int:
+    lines = plain.get("lines", 1)
+    if type(lines) is not int or not 1 <= lines <= _LONGEST:
+        raise _broken(f"{heading}: lines is 1 to {_LONGEST}", f"{heading}: lines は 1 から {_LONGEST} です")
+    return lines
 
 
 def _broken(english: str, japanese: str) -> Problem:
@@ -120,6 +143,18 @@ def across(layout: Layout, rows: Iterable[Mapping[str, Any]]) -> list[list[str]]
 def down(layout: Layout, row: Mapping[str, Any]) -> list[list[str]]:
     """Headings on the left, for a sheet about one person."""
     return [[column.heading, _shown(column, row.get(column.field))] for column in layout.columns]
+
+
+def on_paper(column: Column, value: Any) -> str:
+    """For a page that people read: days in both calendars."""
+    match value:
+        case datetime():
+            local = value.astimezone(JST)
+            return f"{in_era(local.date())}({local:%Y-%m-%d}) {local:%H:%M}"
+        case date():
+            return f"{in_era(value)}({value.isoformat()})"
+        case _:
+            return _shown(column, value)
 
 
 def csv_answer(name: str, lines: Sequence[Sequence[str]], encoding: Encoding) -> Response:

@@ -274,7 +274,7 @@ async def test_an_emergency_exports_nothing_and_its_hour_ends_to_the_minute(
     case = f"/v1/cases/{ids['case_id']}"
     both = intake.as_("kagoshima-night", Role.EMERGENCY, Role.COUNSELLOR)
     assert (await read(both, case, basis="emergency"))[0] == 200
-    for path in ("hand-over-sheet.csv", "accesses.csv", "accesses"):
+    for path in ("hand-over-sheet.csv", "hand-over-sheet.html", "accesses.csv", "accesses"):
         assert (await both.get(f"{case}/{path}")).status_code == 403
     period = {"from": today(intake), "to": today(intake), "encoding": "utf-8"}
     assert "架空 花子" not in (await both.get("/v1/exports/reception-list.csv", params=period)).text

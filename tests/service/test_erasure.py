@@ -72,7 +72,7 @@ async def test_an_order_is_carried_out_and_leaves_number_and_custody(intake: Run
     assert state["erased_at"] is not None
     assert state["reason"] == "persons_request"
     assert read_list(outside) == [case_id]
-    for path in ("person", "records", "hand-over-sheet.csv"):
+    for path in ("person", "records", "hand-over-sheet.csv", "hand-over-sheet.html"):
         gone = await intake.as_().get(f"/v1/cases/{case_id}/{path}")
         assert (gone.status_code, gone.json()["code"]) == (410, "erased"), path
     case = await intake.as_().get(f"/v1/cases/{case_id}")

@@ -51,6 +51,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/cases/{case_id}/records": frozenset({C}),
         "POST /v1/cases/{case_id}/records": frozenset({C}),
         "GET /v1/cases/{case_id}/hand-over-sheet.csv": frozenset({C}),
+        "GET /v1/cases/{case_id}/hand-over-sheet.html": frozenset({C}),
         "GET /v1/cases/{case_id}/accesses.csv": frozenset({C}),
         "POST /v1/case-imports": frozenset({C}),
         "GET /v1/case-imports/{import_id}": frozenset({C}),

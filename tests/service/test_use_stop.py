@@ -38,6 +38,7 @@ async def test_from_then_on_it_is_used_for_telling_the_person_alone(intake: Runn
     for refused in (
         await desk.get(f"{path}/records"),
         await desk.get(f"{path}/hand-over-sheet.csv"),
+        await desk.get(f"{path}/hand-over-sheet.html"),
         await desk.patch(f"{path}/person", {"name": "別の名"}, etag='"1"'),
         await desk.patch(path, {"next_step": "訪ねる"}, etag=version),
     ):

@@ -1,11 +1,13 @@
-"""Files to take away: reception list, funnel, hand-over sheet; in cp932 or UTF-8, laid out as the office likes."""
+"""What is taken away: reception list, funnel, hand-over sheet; as files or on paper, laid out as the office likes."""
 
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Response
+from fastapi.responses import HTMLResponse
 
+from services.intake.api.paper import printed
 from services.intake.api.persons import denied
 from services.intake.domain.policy import Denied
 from services.intake.handlers import exports as handlers
@@ -85,10 +87,28 @@ async def export_hand_over_sheet(
 ) -> Response:
     """By who holds the case."""
     columns = handlers.layout(session, "hand_over_sheet")
-    row = await handlers.hand_over_sheet(session, columns, case_id, actor=actor, now=now)
-    if isinstance(row, Denied):
-        raise denied(row)
-    return csv_answer(f"{columns.title}_{row['number']}", down(columns, row), encoding)
+    sheet = await handlers.hand_over_sheet(session, columns, case_id, actor=actor, now=now)
+    if isinstance(sheet, Denied):
+        raise denied(sheet)
+    return csv_answer(f"{columns.title}_{sheet.values['number']}", down(columns, sheet.values), encoding)
+
+
+@exports.get(
+    "/v1/cases/{case_id}/hand-over-sheet.html",
+    summary="Hand-over sheet to print",
+    description="つなぐシート(一人分)を、A4の紙に印刷する頁で書き出します。CSVと同じ設定と同じ中身で、分かっていないところは手で書ける"
+    "空欄になります。",
+    dependencies=[requires(Role.COUNSELLOR)],
+    response_class=HTMLResponse,
+    responses={200: {"description": "HTML"}},
+)
+async def print_hand_over_sheet(case_id: UUID, session: Transaction, now: Now, actor: Caller) -> HTMLResponse:
+    """By who holds the case."""
+    columns = handlers.layout(session, "hand_over_sheet")
+    sheet = await handlers.hand_over_sheet(session, columns, case_id, actor=actor, now=now)
+    if isinstance(sheet, Denied):
+        raise denied(sheet)
+    return printed(columns, sheet, demo=session.info["settings"].demo)
 
 
 @exports.get(

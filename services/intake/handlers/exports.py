@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ FIELDS_OF = {
     "hand_over_sheet": _OF_CASE | FIELDS.keys() | {"written_on", "section"},
 }
 """Which fields each file knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverSheet:
+    """What stands on it, by field; and what of the person is not handed on, known or not."""
+
+    values: dict[str, Any]
+    withheld: frozenset[str]
 
 
 def layout(session: AsyncSession, name: str) -> Layout:
@@ -90,7 +99,7 @@ async def funnel(session: AsyncSession, *, since: date, until: date, actor: Acto
 
 async def hand_over_sheet(
     session: AsyncSession, columns: Layout, case_id: UUID, *, actor: Actor, now: datetime
-) -> dict[str, Any] | Denied:
+) -> HandOverSheet | Denied:
     """つなぐシート: the whole story of one person, to walk over with them."""
     case = there(await cases.find_case(session, case_id))
     decision = await allowed(session, case, Action.EXPORT, purpose=Purpose.REFERRAL, actor=actor, now=now)
@@ -104,7 +113,8 @@ async def hand_over_sheet(
     )
     if case_id not in values:
         raise vault.Erased  # it has no sheet, and not an empty one
-    return _of_case(case) | _of_person(values[case_id]) | {"written_on": day_in_japan(now), "section": actor.agency}
+    shown = _of_case(case) | _of_person(values[case_id]) | {"written_on": day_in_japan(now), "section": actor.agency}
+    return HandOverSheet(shown, frozenset(FIELDS) - set(fields_of(sets)))
 
 
 def _of_case(case: Case) -> dict[str, Any]:
