@@ -20,6 +20,7 @@ from rich.progress import Progress
 from bench import stage
 from bench.report import Figure, Report, at_most, holds, median, only_told, percentile
 from bench.wire import Wire
+from services.intake.domain.matching import is_dayless
 from services.intake.handlers.fingerprints import made
 from shared.auth import Role
 from shared.vault import MasterKeys, new_master_keys
@@ -193,7 +194,8 @@ async def _fill(connection: asyncpg.Connection, masters: MasterKeys, persons: in
                  opened_at.date(), "not_yet", 0, opened_at, 1)
             )  # fmt: skip
             indexed.append((case_id, 1))
-            marks += [(case_id, kind.value, mark) for kind, mark in made(masters, sheet, 1).items()]
+            prints = made(masters, sheet, 1)
+            marks += [(case_id, kind.value, mark, town, is_dayless(kind, prints)) for kind, mark in prints.items()]
             if town == stage.MUNICIPALITY and (number < SMALL or chance.random() < SMALL / persons):
                 samples.append((case_id, sheet))
         await _copy(connection, "case_", cases, [
@@ -201,7 +203,7 @@ async def _fill(connection: asyncpg.Connection, masters: MasterKeys, persons: in
             "status", "next_step_on", "consent_state", "consent_version", "opened_at", "version",
         ])  # fmt: skip
         await _copy(connection, "person_indexed", indexed, ["case_id", "index_version"])
-        await _copy(connection, "person_index", marks, ["case_id", "kind", "fingerprint"])
+        await _copy(connection, "person_index", marks, ["case_id", "kind", "fingerprint", "municipality", "dayless"])
     await connection.execute(index)
     await connection.execute("VACUUM ANALYZE")
     await connection.execute("CHECKPOINT")

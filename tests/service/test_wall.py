@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import sys
 from collections.abc import AsyncIterator, Mapping
 from datetime import date, timedelta
@@ -153,8 +154,8 @@ async def test_a_list_goes_by_its_indexes_although_there_is_a_wall(intake: Runni
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         await session.execute(text("SET LOCAL enable_indexscan = off"))
         plan = "\n".join(row[0] for row in await session.execute(text(f"EXPLAIN {query}")))
-    for index in ("case_opened_by", "case_holder_agency", "case_municipality"):
-        assert f"Bitmap Index Scan on {index} " in plan, plan
+    for index in ("case_opened_by|case_opener_town", "case_holder_agency|case_holder_town", "case_municipality"):
+        assert re.search(f"Bitmap Index Scan on (?:{index}) ", plan), plan
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.intake.domain.matching import (
@@ -18,6 +18,8 @@ from services.intake.domain.matching import (
     comparable,
     compared_as,
     email,
+    finds,
+    is_dayless,
     likeness,
     name,
     phone,
@@ -200,10 +202,56 @@ def test_more_that_agrees_never_makes_less_of_it(pairs: set[tuple[Kind, Kind]], 
     whole = likeness(agreeing, other_birth_date=differs, masked=masked)
     assert 0 <= whole.score < 100
     assert set(whole.reasons) <= set(MatchReason)
-    assert whole.score <= sum(worth(ours) for ours, _ in agreeing), "who is worth showing is looked at"
     for pair in agreeing:
         # A day that a better reason says along is not counted twice, so it may weigh a little less.
         assert likeness(agreeing - {pair}, other_birth_date=differs, masked=masked).score <= whole.score
+
+
+def weighed(agreeing: set[tuple[Kind, Kind]]) -> int:
+    """As the search weighs it in the tables, before anything is known of the case."""
+    points = [(worth(ours, previous=theirs.startswith("previous")), ours in CONTACT) for ours, theirs in agreeing]
+    return sum(max((each for each, contact in points if contact == of_contact), default=0) for of_contact in (0, 1))
+
+
+_SHEETS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from(["架空 花子", "空想 太郎", "かくう はなこ"]),
+        "kana": st.sampled_from(["カクウ ハナコ", "クウソウ ハナコ", "カクウ"]),
+        "previous_name": st.sampled_from(["架空 花子", "くうそう はなこ"]),
+        "birth_date": st.sampled_from(["1985-04-01", "1985-04-02"]),
+        "phone": st.just("0990000001"),
+        "other_phone": st.just("0990000001"),
+        "email": st.just("hanako@example.jp"),
+    },
+)
+
+
+@settings(max_examples=500)
+@given(_SHEETS, _SHEETS, st.sampled_from([Likelihood.WEAK, Likelihood.POSSIBLE]))
+@example({"kana": "カクウ", "birth_date": "1985-04-01"}, {"kana": "カクウ"}, Likelihood.WEAK)
+def test_whoever_is_worth_showing_is_found_by_something(
+    ours: dict[str, str], theirs: dict[str, str], least: Likelihood
+) -> None:
+    here, there = comparable(ours), comparable(theirs)
+    agreeing = {
+        (mine, other)
+        for mine, other in itertools.product(here, there)
+        if compared_as(mine) == compared_as(other) and here[mine] == there[other]
+    }
+    found_by = {
+        theirs
+        for mine, theirs in agreeing
+        if finds(
+            mine,
+            dayless=is_dayless(theirs, there.keys()),
+            dated=Kind.BIRTH_DATE in here,
+            least=FROM[least],
+            elsewhere=False,
+        )
+    }
+    assert found_by or compare(ours, theirs).score < FROM[least]
+    assert weighed(agreeing) >= compare(ours, theirs).score, "the best are not cut off"
 
 
 def test_every_kind_is_compared_with_one_and_speaks_for_something() -> None:

@@ -6,7 +6,7 @@ first. That form is for comparing alone: what was written down stays as it was w
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -88,8 +88,8 @@ HIGHEST = 95
 FROM = {Likelihood.LIKELY: 60, Likelihood.POSSIBLE: 30, Likelihood.WEAK: 15}
 """From how many points on. A day of birth alone is shared by forty in a million, and is shown to nobody."""
 
-FINDING = frozenset(Kind) - {Kind.BIRTH_DATE}
-"""What finds others; a day of birth only speaks for or against whom something else has found."""
+NAMES = frozenset({Kind.READING, Kind.NAME, Kind.PREVIOUS_READING, Kind.PREVIOUS_NAME})
+"""Names alone, which many share."""
 FINDING_ELSEWHERE = frozenset(kind for kind in Kind if kind.endswith("_born"))
 """In another municipality only what is rarely equal by chance."""
 
@@ -134,9 +134,35 @@ def compared_as(kind: Kind) -> Kind:
     return COMPARED.get(kind, kind)
 
 
-def worth(kind: Kind) -> int:
-    """How much its agreement is worth by itself, at most: what decides whom to look at more closely."""
-    return max(POINTS[_reason(kind, theirs)] for theirs in Kind if compared_as(theirs) == compared_as(kind))
+def worth(kind: Kind, *, previous: bool) -> int:
+    """How much it is worth that a kind agrees with a present name, or with a `previous` one; 0 if that can't be."""
+    return max(
+        (
+            POINTS[_reason(kind, theirs)]
+            for theirs in Kind
+            if compared_as(theirs) == compared_as(kind) and theirs.startswith("previous") == previous
+        ),
+        default=0,
+    )
+
+
+def is_dayless(kind: Kind, sheet: Container[Kind]) -> bool:
+    """A name beside which no day of birth stands: such ones are found apart from the others."""
+    return kind in NAMES and Kind.BIRTH_DATE not in sheet
+
+
+def finds(kind: Kind, *, dayless: bool, dated: bool, least: int, elsewhere: bool) -> bool:
+    """Whether an equal value of this kind is enough to find somebody; what isn't speaks for or against who was found.
+
+    Where a day of birth is `dated` in what is asked, a name finds those without a day alone: with the same day they are
+    found by both together, with another one a name is worth nothing. So a common name costs no more than it brings.
+    """
+    if kind is Kind.BIRTH_DATE:
+        return False
+    if elsewhere:
+        return kind in FINDING_ELSEWHERE
+    most = max(worth(kind, previous=previous) for previous in (False, True))
+    return most >= least and (dayless or not dated or kind not in NAMES)
 
 
 def likeness(agreeing: Iterable[tuple[Kind, Kind]], *, other_birth_date: bool, masked: bool) -> Likeness:

@@ -11,14 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.intake.domain.cases import Case
 from services.intake.domain.links import Step
 from services.intake.domain.matching import (
-    FINDING,
-    FINDING_ELSEWHERE,
+    CONTACT,
     FROM,
+    NAMES,
     Kind,
     Likelihood,
     Likeness,
     comparable,
     compared_as,
+    finds,
     likeness,
     worth,
 )
@@ -154,15 +155,32 @@ async def _find(
 ) -> list[tuple[Alike, set[tuple[Kind, Kind]], bool]]:
     """Cases found, with the pairs of kinds that agree and whether another day of birth stands there."""
     masters, mine = vault.masters_of(session), comparable(values)
-    finds = FINDING_ELSEWHERE if elsewhere else FINDING
+    dated = Kind.BIRTH_DATE in mine
     kinds: defaultdict[bytes, set[Kind]] = defaultdict(set)
     for version in await tables.index_versions(session):
         for kind, value in mine.items():
             kinds[masters.blind(compared_as(kind), value, version=version)].add(kind)
     found = await tables.find_alike(
         session,
-        [Sought(mark, max(map(worth, of_kinds)), bool(of_kinds & finds)) for mark, of_kinds in kinds.items()],
+        [
+            Sought(
+                mark,
+                points=max(worth(kind, previous=False) for kind in of_kinds),
+                previous_points=max(worth(kind, previous=True) for kind in of_kinds),
+                contact=of_kinds <= CONTACT,
+                dayless=dayless,
+                finds=any(
+                    finds(kind, dayless=dayless, dated=dated, least=FROM[least], elsewhere=elsewhere)
+                    for kind in of_kinds
+                ),
+            )
+            for mark, of_kinds in kinds.items()
+            for dayless in ({False, True} if of_kinds & NAMES else {False})
+        ],
         least=FROM[least],
+        # Who may be sought falls back once the telephone is left out, and who was born on another day.
+        best=3 * MOST if mine.keys() & CONTACT else MOST + 1,
+        dated=dated,
         agency=actor.agency,
         municipalities=actor.municipalities,
         elsewhere=elsewhere,
@@ -172,7 +190,7 @@ async def _find(
         (
             alike,
             {(ours, theirs) for theirs, mark in alike.agreeing for ours in kinds[mark]},
-            Kind.BIRTH_DATE in mine and alike.other_day,
+            alike.other_day,
         )
         for alike in found
     ]
