@@ -29,7 +29,7 @@ from services.intake.tables import cases, disclosures, emergencies, persons
 from shared import consent as shared_consent
 from shared import vault
 from shared.auth import Actor
-from shared.problems import NOT_FOUND, Problem
+from shared.problems import ERASED, NOT_FOUND, Problem
 from shared.service import day_in_japan
 
 
@@ -45,6 +45,12 @@ def concerning(case: Case | None, actor: Actor) -> Case:
     if case is None or not case.concerns(actor.agency, actor.serves):
         raise Problem(NOT_FOUND)
     return case
+
+
+async def refuse_erased(session: AsyncSession, case_id: UUID) -> None:
+    """410 once it was ordered that a case be erased: nothing is written into it any more."""
+    if await vault.erasure_of(session, case_id) is not None:
+        raise Problem(ERASED)
 
 
 # --- policy ---------------------------------------------------------------------------------------------------------

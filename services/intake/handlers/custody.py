@@ -11,7 +11,7 @@ from services.intake.domain import custody
 from services.intake.domain.cases import FIRST_STEP, Case
 from services.intake.domain.custody import Interruption, Moved, Outcome, Proof, Refused
 from services.intake.handlers import persons
-from services.intake.handlers.access import concerning
+from services.intake.handlers.access import concerning, refuse_erased
 from services.intake.tables import cases
 from services.intake.tables import custody as tables
 from shared import vault
@@ -45,7 +45,7 @@ async def reopen_case(session: AsyncSession, case_id: UUID, *, actor: Actor, now
     decision = custody.reopen(case.custody, by=actor.agency)
     if isinstance(decision, Refused):
         return decision
-    await persons.refuse_erased(session, case_id)
+    await refuse_erased(session, case_id)
     return await _take_up(session, case, decision, by=actor.agency, now=now)
 
 

@@ -14,12 +14,11 @@ from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Purpose
 from services.intake.domain.sheet import FieldSet, fields_of
 from services.intake.handlers import fingerprints
-from services.intake.handlers.access import allowed, by_itself, key_of, there, values_of
+from services.intake.handlers.access import allowed, by_itself, key_of, refuse_erased, there, values_of
 from services.intake.tables import cases, persons
 from services.intake.tables.persons import Written
 from shared import vault
 from shared.auth import Actor
-from shared.problems import ERASED, Problem
 from shared.vault.log import accesses_of
 
 WITNESS = "consent_witness"
@@ -115,12 +114,6 @@ async def write_first_step(session: AsyncSession, case: Case, next_step: str, *,
     version = case.sheet_version + 1
     await persons.add_values(session, key, case.id, {"next_step": next_step}, version=version, by=by, at=now)
     return version
-
-
-async def refuse_erased(session: AsyncSession, case_id: UUID) -> None:
-    """410 once it was ordered that a case be erased: nothing is written into it any more."""
-    if await vault.erasure_of(session, case_id) is not None:
-        raise Problem(ERASED)
 
 
 async def _write(
