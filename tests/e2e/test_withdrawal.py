@@ -49,7 +49,7 @@ async def _withdraw(platform: Platform) -> None:
         )
         assert max(took) < BOUND, took
         # What the law lets the holder disclose without consent does not fall with it.
-        assert await _basis(npo, case, "support") == "appi_69_2_3"
+        assert await _basis(npo, case, "support") == "appi_69_2_4"
 
 
 async def _referred_case(desk: Agency, placement: Agency) -> str:
@@ -79,8 +79,10 @@ async def _referred_case(desk: Agency, placement: Agency) -> str:
     entity = {"legal_entity": invented_number(placement.agency), "notification_number": "架空-特-46-0001"}
     await placement.post(f"/training/v1/seat-requests/{nominated['seat_request_id']}/nominate", entity)
     until = (day_in_japan(wall_time()) + timedelta(days=30)).isoformat()
-    disclosure = {"recipient": "npo-hinata", "purpose": "support", "sets": ["story"], "basis": "appi_69_2_3"}
-    await desk.post(f"/intake/v1/cases/{case_id}/disclosures", disclosure | {"until": until, "reason": "legal_request"})
+    disclosure = {"recipient": "npo-hinata", "purpose": "support", "sets": ["story"], "basis": "appi_69_2_4"}
+    await desk.post(
+        f"/intake/v1/cases/{case_id}/disclosures", disclosure | {"until": until, "reason": "protects_person"}
+    )
     return case_id
 
 

@@ -138,7 +138,7 @@ async def kept_by(intake: Running, desk: Caller, night: Caller) -> dict[str, str
     other = await with_sheet(desk, person={"name": "架空 花子"})
     await desk.post(f"{case}/links", {"other": other[-36:], "reason": "person_says"})
     until = {"until": today(intake, 9), "reason": "support_together"}
-    body = {"recipient": "kagoshima-npo", "purpose": "support", "sets": ["identity", "story"], "basis": "appi_69_2_3"}
+    body = {"recipient": "kagoshima-npo", "purpose": "support", "sets": ["identity", "story"], "basis": "appi_69_2_4"}
     disclosed = await desk.post(f"{case}/disclosures", body | until)
     declared = await night.post(
         f"{case}/emergency-accesses",

@@ -96,9 +96,9 @@ def disclosing(intake: Running, **more: Any) -> dict[str, Any]:
         "recipient": "kagoshima-npo",
         "purpose": "support",
         "sets": ["identity", "health"],
-        "basis": "appi_69_2_3",
+        "basis": "appi_69_2_4",
         "until": today(intake, 30),
-        "reason": "legal_request",
+        "reason": "protects_person",
     } | more
 
 
@@ -110,13 +110,25 @@ async def test_a_disclosure_lets_its_recipient_read_what_was_named_and_is_on_rec
     assert answer.status_code == 201, answer.text
     assert await read(npo, path) == (200, {"name", "health_note"})
     assert await read(npo, path, "referral") == (403, "no_basis")
-    assert (await logged(intake, "agency", "purpose", "basis"))[-1] == ("kagoshima-npo", "support", "appi_69_2_3")
+    assert (await logged(intake, "agency", "purpose", "basis"))[-1] == ("kagoshima-npo", "support", "appi_69_2_4")
     (entry,) = (await desk.get(f"{path}/disclosures")).json()["items"]
     assert entry == answer.json()
     assert (entry["made_by"], entry["ended_at"], entry["consent_version"]) == ("kagoshima-desk", None, None)
     assert (await desk.get(f"{path}/timeline")).json()["items"][-1]["kind"] == "disclosed"
     intake.pass_time(timedelta(days=31))
     assert await read(npo, path) == (403, "no_basis")
+
+
+async def test_what_another_public_bodys_duty_opens_is_read_by_a_public_body_alone(
+    intake: Running, desk: Caller
+) -> None:
+    path = await with_sheet(desk)
+    said = disclosing(intake, recipient="kagoshima-welfare", basis="appi_69_2_3", reason="legal_request")
+    assert (await desk.post(f"{path}/disclosures", said)).status_code == 201
+    entrusted = intake.as_("kagoshima-welfare", kind="npo")
+    assert await read(entrusted, path) == (403, "not_a_public_body")
+    assert len(await logged(intake, "id")) == 1, "nothing was opened"
+    assert await read(intake.as_("kagoshima-welfare", kind="welfare_office"), path) == (200, {"name", "health_note"})
 
 
 async def test_a_disclosure_ended_early_is_over_at_once_and_stays_on_record(

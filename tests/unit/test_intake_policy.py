@@ -36,7 +36,8 @@ YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 C = frozenset({"counsellor"})
 HOLDER = Caller("desk", serves=True, roles=C)
-NPO = Caller("npo", serves=True, roles=C)
+NPO = Caller("npo", serves=True, roles=C, kind="npo")
+WELFARE = replace(NPO, kind="welfare_office")
 FAR = Caller("far", serves=False, roles=C)
 NIGHT = Caller("night", serves=True, roles=frozenset({"emergency"}))
 
@@ -60,7 +61,7 @@ class About:
     use_stopped: bool = False
 
 
-def disclosed(basis: Basis = Basis.OTHER_DUTY, **more: Any) -> Disclosure:
+def disclosed(basis: Basis = Basis.INTEREST, **more: Any) -> Disclosure:
     sets = frozenset({FieldSet.IDENTITY, FieldSet.HEALTH})
     return replace(Disclosure("npo", Purpose.SUPPORT, sets, basis, TODAY), **more)
 
@@ -201,7 +202,7 @@ def test_each_role_sees_what_its_work_needs() -> None:
 def test_a_disclosure_shows_what_was_named_for_what_it_was_named_until_its_last_day() -> None:
     about = About(disclosures=(disclosed(),))
     assert asked(NPO, about, Purpose.SUPPORT) == Allowed(
-        Basis.OTHER_DUTY, frozenset({FieldSet.IDENTITY, FieldSet.HEALTH})
+        Basis.INTEREST, frozenset({FieldSet.IDENTITY, FieldSet.HEALTH})
     )
     assert asked(NPO, about, Purpose.REFERRAL) == Denied("no_basis")
     assert asked(FAR, about, Purpose.SUPPORT) == Hidden()
@@ -224,9 +225,23 @@ def test_a_disclosure_on_consent_reaches_as_far_as_consent_does_that_day() -> No
 def test_with_a_basis_named_only_that_one_counts() -> None:
     about = About(consent("referral"), disclosures=(disclosed(purpose=Purpose.REFERRAL),))
     assert "health_note" not in seen(asked(NPO, about))
-    assert "health_note" in seen(asked(NPO, about, basis=Basis.OTHER_DUTY))
-    assert asked(NPO, about, basis=Basis.INTEREST) == Denied("no_basis")
+    assert "health_note" in seen(asked(NPO, about, basis=Basis.INTEREST))
+    assert asked(NPO, about, basis=Basis.OWN_DUTY) == Denied("no_basis")
     assert asked(HOLDER, about, basis=Basis.INTEREST) == Denied("no_basis")
+
+
+def test_another_public_bodys_duty_is_a_basis_for_a_public_body_alone() -> None:
+    about = About(disclosures=(disclosed(Basis.OTHER_DUTY),))
+    for basis in (None, Basis.OTHER_DUTY):
+        assert isinstance(asked(WELFARE, about, Purpose.SUPPORT, basis=basis), Allowed)
+        for kind in ("npo", "self_reliance_desk", "social_welfare_council", "training_provider", ""):
+            entrusted = replace(NPO, kind=kind)
+            assert asked(entrusted, about, Purpose.SUPPORT, basis=basis) == Denied("not_a_public_body"), kind
+    elsewhere = replace(FAR, kind="npo")
+    to_far = About(disclosures=(disclosed(Basis.OTHER_DUTY, recipient="far"),))
+    assert asked(elsewhere, to_far, Purpose.SUPPORT) == Denied("not_a_public_body"), "what was let it read, it knows of"
+    both = About(disclosures=(disclosed(Basis.OTHER_DUTY), disclosed(Basis.INTEREST)))
+    assert asked(NPO, both, Purpose.SUPPORT) == asked(NPO, About(disclosures=(disclosed(),)), Purpose.SUPPORT)
 
 
 def test_the_holder_alone_discloses() -> None:
@@ -352,6 +367,15 @@ IN_SET = {
     "story": TOLD,
 }  # fmt: skip
 MEETS_PEOPLE = {"counsellor", "placement", "hello_work", "provider"}
+KINDS = (
+    "self_reliance_desk", "welfare_office", "municipality", "npo", "social_welfare_council", "work_readiness",
+    "certified_work_training", "host_workplace", "municipal_placement", "hello_work", "public_training",
+    "training_provider", "prefecture", "region", "health_centre", "child_guidance_centre", "",
+)  # fmt: skip
+PUBLIC = {
+    "welfare_office", "municipality", "municipal_placement", "hello_work", "public_training", "prefecture",
+    "health_centre", "child_guidance_centre",
+}  # fmt: skip
 IN_THE_ORDER_OF_THE_LAW = [
     "consent", "shien_kaigi_art9", "chosei_kaigi_27_3", "appi_69_2_2", "appi_69_2_3", "appi_69_2_4", "emergency",
 ]  # fmt: skip
@@ -393,6 +417,7 @@ def oracle(caller: Caller, action: str, about: About, purpose: str, basis: str |
         ways.append(("appi_69_2_2", set()))
     if action == "read":
         readable = [("consent", reached), *((name, let_read.get(name, set())) for name in IN_THE_ORDER_OF_THE_LAW)]
+        readable = [(name, fields) for name, fields in readable if name != "appi_69_2_3" or caller.kind in PUBLIC]
         hour_runs = about.emergency_ends_at is not None and about.emergency_ends_at > NOW
         if "emergency" in caller.roles and its_business and hour_runs and (purpose, basis) == ("support", "emergency"):
             readable.append(("emergency", set(FIELDS)))
@@ -482,7 +507,8 @@ def _anything(chance: random.Random) -> tuple[Caller, About]:
     """Any case, with what people would do more often than what nobody would: else nearly every answer is no."""
     roles = [role for role in (*sorted(MEETS_PEOPLE), "emergency", "observer") if chance.random() < 0.4]
     roles += ["counsellor"] if chance.random() < 0.4 else []
-    caller = Caller(chance.choice(AGENCIES), serves=chance.random() < 0.5, roles=frozenset(roles))
+    kind = chance.choice((*KINDS, *sorted(PUBLIC)))
+    caller = Caller(chance.choice(AGENCIES), serves=chance.random() < 0.5, roles=frozenset(roles), kind=kind)
     days = (None, None, TODAY, YESTERDAY, TOMORROW)
     said = None
     if chance.random() < 0.8:
@@ -503,7 +529,7 @@ def _anything(chance: random.Random) -> tuple[Caller, About]:
             basis=chance.choice((Basis.CONSENT, Basis.OWN_DUTY, Basis.OTHER_DUTY, Basis.INTEREST, Basis.EMERGENCY)),
             until=chance.choice((YESTERDAY, TODAY, TOMORROW)),
         )
-        for _ in range(chance.choice((0, 0, 2, 6)))
+        for _ in range(chance.choice((0, 2, 6, 9)))
     ]
     meeting = None
     if chance.random() < 0.25:

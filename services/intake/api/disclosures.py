@@ -66,7 +66,9 @@ class AddDisclosure(Body):
     recipient: AgencyId
     purpose: Literal["support", "assessment", "case_conference", "referral", "training"]
     sets: list[FieldSet] = Field(min_length=1, max_length=len(FieldSet))
-    basis: Basis = Field(description="根拠。これなしの提供はありません。")
+    basis: Basis = Field(
+        description="根拠。これなしの提供はありません。`appi_69_2_3` で読めるのは行政機関等だけです(`agency_kind`)。"
+    )
     until: DayAsWritten = Field(description="The last day. At most a year away, on `emergency` three days.")
     reason: DisclosureReason
 

@@ -35,6 +35,12 @@ _DENIALS = {
         "The meeting is over: what was said in it stays there",
         "会議は終わりました。会議で話されたことは、会議の外では読めません",
     ),
+    "not_a_public_body": ProblemType(
+        "not_a_public_body",
+        403,
+        "On this basis (Art. 69(2)(iii)) only a public body may read; your agency is registered as another kind",
+        "この根拠(法第69条第2項第3号)で読めるのは行政機関等だけです。自機関の種別の登録を確かめるか、担当機関に尋ねてください",
+    ),
     "other_purpose": ProblemType("other_purpose", 403, "Not for this purpose", "この目的では行えません"),
     "use_stopped": ProblemType(
         "use_stopped",

@@ -118,6 +118,8 @@ class Caller:
     agency: str
     serves: bool
     roles: frozenset[str]
+    kind: str = ""
+    """Which kind of agency it is, as its token says; one that nobody told is no public body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The caller knows of it, and may not: no_basis, not_yours, other_purpose, use_stopped,
+    """The caller knows of it, and may not: no_basis, not_yours, other_purpose, use_stopped, not_a_public_body,
     meeting_to_come, meeting_over."""
 
     reason: str
@@ -185,6 +187,25 @@ GRANTS: Mapping[tuple[Standing, Action], Mapping[Purpose, frozenset[FieldSet]]] 
 }
 """The whole table. What stands nowhere in it is denied. In a meeting there are notes, and no sets of the sheet."""
 
+PUBLIC_BODIES = frozenset(
+    {
+        "municipality",
+        "welfare_office",
+        "municipal_placement",
+        "prefecture",
+        "health_centre",
+        "child_guidance_centre",
+        "hello_work",
+        "public_training",
+    }
+)
+"""Kinds of agency that are administrative organs, local governments or independent administrative agencies.
+
+A self-reliance desk is none by its kind: it may be entrusted to a council or an NPO (生活困窮者自立支援法 Art. 5(2)).
+One that the municipality runs itself is a `municipality`."""
+ONLY_FOR: Mapping[Basis, frozenset[str]] = {Basis.OTHER_DUTY: PUBLIC_BODIES}
+"""Bases that reach certain kinds of agency alone (個人情報保護法 Art. 69(2)(iii))."""
+
 _KNOWS_ONLY = {Standing.ON_CALL, Standing.CONCERNED}
 HIDES_FROM_OTHERS = frozenset({FieldSet.CONTACT, FieldSet.PROXY})
 """For everybody but the holder, on whichever basis: any counter may be asked by the very person to hide from."""
@@ -220,7 +241,7 @@ def decide(
     if not grounds:
         return Hidden()
     asked = [ground for ground in grounds if _is_asked_for(ground, basis)]
-    weighed = [_weigh(ground, action, record, purpose) for ground in asked]
+    weighed = [_weigh(ground, action, record, purpose, kind=caller.kind) for ground in asked]
     for outcome in weighed:
         if isinstance(outcome, Allowed):
             return outcome
@@ -236,12 +257,14 @@ _GOES_ON = frozenset({(Standing.HOLDER, Purpose.DISCLOSURE), *product(_BY_LAW, P
 """What 利用停止 doesn't end; what is said in a statutory meeting is asked for elsewhere."""
 
 
-def _weigh(ground: _Ground, action: Action, record: Record, purpose: Purpose) -> Allowed | Denied:
+def _weigh(ground: _Ground, action: Action, record: Record, purpose: Purpose, *, kind: str) -> Allowed | Denied:
     purposes = GRANTS.get((ground.standing, action))
     if purposes is None:
         return Denied("no_basis" if ground.standing in _KNOWS_ONLY else "not_yours")
     if purpose not in purposes:
         return Denied("other_purpose")
+    if kind not in ONLY_FOR.get(ground.basis, {kind}):
+        return Denied("not_a_public_body")
     sets = purposes[purpose] & ground.sets
     if record.violence and ground.standing is not Standing.HOLDER:
         sets -= HIDES_FROM_OTHERS

@@ -137,6 +137,7 @@ def _caller(actor: Actor, case: Case) -> Caller:
         agency=actor.agency,
         serves=actor.serves(case.municipality),
         roles=actor.roles,
+        kind=actor.kind,
     )
 
 
