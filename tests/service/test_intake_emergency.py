@@ -53,6 +53,41 @@ async def test_an_emergency_is_its_declarers_own_and_for_reading_alone(
     assert (await both.get(f"{path}/accesses")).json()["code"] == "no_basis"
 
 
+async def test_an_emergency_opens_the_support_records_for_its_hour_and_for_reading_alone(
+    intake: Running, desk: Caller, night: Caller
+) -> None:
+    path = await with_sheet(desk)
+    entry = {"on": today(intake), "way": "visit", "words": "昨夜から薬が切れていると話した"}
+    made = (await desk.post(f"{path}/records", entry)).json()["record_id"]
+    records, named = f"{path}/records", {"params": {"basis": "emergency"}}
+    assert (await night.get(records, **named)).json()["code"] == "no_basis"
+    await night.post(f"{path}/emergency-accesses", EMERGENCY)
+    shown = await night.get(records, **named)
+    assert [record["words"] for record in shown.json()["items"]] == [entry["words"]]
+    last = (await logged(intake, "action", "agency", "purpose", "basis", "fields"))[-1]
+    assert last == ("read", "kagoshima-night", "support", "emergency", ["records"])
+    assert (await night.get(records)).json()["code"] == "no_basis", "nobody breaks glass by accident"
+    assert (await night.get(records, params={"basis": "emergency", "purpose": "referral"})).status_code == 403
+    both = intake.as_("kagoshima-night", Role.EMERGENCY, Role.COUNSELLOR)
+    assert (await both.get(records, **named)).status_code == 200
+    assert (await both.post(records, entry | {"corrects": made})).json()["code"] == "no_basis"
+    assert (await both.get(f"{path}/hand-over-sheet.csv")).json()["code"] == "no_basis"
+    intake.pass_time(timedelta(minutes=60))
+    assert (await night.get(records, **named)).json()["code"] == "no_basis"
+
+
+async def test_an_emergency_opens_no_statutory_meeting(intake: Running, desk: Caller) -> None:
+    path, both = await with_sheet(desk), intake.as_("kagoshima-night", Role.EMERGENCY, Role.COUNSELLOR)
+    body = {"kind": "shien_kaigi", "held_on": today(intake), "topic": "debt", "members": ["kagoshima-npo"]}
+    meeting = f"/v1/meetings/{(await desk.post('/v1/meetings', body)).json()['meeting_id']}"
+    await desk.post(f"{meeting}/cases", {"case_id": path[-36:]})
+    assert (await desk.post(f"{meeting}/cases/{path[-36:]}/notes", {"text": "会議の中の話"})).status_code == 201
+    await both.post(f"{path}/emergency-accesses", EMERGENCY)
+    assert (await both.get(f"{meeting}/cases/{path[-36:]}/notes")).status_code == 404
+    shown = await both.get(f"{path}/records", params={"basis": "emergency"})
+    assert (shown.status_code, shown.json()["items"]) == (200, [])
+
+
 async def test_where_there_was_violence_an_emergency_does_not_show_where_the_person_is(
     desk: Caller, night: Caller
 ) -> None:

@@ -48,7 +48,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/cases/{case_id}/person": frozenset({C, P, H, T, E}),
         "PATCH /v1/cases/{case_id}/person": frozenset({C}),
         "GET /v1/cases/{case_id}/accesses": frozenset({C}),
-        "GET /v1/cases/{case_id}/records": frozenset({C}),
+        "GET /v1/cases/{case_id}/records": frozenset({C, E}),
         "POST /v1/cases/{case_id}/records": frozenset({C}),
         "GET /v1/cases/{case_id}/hand-over-sheet.csv": frozenset({C}),
         "GET /v1/cases/{case_id}/hand-over-sheet.html": frozenset({C}),

@@ -1,4 +1,4 @@
-"""Emergency access over HTTP (緊急閲覧): declare, and review what others declared. Reading itself is in `persons`."""
+"""Emergency access over HTTP (緊急閲覧): declare, and review what others declared. Reading is where the data is."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal

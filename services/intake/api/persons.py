@@ -51,6 +51,9 @@ _DENIALS = {
 }
 _READERS = (Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER, Role.EMERGENCY)
 """Whose work may need something of it: policy says how much."""
+AskedBasis = Annotated[
+    Basis | None, Query(description="根拠。省くと、届くものが順に選ばれます。`emergency` は必ず指定します。")
+]
 
 
 def denied(decision: Denied) -> Problem:
@@ -71,9 +74,7 @@ async def get_person(
     now: Now,
     actor: Caller,
     purpose: Annotated[Purpose, Query(description="利用目的")] = Purpose.SUPPORT,
-    basis: Annotated[
-        Basis | None, Query(description="根拠。省くと、届くものが順に選ばれます。`emergency` は必ず指定します。")
-    ] = None,
+    basis: AskedBasis = None,
 ) -> PersonView:
     """As far as the purpose and a legal basis reach; the log is written before the answer leaves."""
     person = await handlers.get_person(session, case_id, purpose=purpose, basis=basis, actor=actor, now=now)

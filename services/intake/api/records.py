@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.intake.api.persons import denied
+from services.intake.api.persons import AskedBasis, denied
 from services.intake.api.shapes import Needs, Story
 from services.intake.domain.policy import Denied, Purpose
 from services.intake.domain.records import MINUTES_A_DAY, Way, With
@@ -124,8 +124,9 @@ async def add_record(
 @records.get(
     "/v1/cases/{case_id}/records",
     summary="List support records",
-    description="支援記録を新しい日から順に返します。直された記録は出ません。閲覧は根拠とともに記録されます。",
-    dependencies=[requires(Role.COUNSELLOR)],
+    description="支援記録を新しい日から順に返します。直された記録は出ません。閲覧は根拠とともに記録されます。"
+    "緊急閲覧の間は `basis=emergency` で読めます(閲覧のみ)。",
+    dependencies=[requires(Role.COUNSELLOR, Role.EMERGENCY)],
 )
 async def list_records(
     case_id: UUID,
@@ -134,12 +135,14 @@ async def list_records(
     actor: Caller,
     pages: LongPages,
     purpose: Annotated[Purpose, Query(description="利用目的")] = Purpose.SUPPORT,
+    basis: AskedBasis = None,
 ) -> Page[RecordView]:
     """Those that stand, the newest first."""
     found = await handlers.find_records(
         session,
         case_id,
         purpose=purpose,
+        basis=basis,
         before=pages.begin(lambda day, record_id: (date.fromisoformat(day), UUID(record_id))),
         limit=pages.one_more,
         actor=actor,

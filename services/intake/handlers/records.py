@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain.cases import CAREER_NEEDS
+from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Purpose
 from services.intake.domain.sheet import FieldSet
 from services.intake.handlers.access import allowed, key_of, there
@@ -86,6 +87,7 @@ async def find_records(
     case_id: UUID,
     *,
     purpose: Purpose,
+    basis: Basis | None,
     before: tuple[date, UUID] | None,
     limit: int,
     actor: Actor,
@@ -93,7 +95,7 @@ async def find_records(
 ) -> list[tuple[SupportRecord, str]] | Denied:
     """The entries that stand, the newest first, each with its words; for who may read the story."""
     case = there(await cases.find_case(session, case_id))
-    decision = await allowed(session, case, Action.READ, purpose=purpose, actor=actor, now=now)
+    decision = await allowed(session, case, Action.READ, purpose=purpose, basis=basis, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
     if FieldSet.STORY not in decision.sets:
