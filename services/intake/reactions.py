@@ -38,14 +38,13 @@ def noted(kind: str, *shown: str) -> Reaction:
 async def referral_accepted(session: AsyncSession, event: ReferralAccepted, news: News) -> None:
     """The receiver took responsibility: from now on it holds the case, if the sender did."""
     if await _note(session, event, news, "referral_accepted", "referral_id", "sender", "receiver"):
-        await custody.acknowledge(session, event.case_id)
         await custody.hand_over(session, event.case_id, sender=event.sender, receiver=event.receiver, now=news.now)
 
 
 async def referral_received(session: AsyncSession, event: ReferralReceived, news: News) -> None:
-    """The receiver has seen it: a hand-off is acknowledged, and no longer open."""
+    """The receiver has seen it: if it carries a hand-off, that is acknowledged, and no longer open."""
     if await _note(session, event, news, "referral_received", "referral_id", "receiver"):
-        await custody.acknowledge(session, event.case_id)
+        await custody.acknowledge(session, event.case_id, event.referral_id)
 
 
 async def _note(session: AsyncSession, event: Event, news: News, kind: str, *shown: str) -> bool:

@@ -67,6 +67,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Consent is withdrawn as a whole; for a part, record consent again for the rest",
         "撤回は同意の全体に対するものです。一部だけのときは、残りについての同意をあらためて記録してください",
     ),
+    "receiver_without_hand_off": (
+        "Only a hand-off has a receiver",
+        "つなぎ先(receiver)は、結果が「つなぎ」(hand_off)のときだけ書けます",
+    ),
     "nothing_to_find_by": (
         "Something to find somebody by is needed: name, reading, previous name, telephone or e-mail",
         "氏名、ふりがな、以前の氏名、電話番号、メールアドレスのどれかを書いてください",

@@ -5,7 +5,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from services.intake.domain.custody import check
-from shared.events import CaseClosed, CaseReopened, ReferralAccepted, ReferralReceived
+from shared.events import CaseClosed, CaseReopened, ReferralAccepted, ReferralReceived, ReferralSent
 from shared.service.__main__ import cli
 from tests.service.intake_counter import opened
 from tests.world import KAGOSHIMA, ZAMA, Caller, Running, World, execute_as_admin
@@ -107,17 +107,107 @@ async def test_a_case_closed_while_its_referral_was_accepted_is_not_dropped(worl
     assert case["next_step"]
 
 
+def referred(case_id: str, sender: str, receiver: str) -> tuple[ReferralSent, ReferralReceived]:
+    """A referral that was sent, and that its receiver has seen."""
+    case, referral = UUID(case_id), uuid4()
+    return (
+        ReferralSent(case_id=case, referral_id=referral, sender=sender, receiver=receiver),
+        ReferralReceived(case_id=case, referral_id=referral, receiver=receiver),
+    )
+
+
+async def waits(caller: Caller, case_id: str) -> bool:
+    return bool((await caller.get(f"/v1/cases/{case_id}")).json()["hand_off_open"])
+
+
 async def test_a_hand_off_stays_open_until_the_receiver_acknowledges(world: World) -> None:
     intake = world.service("intake")
     desk = intake.as_()
     case_id = await opened(desk)
-    await desk.post(f"/v1/cases/{case_id}/screenings", {"outcome": "hand_off"})
+    screened = await desk.post(f"/v1/cases/{case_id}/screenings", {"outcome": "hand_off"})
+    assert screened.json()["receiver"] is None
     refused = await desk.post(f"/v1/cases/{case_id}/closing", {"outcome": "other_scheme"})
     assert refused.json()["code"] == "hand_off_waits"
-    assert (await desk.get(f"/v1/cases/{case_id}")).json()["hand_off_open"] is True
-    await intake.hear(ReferralReceived(case_id=UUID(case_id), referral_id=REFERRAL, receiver="kagoshima-npo"))
-    assert (await desk.get(f"/v1/cases/{case_id}")).json()["hand_off_open"] is False
+    sent, received = referred(case_id, "kagoshima-desk", "kagoshima-npo")
+    await intake.hear(sent)
+    assert await waits(desk, case_id)
+    await intake.hear(received)
+    assert not await waits(desk, case_id)
     assert (await desk.post(f"/v1/cases/{case_id}/closing", {"outcome": "other_scheme"})).status_code == 200
+
+
+async def test_a_referral_that_is_not_the_hand_offs_own_acknowledges_nothing(world: World) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    case_id = await opened(desk)
+    older, older_seen = referred(case_id, "kagoshima-desk", "kagoshima-school")
+    await intake.hear(older)
+    await desk.post(f"/v1/cases/{case_id}/screenings", {"outcome": "hand_off"})
+    another = referred(case_id, "kagoshima-npo", "kagoshima-school")
+    to_itself = referred(case_id, "kagoshima-desk", "kagoshima-desk")
+    never_sent = ReferralReceived(case_id=UUID(case_id), referral_id=REFERRAL, receiver="kagoshima-npo")
+    await intake.hear(older_seen, *another, *to_itself, never_sent)
+    await intake.hear(accepted(case_id, "kagoshima-npo", "kagoshima-school"))
+    assert await waits(desk, case_id)
+    elsewhere = referred(await opened(desk), "kagoshima-desk", "kagoshima-npo")
+    await intake.hear(elsewhere[0], elsewhere[1].model_copy(update={"case_id": UUID(case_id)}))
+    assert await waits(desk, case_id), "what was sent about another case"
+
+
+async def test_a_hand_off_to_a_named_agency_waits_for_that_one(world: World) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    case_id = await opened(desk)
+    body = {"outcome": "hand_off", "receiver": "kagoshima-welfare"}
+    screened = await desk.post(f"/v1/cases/{case_id}/screenings", body)
+    assert (screened.status_code, screened.json()["receiver"]) == (201, "kagoshima-welfare")
+    (*_, note) = (await desk.get(f"/v1/cases/{case_id}/timeline")).json()["items"]
+    assert note["codes"] == {"outcome": "hand_off", "receiver": "kagoshima-welfare", "by": "kagoshima-desk"}
+    await intake.hear(*referred(case_id, "kagoshima-desk", "kagoshima-npo"))
+    assert await waits(desk, case_id)
+    await intake.hear(accepted(case_id, "kagoshima-desk", "kagoshima-school"))
+    assert await waits(desk, case_id), "who took the case on sees that somebody was to be told, and wasn't"
+    school = intake.as_("kagoshima-school")
+    assert (await school.post(f"/v1/cases/{case_id}/closing", {"outcome": "goal_reached"})).status_code == 409
+    await intake.hear(*referred(case_id, "kagoshima-desk", "kagoshima-welfare"))
+    assert not await waits(school, case_id)
+
+
+async def test_a_named_agency_that_takes_the_case_on_has_acknowledged_it(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await opened(intake.as_())
+    await intake.as_().post(f"/v1/cases/{case_id}/screenings", {"outcome": "hand_off", "receiver": "kagoshima-npo"})
+    await intake.hear(accepted(case_id, "kagoshima-desk", "kagoshima-npo"))
+    assert not await waits(intake.as_("kagoshima-npo"), case_id)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        ({"outcome": "support", "receiver": "kagoshima-npo"}, "/", "receiver_without_hand_off"),
+        ({"outcome": "hand_off", "receiver": "kagoshima-desk"}, "/receiver", "holds_it_already"),
+        ({"outcome": "hand_off", "receiver": "架空"}, "/receiver", None),
+    ],
+)
+async def test_a_hand_off_names_another_agency(
+    world: World, body: dict[str, str], pointer: str, code: str | None
+) -> None:
+    desk = world.service("intake").as_()
+    answer = await desk.post(f"/v1/cases/{await opened(desk)}/screenings", body)
+    error = answer.json()["errors"][0]
+    assert (answer.status_code, error["pointer"]) == (422, pointer)
+    assert code in {None, error["code"]}
+    assert error["message_ja"] != "受け付けられない値です"
+
+
+async def test_nobody_but_the_holder_turns_a_hand_off_that_waits_to_another(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await opened(intake.as_())
+    await intake.as_().post(f"/v1/cases/{case_id}/screenings", {"outcome": "hand_off", "receiver": "kagoshima-welfare"})
+    turned = {"outcome": "hand_off", "receiver": "kagoshima-npo"}
+    answer = await intake.as_("kagoshima-npo").post(f"/v1/cases/{case_id}/screenings", turned)
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_the_holder")
+    assert (await intake.as_().post(f"/v1/cases/{case_id}/screenings", turned)).status_code == 201
 
 
 async def test_of_ten_who_close_at_once_one_does(world: World) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,12 +14,15 @@ from hypothesis import strategies as st
 from services.intake.domain.custody import (
     Custody,
     Entry,
+    HandOff,
     Interruption,
     Moved,
     Outcome,
     Proof,
     Refused,
+    Sent,
     Step,
+    acknowledges,
     check,
     close,
     digest,
@@ -46,6 +50,25 @@ def test_a_hand_off_that_nobody_acknowledged_is_no_outcome() -> None:
     waiting = Custody("desk", open=True, hand_off_open=True)
     assert close(waiting, by="desk", ended=Outcome.OTHER_SCHEME) == Refused("hand_off_waits")
     assert isinstance(close(waiting, by="desk", ended=Interruption.NOT_REACHABLE), Moved)
+
+
+def test_a_hand_off_is_acknowledged_by_its_own_receiver_alone() -> None:
+    ours, later = HandOff("desk", None, AT), AT + timedelta(minutes=1)
+    assert acknowledges(Sent("desk", "npo", later), ours)
+    assert acknowledges(Sent("desk", "npo", AT), ours)
+    assert not acknowledges(Sent("school", "npo", later), ours), "another agency's referral"
+    assert not acknowledges(Sent("desk", "npo", AT - timedelta(microseconds=1)), ours), "an older one"
+    assert not acknowledges(Sent("desk", "desk", later), ours), "nobody hands off to themselves"
+    named = replace(ours, receiver="welfare")
+    assert acknowledges(Sent("desk", "welfare", later), named)
+    assert acknowledges(Sent("desk", "welfare", AT - timedelta(days=1)), named), "it has the person's case in its hands"
+    assert not acknowledges(Sent("desk", "npo", later), named)
+
+
+def test_a_hand_off_to_a_named_agency_waits_on_when_another_takes_the_case() -> None:
+    assert not HandOff("desk", None, AT).outlives("npo")
+    assert not HandOff("desk", "npo", AT).outlives("npo")
+    assert HandOff("desk", "welfare", AT).outlives("npo")
 
 
 def test_who_takes_up_a_returning_person_holds_the_case() -> None:

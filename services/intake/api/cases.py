@@ -27,7 +27,7 @@ from services.intake.domain.cases import FIRST_STEP, Case, ConsentState, Contrad
 from services.intake.domain.policy import Denied
 from services.intake.handlers import cases as handlers
 from services.intake.handlers import persons
-from services.intake.handlers.cases import NoSuchDraft, NotAmongTopics
+from services.intake.handlers.cases import HoldsItAlready, NoSuchDraft, NotAmongTopics
 from services.intake.tables import cases as tables
 from services.intake.tables.cases import Wanted
 from shared.auth import Actor, Caller, Role, requires
@@ -242,15 +242,30 @@ async def list_consents(case_id: UUID, session: Transaction, actor: Caller, page
     status_code=201,
     summary="Record a screening",
     description="スクリーニングの結果(情報提供のみ・つなぎ・同意未取得・支援する・中断)を記録します。"
-    "どの結果でもケースは閉じません。受け取りを待つつなぎを改められるのは、担当機関だけです。",
+    "どの結果でもケースは閉じません。つなぎの相手(`receiver`)が分かっていれば、その機関が受け取るまで「つなぎ待ち」が続きます。"
+    "受け取りを待つつなぎを改められるのは、担当機関だけです。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
 async def screen_case(case_id: UUID, body: ScreenCase, session: Transaction, now: Now, actor: Caller) -> Screening:
     """The decision at the door; the case stays open whatever it is."""
-    row = await handlers.screen_case(session, case_id, body.outcome.value, screening_id=new_id(), actor=actor, now=now)
-    if isinstance(row, Denied):
-        raise denied(row)
-    return Screening(screening_id=row.id, case_id=case_id, outcome=row.outcome, recorded_by=row.recorded_by, at=row.at)
+    row = await handlers.screen_case(
+        session,
+        case_id,
+        body.outcome.value,
+        receiver=body.receiver,
+        screening_id=new_id(),
+        actor=actor,
+        now=now,
+    )
+    match row:
+        case Denied():
+            raise denied(row)
+        case HoldsItAlready():
+            raise invalid(
+                "/receiver", "holds_it_already", "That agency holds the case already", "その機関は、すでに担当機関です"
+            )
+        case screened:
+            return Screening.model_validate(screened)
 
 
 @cases.get(

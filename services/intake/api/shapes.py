@@ -234,9 +234,22 @@ class ChangeCase(Body):
 class ScreenCase(Body):
     """The decision at the door (スクリーニング)."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"outcome": "support"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"outcome": "support"}, {"outcome": "hand_off", "receiver": "kagoshima-welfare"}]
+        }
+    )
 
     outcome: ScreeningOutcome
+    receiver: AgencyId | None = Field(
+        default=None, description="つなぎ先, of a hand-off: it then waits for this agency, and for no other."
+    )
+
+    @model_validator(mode="after")
+    def _a_hand_off_has_a_receiver(self) -> Self:
+        if self.receiver is not None and self.outcome is not ScreeningOutcome.HAND_OFF:
+            raise PydanticCustomError("receiver_without_hand_off", "only a hand-off has a receiver")
+        return self
 
 
 class ConsentStanding(BaseModel):
@@ -398,22 +411,25 @@ class Screening(BaseModel):
     """A screening that was recorded."""
 
     model_config = ConfigDict(
+        from_attributes=True,
         json_schema_extra={
             "examples": [
                 {
                     "screening_id": "01939c1e-8b21-7d55-8a66-1c9c2f2b3d4e",
                     "case_id": "01939c1e-7a10-7c44-9f55-0b8b1f1a2c3d",
                     "outcome": "support",
+                    "receiver": None,
                     "recorded_by": "kagoshima-desk",
                     "at": "2026-11-23T01:20:00Z",
                 }
             ]
-        }
+        },
     )
 
-    screening_id: UUID
+    screening_id: UUID = Field(validation_alias="id")
     case_id: UUID
     outcome: str
+    receiver: str | None
     recorded_by: str
     at: datetime
 

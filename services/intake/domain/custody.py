@@ -55,6 +55,28 @@ class Custody:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOff:
+    """つなぎ: who held the case when it was screened so, to whom it is handed if that was said, and when."""
+
+    holder: str
+    receiver: str | None
+    at: datetime
+
+    def outlives(self, holder: str) -> bool:
+        """Whether it still waits with a new holder: a named receiver who is another has heard of nothing yet."""
+        return self.receiver not in {None, holder}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A referral, as its sending was told."""
+
+    sender: str
+    receiver: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """The custody is so from now on, by this step."""
 
@@ -96,6 +118,17 @@ def hand_over(custody: Custody, *, sender: str, receiver: str) -> Moved | None:
         return None
     step = Step.HANDED_OVER if custody.open else Step.REOPENED
     return Moved(step, Custody(receiver, open=True))
+
+
+def acknowledges(sent: Sent, hand_off: HandOff) -> bool:
+    """Whether a referral that its receiver has seen is the hand-off's own.
+
+    It is not where another agency sent it or where it went to the sender itself; nor, where no receiver was named, if it
+    was on its way before.
+    """
+    if sent.sender != hand_off.holder or sent.receiver == hand_off.holder:
+        return False
+    return sent.at >= hand_off.at if hand_off.receiver is None else sent.receiver == hand_off.receiver
 
 
 # --- the daily proof ------------------------------------------------------------------------------------------------

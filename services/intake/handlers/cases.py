@@ -204,23 +204,37 @@ async def add_consent(
             assert_never(decision)
 
 
+@dataclass(frozen=True, slots=True)
+class HoldsItAlready:
+    """Who is named as the receiver of the hand-off holds the case."""
+
+
 async def screen_case(
-    session: AsyncSession, case_id: UUID, outcome: str, *, screening_id: UUID, actor: Actor, now: datetime
-) -> Row[Any] | Denied:
+    session: AsyncSession,
+    case_id: UUID,
+    outcome: str,
+    *,
+    receiver: str | None,
+    screening_id: UUID,
+    actor: Actor,
+    now: datetime,
+) -> Row[Any] | Denied | HoldsItAlready:
     """Record the decision at the door. It never closes the case.
 
     A hand-off that nobody has acknowledged waits for its receiver; only who holds the case decides otherwise.
     """
     case = concerning(await tables.lock_case(session, case_id), actor)
-    if case.hand_off_open and outcome != ScreeningOutcome.HAND_OFF and actor.agency != case.holder_agency:
+    if case.hand_off_open and actor.agency != case.holder_agency:
         return Denied("not_yours")
-    changed = await tables.change_case(
-        session, case, screening_outcome=outcome, hand_off_open=outcome == ScreeningOutcome.HAND_OFF
-    )
+    if receiver == case.holder_agency:
+        return HoldsItAlready()
+    hands_off = outcome == ScreeningOutcome.HAND_OFF
+    changed = await tables.change_case(session, case, screening_outcome=outcome, hand_off_open=hands_off)
     row = await tables.add_screening(
-        session, screening_id=screening_id, case_id=case_id, outcome=outcome, by=actor.agency, at=now
+        session, case, outcome, receiver=receiver, screening_id=screening_id, by=actor.agency, at=now
     )
-    await tables.note(session, case_id, "case_screened", {"outcome": outcome, "by": actor.agency}, at=now)
+    to = {} if receiver is None else {"receiver": receiver}
+    await tables.note(session, case_id, "case_screened", {"outcome": outcome, **to, "by": actor.agency}, at=now)
     await emit(session, (CaseScreened(case_id=case_id, outcome=outcome), changed.version), at=now)
     return row
 

@@ -62,15 +62,20 @@ async def hand_over(session: AsyncSession, case_id: UUID, *, sender: str, receiv
             return  # nobody is left to be taken up: who comes again opens a case
         await _take_up(session, case, decision, by=receiver, now=now)
         return
+    waiting = await tables.find_hand_off(session, case_id)
     moved = await tables.add_step(session, case, decision, ended=None, by=receiver, at=now)
-    await cases.change_case(session, moved)
+    waits = waiting is not None and waiting.outlives(receiver)
+    await cases.change_case(session, moved, hand_off_open=waits)
 
 
-async def acknowledge(session: AsyncSession, case_id: UUID) -> None:
-    """A receiver has seen the referral: a hand-off (つなぎ) is no longer open."""
+async def acknowledge(session: AsyncSession, case_id: UUID, referral_id: UUID) -> None:
+    """A receiver has seen the referral: the hand-off (つなぎ) that it carries is no longer open."""
     case = await cases.lock_case(session, case_id)
-    if case is not None and case.hand_off_open:
-        await cases.change_case(session, case, hand_off_open=False)
+    waiting = None if case is None else await tables.find_hand_off(session, case_id)
+    sent = None if waiting is None else await tables.find_sent(session, case_id, referral_id)
+    if case is None or waiting is None or sent is None or not custody.acknowledges(sent, waiting):
+        return
+    await cases.change_case(session, case, hand_off_open=False)
 
 
 async def _take_up(session: AsyncSession, case: Case, decision: Moved, *, by: str, now: datetime) -> Case:

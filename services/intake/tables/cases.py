@@ -96,6 +96,8 @@ screening = Table(
     Column("id", Uuid, primary_key=True),
     Column("case_id", Uuid, nullable=False),
     Column("outcome", Text, nullable=False),
+    Column("receiver", Text),
+    Column("holder", Text),
     Column("recorded_by", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
 )
@@ -309,10 +311,11 @@ async def find_consents(session: AsyncSession, case_id: UUID, *, after: int, lim
 
 
 async def add_screening(
-    session: AsyncSession, *, screening_id: UUID, case_id: UUID, outcome: str, by: str, at: datetime
+    session: AsyncSession, case: Case, outcome: str, *, receiver: str | None, screening_id: UUID, by: str, at: datetime
 ) -> Row[Any]:
-    """A screening of a case."""
-    values = {"id": screening_id, "case_id": case_id, "outcome": outcome, "recorded_by": by, "at": at}
+    """A screening of a case, with who held it then; of a hand-off, with to whom if that was said."""
+    said = {"id": screening_id, "case_id": case.id, "outcome": outcome, "receiver": receiver}
+    values = said | {"holder": case.holder_agency, "recorded_by": by, "at": at}
     added: Row[Any] = (await session.execute(insert(screening).values(values).returning(screening))).one()
     return added
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain.cases import Case
-from services.intake.domain.custody import Entry, Moved, Step
+from services.intake.domain.custody import Entry, HandOff, Moved, Sent, Step
 from services.intake.tables.cases import find_case
 
 _ADD = text(
@@ -20,6 +20,16 @@ _ADD = text(
 _LEDGER = text(
     "SELECT case_id, number, step, holder, ended, by, at FROM custody"
     " WHERE case_id = :case_id AND number > :after ORDER BY number LIMIT :limit"
+)
+# A screening of before 0.2.0 doesn't say who held the case then: who holds it now does, or it would be closed.
+_HAND_OFF = text(
+    "SELECT coalesce(s.holder, k.holder_agency) AS holder, s.receiver, s.at FROM screening s"
+    " JOIN case_ k ON k.id = s.case_id AND k.hand_off_open WHERE s.case_id = :case_id ORDER BY s.id DESC LIMIT 1"
+)
+# By its own topic's order, its sending stands in the timeline before anything else that is told of a referral.
+_SENT = text(
+    "SELECT codes->>'sender' AS sender, codes->>'receiver' AS receiver, at FROM timeline"
+    " WHERE case_id = :case_id AND kind = 'referral_sent' AND codes->>'referral_id' = :referral_id LIMIT 1"
 )
 # Every step of every case that ever came to the agency, up to a moment.
 _OF_AGENCY = text(
@@ -58,6 +68,18 @@ async def add_step(
     found = await find_case(session, case.id)
     assert found is not None
     return found
+
+
+async def find_hand_off(session: AsyncSession, case_id: UUID) -> HandOff | None:
+    """The hand-off that waits for its receiver, if one does."""
+    row = (await session.execute(_HAND_OFF, {"case_id": case_id})).one_or_none()
+    return None if row is None else HandOff(row.holder, row.receiver, row.at)
+
+
+async def find_sent(session: AsyncSession, case_id: UUID, referral_id: UUID) -> Sent | None:
+    """A referral of the case, if its sending was told."""
+    row = (await session.execute(_SENT, {"case_id": case_id, "referral_id": str(referral_id)})).one_or_none()
+    return None if row is None else Sent(row.sender, row.receiver, row.at)
 
 
 async def find_ledger(session: AsyncSession, case_id: UUID, *, after: int, limit: int) -> Sequence[Row[Any]]:
