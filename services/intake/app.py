@@ -15,6 +15,7 @@ from services.intake.api.meetings import meetings
 from services.intake.api.persons import persons
 from services.intake.api.records import records
 from services.intake.domain.custody import check
+from services.intake.handlers.emergencies import count_overdue
 from services.intake.handlers.erasure import FORGETTERS
 from services.intake.handlers.fingerprints import make_anew
 from services.intake.reactions import reactions
@@ -59,6 +60,7 @@ service = Service(
     forgetters=FORGETTERS,
     verifiers={"custody": check},
     reindex=make_anew,
+    overdue={"emergency_reviews": count_overdue},
 )
 
 

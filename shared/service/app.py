@@ -129,7 +129,7 @@ def _bare_app(service: Service, settings: Settings, lifespan: Lifespan[FastAPI])
 
 
 def _add_routes(app: FastAPI, service: Service, *, demo: bool) -> None:
-    for router in (*service.routers, health_router(service.name)):
+    for router in (*service.routers, health_router(service.name, service.overdue)):
         app.include_router(router)
     if demo:
         app.include_router(rehearsal_router())

@@ -13,6 +13,7 @@ from shared.events import Event
 from shared.vault import Forget
 
 Run = Callable[[AsyncSession, datetime], Awaitable[bool]]
+Count = Callable[[AsyncSession, datetime], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Service:
     """Checks of exported proofs by kind, for `verify KIND FILE`: what is wrong with the documents, in words."""
     reindex: Run | None = None
     """Makes one subject's fingerprints by the newest index key, and says whether there was one: for `keys reindex`."""
+    overdue: Mapping[str, Count] = field(default_factory=dict)
+    """What people should have done by now and have not, by what it is: counted whenever operators read the figures."""
     prepare: Callable[[FastAPI], Any] | None = None
     """Called once with the finished app, e.g. to mount static files."""
 

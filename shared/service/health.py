@@ -1,5 +1,6 @@
 """Health: alive is the process; ready is the database and its schema, never the broker. And operators' figures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import VERSION
 from shared.auth import public
-from shared.database import is_migrated
+from shared.database import Acting, is_migrated
+from shared.service.declare import Count
 from shared.service.transaction import Desk
 
 _UNSENT = Gauge("tsunagu_events_unsent", "Events waiting in the outbox", ["service"])
 _OLDEST = Gauge("tsunagu_oldest_unsent_seconds", "Age of the oldest event in the outbox", ["service"])
 _PARKED = Gauge("tsunagu_events_parked", "Events set aside for an operator", ["service"])
+_OVERDUE = Gauge("tsunagu_overdue", "What people should have done by now and have not", ["service", "what"])
+_BY_FIGURES = Acting(door="figures")
 _STATE = text(
     "SELECT (SELECT count(*) FROM outbox) AS unsent,"
     " (SELECT extract(epoch FROM clock_timestamp() - min(created_at))::float FROM outbox) AS oldest,"
@@ -43,7 +47,14 @@ async def mail_state(session: AsyncSession, service: str) -> MailState:
     return MailState(row.unsent, oldest, row.parked)
 
 
-def health_router(service: str) -> APIRouter:
+async def count_overdue(desk: Desk, service: str, overdue: Mapping[str, Count]) -> None:
+    """Count what is overdue, of everybody, and set the gauges."""
+    async with desk.database.session(_BY_FIGURES) as session:
+        for what, count in overdue.items():
+            _OVERDUE.labels(service, what).set(await count(session, await desk.clock.now(session)))
+
+
+def health_router(service: str, overdue: Mapping[str, Count]) -> APIRouter:
     """`/health/live`, `/health/ready`, `/metrics`: readable by anybody inside; the gateway keeps metrics in."""
     router = APIRouter(dependencies=[public], include_in_schema=False)
 
@@ -84,6 +95,7 @@ def health_router(service: str) -> APIRouter:
         try:
             async with desk.database.session() as session:
                 await mail_state(session, service)
+            await count_overdue(desk, service, overdue)
         except (SQLAlchemyError, OSError, TimeoutError):
             pass  # the process's own figures are worth having while the database is away
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

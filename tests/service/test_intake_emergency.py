@@ -169,15 +169,23 @@ async def test_a_review_is_overdue_after_two_working_days(intake: Running, desk:
         left += is_working_day(day)
     assert (left, is_working_day(due)) == (2, True)
 
-    async def overdue() -> int:
-        return len((await desk.get("/v1/emergency-accesses", params={"review": "overdue"})).json()["items"])
+    async def overdue() -> tuple[int, list[bool], bool]:
+        """As the list is filtered, as each is marked, and as operators see it."""
+        filtered = await desk.whole("/v1/emergency-accesses", review="overdue")
+        marked = [entry["overdue"] for entry in await desk.whole("/v1/emergency-accesses")]
+        figures = (await intake.client.get("/metrics")).text
+        counted = 'tsunagu_overdue{service="intake",what="emergency_reviews"} '
+        assert counted in figures
+        return len(filtered), marked, f"{counted}1.0" in figures
 
     intake.pass_time(timedelta(days=(due - date.fromisoformat(today(intake))).days))
-    assert await overdue() == 0
+    assert await overdue() == (0, [False], False)
     intake.pass_time(timedelta(days=1))
-    assert await overdue() == 1
-    await desk.post(f"/v1/emergency-accesses/{made['emergency_id']}/review", {"verdict": "justified"})
-    assert await overdue() == 0
+    assert await overdue() == (1, [True], True)
+    path = f"/v1/emergency-accesses/{made['emergency_id']}"
+    assert (await desk.get(path)).json()["overdue"] is True
+    assert (await desk.post(f"{path}/review", {"verdict": "justified"})).json()["overdue"] is False
+    assert await overdue() == (0, [False], False)
 
 
 async def test_who_declared_it_never_reviews_it_even_as_the_cases_next_holder(intake: Running, desk: Caller) -> None:

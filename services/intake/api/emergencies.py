@@ -1,11 +1,12 @@
 """Emergency access over HTTP (緊急閲覧): declare, and review what others declared. Reading is where the data is."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
 
 from services.intake.api.persons import denied
 from services.intake.api.shapes import Words
@@ -59,8 +60,6 @@ class EmergencyDeclared(BaseModel):
 class EmergencyHead(BaseModel):
     """An emergency in the list: without the words."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     emergency_id: UUID = Field(validation_alias="id")
     case_id: UUID
     declared_by: str = Field(validation_alias="agency")
@@ -68,6 +67,7 @@ class EmergencyHead(BaseModel):
     declared_at: datetime
     ends_at: datetime
     review_due_on: date
+    overdue: bool = Field(description="Nobody has judged it by that day, and the day is over.")
     verdict: str | None
     reviewed_by: str | None
     reviewed_at: datetime | None
@@ -140,7 +140,7 @@ async def list_emergencies(
         after=pages.begin(UUID),
         limit=pages.one_more,
     )
-    return page(found, pages, key=lambda row: (row.id,), show=EmergencyHead.model_validate)
+    return page(found, pages, key=lambda row: (row.id,), show=lambda row: EmergencyHead(**_shown(row, now)))
 
 
 @emergencies.get(
@@ -155,7 +155,7 @@ async def get_emergency(emergency_id: UUID, session: Transaction, now: Now, acto
     if isinstance(found, Denied):
         raise denied(found)
     row, words = found
-    return EmergencyView.model_validate({**row._asdict(), "opened_words": words})
+    return EmergencyView(**_shown(row, now), opened_words=words)
 
 
 @emergencies.post(
@@ -176,4 +176,8 @@ async def review_emergency(
         case AlreadyReviewed():
             raise Problem(_REVIEWED)
         case row:
-            return EmergencyHead.model_validate(row)
+            return EmergencyHead(**_shown(row, now))
+
+
+def _shown(row: Row[Any], now: datetime) -> dict[str, Any]:
+    return {**row._asdict(), "overdue": tables.declaration(row).is_overdue(day_in_japan(now))}

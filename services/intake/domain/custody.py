@@ -123,8 +123,8 @@ def hand_over(custody: Custody, *, sender: str, receiver: str) -> Moved | None:
 def acknowledges(sent: Sent, hand_off: HandOff) -> bool:
     """Whether a referral that its receiver has seen is the hand-off's own.
 
-    It is not where another agency sent it or where it went to the sender itself; nor, where no receiver was named, if it
-    was on its way before.
+    It is not where another agency sent it, or where it went to the sender itself. Where no receiver was named, none is
+    that was on its way before.
     """
     if sent.sender != hand_off.holder or sent.receiver == hand_off.holder:
         return False

@@ -44,6 +44,10 @@ class Declaration:
         """Who judges it: who was told then, and who holds the case now; never who declared it."""
         return frozenset({self.holder, holder}) - {self.by}
 
+    def is_overdue(self, today: date) -> bool:
+        """Nobody has judged it in time."""
+        return self.verdict is None and self.review_due_on < today
+
 
 @dataclass(frozen=True, slots=True)
 class NotDeclared:

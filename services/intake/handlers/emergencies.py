@@ -112,6 +112,11 @@ async def review_emergency(
     return reviewed
 
 
+async def count_overdue(session: AsyncSession, now: datetime) -> int:
+    """How many reviews are overdue, at whichever agency."""
+    return await tables.count_unreviewed(session, due_before=day_in_japan(now))
+
+
 async def _reviewable(session: AsyncSession, emergency_id: UUID, *, actor: Actor, now: datetime) -> Row[Any] | Denied:
     row = await tables.find_emergency(session, emergency_id)
     case = None if row is None else await cases.find_case(session, row.case_id)

@@ -38,6 +38,10 @@ _MINE = text(
     " AND (CAST(:due_before AS date) IS NULL OR e.review_due_on < :due_before)"
     " AND (CAST(:after AS uuid) IS NULL OR e.id > :after) ORDER BY e.id LIMIT :limit"
 )
+_UNREVIEWED = text(
+    "SELECT count(*) FROM emergency_access e WHERE e.review_due_on < :due_before"
+    " AND NOT EXISTS (SELECT FROM emergency_review r WHERE r.emergency_id = e.id)"
+)
 _REVIEW = text(
     "INSERT INTO emergency_review (emergency_id, verdict, reviewed_by, at) VALUES (:id, :verdict, :by, :at)"
     " ON CONFLICT DO NOTHING RETURNING emergency_id"
@@ -108,6 +112,12 @@ async def find_to_review(
         "limit": limit,
     }
     return (await session.execute(_MINE, values)).all()
+
+
+async def count_unreviewed(session: AsyncSession, *, due_before: date) -> int:
+    """How many nobody has judged that were due before a day."""
+    found: int = (await session.execute(_UNREVIEWED, {"due_before": due_before})).scalar_one()
+    return found
 
 
 async def add_review(session: AsyncSession, emergency_id: UUID, verdict: str, *, by: str, at: datetime) -> bool:
