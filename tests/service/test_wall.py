@@ -234,22 +234,30 @@ CALLERS = [
 
 def drawn(luck: random.Random, today: date) -> dict[str, Any]:
     """A case as it may stand."""
-    state = luck.choice([None, *ConsentState])
+    state = luck.choice([None, *[ConsentState.GIVEN] * 4, *ConsentState])
     valid_until = luck.choice([None, today, today - timedelta(days=1), today + timedelta(days=1)])
     purposes = frozenset(luck.sample(["assessment", "case_conference", "referral", "training"], luck.randint(1, 4)))
     recipients = frozenset(luck.sample(AGENCIES, luck.randint(0, 2)))
     valid_from = luck.choice([None, None, today, today + timedelta(days=1)]) if valid_until is None else None
     until = luck.choice([today, today - timedelta(days=1)])
-    lent = Disclosure(luck.choice(AGENCIES), Purpose.SUPPORT, frozenset({FieldSet.STORY}), Basis.OTHER_DUTY, until)
+    said = None if state is None else Consent(state, purposes, recipients, valid_until, valid_from=valid_from)
+    basis, purpose = (Basis.OTHER_DUTY, Purpose.SUPPORT) if luck.random() < 0.5 else (Basis.CONSENT, Purpose.REFERRAL)
+    lent = Disclosure(luck.choice(AGENCIES), purpose, frozenset({FieldSet.STORY}), basis, until)
+    on_consent = said is not None and basis is Basis.CONSENT
+    taken_back = said is not None and (
+        said.state is not ConsentState.GIVEN
+        or "referral" not in said.purposes
+        or bool(said.recipients and lent.recipient not in said.recipients)
+    )
     return {
         "id": uuid4(),
         "municipality": luck.choice(TOWNS),
         "opened_by": luck.choice(AGENCIES),
         "holder": luck.choice(AGENCIES),
-        "consent": None if state is None else Consent(state, purposes, recipients, valid_until, valid_from=valid_from),
-        "disclosure": luck.choice([None, None, lent]),
-        "ended": luck.random() < 0.3,
-        "superseded": luck.random() < 0.3,
+        "consent": said,
+        "disclosure": luck.choice([None, lent]) if on_consent or basis is not Basis.CONSENT else None,
+        "ended": luck.random() < 0.3 or (on_consent and taken_back),
+        "superseded": luck.random() < 0.3 or on_consent,
     }
 
 
@@ -307,9 +315,11 @@ async def stored(intake: Running, case: Mapping[str, Any]) -> None:
             )  # fmt: skip
         if case["disclosure"] is not None:
             await driver.execute(
-                "INSERT INTO disclosure (id, case_id, recipient, purpose, sets, basis, until, reason, made_by, at)"
-                " VALUES ($1, $1, $2, 'support', '{story}', 'appi_69_2_3', $3, 'x', 'x', now())",
-                case["id"], case["disclosure"].recipient, case["disclosure"].until,
+                "INSERT INTO disclosure (id, case_id, recipient, purpose, sets, basis, consent_version, until, reason,"
+                " made_by, at) VALUES ($1, $1, $2, $3, '{story}', $4, $5, $6, 'x', 'x', now())",
+                case["id"], case["disclosure"].recipient, case["disclosure"].purpose.value,
+                case["disclosure"].basis.value, 1 if case["disclosure"].basis is Basis.CONSENT else None,
+                case["disclosure"].until,
             )  # fmt: skip
             if case["ended"]:
                 await driver.execute("INSERT INTO disclosure_end VALUES ($1, 'x', now())", case["id"])
@@ -359,6 +369,58 @@ async def test_a_row_is_there_exactly_where_the_policy_does_not_hide_it(intake: 
             else:
                 assert there == expected, (table, acting)
     assert lent > 100, "consent and municipality made cases known, too"
+
+
+GIVEN = {"state": "given", "purposes": ["referral"]}
+
+
+@pytest.mark.parametrize(("first", "last", "lent"), [(0, 0, True), (-9, -1, False), (1, 9, False)])
+async def test_what_was_disclosed_on_consent_is_lent_on_its_days_alone(
+    intake: Running, first: int, last: int, lent: bool
+) -> None:
+    case_id = UUID((await intake_counter.with_sheet(intake.as_()))[-36:])
+    days = [f"(clock_timestamp() AT TIME ZONE 'Asia/Tokyo')::date + {days}" for days in (first, last)]
+    await intake.rows(
+        "INSERT INTO case_consent (case_id, version, state, purposes, recipients, valid_from, valid_until, recorded_by,"
+        f" at) VALUES ($1, 1, 'given', '{{referral}}', '{{}}', {days[0]}, {days[1]}, 'x', now())",
+        case_id,
+    )
+    await intake.rows("UPDATE case_ SET consent_state = 'given', consent_version = 1 WHERE id = $1", case_id)
+    await intake.rows(
+        "INSERT INTO disclosure (id, case_id, recipient, purpose, sets, basis, consent_version, until, reason, made_by,"
+        " at) VALUES ($1, $1, $2, 'referral', '{story}', 'consent', 1, now() + interval '30 days', 'x', 'x', now())",
+        case_id,
+        NEIGHBOUR.agency,
+    )
+    assert bool(await intake.rows_for(NEIGHBOUR, "SELECT 1 FROM case_ WHERE id = $1", case_id)) is lent
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"state": "withdrawn"},
+        GIVEN | {"recipients": ["kagoshima-npo"]},
+        GIVEN | {"purposes": ["training"]},
+        GIVEN | {"categories": ["contact"]},
+    ],
+    ids=["withdrawn", "for another", "for another purpose", "for something else"],
+)
+async def test_what_was_disclosed_on_consent_is_lent_until_the_person_takes_it_back(
+    intake: Running, said: dict[str, Any]
+) -> None:
+    case = await intake_counter.with_sheet(intake.as_(), consent=GIVEN)
+    asked = ("SELECT 1 FROM case_ WHERE id = $1", UUID(case[-36:]))
+    body = {"recipient": NEIGHBOUR.agency, "purpose": "referral", "sets": ["story"], "basis": "consent"}
+    until = {"until": intake_counter.today(intake, 9), "reason": "support_together"}
+    assert (await intake.as_().post(f"{case}/disclosures", body | until)).status_code == 201
+    assert await intake.rows_for(NEIGHBOUR, *asked) != []
+    for now_said in (said, GIVEN):  # what was ended does not rise again
+        assert (await intake.as_().post(f"{case}/consents", now_said)).status_code == 201
+        assert await intake.rows_for(NEIGHBOUR, *asked) == []
+    ended = await intake.rows("SELECT ended_by FROM disclosure_end")
+    assert [row["ended_by"] for row in ended] == ["kagoshima-desk"]
+    kinds = [entry["kind"] for entry in await intake.as_().whole(f"{case}/timeline")]
+    assert kinds.count("disclosure_ended") == 1
 
 
 MEETING = (

@@ -26,7 +26,7 @@ from services.intake.domain.cases import (
 )
 from services.intake.domain.custody import Moved, Step
 from services.intake.domain.policy import Denied
-from services.intake.handlers import persons
+from services.intake.handlers import disclosures, persons
 from services.intake.handlers.access import concerning
 from services.intake.tables import cases as tables
 from services.intake.tables import custody as custody_tables
@@ -198,6 +198,7 @@ async def add_consent(
         case Recorded(version):
             changed = await tables.change_case(session, case, consent_state=str(said.state), consent_version=version)
             fact = await _add_consent(session, changed, said, witness, actor=actor, now=now)
+            await disclosures.take_back(session, changed, by=actor.agency, now=now)
             await emit(session, (_consent_event(changed, said), changed.version), at=now)
             return fact
         case _:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.intake.domain.cases import Case
 from services.intake.domain.disclosures import DisclosureReason, NotDisclosed, disclose
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Disclosure, Purpose
@@ -93,8 +94,20 @@ async def end_disclosure(
     if isinstance(decision, Denied):
         return decision
     if row.ended_at is None and await tables.end_disclosure(session, disclosure_id, by=actor.agency, at=now):
-        codes = {"disclosure_id": str(disclosure_id), "recipient": row.recipient, "by": actor.agency}
-        await cases.note(session, case_id, "disclosure_ended", codes, at=now)
+        await _note_end(session, row, by=actor.agency, now=now)
     found = await tables.find_disclosure(session, case_id, disclosure_id)
     assert found is not None
     return found
+
+
+async def take_back(session: AsyncSession, case: Case, *, by: str, now: datetime) -> None:
+    """End what rested on consent and the newest of it no longer covers; the database's wall closes with it."""
+    for disclosure_id in await tables.take_back(session, case.id, case.consent_version, by=by, at=now):
+        row = await tables.find_disclosure(session, case.id, disclosure_id)
+        assert row is not None
+        await _note_end(session, row, by=by, now=now)
+
+
+async def _note_end(session: AsyncSession, row: Row[Any], *, by: str, now: datetime) -> None:
+    codes = {"disclosure_id": str(row.id), "recipient": row.recipient, "by": by}
+    await cases.note(session, row.case_id, "disclosure_ended", codes, at=now)

@@ -17,17 +17,7 @@ from services.intake.domain.policy import Disclosure, Purpose
 from services.intake.domain.sheet import FieldSet
 from shared.database import Hot
 
-# Consent that was taken back takes with it what rests on it, for good: a later yes is a new one. A narrower yes takes
-# back what it no longer covers (`shared.consent.takes_back`); here an empty list names everybody or everything too.
-_TAKEN_BACK = (
-    "c.state <> 'given' OR NOT (c.recipients = '{}' OR d.recipient = ANY(c.recipients))"
-    " OR NOT (c.purposes = '{}' OR d.purpose = ANY(c.purposes)) OR NOT (c.categories = '{}' OR d.sets && c.categories)"
-)
-_ENDED = (
-    "coalesce((SELECT e.at FROM disclosure_end e WHERE e.disclosure_id = d.id),"
-    " (SELECT min(c.at) FROM case_consent c WHERE d.consent_version IS NOT NULL AND c.case_id = d.case_id"
-    f" AND c.version > d.consent_version AND ({_TAKEN_BACK})))"
-)
+_ENDED = "(SELECT e.at FROM disclosure_end e WHERE e.disclosure_id = d.id)"
 _COLUMNS = (
     "d.id, d.case_id, d.recipient, d.purpose, d.sets, d.basis, d.consent_version, d.until, d.reason, d.made_by, d.at,"
     f" {_ENDED} AS ended_at"
@@ -49,6 +39,19 @@ _LIST = text(
 )
 _END = text(
     "INSERT INTO disclosure_end (disclosure_id, ended_by, at) VALUES (:id, :by, :at)"
+    " ON CONFLICT DO NOTHING RETURNING disclosure_id"
+)
+
+
+# What rests on consent ends for good when the person takes it back: a later yes is a new one. A narrower yes takes back
+# what it no longer covers (`shared.consent.takes_back`); here an empty list names everybody or everything too.
+_TAKE_BACK = text(
+    "INSERT INTO disclosure_end (disclosure_id, ended_by, at) SELECT d.id, :by, :at FROM disclosure d"
+    " JOIN case_consent c ON c.case_id = d.case_id AND c.version = :version AND c.version > d.consent_version"
+    " WHERE d.case_id = :case_id AND (c.state <> 'given'"
+    " OR NOT (c.recipients = '{}' OR d.recipient = ANY (c.recipients))"
+    " OR NOT (c.purposes = '{}' OR d.purpose = ANY (c.purposes))"
+    " OR NOT (c.categories = '{}' OR d.sets && c.categories))"
     " ON CONFLICT DO NOTHING RETURNING disclosure_id"
 )
 
@@ -107,6 +110,12 @@ async def find_disclosures(
     """A case's disclosures, to anybody or to one agency, oldest first."""
     values = {"case_id": case_id, "recipient": recipient, "after": after, "limit": limit}
     return (await session.execute(_LIST, values)).all()
+
+
+async def take_back(session: AsyncSession, case_id: UUID, version: int, *, by: str, at: datetime) -> Sequence[UUID]:
+    """End what rested on earlier consent and this version of it no longer covers; which they were."""
+    values = {"case_id": case_id, "version": version, "by": by, "at": at}
+    return (await session.execute(_TAKE_BACK, values)).scalars().all()
 
 
 async def end_disclosure(session: AsyncSession, disclosure_id: UUID, *, by: str, at: datetime) -> bool:
