@@ -85,6 +85,7 @@ class ConsentGiven(Event, publisher="intake"):
     valid_until: Day | None = None
     valid_from: Day | None = None
     categories: list[Coded] = []
+    recorded_by: Agency | None = None
 
 
 class ConsentPending(Event, publisher="intake"):

@@ -37,7 +37,7 @@ async def test_a_case_is_opened_with_almost_nothing(world: World) -> None:
     assert case["municipality"] == KAGOSHIMA
     assert case["holder_agency"] == case["opened_by"] == "kagoshima-desk"
     assert (case["status"], case["entrance"], case["urgent"]) == ("open", "walk_in", False)
-    assert case["consent"] == {"state": "not_yet", "version": 0}
+    assert case["consent"] == {"state": "not_yet", "version": 0, "recorded_by": None}
     assert case["number"].endswith("-000001")
     assert case["next_step_on"]
     assert answer.headers["etag"] == '"1"'
@@ -64,7 +64,7 @@ async def test_one_call_opens_a_case_with_everything(world: World) -> None:
     assert case["urgent"] is True
     read = (await intake.as_().get(f"/v1/cases/{case['case_id']}")).json()
     assert (read["next_step"], case["next_step_on"]) == ("来週もう一度会う", "2030-01-15")
-    assert case["consent"] == {"state": "given", "version": 1}
+    assert case["consent"] == {"state": "given", "version": 1, "recorded_by": "kagoshima-desk"}
     first, second = await intake.told()
     assert isinstance(first, CaseOpened)
     assert first.urgent
@@ -217,7 +217,8 @@ async def test_consent_is_a_chain_of_facts(world: World) -> None:
         (4, "withdrawn"),
         (5, "refused"),
     ]
-    assert (await desk.get(f"/v1/cases/{case_id}")).json()["consent"] == {"state": "refused", "version": 5}
+    consent = (await desk.get(f"/v1/cases/{case_id}")).json()["consent"]
+    assert consent == {"state": "refused", "version": 5, "recorded_by": "kagoshima-desk"}
     told = (await intake.told())[1:]
     assert [type(event) for event in told] == [
         ConsentPending,

@@ -40,7 +40,7 @@ async def test_consent_holds_from_its_first_day_to_its_last(intake: Running, des
 
 
 async def test_the_witness_is_the_holders_to_read_and_lies_sealed(intake: Running, desk: Caller, npo: Caller) -> None:
-    said = {"state": "given", "purposes": ["referral"], "witness": "立会 さくら"}
+    said = {"state": "given", "purposes": ["referral"], "witness": "立会 さくら", "form": "written"}
     path = await with_sheet(desk)
     answer = await npo.post(f"{path}/consents", said)
     assert (answer.status_code, answer.json()["witnessed"]) == (201, True)
@@ -70,6 +70,8 @@ async def test_consent_without_a_witness_opens_no_key(intake: Running, desk: Cal
         ({"state": "withdrawn", "categories": ["health"]}, "/"),
         ({"state": "given", "purposes": ["referral"], "witness": "\ue000"}, "/witness"),
         ({"state": "given", "purposes": ["referral"], "witness": "1234-5678-9018"}, "/witness"),
+        ({"state": "given", "purposes": ["referral"], "witness": "　"}, "/witness"),
+        ({"state": "given", "purposes": ["referral"], "form": "guessed"}, "/form"),
     ],
 )
 async def test_what_no_consent_can_say_is_named(desk: Caller, said: dict[str, Any], pointer: str) -> None:
@@ -227,3 +229,79 @@ async def test_consent_withdrawn_in_the_same_moment_leaves_no_disclosure_that_st
     assert await read(npo, path, "referral") == (403, "no_basis")
     listed = (await desk.get(f"{path}/disclosures")).json()["items"]
     assert all(entry["ended_at"] is not None for entry in listed)
+
+
+# --- consent that an agency writes down for itself ------------------------------------------------------------------
+
+GIVEN = {"state": "given", "purposes": ["referral"]}
+ITS_OWN = {"state": "given", "purposes": ["referral"], "recipients": ["kagoshima-npo"]}
+WITNESSED = {"witness": "立会 さくら", "form": "oral"}
+
+
+@pytest.mark.parametrize("to", [["kagoshima-npo"], [], ["kagoshima-hello-work", "kagoshima-npo"]])
+@pytest.mark.parametrize("half", [{}, {"witness": "立会 さくら"}, {"form": "written"}])
+async def test_nobody_opens_a_case_to_their_own_agency_by_their_own_word_alone(
+    intake: Running, desk: Caller, npo: Caller, to: list[str], half: dict[str, str]
+) -> None:
+    path = await with_sheet(desk)
+    refused = await npo.post(f"{path}/consents", ITS_OWN | half | {"recipients": to})
+    assert (refused.status_code, refused.json()["code"]) == (409, "witness_needed")
+    assert {error["pointer"] for error in refused.json()["errors"]} == {"/witness", "/form"} - {f"/{n}" for n in half}
+    assert all(error["message_ja"] for error in refused.json()["errors"])
+    assert await read(npo, path, "referral") == (403, "no_basis")
+    assert (await desk.get(path)).json()["consent"] == {"state": "not_yet", "version": 0, "recorded_by": None}
+    assert not [event for event in await intake.told() if isinstance(event, ConsentGiven)]
+
+
+async def test_who_stands_at_a_desk_and_says_yes_before_a_witness_is_heard_and_the_holder_told(
+    intake: Running, desk: Caller, npo: Caller
+) -> None:
+    path, other = await with_sheet(desk), await with_sheet(desk, consent=ITS_OWN)
+    fact = await npo.post(f"{path}/consents", ITS_OWN | WITNESSED)
+    assert fact.status_code == 201, fact.text
+    assert (fact.json()["form"], fact.json()["witnessed"], fact.json()["recorded_by"]) == (
+        "oral",
+        True,
+        "kagoshima-npo",
+    )
+    assert await read(npo, path, "referral") == (200, {"name", "phone", "story", "next_step"})
+    assert (await desk.get(path)).json()["consent"]["recorded_by"] == "kagoshima-npo"
+    note = (await desk.get(f"{path}/timeline")).json()["items"][-1]
+    assert (note["kind"], note["codes"]["by"], note["codes"]["form"]) == ("consent_given", "kagoshima-npo", "oral")
+    told = [event for event in await intake.told() if isinstance(event, ConsentGiven)]
+    assert [event.recorded_by for event in told] == ["kagoshima-desk", "kagoshima-npo"]
+    assert all("立会" not in event.model_dump_json() for event in told)
+    for elsewhere, expected in (("true", [path]), ("false", [other])):
+        listed = await desk.whole("/v1/cases", consent_recorded_elsewhere=elsewhere)
+        assert [f"/v1/cases/{case['case_id']}" for case in listed] == expected
+
+
+async def test_the_second_yes_for_more_needs_its_witness_as_well(intake: Running, desk: Caller, npo: Caller) -> None:
+    path = f"{await with_sheet(desk)}/consents"
+    narrow = ITS_OWN | {"categories": ["identity"], "valid_until": today(intake, 5)}
+    assert (await npo.post(path, narrow | WITNESSED)).status_code == 201
+    wider: list[dict[str, Any]] = [
+        {"categories": ["identity", "story"]},
+        {"categories": []},
+        {"purposes": ["referral", "assessment"]},
+        {"valid_until": None},
+        {"valid_until": today(intake, 6)},
+    ]
+    for more in wider:
+        assert (await npo.post(path, narrow | more)).json()["code"] == "witness_needed", more
+    part = narrow | {"valid_until": today(intake, 4), "recipients": ["kagoshima-hello-work", "kagoshima-npo"]}
+    assert (await npo.post(path, part)).status_code == 201
+    assert (await npo.post(path, {"state": "withdrawn"})).status_code == 201, "taking back is heard at any counter"
+    assert (await npo.post(path, narrow)).json()["code"] == "witness_needed"
+
+
+async def test_who_holds_the_case_or_opens_it_to_others_writes_consent_as_ever(
+    intake: Running, desk: Caller, npo: Caller
+) -> None:
+    path = await with_sheet(desk)
+    for caller, said in ((npo, ITS_OWN | {"recipients": ["kagoshima-hello-work"]}), (desk, ITS_OWN), (desk, GIVEN)):
+        assert (await caller.post(f"{path}/consents", said)).status_code == 201
+    mine = await with_sheet(npo, consent=GIVEN)
+    assert (await npo.post(f"{mine}/consents", ITS_OWN)).status_code == 201
+    assert (await npo.post(f"{path}/consents", {"state": "withdrawn"})).status_code == 201
+    assert (await npo.post(f"{path}/consents", {"state": "not_yet"})).status_code == 201

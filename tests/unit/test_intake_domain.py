@@ -1,7 +1,7 @@
 """What the counter decides, as plain values."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from services.intake.domain.cases import (
     CAREER_NEEDS,
     Case,
     Consent,
+    ConsentForm,
     ConsentState,
     Contradicted,
     Need,
@@ -23,6 +24,7 @@ from services.intake.domain.cases import (
     is_the_holders,
     is_urgent,
     most_serious_of,
+    needs_witness,
     record_consent,
     urgency_of,
 )
@@ -87,6 +89,56 @@ def test_consent_that_stands_ends_only_by_being_withdrawn(sayings: list[Consent]
             history.append(said.state)
     assert all(after in {GIVEN, WITHDRAWN} for before, after in pairwise(history) if before is GIVEN)
     assert all(before is GIVEN for before, after in pairwise(history) if after is WITHDRAWN)
+
+
+TODAY = date(2026, 11, 25)
+FOR_NPO = replace(REFERRAL, recipients=frozenset({"npo"}))
+
+
+@pytest.mark.parametrize("said", [REFERRAL, FOR_NPO, replace(FOR_NPO, recipients=frozenset({"school", "npo"}))])
+def test_consent_that_opens_a_case_to_who_writes_it_down_needs_a_witness(said: Consent) -> None:
+    for present in (None, Consent(NOT_YET), Consent(WITHDRAWN), replace(REFERRAL, recipients=frozenset({"school"}))):
+        assert needs_witness(present, said, by="npo", holder="desk")
+        assert not needs_witness(present, said, by="desk", holder="desk"), "the holder reads it anyway"
+
+
+@pytest.mark.parametrize("said", [Consent(NOT_YET), Consent(REFUSED), Consent(WITHDRAWN), FOR_NPO])
+def test_what_opens_nothing_to_who_writes_it_down_needs_none(said: Consent) -> None:
+    assert not needs_witness(None, said, by="school", holder="desk")
+
+
+WIDE = replace(
+    TRAINING, categories=frozenset({"identity", "story"}), valid_from=TODAY, valid_until=TODAY + timedelta(days=9)
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "needed"),
+    [
+        ({"recipients": frozenset({"npo"})}, False),
+        ({"purposes": frozenset({"referral"})}, False),
+        ({"categories": frozenset({"story"})}, False),
+        ({"valid_until": TODAY, "valid_from": TODAY}, False),
+        ({"form": ConsentForm.WRITTEN}, False),
+        ({"purposes": frozenset({"referral", "assessment"})}, True),
+        ({"categories": frozenset({"story", "health"})}, True),
+        ({"categories": frozenset()}, True),
+        ({"valid_until": None}, True),
+        ({"valid_until": TODAY + timedelta(days=10)}, True),
+        ({"valid_from": None}, True),
+        ({"valid_from": TODAY - timedelta(days=1)}, True),
+    ],
+)
+def test_a_part_that_is_taken_back_needs_no_witness_and_whatever_opens_more_does(
+    more: dict[str, Any], needed: bool
+) -> None:
+    assert needs_witness(WIDE, replace(WIDE, **more), by="npo", holder="desk") is needed
+
+
+def test_illness_is_never_part_of_what_was_not_named() -> None:
+    named = replace(REFERRAL, categories=frozenset({"health"}))
+    assert needs_witness(REFERRAL, named, by="npo", holder="desk")
+    assert not needs_witness(REFERRAL, replace(named, categories=frozenset({"story"})), by="npo", holder="desk")
 
 
 @pytest.mark.parametrize("topic", ["violence", "nothing_to_eat"])

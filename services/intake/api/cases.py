@@ -23,7 +23,7 @@ from services.intake.api.shapes import (
     Screening,
     TimelineEntry,
 )
-from services.intake.domain.cases import FIRST_STEP, Case, ConsentState, Contradicted
+from services.intake.domain.cases import FIRST_STEP, Case, ConsentState, Contradicted, WitnessNeeded
 from services.intake.domain.policy import Denied
 from services.intake.handlers import cases as handlers
 from services.intake.handlers import persons
@@ -69,6 +69,17 @@ _CONTRADICTIONS = {
         "This is recorded already; record it again when what was agreed to has changed",
         "同じ内容がすでに記録されています。内容が変わったときに新しく記録してください",
     ),
+}
+
+_WITNESS_NEEDED = ProblemType(
+    "witness_needed",
+    409,
+    "Consent that opens the case to your own agency needs a witness, and how it was given",
+    "自機関に開く同意を記録するには、立会人と同意の方法が要ります",
+)
+_MISSING = {
+    "witness": ("Name who was there when the person said so", "本人が同意したときに立ち会った人の氏名を書いてください"),
+    "form": ("Say whether it was written or oral", "書面(written)か口頭(oral)かを書いてください"),
 }
 
 _DOORS = (Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
@@ -130,6 +141,9 @@ async def list_cases(
     consent: ConsentState | None = None,
     holder: Annotated[AgencyId | None, Query(description="The agency responsible for the case.")] = None,
     urgent: bool | None = None,
+    consent_recorded_elsewhere: Annotated[
+        bool | None, Query(description="Whether another agency than the holder wrote down the consent that stands.")
+    ] = None,
     career_untouched_weeks: Annotated[
         int | None, Query(ge=1, le=104, description="Open, and nobody worked on career formation for so many weeks.")
     ] = None,
@@ -138,7 +152,7 @@ async def list_cases(
     untouched = None if career_untouched_weeks is None else now - timedelta(weeks=career_untouched_weeks)
     found = await tables.find_cases(
         session,
-        Wanted(status, consent, holder, urgent, untouched),
+        Wanted(status, consent, holder, urgent, untouched, consent_recorded_elsewhere),
         agency=actor.agency,
         municipalities=sorted(actor.municipalities),
         before=pages.begin(lambda presses, case_id: (bool(number(presses)), UUID(case_id))),
@@ -205,7 +219,8 @@ async def change_case(
     status_code=201,
     summary="Record consent",
     description="情報共有についての本人の意思(同意・未取得・不同意・撤回)を、新しい版として記録します。"
-    "記録した事実は書き換えません。",
+    "記録した事実は書き換えません。担当でない機関が、自機関に開く同意を記録するときは、"
+    "立会人(`witness`)と同意の方法(`form`)が要ります。担当機関には経過などですぐに知らされます。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
 async def add_consent(
@@ -216,6 +231,8 @@ async def add_consent(
     fact = await handlers.add_consent(session, case_id, body.consent(), witness=body.witness, actor=actor, now=now)
     if isinstance(fact, Contradicted):
         raise Problem(_CONTRADICTIONS[fact.reason])
+    if isinstance(fact, WitnessNeeded):
+        raise _witness_needed(fact)
     return ConsentFact.model_validate(fact)
 
 
@@ -307,7 +324,7 @@ def _answer(case: Case) -> CaseAnswer:
         urgency=list(case.urgency),
         most_serious=case.most_serious,
         next_step_on=case.next_step_on,
-        consent=ConsentStanding(state=case.consent_state, version=case.consent_version),
+        consent=ConsentStanding(state=case.consent_state, version=case.consent_version, recorded_by=case.consent_by),
         screening_outcome=case.screening_outcome,
         opened_at=case.opened_at,
         hand_off_open=case.hand_off_open,
@@ -342,6 +359,15 @@ def only_municipality(actor: Actor) -> str:
             "担当する市町村が一つに決まらないため、どの市町村の相談かを指定してください",
         )
     return served[0]
+
+
+def _witness_needed(outcome: WitnessNeeded) -> Problem:
+    errors = [
+        {"in": "body", "pointer": f"/{name}", "code": "missing", "message": message, "message_ja": message_ja}
+        for name, (message, message_ja) in _MISSING.items()
+        if name in outcome.missing
+    ]
+    return Problem(_WITNESS_NEEDED, errors=errors)
 
 
 def _check_end(said: SaidAboutConsent, pointer: str, now: datetime) -> None:

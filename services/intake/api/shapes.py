@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from services.intake.domain.cases import (
     Consent,
+    ConsentForm,
     ConsentState,
     Entrance,
     Need,
@@ -62,6 +63,7 @@ class SaidAboutConsent(Body):
                     "valid_from": "2026-12-01",
                     "valid_until": "2027-03-31",
                     "text_version": "kagoshima-2026-1",
+                    "form": "written",
                 }
             ]
         }
@@ -80,8 +82,11 @@ class SaidAboutConsent(Body):
     valid_from: DayAsWritten | None = Field(default=None, description="Its first day; default: at once.")
     valid_until: DayAsWritten | None = Field(default=None, description="Its last day.")
     text_version: Code | None = Field(default=None, description="Which consent sentence was read out or signed.")
+    form: ConsentForm | None = Field(default=None, description="同意の方法: 書面・口頭.")
     witness: Witness | None = Field(
-        default=None, description="立会人: who was there; sealed, and read by the agency that holds the case."
+        default=None,
+        description="立会人: who was there; sealed, and read by the agency that holds the case. Another agency that "
+        "writes down consent which opens the case to itself names one, and the `form`.",
     )
 
     @model_validator(mode="after")
@@ -107,6 +112,7 @@ class SaidAboutConsent(Body):
             text_version=self.text_version,
             valid_from=self.valid_from,
             categories=frozenset(str(category) for category in self.categories),
+            form=self.form,
         )
 
 
@@ -257,6 +263,7 @@ class ConsentStanding(BaseModel):
 
     state: str
     version: int
+    recorded_by: str | None = Field(description="Which agency wrote it down; the holder, or another counter.")
 
 
 class CaseAnswer(BaseModel):
@@ -279,7 +286,7 @@ class CaseAnswer(BaseModel):
                     "urgency": [],
                     "most_serious": "job_search",
                     "next_step_on": "2026-12-01",
-                    "consent": {"state": "given", "version": 1},
+                    "consent": {"state": "given", "version": 1, "recorded_by": "kagoshima-desk"},
                     "screening_outcome": "support",
                     "opened_at": "2026-11-23T01:15:00Z",
                     "version": 3,
@@ -372,6 +379,7 @@ class ConsentFact(BaseModel):
                     "valid_from": None,
                     "valid_until": None,
                     "text_version": "kagoshima-2026-1",
+                    "form": "written",
                     "witnessed": True,
                     "recorded_by": "kagoshima-desk",
                     "at": "2026-11-23T01:15:00Z",
@@ -389,6 +397,7 @@ class ConsentFact(BaseModel):
     valid_from: date | None
     valid_until: date | None
     text_version: str | None
+    form: str | None
     witnessed: bool = Field(validation_alias="witness", description="Whether a witness is named.")
     recorded_by: str
     at: datetime

@@ -4,9 +4,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import TypeGuard
 from uuid import UUID
 
 from services.intake.domain.custody import Custody
+from services.intake.domain.sheet import FieldSet
 
 
 class Entrance(StrEnum):
@@ -99,6 +101,15 @@ class ConsentState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class ConsentForm(StrEnum):
+    """同意の方法: how the person said it."""
+
+    WRITTEN = "written"
+    """書面."""
+    ORAL = "oral"
+    """口頭."""
+
+
 class ScreeningOutcome(StrEnum):
     """スクリーニング: none of them closes the case, so that nobody falls through."""
 
@@ -149,6 +160,8 @@ class Case:
     """Of the topics, the one that weighs most."""
     use_stopped: bool = False
     """利用停止: what is known about the person is kept, and not used."""
+    consent_by: str | None = None
+    """Which agency wrote down the consent that stands."""
 
     def concerns(self, agency: str, serves: Callable[[str], bool]) -> bool:
         """Whose business it is: who opened it, who is responsible for it, and its municipality's agencies."""
@@ -219,6 +232,7 @@ class Consent:
     valid_from: date | None = None
     categories: frozenset[str] = frozenset()
     """Sets of the reception sheet (`sheet.FieldSet`); empty: those that the purposes need, without illness."""
+    form: ConsentForm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +249,13 @@ class Contradicted:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class WitnessNeeded:
+    """Who was there, how it was said, or both are missing, and here they have to be known."""
+
+    missing: tuple[str, ...]
+
+
 def record_consent(present: Consent | None, said: Consent, *, version: int) -> Recorded | Contradicted:
     """Whether `said` may follow on `present`, which was recorded as `version`.
 
@@ -249,3 +270,30 @@ def record_consent(present: Consent | None, said: Consent, *, version: int) -> R
     if stands and said.state in {ConsentState.NOT_YET, ConsentState.REFUSED}:
         return Contradicted("consent_stands")
     return Recorded(version + 1)
+
+
+def needs_witness(present: Consent | None, said: Consent, *, by: str, holder: str) -> bool:
+    """Whether an agency writes down a consent that opens the case to itself, further than the one that stands does.
+
+    The holder sees the case anyway. A part that is taken back opens nothing, and is heard at any counter as it is.
+    """
+    return by != holder and _reaches(said, by) and not (_reaches(present, by) and _is_part_of(said, present))
+
+
+def _reaches(said: Consent | None, agency: str) -> TypeGuard[Consent]:
+    """An empty list names everybody."""
+    return said is not None and said.state is ConsentState.GIVEN and agency in (said.recipients or {agency})
+
+
+def _is_part_of(said: Consent, present: Consent) -> bool:
+    return (
+        said.purposes <= present.purposes
+        and _categories(said) <= _categories(present)
+        and (present.valid_from is None or (said.valid_from is not None and said.valid_from >= present.valid_from))
+        and (present.valid_until is None or (said.valid_until is not None and said.valid_until <= present.valid_until))
+    )
+
+
+def _categories(said: Consent) -> frozenset[str]:
+    """What it opens at most, whatever the purposes need of that: illness only by name."""
+    return said.categories or frozenset(FieldSet) - {FieldSet.HEALTH}

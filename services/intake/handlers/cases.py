@@ -18,9 +18,11 @@ from services.intake.domain.cases import (
     Contradicted,
     Recorded,
     ScreeningOutcome,
+    WitnessNeeded,
     is_the_holders,
     is_urgent,
     most_serious_of,
+    needs_witness,
     record_consent,
     urgency_of,
 )
@@ -110,6 +112,7 @@ async def open_case(
         next_step_on=opening.next_step_on,
         consent_state=str(opening.consent.state if opening.consent else ConsentState.NOT_YET),
         consent_version=consent_version,
+        consent_by=actor.agency if consent_version else None,
         screening_outcome=None,
         opened_at=now,
         career_touched_at=now,
@@ -187,22 +190,24 @@ def _named(different: Mapping[str, Any]) -> list[str]:
 
 async def add_consent(
     session: AsyncSession, case_id: UUID, said: Consent, *, witness: str | None, actor: Actor, now: datetime
-) -> Row[Any] | Contradicted:
+) -> Row[Any] | Contradicted | WitnessNeeded:
     """Record what the person said about sharing, at whichever counter of the municipality, and who was there."""
     case = concerning(await tables.lock_case(session, case_id), actor)
     present = await tables.find_consent(session, case)
     decision = record_consent(present, said, version=case.consent_version)
-    match decision:
-        case Contradicted():
-            return decision
-        case Recorded(version):
-            changed = await tables.change_case(session, case, consent_state=str(said.state), consent_version=version)
-            fact = await _add_consent(session, changed, said, witness, actor=actor, now=now)
-            await disclosures.take_back(session, changed, by=actor.agency, now=now)
-            await emit(session, (_consent_event(changed, said), changed.version), at=now)
-            return fact
-        case _:
-            assert_never(decision)
+    if isinstance(decision, Contradicted):
+        return decision
+    told = {"witness": witness, "form": said.form}
+    missing = tuple(name for name, value in told.items() if value is None)
+    if missing and needs_witness(present, said, by=actor.agency, holder=case.holder_agency):
+        return WitnessNeeded(missing)
+    changed = await tables.change_case(
+        session, case, consent_state=str(said.state), consent_version=decision.version, consent_by=actor.agency
+    )
+    fact = await _add_consent(session, changed, said, witness, actor=actor, now=now)
+    await disclosures.take_back(session, changed, by=actor.agency, now=now)
+    await emit(session, (_consent_event(changed, said), changed.version), at=now)
+    return fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +294,7 @@ async def _add_consent(
         "purposes": fact.purposes,
         "recipients": fact.recipients,
         "categories": fact.categories,
+        "form": fact.form,
     }
     shown = {name: value for name, value in codes.items() if value}
     await tables.note(session, case.id, _CONSENT_KINDS[said.state], {**shown, "by": agency}, at=now)
@@ -320,6 +326,7 @@ def _consent_event(case: Case, said: Consent) -> Event:
                 valid_until=said.valid_until,
                 valid_from=said.valid_from,
                 categories=sorted(said.categories),
+                recorded_by=case.consent_by,
             )
         case ConsentState.NOT_YET:
             return ConsentPending(case_id=case.id, consent_version=case.consent_version)

@@ -1,4 +1,4 @@
-"""To whom a hand-off was made; and what consent ended by being taken back is written down, so that the wall closes."""
+"""To whom a hand-off was made; how consent was given and who wrote it down; and what it ended by being taken back."""
 
 # ruff: noqa: S608  (put together from this file's own words)
 
@@ -9,6 +9,16 @@ down_revision = "intake_0013"
 branch_labels = None
 depends_on = None
 
+_COLUMNS = (
+    "ALTER TABLE screening ADD COLUMN receiver text, ADD COLUMN holder text",
+    "ALTER TABLE case_consent ADD COLUMN form text CHECK (form IN ('written', 'oral'))",
+    "ALTER TABLE case_ ADD COLUMN consent_by text",
+    "GRANT UPDATE (consent_by) ON case_ TO tsunagu_intake",
+    """
+    UPDATE case_ k SET consent_by = c.recorded_by FROM case_consent c
+    WHERE c.case_id = k.id AND c.version = k.consent_version
+    """,
+)
 _TODAY = "(clock_timestamp() AT TIME ZONE 'Asia/Tokyo')::date"
 _STANDS = f"""
     c.state = 'given' AND (c.valid_from IS NULL OR c.valid_from <= {_TODAY})
@@ -66,11 +76,14 @@ def _case_is_lent(disclosed: str) -> str:
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE screening ADD COLUMN receiver text, ADD COLUMN holder text")
+    for statement in _COLUMNS:
+        op.execute(statement)
     op.execute(_ENDED_BY_NOW)
     op.execute(_case_is_lent(_LENT))
 
 
 def downgrade() -> None:
     op.execute(_case_is_lent(_LENT_BEFORE))
-    op.execute("ALTER TABLE screening DROP COLUMN receiver, DROP COLUMN holder")
+    for column in ("screening.receiver", "screening.holder", "case_consent.form", "case_.consent_by"):
+        table, name = column.split(".")
+        op.execute(f"ALTER TABLE {table} DROP COLUMN {name}")

@@ -35,7 +35,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.intake.domain.cases import Case, Consent, ConsentState, case_number
+from services.intake.domain.cases import Case, Consent, ConsentForm, ConsentState, case_number
 from shared.auth import served
 from shared.vault import Place
 
@@ -69,6 +69,7 @@ case_ = Table(
     Column("custody_number", Integer, nullable=False),
     Column("most_serious", Text),
     Column("use_stopped", Boolean, nullable=False),
+    Column("consent_by", Text),
 )
 
 case_consent = Table(
@@ -83,6 +84,7 @@ case_consent = Table(
     Column("text_version", Text),
     Column("valid_from", Date),
     Column("categories", ARRAY(Text), nullable=False),
+    Column("form", Text),
     Column("witness", LargeBinary),
     Column("recorded_by", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
@@ -198,6 +200,8 @@ class Wanted:
     urgent: bool | None = None
     untouched_since: datetime | None = None
     """Open, and career needs last touched at this moment or before."""
+    consent_elsewhere: bool | None = None
+    """Whether the consent that stands was written down by another agency than the holder."""
 
 
 async def find_cases(
@@ -239,6 +243,9 @@ def _wanted(query: Select[Any], wanted: Wanted) -> Select[Any]:
     ):
         if value is not None:
             query = query.where(column == value)
+    if wanted.consent_elsewhere is not None:
+        by = func.coalesce(case_.c.consent_by, case_.c.holder_agency)
+        query = query.where((by != case_.c.holder_agency) == wanted.consent_elsewhere)
     if wanted.untouched_since is not None:
         query = query.where(case_.c.status == "open", case_.c.career_touched_at <= wanted.untouched_since)
     return query
@@ -265,6 +272,7 @@ async def add_consent(
         "text_version": consent.text_version,
         "valid_from": consent.valid_from,
         "categories": sorted(consent.categories),
+        "form": consent.form,
         "witness": witness,
         "recorded_by": by,
         "at": at,
@@ -291,6 +299,7 @@ def consent_of(row: Row[Any]) -> Consent:
         text_version=row.text_version,
         valid_from=row.valid_from,
         categories=frozenset(row.categories),
+        form=None if row.form is None else ConsentForm(row.form),
     )
 
 
