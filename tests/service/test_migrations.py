@@ -80,3 +80,40 @@ async def test_every_migration_can_be_taken_back_and_made_again(
     assert set(map(table_of, await columns(postgres, database_name, schema))) == {"alembic_version"}
     await migrate(admin, schema=schema)
     assert await columns(postgres, database_name, schema) == before
+
+
+_BEFORE_0015 = """
+    SET search_path = intake;
+    INSERT INTO case_ (id, number, municipality, opened_by, holder_agency, entrance, topics, needs, urgent, status,
+        next_step_on, consent_state, consent_version, opened_at, version, sheet_version)
+    SELECT id, id::text, '462012', 'desk', 'desk', 'walk_in', '{}', '{}', false, 'open', now(), 'given', 2, now(), 1, 0
+    FROM unnest(ARRAY[uuidv7(), uuidv7(), uuidv7(), uuidv7()]) AS id;
+    INSERT INTO case_consent (case_id, version, state, purposes, recipients, recorded_by, at)
+    SELECT id, 1, 'given', '{referral}', '{}', 'desk', now() - interval '2 days' FROM case_;
+    INSERT INTO case_consent (case_id, version, state, purposes, recipients, recorded_by, at)
+    SELECT id, 2, said.state, said.purposes, said.recipients, 'npo', now() - interval '1 day'
+    FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM case_) AS numbered
+    JOIN (VALUES (1, 'withdrawn', '{}'::text[], '{}'::text[]), (2, 'given', '{training}', '{}'),
+        (3, 'given', '{referral}', '{school}'), (4, 'given', '{referral,training}', '{}'))
+        AS said (number, state, purposes, recipients) USING (number);
+    INSERT INTO disclosure (id, case_id, recipient, purpose, sets, basis, consent_version, until, reason, made_by, at)
+    SELECT id, id, 'far', 'referral', '{story}', 'consent', 1, now(), 'x', 'desk', now() FROM case_
+"""
+
+
+async def test_what_consent_ended_before_is_written_down_and_who_recorded_it(
+    postgres: EmbeddedPostgres, empty: str
+) -> None:
+    admin = postgres.url(database=empty)
+    await provision(admin, schema="intake", password=None, admin_password=None)
+    for revision in ("frame_0003", "intake_0013"):
+        await migrate(admin, schema="intake", revision=revision)
+    connection = await asyncpg.connect(user="postgres", database=empty, host=str(postgres.socket_folder))
+    await connection.execute(_BEFORE_0015)
+    await migrate(admin, schema="intake")
+    ended = await connection.fetch(
+        "SELECT k.consent_by, e.ended_by, e.at < now() - interval '23 hours' AS then FROM intake.case_ k"
+        " LEFT JOIN intake.disclosure_end e ON e.disclosure_id = k.id ORDER BY k.id"
+    )
+    await connection.close()
+    assert [tuple(row) for row in ended] == [("npo", "npo", True)] * 3 + [("npo", None, None)]
