@@ -32,6 +32,12 @@ class Consent:
     """Which sets of the reception sheet; empty: those that the purpose needs."""
 
 
+AFTER_ERASURE = Consent("withdrawn")
+"""Of a case that was erased: nothing about it may be shared any more, whatever was agreed to."""
+LAST_WORD = 2**31 - 1
+"""The version of that: no word about consent comes after it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentLacking:
     """Why nothing may be passed on: not_given, not_yet_valid, expired, other_purpose, not_named."""

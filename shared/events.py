@@ -151,6 +151,23 @@ class CaseReopened(Event, publisher="intake"):
     agency_id: Agency
 
 
+class CaseHandedOver(Event, publisher="intake"):
+    """Another agency holds the case from now on (担当の引き継ぎ): it accepted a referral of the one that held it."""
+
+    case_id: Id
+    agency_id: Agency
+    before: Agency
+
+
+class CaseErased(Event, publisher="intake"):
+    """What was known about the person is erased for good (消去); ids and codes stay. Nothing may be begun for it."""
+
+    case_id: Id
+    agency_id: Agency
+    reason: Coded
+    erased_at: Moment
+
+
 # --- アセスメント assessment: the five axes ------------------------------------------------------------------------
 
 
@@ -298,7 +315,7 @@ class SeatRefused(Event, publisher="training"):
 
 
 class SeatReleased(Event, publisher="training"):
-    """A held or waiting place was given up or ran out: expired, withdrawn, consent_withdrawn, course_cancelled."""
+    """A held or waiting place ended: expired, withdrawn, consent_withdrawn, case_erased, course_cancelled."""
 
     case_id: Id
     seat_request_id: Id

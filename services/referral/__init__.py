@@ -1,6 +1,6 @@
 """つなぎ・支援機関 referral: the directory of support, and the way of a case from hand to hand.
 
-Hears: `CaseOpened`, the four facts about consent, `AssessmentRecorded` (the little that routing needs of a case);
+Hears: `CaseOpened`, `CaseErased`, the four facts about consent, `AssessmentRecorded` (the little that routing needs);
     `CourseOffered`, `PoolChanged` (what training offers); `SeatHeld`, `SeatWaitlisted`, `SeatRefused`, `SeatReleased`,
     `TrainingNominated`, `NominationCountersigned`, `InstructionIssued`, `Enrolled` (they move a referral to a course).
 Tells: `ReferralSent`, `TrainingReferred`, `ReferralReceived`, `ReferralAccepted`, `ReferralDeclined`,

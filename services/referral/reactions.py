@@ -9,9 +9,10 @@ from services.referral.domain.moves import Party
 from services.referral.handlers import referrals
 from services.referral.tables import facts, schema
 from shared.bus.inbox import News, Reaction
-from shared.consent import Said, consent_said
+from shared.consent import AFTER_ERASURE, LAST_WORD, Said, consent_said
 from shared.events import (
     AssessmentRecorded,
+    CaseErased,
     CaseOpened,
     ConsentGiven,
     ConsentPending,
@@ -30,6 +31,7 @@ from shared.events import (
     TrainingNominated,
 )
 
+ERASED = "case_erased"
 AXES = ("interpersonal", "mental", "stress", "thinking", "environment")
 
 
@@ -50,6 +52,11 @@ async def consent_changed(session: AsyncSession, event: Said, news: News) -> Non
     """What may be shared, with whom, until when; a no after an earlier yes takes back what nobody has accepted."""
     consent = consent_said(event)
     await referrals.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
+
+
+async def case_erased(session: AsyncSession, event: CaseErased, news: News) -> None:
+    """Nobody is left to be referred: what nobody has accepted is taken back. Codes alone were kept here, and stay."""
+    await referrals.note_consent(session, event.case_id, AFTER_ERASURE, version=LAST_WORD, because=ERASED, now=news.now)
 
 
 async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, _: News) -> None:
@@ -134,8 +141,8 @@ async def _seat(
 
 
 async def _seat_lost(session: AsyncSession, event: SeatRefused | SeatReleased, news: News, name: str) -> None:
-    """Where it is for want of consent it is the person's word, whichever topic was faster."""
-    withdrawn = event.reason == "consent_withdrawn"
+    """Where it is for want of consent, or of the person, it is their word, whichever topic was faster."""
+    withdrawn = event.reason in {"consent_withdrawn", ERASED}
     await referrals.follow_training(
         session,
         case_id=event.case_id,
@@ -162,6 +169,7 @@ async def _nomination(
 
 reactions: dict[type[Event], Reaction] = {
     CaseOpened: case_opened,
+    CaseErased: case_erased,
     ConsentGiven: consent_changed,
     ConsentPending: consent_changed,
     ConsentRefused: consent_changed,

@@ -1,7 +1,7 @@
 """訓練 training: course runs, pools, seats, and the steps from a held seat to an enrolment.
 
 Hears:  CaseOpened and what was said about consent (who may ask); TrainingReferred (asks for a seat);
-        ReferralWithdrawn and ConsentWithdrawn (give one back).
+        ReferralWithdrawn, ConsentWithdrawn and CaseErased (give one back).
 Tells:  CourseOffered, PoolChanged; SeatHeld, SeatWaitlisted, SeatRefused, SeatReleased; TrainingNominated,
         NominationCountersigned, InstructionIssued, Enrolled.
 Keeps:  of each case its municipality and the newest word about consent; course runs (開講) and their pools (枠), the

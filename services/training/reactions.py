@@ -7,8 +7,9 @@ from services.training.handlers import seats
 from services.training.tables import cases
 from shared.bus.inbox import News, Reaction
 from shared.bus.mailbox import Origin, emit
-from shared.consent import Said, consent_said
+from shared.consent import AFTER_ERASURE, LAST_WORD, Said, consent_said
 from shared.events import (
+    CaseErased,
     CaseOpened,
     ConsentGiven,
     ConsentPending,
@@ -20,6 +21,8 @@ from shared.events import (
     TrainingReferred,
 )
 
+ERASED = "case_erased"
+
 
 async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None:
     """From now on its municipality may ask for seats, once there is consent; a consent may have been heard before."""
@@ -30,6 +33,11 @@ async def consent_changed(session: AsyncSession, event: Said, news: News) -> Non
     """What rests on consent alone stops with it; an enrolment stands on its own contract and stays."""
     consent = consent_said(event)
     await seats.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
+
+
+async def case_erased(session: AsyncSession, event: CaseErased, news: News) -> None:
+    """Nobody is left who could come: seats and places in line go to the next. An enrolment stays, as codes."""
+    await seats.note_consent(session, event.case_id, AFTER_ERASURE, version=LAST_WORD, because=ERASED, now=news.now)
 
 
 async def seat_for_referral(session: AsyncSession, event: TrainingReferred, news: News) -> None:
@@ -56,12 +64,13 @@ async def seat_for_referral(session: AsyncSession, event: TrainingReferred, news
 
 async def seat_given_back(session: AsyncSession, event: ReferralWithdrawn, news: News) -> None:
     """The referral is off: its seat, or its place in line, goes to the next."""
-    reason = "consent_withdrawn" if event.reason == "consent_withdrawn" else "withdrawn"
+    reason = event.reason if event.reason in {"consent_withdrawn", ERASED} else "withdrawn"
     await seats.release_seat_of_referral(session, event.referral_id, reason=reason, now=news.now)
 
 
 reactions: dict[type[Event], Reaction] = {
     CaseOpened: case_opened,
+    CaseErased: case_erased,
     ConsentGiven: consent_changed,
     ConsentPending: consent_changed,
     ConsentRefused: consent_changed,

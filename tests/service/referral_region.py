@@ -8,6 +8,7 @@ from shared.auth import Role
 from shared.bus.envelope import headers_of, new_id, seal
 from shared.bus.port import Record
 from shared.events import (
+    CaseErased,
     CaseOpened,
     ConsentGiven,
     CourseOffered,
@@ -48,6 +49,10 @@ def opened(case_id: UUID, *, needs: tuple[str, ...] = ("with_people",), municipa
         needs=list(needs),
         opened_at=AT,
     )
+
+
+def erased(case_id: UUID) -> CaseErased:
+    return CaseErased(case_id=case_id, agency_id="kagoshima-desk", reason="persons_request", erased_at=AT)
 
 
 def consented(case_id: UUID, version: int = 1, **changes: Any) -> ConsentGiven:

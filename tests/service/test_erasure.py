@@ -1,10 +1,12 @@
 """Erasing: ordered, written down outside, carried out; killed at every point; and a backup that knows less."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +19,7 @@ from shared.bus.port import Record
 from shared.bus.postgres import PostgresTransport
 from shared.bus.relay import Relay
 from shared.database import BY_COMMAND
+from shared.events import CaseErased
 from shared.service.erasures import refuse_before_replay, replay
 from shared.service.keeping import erasing
 from shared.service.wall import StartRefused
@@ -82,6 +85,27 @@ async def test_an_order_is_carried_out_and_leaves_number_and_custody(intake: Run
     assert await intake.rows("SELECT 1 FROM person_index") == [], "found no more, and not made anew"
     entries = await intake.rows("SELECT agency, purpose, basis FROM access_log WHERE action = 'erase'")
     assert [tuple(entry) for entry in entries] == [("kagoshima-desk", "erasure", "appi_69_2_2")]
+
+
+async def test_that_a_case_was_erased_is_told_once_and_last_of_all(intake: Running) -> None:
+    case_id = await closed(intake)
+    begun = await intake.as_().post("/v1/drafts", {"person": {"name": "下書き"}})
+    await intake.as_().post(f"/v1/drafts/{begun.json()['draft_id']}/discard")
+    await order(intake, case_id)
+    assert not any(isinstance(event, CaseErased) for event in await intake.told()), "an order is not an erasure"
+    await intake.sweep()
+    intake.pass_time(timedelta(days=31))
+    await intake.sweep()
+    assert len(await intake.rows("SELECT 1 FROM erasure")) == 2
+    *_, last = await intake.told()
+    assert isinstance(last, CaseErased)
+    assert (last.case_id, last.agency_id, last.reason) == (case_id, "kagoshima-desk", "persons_request")
+    assert [type(event) for event in await intake.told()].count(CaseErased) == 1
+    sealed = await intake.rows("SELECT value FROM outbox WHERE key = $1 ORDER BY seq", str(case_id))
+    versions = [json.loads(row["value"])["sequence"] for row in sealed]
+    assert versions[-1] > max(versions[:-1]), "the newest fact of the case, also by its version"
+    kinds = [entry["kind"] for entry in await intake.as_().whole(f"/v1/cases/{case_id}/timeline")]
+    assert kinds[-2:] == ["erasure_ordered", "case_erased"]
 
 
 async def test_only_the_holder_orders_and_another_municipality_finds_no_case(intake: Running) -> None:

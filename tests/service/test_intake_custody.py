@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from services.intake.domain.custody import check
-from shared.events import CaseClosed, CaseReopened, ReferralAccepted, ReferralReceived, ReferralSent
+from shared.events import CaseClosed, CaseHandedOver, CaseReopened, ReferralAccepted, ReferralReceived, ReferralSent
 from shared.service.__main__ import cli
 from tests.service.intake_counter import opened
 from tests.world import KAGOSHIMA, ZAMA, Caller, Running, World, execute_as_admin
@@ -95,6 +95,10 @@ async def test_an_accepted_referral_moves_the_case_in_one_step(world: World) -> 
     assert (case["holder_agency"], case["anchor"]) == ("kagoshima-npo", None)
     await intake.hear(accepted(case_id, "kagoshima-desk", "kagoshima-school"))
     assert (await intake.as_().get(f"/v1/cases/{case_id}")).json()["holder_agency"] == "kagoshima-npo"
+    moved = [event for event in await intake.told() if isinstance(event, CaseHandedOver)]
+    assert [(str(event.case_id), event.agency_id, event.before) for event in moved] == [
+        (case_id, "kagoshima-npo", "kagoshima-desk")
+    ], "of the case's holders all are told, and of an acceptance that moved nothing nobody"
 
 
 async def test_a_case_closed_while_its_referral_was_accepted_is_not_dropped(world: World) -> None:

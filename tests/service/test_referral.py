@@ -37,6 +37,7 @@ from tests.service.referral_region import (
     code,
     consented,
     enrolled,
+    erased,
     held,
     instructed,
     offered,
@@ -301,6 +302,27 @@ async def test_a_no_takes_back_what_nobody_has_accepted(region: Region, no: type
     withdrawn = [event for event in await region.running.told() if isinstance(event, ReferralWithdrawn)]
     assert {str(event.referral_id) for event in withdrawn} == {waiting, str(course)}
     assert {event.reason for event in withdrawn} == {reason}
+
+
+async def test_an_erased_case_takes_back_what_nobody_has_accepted_and_is_referred_no_more(region: Region) -> None:
+    accepted, waiting = await region.to_programme(), await region.to_programme("sakura-npo/junbi")
+    course = await region.to_course()
+    await region.npo.post(f"/v1/referrals/{accepted}/accept")
+    await region.running.hear(erased(region.case_id), consented(region.case_id, 9))
+    assert (await region.look(accepted))["state"] == "accepted"
+    for referral in (waiting, course):
+        shown = await region.look(referral)
+        assert (shown["state"], shown["reason"]) == ("withdrawn", "case_erased")
+    body = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/ibasho"]}
+    assert code(await region.desk.post("/v1/referrals", body)) == (409, "consent_missing")
+
+
+async def test_a_seat_released_for_an_erased_case_counts_as_withdrawn_whichever_came_first(region: Region) -> None:
+    course = await region.to_course()
+    await region.running.hear(held(region.case_id, course))
+    await region.running.hear(released(region.case_id, course, "case_erased"), erased(region.case_id))
+    shown = await region.look(course)
+    assert (shown["state"], shown["reason"], shown["version"]) == ("withdrawn", "case_erased", 3)
 
 
 async def test_a_narrower_yes_takes_back_what_it_no_longer_covers(region: Region) -> None:

@@ -9,6 +9,7 @@ import pytest
 from shared.auth import Role
 from shared.bus.envelope import new_id, open_envelope
 from shared.events import (
+    CaseErased,
     ConsentWithdrawn,
     Enrolled,
     InstructionIssued,
@@ -21,6 +22,7 @@ from shared.events import (
     SeatWaitlisted,
     TrainingNominated,
 )
+from shared.service.clock import wall_time
 from tests.service.training_courses import (
     ENTITY,
     SCHOOL,
@@ -477,7 +479,10 @@ async def test_a_withdrawn_referral_that_nobody_here_knows_changes_nothing(train
     assert await training.rows("SELECT FROM parked") == []
 
 
-async def test_without_consent_everything_but_an_enrolment_is_given_back(training: Running) -> None:
+@pytest.mark.parametrize("reason", ["consent_withdrawn", "case_erased"])
+async def test_without_consent_or_person_everything_but_an_enrolment_is_given_back(
+    training: Running, reason: str
+) -> None:
     case_id = await known_case(training)
     enrolled = await seat(training, await offered(training), case_id=case_id)
     await instructed(training, enrolled)
@@ -487,9 +492,11 @@ async def test_without_consent_everything_but_an_enrolment_is_given_back(trainin
     other = await seat(training, course)
     waits = await seat(training, course, case_id=case_id)
     before = len(await training.told())
-    await training.hear(ConsentWithdrawn(case_id=case_id, consent_version=2))
+    withdrawn = ConsentWithdrawn(case_id=case_id, consent_version=2)
+    erased = CaseErased(case_id=case_id, agency_id="desk", reason="persons_request", erased_at=wall_time())
+    await training.hear(erased if reason == "case_erased" else withdrawn)
     states = [await state_of(training, each) for each in (enrolled, held, waits, other)]
     assert states == ["enrolled", "released", "released", "held"]
     reasons = {each.reason for each in await told_since(training, before) if isinstance(each, SeatReleased)}
-    assert reasons == {"consent_withdrawn"}
+    assert reasons == {reason}
     assert await broken_promises(training) == []

@@ -17,6 +17,7 @@ from shared.auth import Actor, Role
 from shared.bus.mailbox import Origin
 from shared.consent import Consent
 from shared.events import (
+    CaseErased,
     ConsentGiven,
     ConsentPending,
     ConsentRefused,
@@ -44,6 +45,10 @@ from tests.world import KAGOSHIMA, KIRISHIMA, Running, World
 @pytest.fixture
 def training(world: World) -> Running:
     return world.service("training")
+
+
+def erased(case_id: UUID) -> CaseErased:
+    return CaseErased(case_id=case_id, agency_id="desk", reason="retention_over", erased_at=wall_time())
 
 
 def withdrawn(case_id: UUID, version: int = 2) -> ConsentWithdrawn:
@@ -190,6 +195,18 @@ async def test_a_referral_that_has_its_seat_is_not_refused_when_it_is_told_again
     before = await training.told()
     await training.hear(referral)
     assert await training.told() == before
+
+
+# --- a case that was erased ---------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_asked_for_an_erased_case_whatever_is_said_afterwards(training: Running) -> None:
+    course, case_id = await offered(training), await known_case(training)
+    await training.hear(erased(case_id), consented(case_id, 9))
+    assert (await ask(training, course, case_id=case_id)).json()["code"] == "consent_missing"
+    before = len(await training.told())
+    await training.hear(referred(course, case_id=case_id))
+    assert [type(event) for event in await told_since(training, before)] == [SeatRefused]
 
 
 # --- asking and taking back at once ---------------------------------------------------------------------------------

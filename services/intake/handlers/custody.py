@@ -17,7 +17,7 @@ from services.intake.tables import custody as tables
 from shared import vault
 from shared.auth import Actor
 from shared.bus.mailbox import emit
-from shared.events import CaseClosed, CaseReopened
+from shared.events import CaseClosed, CaseHandedOver, CaseReopened
 from shared.service import JST, day_in_japan
 
 
@@ -65,7 +65,9 @@ async def hand_over(session: AsyncSession, case_id: UUID, *, sender: str, receiv
     waiting = await tables.find_hand_off(session, case_id)
     moved = await tables.add_step(session, case, decision, ended=None, by=receiver, at=now)
     waits = waiting is not None and waiting.outlives(receiver)
-    await cases.change_case(session, moved, hand_off_open=waits)
+    moved = await cases.change_case(session, moved, hand_off_open=waits)
+    told = CaseHandedOver(case_id=case_id, agency_id=receiver, before=case.holder_agency)
+    await emit(session, (told, moved.version), at=now)
 
 
 async def acknowledge(session: AsyncSession, case_id: UUID, referral_id: UUID) -> None:

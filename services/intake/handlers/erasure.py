@@ -16,6 +16,9 @@ from services.intake.handlers.access import concerning
 from services.intake.tables import cases, drafts, lists, matching
 from shared import vault
 from shared.auth import Actor
+from shared.bus.mailbox import emit
+from shared.database import database_time
+from shared.events import CaseErased
 from shared.vault import Forget
 from shared.vault.erasing import add_hold, lock_hold
 
@@ -151,5 +154,18 @@ async def _order_with_it(session: AsyncSession, subjects: Sequence[UUID]) -> Non
     await vault.order_erasure(session, subjects, agency=agency, actor=agency, reason="case_erased")
 
 
-FORGETTERS: tuple[Forget, ...] = (_forget_drafts, _forget_lists, matching.forget, cases.forget_old_next_step)
+async def _tell(session: AsyncSession, subject: UUID) -> None:
+    """Whoever keeps something about the case elsewhere ends it too. Drafts and lists are nobody's but ours."""
+    case = await cases.lock_case(session, subject)
+    order = None if case is None else await vault.erasure_of(session, subject)
+    if case is None or order is None:
+        return
+    now = await database_time(session)  # as the tombstone's own moment, which no clock of a sweep decides
+    erased = await cases.change_case(session, case)
+    await cases.note(session, subject, "case_erased", {"reason": order.reason}, at=now)
+    told = CaseErased(case_id=subject, agency_id=case.holder_agency, reason=order.reason, erased_at=now)
+    await emit(session, (told, erased.version), at=now)
+
+
+FORGETTERS: tuple[Forget, ...] = (_forget_drafts, _forget_lists, matching.forget, cases.forget_old_next_step, _tell)
 """In the transaction in which the key goes. Fingerprints, and whatever else is derived from a person, belong here."""

@@ -280,7 +280,15 @@ def _concerning(fact: Row[Any] | None, actor: Actor) -> Row[Any]:
 # --- Consent ---------------------------------------------------------------------------------------------------------
 
 
-async def note_consent(session: AsyncSession, case_id: UUID, consent: Consent, *, version: int, now: datetime) -> None:
+async def note_consent(
+    session: AsyncSession,
+    case_id: UUID,
+    consent: Consent,
+    *,
+    version: int,
+    now: datetime,
+    because: str = "consent_withdrawn",
+) -> None:
     """Keep the newest word about consent; what it takes back ends, unless somebody has accepted it."""
     newest = await facts.put_case_fact(
         session,
@@ -295,7 +303,7 @@ async def note_consent(session: AsyncSession, case_id: UUID, consent: Consent, *
     )
     if not newest:
         return
-    reason = "consent_refused" if consent.state == "refused" else "consent_withdrawn"
+    reason = "consent_refused" if consent.state == "refused" else because
     told: list[tuple[Event, int]] = []
     for referral in await referrals.lock_open_referrals(session, case_id):
         if not _is_taken_back(consent, referral):

@@ -166,7 +166,15 @@ async def release_seat_of_referral(session: AsyncSession, referral_id: UUID, *, 
         await release_hold(session, course, request, reason=reason, now=now)
 
 
-async def note_consent(session: AsyncSession, case_id: UUID, consent: Consent, *, version: int, now: datetime) -> None:
+async def note_consent(
+    session: AsyncSession,
+    case_id: UUID,
+    consent: Consent,
+    *,
+    version: int,
+    now: datetime,
+    because: str = "consent_withdrawn",
+) -> None:
     """Keep the newest word about consent. Once it is taken back everything is given back, except an enrolment.
 
     A narrower yes takes back what was asked for here. Whether a referral still stands is referral's judgement, which
@@ -179,7 +187,7 @@ async def note_consent(session: AsyncSession, case_id: UUID, consent: Consent, *
         course, request = await lock_request(session, known.id)
         narrower = takes_back(consent, purposes=FOR_TRAINING, receiver=course.provider_agency)
         if consent.state == "withdrawn" or (narrower and request.referral_id is None):
-            await release_hold(session, course, request, reason="consent_withdrawn", now=now)
+            await release_hold(session, course, request, reason=because, now=now)
 
 
 async def expire_hold(session: AsyncSession, now: datetime) -> bool:
