@@ -13,6 +13,8 @@ from shared.events import ConsentGiven, ConsentPending, ConsentRefused, ConsentW
 Said = ConsentGiven | ConsentPending | ConsentRefused | ConsentWithdrawn
 """Everything intake tells about consent. Of two, the one with the greater `consent_version` counts."""
 
+FOR_ASSESSMENT = frozenset({"assessment", "case_conference"})
+"""Purposes of which one is enough to read how a person was rated."""
 FOR_REFERRAL = frozenset({"referral"})
 """Purposes of which one is enough to pass a case on to a programme."""
 FOR_TRAINING = frozenset({"referral", "training"})

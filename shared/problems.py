@@ -91,6 +91,12 @@ IF_MATCH_MISSING = ProblemType("if_match_missing", 428, "An If-Match header is n
 CASE_NOT_KNOWN = ProblemType(
     "case_not_known", 404, "This case is not known here", "この支援ケースはここではまだ分かりません"
 )
+NO_BASIS = ProblemType(
+    "no_basis",
+    403,
+    "There is no legal basis for this disclosure",
+    "この開示には法的な根拠がありません。本人の同意を得るか、担当機関に尋ねてください",
+)
 CONSENT_MISSING = ProblemType(
     "consent_missing", 409, "The person's consent does not cover this", "この操作に必要な本人同意がありません"
 )

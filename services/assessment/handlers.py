@@ -11,10 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.assessment import tables
 from services.assessment.domain.fdp import Axis, Change, Rating, assess_prolongation, compare, standing
+from services.assessment.domain.reading import Reach, reach
 from shared.auth import Actor
 from shared.bus.mailbox import emit
+from shared.consent import FOR_ASSESSMENT, consent_gap
 from shared.events import AssessmentRecorded
-from shared.problems import case_not_known
+from shared.problems import ERASED, NO_BASIS, Problem, case_not_known
+from shared.service import day_in_japan
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,11 @@ class CorrectedAlready:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """The case is closed: who is not supported is not rated."""
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """The first and the last rating that stand, and what changed in between."""
 
@@ -50,9 +58,15 @@ class Comparison:
 
 async def record_assessment(
     session: AsyncSession, case_id: UUID, rated: Rated, *, assessment_id: UUID, actor: Actor, now: datetime
-) -> Row[Any] | NothingToCorrect | CorrectedAlready:
+) -> Row[Any] | NothingToCorrect | CorrectedAlready | Closed:
     """Add a rating to a case. Nothing that was rated before is touched."""
-    case = _concerning(await tables.lock_case(session, case_id), actor)
+    case = await tables.lock_case(session, case_id)
+    if case is None or not _concerns(case, actor):
+        raise case_not_known()
+    if case.erased_at is not None:
+        raise Problem(ERASED)
+    if case.closed_at is not None:
+        return Closed()
     rated_at = rated.rated_at or now
     if rated.corrects is not None:
         corrected = await tables.find_assessment(session, case_id, rated.corrects)
@@ -86,19 +100,21 @@ async def record_assessment(
 
 
 async def list_assessments(
-    session: AsyncSession, case_id: UUID, *, actor: Actor, after: int, limit: int
+    session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime, after: int, limit: int
 ) -> list[Row[Any]]:
-    """A case's assessments by number, corrected ones included."""
-    _concerning(await tables.find_case(session, case_id), actor)
-    return list(await tables.find_assessments(session, case_id, after=after, limit=limit))
+    """A case's assessments by number, corrected ones included, as far as the caller may read them."""
+    by = await _readable(session, case_id, actor, now)
+    return list(await tables.find_assessments(session, case_id, by=by, after=after, limit=limit))
 
 
-async def compare_assessments(session: AsyncSession, case_id: UUID, *, actor: Actor) -> Comparison | None:
-    """First and last; None as long as nothing was rated."""
-    _concerning(await tables.find_case(session, case_id), actor)
+async def compare_assessments(
+    session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime
+) -> Comparison | None:
+    """First and last that the caller may read; None as long as nothing was rated."""
+    by = await _readable(session, case_id, actor, now)
     rows: dict[UUID, Row[Any]] = {}
     ratings: list[Rating] = []
-    for rating, row in await tables.find_ratings(session, case_id):
+    for rating, row in await tables.find_ratings(session, case_id, by=by):
         rows[rating.id] = row
         ratings.append(rating)
     stand = standing(ratings)
@@ -108,11 +124,34 @@ async def compare_assessments(session: AsyncSession, case_id: UUID, *, actor: Ac
     return Comparison(rows[initial.id], rows[latest.id], compare(initial, latest))
 
 
-def _concerning(case: Row[Any] | None, actor: Actor) -> Row[Any]:
-    """The case, for its opener and its municipality's agencies. For others it is not known, in the same words."""
-    if case is None or not (case.opened_by == actor.agency or actor.serves(case.municipality)):
+async def _readable(session: AsyncSession, case_id: UUID, actor: Actor, now: datetime) -> str | None:
+    """Whose ratings the caller may read: everybody's (None), or one agency's. For others there is a reason, or no case.
+
+    Read when it is asked, and not when it was rated: consent that was taken back since shows nothing.
+    """
+    case = await tables.find_case(session, case_id)
+    if case is None:
         raise case_not_known()
-    return case
+    consent = tables.consent_of(case)
+    gap = consent_gap(consent, purposes=FOR_ASSESSMENT, receiver=actor.agency, today=day_in_japan(now))
+    found = reach(
+        holds=tables.holder_of(case) == actor.agency,
+        concerned=_concerns(case, actor) or actor.agency in consent.recipients,
+        agreed=gap is None,
+        rated=await tables.has_rated(session, case_id, actor.agency),
+    )
+    if found is Reach.NO_CASE:
+        raise case_not_known()
+    if case.erased_at is not None:
+        raise Problem(ERASED)
+    if found is Reach.NO_BASIS:
+        raise Problem(NO_BASIS)
+    return actor.agency if found is Reach.OWN else None
+
+
+def _concerns(case: Row[Any], actor: Actor) -> bool:
+    """Whose business a case is: who opened it or holds it, and its municipality's agencies."""
+    return actor.agency in {case.opened_by, tables.holder_of(case)} or actor.serves(case.municipality)
 
 
 def _recorded(row: Row[Any]) -> AssessmentRecorded:

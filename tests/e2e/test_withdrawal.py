@@ -39,24 +39,30 @@ async def _withdraw(platform: Platform) -> None:
 
         desk, npo, placement = agency("kagoshima-desk"), agency("npo-hinata"), agency("kagoshima-placement")
         case = f"/intake/v1/cases/{await _referred_case(desk, placement)}"
+        ratings = f"/assessment/v1/cases/{case[-36:]}/assessments"
         assert await _basis(npo, case, "referral") == "consent"
+        await _seconds(0, lambda: _rated_by(npo, ratings), until=[desk.agency])
         await desk.post(f"{case}/consents", {"state": "withdrawn"})
         began = time.monotonic()
         took = await asyncio.gather(
             _seconds(began, lambda: _basis(npo, case, "referral"), until="no_basis"),
             _seconds(began, lambda: _referrals(desk, case[-36:]), until={"withdrawn"}),
             _seconds(began, lambda: _seats(desk, case[-36:]), until={"released"}),
+            _seconds(began, lambda: _rated_by(npo, ratings), until="no_basis"),
         )
         assert max(took) < BOUND, took
         # What the law lets the holder disclose without consent does not fall with it.
         assert await _basis(npo, case, "support") == "appi_69_2_4"
+        assert await _rated_by(desk, ratings) == [desk.agency]
 
 
 async def _referred_case(desk: Agency, placement: Agency) -> str:
     """A case with everything in flight that may rest on consent: referrals, a nominated seat, a held one."""
-    consent = {"state": "given", "purposes": ["referral", "training"]}
+    consent = {"state": "given", "purposes": ["referral", "training", "assessment"]}
     opened = await desk.post("/intake/v1/cases", {"topics": ["job_search"], "needs": ["people"], "consent": consent})
     case_id: str = opened["case_id"]
+    rating = f"/assessment/v1/cases/{case_id}/assessments"
+    await eventually(lambda: desk.post(rating, {"levels": {"mental": 3}}), what="case known to assessment")
     found = await eventually(
         lambda: desk.get(f"/referral/v1/cases/{case_id}/candidates"),
         until=lambda answer: {item["kind"] for item in answer["items"]} == {"programme", "course_run"},
@@ -90,6 +96,14 @@ async def _basis(caller: Agency, case: str, purpose: str) -> str:
     """On which basis the sheet is read, or why not."""
     try:
         return str((await caller.get(f"{case}/person", purpose=purpose))["basis"])
+    except Refused as refused:
+        return refused.code
+
+
+async def _rated_by(caller: Agency, ratings: str) -> list[str] | str:
+    """Whose ratings are read, or why none is."""
+    try:
+        return [str(rating["rated_by"]) for rating in (await caller.get(ratings))["items"]]
     except Refused as refused:
         return refused.code
 

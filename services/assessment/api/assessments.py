@@ -32,6 +32,9 @@ CORRECTED_ALREADY = ProblemType(
 )
 
 
+CASE_CLOSED = ProblemType("case_closed", 409, "This case is closed", "このケースは終結しています")
+
+
 @assessments.post(
     "/v1/cases/{case_id}/assessments",
     status_code=201,
@@ -63,6 +66,12 @@ async def record_assessment(
             )
         case handlers.CorrectedAlready():
             raise Problem(CORRECTED_ALREADY)
+        case handlers.Closed():
+            raise Problem(
+                CASE_CLOSED,
+                detail="If the person came back, reopen the case in intake first, and try again within seconds.",
+                detail_ja="本人が再び相談に来たときは、先に相談受付でケースを再開し、数秒後にもう一度お試しください。",
+            )
         case _:
             assert_never(outcome)
 
@@ -70,25 +79,28 @@ async def record_assessment(
 @assessments.get(
     "/v1/cases/{case_id}/assessments",
     summary="List assessments",
-    description="支援ケースの評価を番号順に返します。訂正されたものも含みます。",
+    description="支援ケースの評価を番号順に返します。訂正されたものも含みます。"
+    "担当機関と、本人が目的「アセスメント」か「ケース会議」で同意した機関はすべてを、ほかの機関は自ら記録したものだけを読めます。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def list_assessments(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> Page[AssessmentAnswer]:
+async def list_assessments(
+    case_id: UUID, session: Transaction, now: Now, actor: Caller, pages: Pages
+) -> Page[AssessmentAnswer]:
     """By number, from 1 without a gap."""
     after = pages.begin(number) or 0
-    found = await handlers.list_assessments(session, case_id, actor=actor, after=after, limit=pages.one_more)
+    found = await handlers.list_assessments(session, case_id, actor=actor, now=now, after=after, limit=pages.one_more)
     return page(found, pages, key=lambda row: (row.number,), show=_answer)
 
 
 @assessments.get(
     "/v1/cases/{case_id}/comparison",
     summary="Compare first and last",
-    description="最初と最新の評価を軸ごとに比べます。訂正された評価は数えません。",
+    description="最初と最新の評価を軸ごとに比べます。訂正された評価は数えません。読める評価の範囲は一覧と同じです。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def compare_assessments(case_id: UUID, session: Transaction, actor: Caller) -> ComparisonAnswer:
+async def compare_assessments(case_id: UUID, session: Transaction, now: Now, actor: Caller) -> ComparisonAnswer:
     """Initial and latest rating, and the change on each axis."""
-    found = await handlers.compare_assessments(session, case_id, actor=actor)
+    found = await handlers.compare_assessments(session, case_id, actor=actor, now=now)
     if found is None:
         return ComparisonAnswer(case_id=case_id, initial=None, latest=None, changes=[])
     return ComparisonAnswer(

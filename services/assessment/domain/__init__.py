@@ -1,1 +1,1 @@
-"""What a rating means: `fdp` the axes and the rule, `rubric` the words for the levels."""
+"""What a rating means (`fdp` the axes and the rule, `rubric` the words), and `reading`: who may know of it."""

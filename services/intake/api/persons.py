@@ -12,7 +12,7 @@ from services.intake.domain.policy import Denied, Purpose
 from services.intake.handlers import persons as handlers
 from services.intake.handlers.persons import Overtaken
 from shared.auth import Caller, Role, requires
-from shared.problems import STALE, Problem, ProblemType, invalid
+from shared.problems import NO_BASIS, STALE, Problem, ProblemType, invalid
 from shared.service import IfMatch, Now, Page, Pages, Transaction, day_in_japan, etag, number, page, router
 
 persons = router(tag="persons")
@@ -21,12 +21,7 @@ NOT_THE_HOLDER = ProblemType(
     "not_the_holder", 403, "Only the agency that holds the case may do this", "担当機関だけができる操作です"
 )
 _DENIALS = {
-    "no_basis": ProblemType(
-        "no_basis",
-        403,
-        "There is no legal basis for this disclosure",
-        "この開示には法的な根拠がありません。本人の同意を得るか、担当機関に尋ねてください",
-    ),
+    "no_basis": NO_BASIS,
     "not_yours": NOT_THE_HOLDER,
     "meeting_to_come": ProblemType("meeting_to_come", 403, "The meeting is on another day", "会議の当日にだけできます"),
     "meeting_over": ProblemType(
