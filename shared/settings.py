@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     )
 
     retention_path: Path | None = Field(
-        default=None, description="A TOML file with the municipalities' own retention periods; else 5, 3 and 1 years."
+        default=None, description="A TOML file with the municipalities' own retention periods; else ours."
     )
     layouts_path: Path | None = Field(
         default=None, description="A folder with the municipality's own layouts of exports, e.g. reception_list.toml."

@@ -58,6 +58,7 @@ service = Service(
     },
     keeps_persons=True,
     forgetters=FORGETTERS,
+    ends_files=True,
     verifiers={"custody": check},
     reindex=make_anew,
     overdue={"emergency_reviews": count_overdue},

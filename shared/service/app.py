@@ -29,7 +29,7 @@ from shared.service.erasures import refuse_before_replay
 from shared.service.failures import answer_failures
 from shared.service.health import health_router
 from shared.service.issuers import open_key_ring, read_profile
-from shared.service.keeping import HOUSEKEEPING, erasing, keeping_the_log
+from shared.service.keeping import FORGET_FILES, HOUSEKEEPING, erasing, keeping_the_log
 from shared.service.logs import configure_logs
 from shared.service.loops import running
 from shared.service.openapi import describe
@@ -191,7 +191,8 @@ def _loops(
     persons_keeping: tuple[Sweep, ...] = ()
     if service.keeps_persons:
         persons_keeping = (*keeping_the_log(service.name, desk.settings), erasing(desk.settings, service.forgetters))
-    for sweep in (*service.sweeps, *HOUSEKEEPING, *persons_keeping):
+    files = () if service.ends_files else (FORGET_FILES,)
+    for sweep in (*service.sweeps, *HOUSEKEEPING, *files, *persons_keeping):
         loops[sweep.name] = _sweeping(sweep, desk)
     if isinstance(transport, PostgresTransport):
         loops["prune_bus"] = lambda: _prune(transport)

@@ -41,6 +41,8 @@ class Service:
     """Whether it keeps data about persons: it then needs the master keys, and its access log is sealed."""
     forgetters: Sequence[Forget] = ()
     """What goes, besides its key, with a subject that is erased; in the same transaction."""
+    ends_files: bool = False
+    """Whether it ends the files of its imports itself, by periods of its own; else the frame does, after 30 days."""
     verifiers: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[str]]] = field(default_factory=dict)
     """Checks of exported proofs by kind, for `verify KIND FILE`: what is wrong with the documents, in words."""
     reindex: Run | None = None

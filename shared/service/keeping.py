@@ -41,9 +41,9 @@ async def _delete_chunk(session: AsyncSession, table: str, column: str, before: 
 
 HOUSEKEEPING = (
     Sweep("forget_answers", timedelta(minutes=30), forget_answers),
-    Sweep("forget_files", timedelta(hours=6), forget_file),
     Sweep("forget_arrivals", timedelta(hours=6), forget_arrivals),
 )
+FORGET_FILES = Sweep("forget_files", timedelta(hours=6), forget_file)
 
 
 def keeping_the_log(log: str, settings: Settings) -> tuple[Sweep, ...]:

@@ -132,7 +132,7 @@ async def test_a_my_number_in_a_list_refuses_it_whole(world: World) -> None:
     assert await intake.rows("SELECT FROM import_file") == []
 
 
-async def test_a_file_is_gone_with_its_key_after_thirty_days(world: World) -> None:
+async def test_a_service_without_periods_of_its_own_ends_a_file_with_its_key_after_thirty_days(world: World) -> None:
     intake: Running = world.service("intake")
     report = await sent(intake.as_(), HEADER + FIRST)
     intake.pass_time(timedelta(days=31))

@@ -118,7 +118,7 @@ async def begin_draft(
 @drafts.get(
     "/v1/drafts",
     summary="List the agency's drafts",
-    description="自機関の下書きの一覧です(新しい順)。中身は含みません。破棄したものは 30 日のあいだ戻せます。",
+    description="自機関の下書きの一覧です(新しい順)。破棄したものは、消されるまで(標準 30 日)戻せます。",
     dependencies=[_COUNSELS],
 )
 async def list_drafts(
@@ -173,7 +173,7 @@ async def save_draft(
     "/v1/drafts/{draft_id}/discard",
     status_code=204,
     summary="Put a draft away",
-    description="下書きを破棄します。30 日のあいだは元に戻せます。",
+    description="下書きを破棄します。保存期間(標準 30 日)のあいだは元に戻せます。",
     dependencies=[_COUNSELS],
 )
 async def discard_draft(draft_id: UUID, session: Transaction, now: Now, actor: Caller) -> Response:
@@ -190,7 +190,7 @@ async def discard_draft(draft_id: UUID, session: Transaction, now: Now, actor: C
     dependencies=[_COUNSELS],
 )
 async def restore_draft(draft_id: UUID, session: Transaction, now: Now, actor: Caller) -> Response:
-    """Within thirty days."""
+    """Until its period is over."""
     _refuse(await handlers.restore_draft(session, draft_id, actor=actor, now=now))
     return Response(status_code=204)
 

@@ -76,7 +76,7 @@ class EmergencyHead(BaseModel):
 class EmergencyView(EmergencyHead):
     """An emergency with the words of its reason, for who reviews it; each reading is logged."""
 
-    words: str = Field(validation_alias="opened_words")
+    words: str | None = Field(validation_alias="opened_words", description="保存期間を過ぎたものは null です。")
 
 
 class ReviewEmergency(Body):

@@ -104,7 +104,7 @@ class NoteView(BaseModel):
     note_id: UUID = Field(validation_alias="id")
     written_by: str
     at: datetime
-    text: str
+    text: str | None = Field(description="保存期間を過ぎたものは null です。")
 
 
 @meetings.post(

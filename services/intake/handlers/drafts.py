@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +16,6 @@ from services.intake.tables.drafts import Draft
 from shared import vault
 from shared.auth import Actor
 from shared.problems import NOT_FOUND, Problem
-
-KEPT = timedelta(days=30)
-"""How long a draft that was put away can be taken out again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ async def get_draft(session: AsyncSession, draft_id: UUID, *, actor: Actor) -> T
 
 
 async def discard_draft(session: AsyncSession, draft_id: UUID, *, actor: Actor, now: datetime) -> PutAway | None:
-    """Put a draft away, on purpose; for thirty days it can be taken out again."""
+    """Put a draft away, on purpose; until its period is over it can be taken out again."""
     draft = await _lock(session, draft_id, actor)
     if draft.case_id is not None:
         return PutAway(draft.case_id)
@@ -99,21 +96,10 @@ async def discard_draft(session: AsyncSession, draft_id: UUID, *, actor: Actor, 
 async def restore_draft(session: AsyncSession, draft_id: UUID, *, actor: Actor, now: datetime) -> PutAway | None:
     """Take a draft out again."""
     draft = await _lock(session, draft_id, actor)
-    if draft.case_id is not None or (draft.discarded_at is not None and now > draft.discarded_at + KEPT):
+    if draft.case_id is not None or await vault.erasure_of(session, draft_id) is not None:
         return PutAway(draft.case_id)
     await tables.mark_discarded(session, draft_id, None, now=now)
     return None
-
-
-async def erase_ended(session: AsyncSession, now: datetime) -> bool:
-    """Order that one draft be erased that was put away, or became a case, thirty days ago. False when there is none."""
-    found = await tables.find_ended(session, now - KEPT)
-    if found is None:
-        return False
-    draft_id, agency = found
-    return bool(
-        await vault.order_erasure(session, [draft_id], agency=agency, actor="tsunagu-intake", reason="draft_ended")
-    )
 
 
 async def _lock(session: AsyncSession, draft_id: UUID, actor: Actor) -> Draft:

@@ -85,15 +85,15 @@ async def declare_emergency(
 
 async def get_emergency(
     session: AsyncSession, emergency_id: UUID, *, actor: Actor, now: datetime
-) -> tuple[Row[Any], str] | Denied:
-    """An emergency with the words of its reason, for who judges it."""
+) -> tuple[Row[Any], str | None] | Denied:
+    """An emergency with the words of its reason, as long as they are kept, for who judges it."""
     row = await _reviewable(session, emergency_id, actor=actor, now=now)
     if isinstance(row, Denied):
         return row
     key = await key_of(
         session, row.case_id, vault.Action.READ, [WORDS], purpose=Purpose.SUPPORT, basis=Basis.OWN_DUTY, actor=actor
     )
-    return row, key.open(row.words, tables.words_place(emergency_id))
+    return row, None if row.words is None else key.open(row.words, tables.words_place(emergency_id))
 
 
 async def review_emergency(

@@ -6,8 +6,10 @@ Nothing of this is told: no event, no entry in a timeline, nothing on a sheet or
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain.cases import Case
@@ -28,12 +30,12 @@ NOTE = "meeting_note"
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was said about a case, by which member, and when."""
+    """What was said about a case, by which member, and when; without words once they were kept long enough."""
 
     id: UUID
     written_by: str
     at: datetime
-    text: str
+    text: str | None
 
 
 async def convene_meeting(
@@ -139,7 +141,11 @@ async def list_notes(
         session, case_id, vault.Action.READ, [NOTE], purpose=Purpose.MEETING, basis=decision.basis, actor=actor
     )
     found = await tables.find_notes(session, meeting_id, case_id, author=author, after=after, limit=limit)
-    return [Note(row.id, row.written_by, row.at, key.open(row.sealed, tables.note_place(row.id))) for row in found]
+    return [Note(row.id, row.written_by, row.at, _words(key, row)) for row in found]
+
+
+def _words(key: vault.DataKey, row: Row[Any]) -> str | None:
+    return None if row.sealed is None else key.open(row.sealed, tables.note_place(row.id))
 
 
 def _as_seen(convocation: Convocation, actor: Actor, now: datetime) -> Convocation:

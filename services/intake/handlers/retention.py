@@ -1,14 +1,23 @@
-"""What has been kept long enough is told to its holder, and erased when the notice has run out."""
+"""What has been kept long enough ends: a case after a notice to its holder, every other record by the clock alone."""
 
 import tomllib
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain.erasure import Reason
-from services.intake.domain.retention import ENDINGS, EVERYWHERE, Periods, class_of, closed_before, read_periods
+from services.intake.domain.retention import (
+    ENDINGS,
+    EVERYWHERE,
+    OF_AGENCIES,
+    Periods,
+    RecordClass,
+    class_of,
+    read_periods,
+)
 from services.intake.tables import cases
 from services.intake.tables import retention as tables
 from shared import vault
@@ -25,10 +34,9 @@ async def give_notice(session: AsyncSession, now: datetime) -> bool:
     """Tell one case's holder that it has been kept long enough. False when there is none."""
     today, rules = day_in_japan(now), periods(session)
     befores = [
-        (municipality, ending.value, datetime.combine(closed_before(today, years), time.min, tzinfo=JST))
+        (municipality, ending.value, _moment(own.began_before(class_of(ending), today)))
         for municipality, own in rules.items()
         for ending in ENDINGS
-        for years in (own.years(class_of(ending)),)
     ]
     due = await tables.lock_due(session, befores, latest=max(before for _, _, before in befores))
     if due is None:
@@ -51,3 +59,32 @@ async def erase_over(session: AsyncSession, now: datetime) -> bool:
     if ordered:
         await cases.note(session, over.id, "erasure_ordered", {"reason": reason, "by": "tsunagu-intake"}, at=now)
     return bool(ordered)
+
+
+async def end_over(session: AsyncSession, now: datetime) -> bool:
+    """End one record of any other class that was kept long enough. False when there is none."""
+    today, rules = day_in_japan(now), periods(session)
+    for kept_as in tables.KEPT:
+        befores = {
+            municipality: _moment(own.began_before(kept_as, today))
+            for municipality, own in rules.items()
+            if municipality == EVERYWHERE or kept_as not in OF_AGENCIES
+        }
+        record_id = await tables.find_over(session, kept_as, befores)
+        if record_id is not None:
+            await _end(session, kept_as, record_id)
+            return True
+    return False
+
+
+async def _end(session: AsyncSession, kept_as: RecordClass, record_id: UUID) -> None:
+    """With its key, where it has one of its own. Nothing, if somebody took it out again meanwhile."""
+    ended = await tables.end(session, kept_as, record_id)
+    if ended is not None and kept_as in OF_AGENCIES:
+        await vault.order_erasure(
+            session, [record_id], agency=ended.agency, actor="tsunagu-intake", reason=f"{kept_as}_ended"
+        )
+
+
+def _moment(day: date) -> datetime:
+    return datetime.combine(day, time.min, tzinfo=JST)

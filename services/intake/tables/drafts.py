@@ -34,11 +34,6 @@ _BECAME = text(
     " WHERE id = :id AND agency = :agency AND case_id IS NULL AND discarded_at IS NULL RETURNING id"
 )
 _OF_CASE = text("SELECT id FROM draft WHERE case_id = :case_id")
-_ENDED = text(
-    "SELECT id, agency FROM draft WHERE (discarded_at IS NOT NULL OR case_id IS NOT NULL) AND saved_at < :before"
-    " AND NOT EXISTS (SELECT FROM erasure_order o WHERE o.subject_id = draft.id) ORDER BY saved_at LIMIT 1"
-    " FOR UPDATE SKIP LOCKED"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +114,6 @@ async def became_case(session: AsyncSession, draft_id: UUID, case_id: UUID, *, a
 async def find_drafts_of(session: AsyncSession, case_id: UUID) -> Sequence[UUID]:
     """The drafts that became a case."""
     return (await session.execute(_OF_CASE, {"case_id": case_id})).scalars().all()
-
-
-async def find_ended(session: AsyncSession, before: datetime) -> tuple[UUID, str] | None:
-    """A draft that was put away, or became a case, before a moment, and is not to be erased yet."""
-    row = (await session.execute(_ENDED, {"before": before})).one_or_none()
-    return None if row is None else (row.id, row.agency)
 
 
 def _draft(row: Row[Any]) -> Draft:

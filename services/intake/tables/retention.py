@@ -1,18 +1,26 @@
-"""Notices that a case is kept long enough, one for each closure; they alone lead to an erasure by the clock."""
+"""Notices that a case is kept long enough, one for each closure; they alone lead to its erasure by the clock.
 
-from collections.abc import Sequence
+And where records of every other class lie, since when each is kept, and how it ends.
+"""
+
+# ruff: noqa: S608  (put together from this file's own words; every value is bound)
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, text
+from sqlalchemy import Row, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import DateTime, Text
 
+from services.intake.domain.retention import RecordClass
+
 _NOT_ORDERED = "NOT EXISTS (SELECT FROM erasure_order o WHERE o.subject_id = k.id)"
 _DUE = text(
-    "SELECT k.id, k.municipality, k.holder_agency, k.custody_number FROM custody c"  # noqa: S608 - our own words
+    "SELECT k.id, k.municipality, k.holder_agency, k.custody_number FROM custody c"
     " JOIN case_ k ON k.id = c.case_id AND k.custody_number = c.number"
     " CROSS JOIN LATERAL (SELECT r.before"
     "  FROM unnest(:municipalities, :endings, :befores) r(municipality, ended, before)"
@@ -33,10 +41,11 @@ _STANDING = (
     "FROM retention_notice n JOIN case_ k ON k.id = n.case_id AND k.custody_number = n.custody_number"
     f" WHERE k.status = 'closed' AND {_NOT_ORDERED}"
 )
-_IS_HELD = (
-    "coalesce((SELECT h.step = 'placed' FROM legal_hold h WHERE h.subject_id = k.id ORDER BY h.number DESC LIMIT 1),"
-    " false)"
+_HELD = (
+    "coalesce((SELECT h.step = 'placed' FROM legal_hold h WHERE h.subject_id = {subject}"
+    " ORDER BY h.number DESC LIMIT 1), false)"
 )
+_IS_HELD = _HELD.format(subject="k.id")
 _OVER = text(
     f"SELECT k.id, k.holder_agency {_STANDING} AND n.erase_on <= :today AND NOT {_IS_HELD}"
     " ORDER BY n.erase_on LIMIT 1 FOR UPDATE OF k SKIP LOCKED"
@@ -79,3 +88,96 @@ async def find_noticed(
     """The cases an agency holds that are to be erased, the first to go first."""
     values = {"agency": agency, "after_day": after[0], "after_id": after[1], "limit": limit}
     return (await session.execute(_LISTED, values)).all()
+
+
+# --- every other class ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where records of a class lie (`t` is one), and how one ends."""
+
+    rows: str
+    since: str
+    subjects: str
+    """About whom it is: under a legal hold of any of them it stays."""
+    end: str
+    """Returns the record if it ended, and nothing if it had meanwhile, or need no longer."""
+    municipality: str = "''"
+    """Whose periods count; else the installation's."""
+    still: str = "true"
+    """Whether there is something of it left to end."""
+
+
+_OF_CASE = "JOIN case_ k ON k.id = t.case_id"
+KEPT: Mapping[RecordClass, Kept] = {
+    RecordClass.MEETING_NOTE: Kept(
+        rows="meeting_note t JOIN meeting m ON m.id = t.meeting_id",
+        since="m.held_on::timestamp AT TIME ZONE 'Asia/Tokyo'",
+        municipality="m.municipality",
+        subjects="ARRAY[t.case_id]",
+        still="t.sealed IS NOT NULL",
+        end="UPDATE meeting_note SET sealed = NULL WHERE id = :id AND sealed IS NOT NULL RETURNING id",
+    ),
+    RecordClass.EMERGENCY: Kept(
+        rows=f"emergency_access t {_OF_CASE}",
+        since="t.declared_at",
+        municipality="k.municipality",
+        subjects="ARRAY[t.case_id]",
+        still="t.words IS NOT NULL AND EXISTS (SELECT FROM emergency_review r WHERE r.emergency_id = t.id)",
+        end="UPDATE emergency_access SET words = NULL WHERE id = :id AND words IS NOT NULL RETURNING id",
+    ),
+    RecordClass.INQUIRY: Kept(
+        rows=f"inquiry t {_OF_CASE}",
+        since="t.at",
+        municipality="k.municipality",
+        subjects="t.case_id || ARRAY(SELECT a.case_id FROM inquiry_answer a WHERE a.inquiry_id = t.id)",
+        end="WITH answers AS (DELETE FROM inquiry_answer WHERE inquiry_id = :id)"
+        " DELETE FROM inquiry WHERE id = :id RETURNING id",
+    ),
+    RecordClass.DRAFT: Kept(
+        rows="draft t",
+        since="t.saved_at",
+        subjects="ARRAY[t.id, t.case_id]",
+        still="(t.discarded_at IS NOT NULL OR t.case_id IS NOT NULL)"
+        " AND NOT EXISTS (SELECT FROM erasure_order o WHERE o.subject_id = t.id)",
+        end="SELECT agency FROM draft WHERE id = :id AND (discarded_at IS NOT NULL OR case_id IS NOT NULL) FOR UPDATE",
+    ),
+    # A list that was taken in tells of every case that came of its agency's lists.
+    RecordClass.LIST: Kept(
+        rows="import_file t",
+        since="t.created_at",
+        subjects="t.id || ARRAY(SELECT l.case_id FROM listed_case l"
+        " WHERE l.agency = t.agency AND t.committed_at IS NOT NULL)",
+        end="DELETE FROM import_file WHERE id = :id RETURNING agency",
+    ),
+}
+
+
+def _over(kept: Kept) -> TextClause:
+    return text(
+        f"SELECT t.id FROM {kept.rows} CROSS JOIN LATERAL (SELECT r.before"
+        "  FROM unnest(:municipalities, :befores) r(municipality, before)"
+        f"  WHERE r.municipality IN ({kept.municipality}, '') ORDER BY r.municipality DESC LIMIT 1) rule"
+        f" WHERE {kept.since} < :latest AND {kept.since} < rule.before AND {kept.still} AND NOT EXISTS"
+        f" (SELECT FROM unnest({kept.subjects}) s(id) WHERE {_HELD.format(subject='s.id')})"
+        f" ORDER BY {kept.since} LIMIT 1"
+    ).bindparams(
+        bindparam("municipalities", type_=ARRAY(Text)), bindparam("befores", type_=ARRAY(DateTime(timezone=True)))
+    )
+
+
+_FIND_OVER = {kept_as: _over(kept) for kept_as, kept in KEPT.items()}
+_END = {kept_as: text(kept.end) for kept_as, kept in KEPT.items()}
+
+
+async def find_over(session: AsyncSession, kept_as: RecordClass, befores: Mapping[str, datetime]) -> UUID | None:
+    """The oldest record of a class that is kept since before its municipality's moment ('' for every other)."""
+    values = {"municipalities": list(befores), "befores": list(befores.values()), "latest": max(befores.values())}
+    found: UUID | None = (await session.execute(_FIND_OVER[kept_as], values)).scalar_one_or_none()
+    return found
+
+
+async def end(session: AsyncSession, kept_as: RecordClass, record_id: UUID) -> Row[Any] | None:
+    """Let it end. Codes about a case stay, words go."""
+    return (await session.execute(_END[kept_as], {"id": record_id})).one_or_none()
