@@ -5,7 +5,7 @@
 from alembic import op
 
 revision = "intake_0015"
-down_revision = "intake_0013"
+down_revision = "intake_0014"
 branch_labels = None
 depends_on = None
 
