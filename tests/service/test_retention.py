@@ -12,7 +12,7 @@ import pytest
 from services.intake.domain.retention import RecordClass
 from services.intake.tables import retention as tables
 from shared.auth import Role
-from shared.database import BY_SWEEP, Acting
+from shared.database import BY_COMMAND, BY_SWEEP, Acting
 from tests.service.intake_counter import opened, today
 from tests.service.test_intake_emergency import EMERGENCY, WORDS
 from tests.service.test_intake_lists import FIRST, HEADER
@@ -254,7 +254,7 @@ async def test_a_draft_that_is_taken_out_while_it_is_ending_stays(intake: Runnin
         ("inquiry", "DELETE FROM inquiry"),
     ],
 )
-async def test_no_request_ends_anything(intake: Running, table: str, ending: str) -> None:
+async def test_no_request_and_no_command_ends_anything(intake: Running, table: str, ending: str) -> None:
     consent = {"state": "given", "purposes": ["referral"]}
     desk, kirishima = intake.as_("the-desk"), intake.as_("kirishima-desk", municipalities=[KIRISHIMA])
     case_id = await opened(desk, consent=consent, person={"name": "架空 花子"})
@@ -266,16 +266,17 @@ async def test_no_request_ends_anything(intake: Running, table: str, ending: str
     assert (await kirishima.post(answers, {"answer": "not_known"})).status_code == 204
     acting = Acting(agency="the-desk", municipalities=(KAGOSHIMA,))
     assert len(await intake.rows_for(acting, f"SELECT FROM {table}")) == 1, "it is the desk's own to see"
-    assert await intake.rows_for(acting, f"{ending} RETURNING 1") == []
+    for anybody_but_the_clock in (acting, BY_COMMAND):
+        assert await intake.rows_for(anybody_but_the_clock, f"{ending} RETURNING 1") == []
     assert len(await intake.rows(f"SELECT FROM {table}")) == 1
 
 
 async def test_words_are_emptied_and_never_written_anew(intake: Running) -> None:
     await noted(intake, UUID(await opened(intake.as_())))
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await intake.rows("UPDATE meeting_note SET sealed = '' RETURNING 1")
+        await intake.rows_for(BY_SWEEP, "UPDATE meeting_note SET sealed = '' RETURNING 1")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await intake.rows("UPDATE meeting_note SET written_by = 'somebody' RETURNING 1")
+        await intake.rows_for(BY_SWEEP, "UPDATE meeting_note SET written_by = 'somebody' RETURNING 1")
 
 
 async def test_a_file_that_cannot_be_read_erases_nobody(world: World, tmp_path: Path) -> None:

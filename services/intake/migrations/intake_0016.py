@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 _WORDS = {"meeting_note": "sealed", "emergency_access": "words"}
-_BY_A_DOOR = "(SELECT acting_door()) IS NOT NULL"
+_BY_THE_CLOCK = "(SELECT acting_door()) = 'sweep'"
 
 
 def upgrade() -> None:
@@ -20,11 +20,11 @@ def upgrade() -> None:
         # Emptied, and never written anew.
         op.execute(
             f"CREATE POLICY ends ON {table} AS RESTRICTIVE FOR UPDATE"
-            f" USING ({_BY_A_DOOR}) WITH CHECK ({_BY_A_DOOR} AND {column} IS NULL)"
+            f" USING ({_BY_THE_CLOCK}) WITH CHECK ({_BY_THE_CLOCK} AND {column} IS NULL)"
         )
     op.execute("GRANT DELETE ON inquiry, inquiry_answer TO tsunagu_intake")
     for table in ("inquiry", "inquiry_answer"):
-        op.execute(f"CREATE POLICY ends ON {table} AS RESTRICTIVE FOR DELETE USING ({_BY_A_DOOR})")
+        op.execute(f"CREATE POLICY ends ON {table} AS RESTRICTIVE FOR DELETE USING ({_BY_THE_CLOCK})")
     op.execute("CREATE INDEX emergency_access_kept ON emergency_access (declared_at) WHERE words IS NOT NULL")
     op.execute("CREATE INDEX meeting_note_kept ON meeting_note (meeting_id) WHERE sealed IS NOT NULL")
     op.execute("CREATE INDEX inquiry_at ON inquiry (at)")
