@@ -169,6 +169,9 @@ def _literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+_NAME = re.compile(r"(?<!:):(\w+)")
+
+
 class Hot:
     """A statement of a hot path, given to the driver itself: 60 µs of this process instead of 124 (measured).
 
@@ -192,6 +195,9 @@ class Hot:
         return found
 
 
+_STEP = Hot("SELECT set_config('tsunagu.door', CAST(:door AS text), true)")
+
+
 async def begin(session: AsyncSession) -> asyncpg.Connection:
     """Take a connection and begin the transaction, as the first statement does; the driver's own connection."""
     driver = session.info.get("driver")
@@ -212,6 +218,17 @@ def _begin(session: Session) -> asyncpg.Connection:
 
 
 @asynccontextmanager
+async def beyond_the_wall(session: AsyncSession, door: str) -> AsyncIterator[None]:
+    """Look where the caller has no business, for a door of ours that tells no more than it may: counts, candidates.
+
+    A failure ends the transaction, and so the looking.
+    """
+    await _STEP.rows(session, {"door": door})
+    yield
+    await _STEP.rows(session, {"door": ""})
+
+
+@asynccontextmanager
 async def savepoint(session: AsyncSession) -> AsyncIterator[AsyncSessionTransaction]:
     """What is done inside can be undone alone. SQLAlchemy would set it with its own next statement, after hot ones."""
     async with session.begin_nested() as nested:
@@ -224,7 +241,6 @@ async def database_time(session: AsyncSession) -> datetime:
     return cast(datetime, (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()).astimezone(UTC)
 
 
-_NAME = re.compile(r"(?<!:):(\w+)")
 _PASSING = {"40001", "40P01", "55P03", "25P03", "25006"}
 """Serialisation failure, deadlock, lock not to be had in time, idle too long, read-only (a switch-over)."""
 _AWAY = ("08", "28", "3D", "53", "57P")

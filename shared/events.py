@@ -186,6 +186,57 @@ class AssessmentRecorded(Event, publisher="assessment"):
     environment: Level | None = None
     prolongation_risk: Coded
     rated_at: Moment
+    rule_version: Count | None = None
+    several_agencies: Flag = False
+    conference_due_on: Day | None = None
+    reassess_on: Day | None = None
+
+
+class InstrumentAnswered(Event, publisher="assessment"):
+    """Another instrument than FDP was answered, e.g. the career-formation check; what was answered stays there."""
+
+    case_id: Id
+    assessment_id: Id
+    number: Count
+    instrument: Coded
+    rubric: Coded
+    setting: Coded
+    rated_at: Moment
+
+
+class TaskAssigned(Event, publisher="assessment"):
+    """An agency has something to do until a day: the rule asks for it, a conference decided it, or a plan brings it."""
+
+    case_id: Id
+    task_id: Id
+    task: Coded
+    owner: Agency
+    due_on: Day
+    origin: Coded
+    origin_id: Id
+
+
+class TaskOverdue(Event, publisher="assessment"):
+    """Its day has passed: told to the holder (tier 1), and then to the whole municipality (tier 2)."""
+
+    case_id: Id
+    task_id: Id
+    task: Coded
+    owner: Agency
+    holder: Agency
+    due_on: Day
+    tier: Count
+
+
+class TaskEnded(Event, publisher="assessment"):
+    """It is done, or need not be done any more, with a coded reason."""
+
+    case_id: Id
+    task_id: Id
+    task: Coded
+    owner: Agency
+    state: Coded
+    reason: Coded | None = None
 
 
 # --- つなぎ referral: from hand to hand ----------------------------------------------------------------------------

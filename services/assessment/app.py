@@ -3,8 +3,11 @@
 from fastapi import FastAPI
 
 from services.assessment.api.assessments import assessments
-from services.assessment.api.rubrics import rubrics
+from services.assessment.api.instruments import rubrics
+from services.assessment.api.rules import rules
+from services.assessment.api.tasks import tasks
 from services.assessment.reactions import reactions
+from services.assessment.sweeps import sweeps
 from shared.service import Service, create_app
 from shared.settings import Settings
 
@@ -12,9 +15,17 @@ service = Service(
     name="assessment",
     title="assessment",
     title_ja="アセスメント",
-    routers=[assessments, rubrics],
+    routers=[assessments, tasks, rubrics, rules],
     reactions=reactions,
-    tags={"assessments": "アセスメント(FDP)", "rubrics": "評価のものさし"},
+    sweeps=sweeps,
+    tags={
+        "assessments": "アセスメント(FDP など)",
+        "tasks": "すること",
+        "rubrics": "評価のものさしと職種",
+        "rules": "長期化のおそれの判定規則",
+    },
+    keeps_persons=True,
+    unwalled=frozenset({"instrument_version", "rule_version", "profession"}),
 )
 
 

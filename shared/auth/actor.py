@@ -17,6 +17,8 @@ class Role(StrEnum):
 
     COUNSELLOR = "counsellor"
     """相談支援員: cases, consent, screening, assessments, referrals of the own agency."""
+    RULES = "rules"
+    """Publishes what a region decided: versions of instruments, of the prolongation rule, the list of professions."""
     DIRECTORY = "directory"
     """Keeps the directory of agencies and programmes."""
     PLANNER = "planner"

@@ -88,7 +88,7 @@ def _desk_of(service: Service, settings: Settings, masters: MasterKeys | None) -
 async def _inspect(service: Service, desk: Desk) -> None:
     """What must stand before anybody is served. Raises `StartRefused`."""
     if service.keeps_persons:
-        await refuse_without_wall(desk.database, service.name)
+        await refuse_without_wall(desk.database, service.name, service.unwalled)
         if desk.settings.erasures_path is not None:
             await refuse_before_replay(desk.database, desk.settings.erasures_path)
 

@@ -39,6 +39,14 @@ def is_working_day(day: date) -> bool:
     return day.weekday() < 5 and not turn_of_year and not _HOLIDAYS.is_holiday(day)
 
 
+def working_day_after(day: date, count: int) -> date:
+    """The day that is so many working days after a day, which itself doesn't count (民法 Art. 140)."""
+    while count:
+        day += timedelta(days=1)
+        count -= is_working_day(day)
+    return day
+
+
 def day_in_japan(moment: datetime) -> date:
     """The calendar day on which a moment falls in Japan."""
     return moment.astimezone(JST).date()

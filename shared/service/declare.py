@@ -39,6 +39,8 @@ class Service:
     tags: Mapping[str, str] = field(default_factory=dict)
     keeps_persons: bool = False
     """Whether it keeps data about persons: it then needs the master keys, and its access log is sealed."""
+    unwalled: frozenset[str] = frozenset()
+    """Its own tables that hold nothing of a person, such as codes and rules: they need no wall."""
     forgetters: Sequence[Forget] = ()
     """What goes, besides its key, with a subject that is erased; in the same transaction."""
     ends_files: bool = False

@@ -5,7 +5,7 @@ whoever has the service's role says by themselves who acts.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -56,13 +56,13 @@ _TABLES = text(
 ).bindparams(bindparam("schema"))
 
 
-async def missing_walls(session: AsyncSession, schema: str) -> list[str]:
+async def missing_walls(session: AsyncSession, schema: str, unwalled: Collection[str] = ()) -> list[str]:
     """What of the second wall is not there, in words; empty when all of it stands."""
     found = []
     if (await session.execute(_PASSES)).scalar_one():
         found.append("接続の役割が行の制限を受けません / the login role is, or may become, one that passes every wall")
     tables = (await session.execute(_TABLES, {"schema": schema})).all()
-    kept = [table for table in tables if table.name not in UNWALLED]
+    kept = [table for table in tables if table.name not in UNWALLED.union(unwalled)]
     if not kept:
         found.append(f"スキーマ {schema} に表がありません / there is no table in the schema {schema}")
     for table in kept:
@@ -84,9 +84,9 @@ def _faults(table: Row[Any]) -> Sequence[str]:
     return [words for words, is_so in faults.items() if is_so]
 
 
-async def refuse_without_wall(database: Database, schema: str) -> None:
+async def refuse_without_wall(database: Database, schema: str, unwalled: Collection[str] = ()) -> None:
     """Raise `StartRefused` unless all of the wall stands. A database that is away is waited for, half a minute."""
-    found = await _patiently(database, schema)
+    found = await _patiently(database, schema, unwalled)
     if found:
         raise StartRefused(
             "個人の情報を守る行の制限が欠けているため、起動しません。"
@@ -96,13 +96,13 @@ async def refuse_without_wall(database: Database, schema: str) -> None:
         )
 
 
-async def _patiently(database: Database, schema: str) -> list[str]:
+async def _patiently(database: Database, schema: str, unwalled: Collection[str]) -> list[str]:
     clock = asyncio.get_running_loop().time
     until = clock() + PATIENCE.total_seconds()
     while True:
         try:
             async with database.transaction(BY_COMMAND) as session:
-                return await missing_walls(session, schema)
+                return await missing_walls(session, schema, unwalled)
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -7,7 +7,7 @@ And a key that was destroyed leaves nothing that could ever be opened again.
 
 from shared.vault.access import Access, Action
 from shared.vault.erasing import Forget, erasure_of, order_erasure
-from shared.vault.keys import Erased, Unlocked, erase, make_key, masters_of, note_access, rewrap, unlock
+from shared.vault.keys import Erased, Unlocked, erase, has_key, make_key, masters_of, note_access, rewrap, unlock
 from shared.vault.masters import MasterKeys, MasterKeysError, new_master_keys, read_master_keys
 from shared.vault.sealing import DataKey, Place, Unsealable
 
@@ -24,6 +24,7 @@ __all__ = [
     "Unsealable",
     "erase",
     "erasure_of",
+    "has_key",
     "make_key",
     "masters_of",
     "new_master_keys",

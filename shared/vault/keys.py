@@ -38,6 +38,7 @@ _ERASE = Hot(
     " ON CONFLICT DO NOTHING RETURNING subject_id"
 )
 _NOTE = Hot(f"{_LOGGED} SELECT FROM logged")
+_HAS_KEY = Hot("SELECT EXISTS (SELECT FROM data_key WHERE subject_id = :subject)")
 _OLD = text(
     "SELECT subject_id, master_version, wrapped FROM data_key WHERE master_version < :newest"
     " ORDER BY subject_id LIMIT :limit FOR UPDATE SKIP LOCKED"
@@ -71,6 +72,11 @@ def masters_of(session: AsyncSession) -> MasterKeys:
     """The ring that the service was started with; every session of its database carries it."""
     masters: MasterKeys = session.info["masters"]
     return masters
+
+
+async def has_key(session: AsyncSession, subject: UUID) -> bool:
+    """Whether anything was ever sealed about a case here, and can still be opened. Hands out nothing."""
+    return bool((await _HAS_KEY.rows(session, {"subject": subject}))[0][0])
 
 
 async def make_key(session: AsyncSession, subject: UUID, access: Access) -> DataKey:

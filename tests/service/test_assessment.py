@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from shared.auth import Role
-from shared.events import AssessmentRecorded, CaseOpened
+from shared.events import AssessmentRecorded, CaseOpened, TaskAssigned
 from tests.world import KAGOSHIMA, ZAMA, Running, World
 
 AXES = ("interpersonal", "mental", "stress", "thinking", "environment")
@@ -50,8 +50,16 @@ async def test_a_rating_is_kept_explained_and_told(world: World) -> None:
         "kagoshima-desk",
         ["c-07", "c-09"],
     )
-    (told,) = await running.told()
+    told, conference, next_rating = await running.told()
     assert isinstance(told, AssessmentRecorded)
+    assert isinstance(conference, TaskAssigned)
+    assert isinstance(next_rating, TaskAssigned)
+    assert [(each.task, each.owner) for each in (conference, next_rating)] == [
+        ("joint_conference", "kagoshima-desk"),
+        ("reassessment", "kagoshima-desk"),
+    ]
+    assert (told.conference_due_on, told.reassess_on) == (conference.due_on, next_rating.due_on)
+    assert (told.rule_version, told.several_agencies) == (1, True)
     assert str(told.assessment_id) == answer["assessment_id"]
     assert (told.number, told.setting, told.prolongation_risk) == (1, "joint_conference", "true")
     assert (told.interpersonal, told.mental, told.stress, told.thinking, told.environment) == (3, 2, 3, 4, None)
@@ -73,13 +81,16 @@ async def test_a_missing_axis_is_never_safe(world: World) -> None:
     [
         ({}, "/levels"),
         ({"levels": {**ALL_THREE, "luck": 3}}, "/levels"),
+        ({"levels": {"mental": "maybe"}}, "/levels/mental"),
+        ({"levels": ALL_THREE, "evidence": {"luck": "…"}}, "/levels"),
+        ({"levels": ALL_THREE, "raters": [{"code": "c-07", "profession": "magician"}]}, "/raters"),
         ({"levels": {"mental": 0}}, "/levels/mental"),
         ({"levels": {"mental": 6}}, "/levels/mental"),
         ({"levels": {"mental": "3"}}, "/levels/mental"),
         ({"levels": {"mental": True}}, "/levels/mental"),
         ({"levels": ALL_THREE, "rubric": "fdp-official"}, "/rubric"),
         ({"levels": ALL_THREE, "setting": "dream"}, "/setting"),
-        ({"levels": ALL_THREE, "raters": ["山田 太郎"]}, "/raters/0"),
+        ({"levels": ALL_THREE, "raters": ["山田 太郎"]}, "/raters/0/code"),
         ({"levels": ALL_THREE, "rated_at": "2026-01-01T00:00:00"}, "/rated_at"),
         ({"levels": ALL_THREE, "rated_at": "0001-01-01T00:00:00+09:00"}, "/rated_at"),
         ({"levels": ALL_THREE, "rated_at": "2999-01-01T00:00:00+09:00"}, "/rated_at"),
@@ -170,11 +181,11 @@ async def test_thirty_ratings_at_once_are_numbered_without_a_gap_and_told_in_ord
     )
     assert sorted(answer["number"] for answer in answers[:30]) == list(range(1, 31))
     mine = [event for event in await running.told() if f"/v1/cases/{event.subject}" == case]
-    assert [event.model_dump()["number"] for event in mine] == list(range(1, 31))
+    ratings = [event for event in mine if isinstance(event, AssessmentRecorded)]
+    assert [event.number for event in ratings] == list(range(1, 31))
     sealed = await running.rows("SELECT value FROM outbox WHERE key = $1 ORDER BY seq", case.removeprefix("/v1/cases/"))
-    assert [f'"sequence":"{number:010d}"'.encode() in row["value"] for number, row in enumerate(sealed, 1)] == [
-        True
-    ] * 30
+    in_order = [f'"sequence":"{number:010d}"'.encode() in row["value"] for number, row in enumerate(sealed, 1)]
+    assert in_order == [True] * len(mine)
 
 
 async def test_a_refused_rating_leaves_no_gap(world: World) -> None:
@@ -278,6 +289,6 @@ async def test_the_rubric_says_what_it_is(world: World) -> None:
     desk = world.service("assessment").as_()
     rubric = (await desk.get("/v1/rubrics/fdp-sample-1")).json()
     assert rubric["notice"] == "sample wording, not the official S.S.F. text"
-    assert [axis["axis"] for axis in rubric["axes"]] == list(AXES)
-    assert all(len(axis["levels"]) == 5 for axis in rubric["axes"])
+    assert [item["item"] for item in rubric["items"]] == list(AXES)
+    assert all(len(item["levels"]) == 5 for item in rubric["items"])
     assert (await desk.get("/v1/rubrics/fdp-official")).status_code == 404

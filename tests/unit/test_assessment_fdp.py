@@ -1,22 +1,12 @@
 """The prolongation rule over every profile there is, and what follows from it."""
 
+from datetime import date
 from itertools import product
-from uuid import UUID
 
 import pytest
 
-from services.assessment.domain.fdp import (
-    Axis,
-    Change,
-    Rating,
-    Reason,
-    Risk,
-    assess_prolongation,
-    compare,
-    explain,
-    standing,
-)
-from services.assessment.domain.rubric import NOTICE, SAMPLE, find_rubric
+from services.assessment.domain.fdp import Axis, Reason, Risk
+from services.assessment.domain.rule import Rule, assess_prolongation, explain
 
 EVERY_PROFILE = list(product((None, 1, 2, 3, 4, 5), repeat=5))
 
@@ -85,41 +75,9 @@ def test_the_words_shut_nobody_out() -> None:
     assert "支援から外す理由や、順番を下げる理由にはなりません" in words.japanese
 
 
-def rating(number: int, *values: int | None, corrects: int | None = None) -> Rating:
-    found = levels(*values)
-    return Rating(
-        UUID(int=number),
-        number,
-        found,
-        assess_prolongation(found).risk,
-        None if corrects is None else UUID(int=corrects),
-    )
-
-
-def test_a_corrected_rating_no_longer_counts() -> None:
-    first, second = rating(1, 1, 1, 1, 1, 1), rating(2, 3, 3, 3, 3, 3)
-    third, fourth = rating(3, 2, 2, 2, 2, 2, corrects=1), rating(4, 3, 2, 2, 2, 2, corrects=3)
-    assert [each.number for each in standing([first, second, third, fourth])] == [2, 4]
-
-
-def test_change_is_told_axis_by_axis_and_never_guessed() -> None:
-    changes = compare(rating(1, 1, 3, None, 5, 2), rating(2, 3, 3, 4, 4, None))
-    assert [each.change for each in changes] == [2, 0, None, -1, None]
-    assert changes[0] == Change(Axis.INTERPERSONAL, 1, 3)
-
-
-def test_the_sample_rubric_says_that_it_is_a_sample_and_is_complete() -> None:
-    rubric = find_rubric(SAMPLE)
-    assert rubric is not None
-    assert rubric.notice == NOTICE == "sample wording, not the official S.S.F. text"
-    assert "公式の文言ではありません" in rubric.notice_ja
-    assert list(rubric.anchors) == list(Axis)
-    for anchors in rubric.anchors.values():
-        assert [anchor.level for anchor in anchors] == [1, 2, 3, 4, 5]
-    texts = [text for anchors in rubric.anchors.values() for a in anchors for text in (a.english, a.japanese)]
-    assert len(set(texts)) == 50
-    assert all(texts)
-
-
-def test_there_is_no_other_rubric_yet() -> None:
-    assert find_rubric("fdp-official") is None
+def test_the_words_name_the_levels_of_the_rule_that_flagged() -> None:
+    three = Rule(2, date(2027, 4, 1), low=3)
+    words = explain(assess_prolongation(levels(3, 4, 4, 4, 4), three), three)
+    assert "level 1 or 2 or 3" in words.english
+    assert "1か2か3" in words.japanese
+    assert "level 4 or more" in explain(assess_prolongation(levels(4, 4, 4, 4, 4), three), three).english

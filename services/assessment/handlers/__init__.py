@@ -1,0 +1,1 @@
+"""What assessment does, a file for each subject: load, ask, store, tell."""
