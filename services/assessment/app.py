@@ -2,8 +2,10 @@
 
 from fastapi import FastAPI
 
+from services.assessment.api.agreement import agreement
 from services.assessment.api.assessments import assessments
 from services.assessment.api.instruments import rubrics
+from services.assessment.api.joint import joint
 from services.assessment.api.rules import rules
 from services.assessment.api.tasks import tasks
 from services.assessment.reactions import reactions
@@ -15,17 +17,19 @@ service = Service(
     name="assessment",
     title="assessment",
     title_ja="アセスメント",
-    routers=[assessments, tasks, rubrics, rules],
+    routers=[assessments, joint, tasks, agreement, rubrics, rules],
     reactions=reactions,
     sweeps=sweeps,
     tags={
         "assessments": "アセスメント(FDP など)",
+        "joint": "合同の評価",
         "tasks": "すること",
+        "agreement": "評価の一致度と架空事例",
         "rubrics": "評価のものさしと職種",
         "rules": "長期化のおそれの判定規則",
     },
     keeps_persons=True,
-    unwalled=frozenset({"instrument_version", "rule_version", "profession"}),
+    unwalled=frozenset({"instrument_version", "rule_version", "profession", "vignette"}),
 )
 
 

@@ -480,7 +480,7 @@ async def test_an_event_that_comes_twice_takes_effect_once(region: Region) -> No
 # --- Facts in any order, and candidates ------------------------------------------------------------------------------
 
 
-def rated(case_id: UUID, number: int, risk: str = "true", **levels: int) -> AssessmentRecorded:
+def rated(case_id: UUID, number: int, risk: str = "true", **levels: Any) -> AssessmentRecorded:
     return AssessmentRecorded(
         case_id=case_id,
         assessment_id=uuid4(),

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.assessment.domain.access import Ground, Hidden, NoBasis, Sees, SeesOwn, Standing, decide
+from services.assessment.domain.access import HEALTH, Ground, Hidden, NoBasis, Sees, SeesOwn, Standing, decide
 from services.assessment.tables import assessments, cases
 from services.assessment.tables.cases import Case
 from shared import vault
@@ -22,6 +22,7 @@ from shared.service import day_in_japan
 BASIS = {Ground.HOLDER: "appi_69_2_2", Ground.CONSENT: "consent"}
 """The legal basis of each ground, as it stands in the access log (DOMAIN.md 2)."""
 OWN_DUTY = BASIS[Ground.HOLDER]
+FOR_CONFERENCE = frozenset({"case_conference"})
 
 
 def concerning(case: Case | None, actor: Actor) -> Case:
@@ -70,6 +71,22 @@ async def _standing(session: AsyncSession, case: Case, actor: Actor, now: dateti
         named=actor.agency in case.consent.recipients,
         categories=case.consent.categories,
     )
+
+
+def covered(case: Case, agency: str, *, chair: str, now: datetime) -> bool:
+    """Whether an agency may speak of the person in the lane of consent: the holder, or one that consent reaches.
+
+    Who chairs does so for the holder: it is concerned, or it could not have begun.
+    """
+    if agency in {case.holder, chair}:
+        return True
+    gap = consent_gap(case.consent, purposes=FOR_CONFERENCE, receiver=agency, today=day_in_japan(now))
+    return gap is None
+
+
+def withheld_from(case: Case, items: frozenset[str], actor: Actor) -> frozenset[str]:
+    """Of these items words tell of illness: withheld from others than the holder, unless consent names it."""
+    return frozenset() if actor.agency == case.holder or HEALTH in case.consent.categories else items
 
 
 # --- the vault ------------------------------------------------------------------------------------------------------

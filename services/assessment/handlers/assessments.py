@@ -81,7 +81,7 @@ async def record_assessment(
     case = writable(concerning(await cases.lock_case(session, case_id), actor))
     if case.closed_at is not None:
         return NotRecorded("case_closed")
-    instrument = await _instrument(session, given.rubric, now)
+    instrument = await instrument_for(session, given.rubric, now)
     if instrument is None:
         return NotRecorded("no_such_rubric")
     faults = faults_of_answer(instrument, given.answer, told=given.evidence)
@@ -154,7 +154,8 @@ async def store(
     return Recorded(rated, instrument, rule, follows)
 
 
-async def _instrument(session: AsyncSession, rubric: str | None, now: datetime) -> Instrument | None:
+async def instrument_for(session: AsyncSession, rubric: str | None, now: datetime) -> Instrument | None:
+    """The version of that name; without one, that of FDP which is in use."""
     if rubric is None:
         found = await instruments.version_on(session, FDP, day_in_japan(now))
     else:

@@ -1,0 +1,187 @@
+"""How far agencies see the same, per item, from all they rated together, and from vignettes they rate for practice."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.assessment.domain.agreement import Agreement, Undefined, weighted_kappa
+from services.assessment.domain.instruments import Answer, Instrument, faults_of_answer
+from services.assessment.domain.joint import Seat
+from services.assessment.handlers.assessments import NoAnswer
+from services.assessment.handlers.joint import quarter_of
+from services.assessment.tables import agreement, instruments
+from services.assessment.tables.agreement import Counted, Vignette
+from shared.auth import Actor
+from shared.problems import NOT_FOUND, Problem
+from shared.service import day_in_japan
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two agencies and an item; no names: all pairs of the region together."""
+
+    agencies: tuple[str, str] | None
+    item: str
+    found: Agreement | Undefined
+
+
+@dataclass(frozen=True, slots=True)
+class Quarter:
+    """An agency beside all others, in a quarter. `higher`, `same`, `lower`: how often it said so of the same person."""
+
+    begins_on: date
+    item: str
+    found: Agreement | Undefined
+    higher: int
+    same: int
+    lower: int
+    drifted: bool
+    """Its agreement lies outside of what the quarter before left open."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatedAlready:
+    """Once a quarter: what was said after seeing the others' levels would tell nothing."""
+
+
+async def read_agreement(
+    session: AsyncSession, name: str, *, vignette: bool, since: date, everybody: bool, actor: Actor, now: datetime
+) -> list[Pair]:
+    """The whole region together, and the caller's own pairs; every pair, for who publishes the region's rules."""
+    instrument = await _in_use(session, name, now)
+    counted = await agreement.count_pairs(session, name, vignette=vignette, since=since)
+    items = sorted(instrument.levels)
+    by_pair: dict[tuple[str, str], list[Counted]] = defaultdict(list)
+    for each in counted:
+        if everybody or actor.agency in {each.agency_a, each.agency_b}:
+            by_pair[each.agency_a, each.agency_b].append(each)
+    found = [Pair(None, item, _kappa(counted, place, instrument.levels[item])) for place, item in enumerate(items)]
+    for agencies in sorted(by_pair):
+        found += [
+            Pair(agencies, item, _kappa(by_pair[agencies], place, instrument.levels[item]))
+            for place, item in enumerate(items)
+        ]
+    return found
+
+
+async def read_drift(
+    session: AsyncSession, name: str, *, vignette: bool, since: date, actor: Actor, now: datetime
+) -> list[Quarter]:
+    """The caller's agency beside all others, quarter by quarter."""
+    instrument = await _in_use(session, name, now)
+    counted = await agreement.count_pairs(session, name, vignette=vignette, since=since)
+    mine = [_turned(each, actor.agency) for each in counted if actor.agency in {each.agency_a, each.agency_b}]
+    found: list[Quarter] = []
+    for place, item in enumerate(sorted(instrument.levels)):
+        before: Agreement | None = None
+        for quarter in sorted({each.quarter for each in mine}):
+            here = [each for each in mine if each.quarter == quarter]
+            made = _quarter(quarter, item, here, place, instrument.levels[item], before)
+            before = made.found if isinstance(made.found, Agreement) else before
+            found.append(made)
+    return found
+
+
+def _quarter(
+    begins_on: date, item: str, counted: Iterable[Counted], place: int, highest: int, before: Agreement | None
+) -> Quarter:
+    here = [each for each in counted if each.place == place]
+    found = _kappa(here, place, highest)
+    drifted = False
+    if isinstance(found, Agreement) and before is not None and not (found.few or before.few):
+        (low, high), (was_low, was_high) = found.interval, before.interval
+        drifted = high < was_low or low > was_high
+    return Quarter(
+        begins_on,
+        item,
+        found,
+        higher=sum(each.n for each in here if each.a > each.b),
+        same=sum(each.n for each in here if each.a == each.b),
+        lower=sum(each.n for each in here if each.a < each.b),
+        drifted=drifted,
+    )
+
+
+def _turned(each: Counted, agency: str) -> Counted:
+    """With the agency's own level first."""
+    if each.agency_a == agency:
+        return each
+    return Counted(each.agency_b, each.agency_a, each.quarter, each.place, each.b, each.a, each.n)
+
+
+def _kappa(counted: Iterable[Counted], place: int, highest: int) -> Agreement | Undefined:
+    counts = [[0] * highest for _ in range(highest)]
+    for each in counted:
+        if each.place == place:
+            counts[each.a - 1][each.b - 1] += each.n
+    return weighted_kappa(counts)
+
+
+async def _in_use(session: AsyncSession, name: str, now: datetime) -> Instrument:
+    found = await instruments.version_on(session, name, day_in_japan(now))
+    if found is None:
+        raise Problem(NOT_FOUND)
+    return found.instrument
+
+
+# --- vignettes ------------------------------------------------------------------------------------------------------
+
+
+async def publish_vignette(session: AsyncSession, vignette: Vignette, *, now: datetime) -> Vignette | None:
+    """An invented person to practise on. None: there is no such instrument."""
+    if await instruments.version_on(session, vignette.instrument, day_in_japan(now)) is None:
+        return None
+    await agreement.add_vignette(session, vignette, at=now)
+    return vignette
+
+
+async def list_vignettes(session: AsyncSession, *, after: UUID | None, limit: int) -> list[Vignette]:
+    """All of them."""
+    return await agreement.find_vignettes(session, after=after, limit=limit)
+
+
+async def rate_vignette(
+    session: AsyncSession, vignette_id: UUID, answer: Answer, *, actor: Actor, now: datetime
+) -> Mapping[Seat, Answer] | NoAnswer | RatedAlready:
+    """What the agency sees, once a quarter; what the others saw is shown for it."""
+    vignette = await agreement.find_vignette(session, vignette_id)
+    if vignette is None:
+        raise Problem(NOT_FOUND)
+    instrument = await _in_use(session, vignette.instrument, now)
+    faults = faults_of_answer(instrument, answer)
+    if faults:
+        return NoAnswer(instrument, tuple(faults))
+    quarter = quarter_of(day_in_japan(now))
+    seen = await agreement.rate_vignette(
+        session, vignette_id, answer, agency=actor.agency, quarter=quarter, rubric=instrument.version, at=now
+    )
+    if seen is None:
+        return RatedAlready()
+    own = Seat(actor.agency, "")
+    with_me = [tuple(sorted((own, other))) for other in seen if other.agency != actor.agency]
+    await agreement.add_pairs(
+        session,
+        vignette_id,
+        [(one, other) for one, other in with_me],
+        seen,
+        items=sorted(instrument.levels),
+        instrument=instrument.name,
+        quarter=quarter,
+        vignette=True,
+    )
+    return seen
+
+
+async def read_vignette(
+    session: AsyncSession, vignette_id: UUID, *, actor: Actor, now: datetime
+) -> tuple[Vignette, Mapping[Seat, Answer]]:
+    """A vignette, and what all agencies saw this quarter, for one that has rated it; else its own nothing."""
+    vignette = await agreement.find_vignette(session, vignette_id)
+    if vignette is None:
+        raise Problem(NOT_FOUND)
+    seen = await agreement.ratings_of(session, vignette_id, quarter_of(day_in_japan(now)))
+    return vignette, seen if Seat(actor.agency, "") in seen else {}
