@@ -145,11 +145,11 @@ class Running:
         rows = await self.rows("SELECT value FROM outbox ORDER BY seq")
         return [open_envelope(row["value"], {}).read() for row in rows]
 
-    async def hear(self, *events: Event, event_id: Any = None) -> None:
-        """Deliver events as the bus would."""
+    async def hear(self, *events: Event, event_id: Any = None, at: datetime | None = None) -> None:
+        """Deliver events as the bus would; `at`: when they were published."""
         first, self._offset = self._offset, self._offset + len(events)
         await self.inbox.deliver(
-            [as_record(event, sequence=n, offset=n, event_id=event_id) for n, event in enumerate(events, first)]
+            [as_record(event, sequence=n, offset=n, event_id=event_id, at=at) for n, event in enumerate(events, first)]
         )
 
     async def sweep(self) -> int:

@@ -8,6 +8,7 @@ from services.assessment.api.instruments import rubrics
 from services.assessment.api.joint import joint
 from services.assessment.api.rules import rules
 from services.assessment.api.tasks import tasks
+from services.assessment.pages import pages
 from services.assessment.reactions import reactions
 from services.assessment.sweeps import sweeps
 from shared.service import Service, create_app
@@ -17,7 +18,7 @@ service = Service(
     name="assessment",
     title="assessment",
     title_ja="アセスメント",
-    routers=[assessments, joint, tasks, agreement, rubrics, rules],
+    routers=[assessments, pages, joint, tasks, agreement, rubrics, rules],
     reactions=reactions,
     sweeps=sweeps,
     tags={

@@ -26,7 +26,13 @@ _BY = "tsunagu-assessment"
 
 async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None:
     """From now on it can be rated here."""
-    await cases.keep_case(session, event.case_id, municipality=event.municipality, opened_by=event.agency_id)
+    await cases.keep_case(
+        session,
+        event.case_id,
+        municipality=event.municipality,
+        opened_by=event.agency_id,
+        opened_at=event.opened_at,
+    )
 
 
 async def case_held(session: AsyncSession, event: CaseHandedOver | CaseReopened, news: News) -> None:

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from shared.auth import Role
-from shared.events import InstrumentAnswered
+from shared.events import CaseClosed, InstrumentAnswered
 from shared.service import day_in_japan
 from tests.service.assessment_room import AXES, DESK, known_case, levels, rate, todo, told_of
 from tests.world import Caller, Running, World
@@ -261,3 +261,24 @@ async def test_nothing_is_told_of_what_is_refused(running: Running) -> None:
     await running.as_().post(f"/v1/cases/{case_id}/assessments", {"levels": {"mental": 9}})
     assert await told_of(running, InstrumentAnswered) == []
     assert await running.rows("SELECT 1 FROM task") == []
+
+
+async def test_the_calibration_compares_flags_with_real_durations(running: Running, council: Caller) -> None:
+    for values, days in (
+        ((1, 3, 3, 3, 3), 500),
+        ((1, 3, 3, 3, 3), 100),
+        ((4, 4, 4, 4, 4), 40),
+        ((4, 4, 4, 4, 4), None),
+    ):
+        case_id = await known_case(running)
+        await rate(running.as_(), case_id, *values)
+        if days is not None:
+            opened = datetime(2026, 11, 23, tzinfo=UTC)
+            closed = CaseClosed(case_id=case_id, agency_id=DESK, ended="goal_reached")
+            await running.hear(closed, at=opened + timedelta(days=days))
+    found = (await council.get("/v1/rules/calibration")).json()["flags"]
+    assert [(each["prolongation_risk"], each["cases"], each["still_open"], each["took_long"]) for each in found] == [
+        ("false", 2, 1, 0),
+        ("true", 2, 0, 1),
+    ]
+    assert [each["days"][1] for each in found] == [40.0, 300.0]

@@ -1,7 +1,9 @@
 """The prolongation rule over HTTP: its versions, a trial against what was rated, and the replay of what was flagged."""
 
 from datetime import date, datetime
+from typing import Annotated
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
@@ -111,6 +113,24 @@ class ReplayAnswer(BaseModel):
     differ: int
 
 
+class FlagAnswer(BaseModel):
+    """Cases whose first rating said so. `days`: quartiles of those that are closed; null where none is."""
+
+    prolongation_risk: str
+    rule_version: int
+    cases: int
+    still_open: int
+    took_long: int
+    days: list[float] | None
+
+
+class CalibrationAnswer(BaseModel):
+    """Flags beside real durations (判定と実際の期間)."""
+
+    long_days: int
+    flags: list[FlagAnswer]
+
+
 @rules.get(
     "/v1/rules",
     summary="List the versions of the rule",
@@ -169,6 +189,34 @@ async def replay_rules(session: Reading) -> ReplayAnswer:
     """Shows that nothing was rewritten."""
     found = await handlers.replay_rules(session)
     return ReplayAnswer(rated=found.rated, differ=found.differ)
+
+
+@rules.get(
+    "/v1/rules/calibration",
+    summary="Compare flags with real durations",
+    description="最初の評価の判定ごとに、実際の支援期間(四分位)と、`long_days` 日以上かかった件数を数えます。"
+    "規則を見直す材料です。",
+    dependencies=[requires(Role.COUNSELLOR, Role.RULES)],
+)
+async def calibrate_rules(
+    session: Reading, now: Now, long_days: Annotated[int, Query(ge=1, le=3650, description="長期とみなす日数")] = 365
+) -> CalibrationAnswer:
+    """Over the whole region, by version of the rule."""
+    found = await handlers.calibrate(session, long_days=long_days, now=now)
+    return CalibrationAnswer(
+        long_days=long_days,
+        flags=[
+            FlagAnswer(
+                prolongation_risk=each.risk,
+                rule_version=each.rule_version,
+                cases=each.cases,
+                still_open=each.still_open,
+                took_long=each.took_long,
+                days=None if each.days is None else [round(value, 1) for value in each.days],
+            )
+            for each in found
+        ],
+    )
 
 
 def _answer(published: Published) -> RuleAnswer:

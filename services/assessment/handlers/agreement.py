@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.assessment.domain.agreement import Agreement, Undefined, weighted_kappa
-from services.assessment.domain.instruments import Answer, Instrument, faults_of_answer
+from services.assessment.domain.instruments import Answer, faults_of_answer
 from services.assessment.domain.joint import Seat
-from services.assessment.handlers.assessments import NoAnswer
+from services.assessment.handlers.assessments import NoAnswer, instrument_in_use
 from services.assessment.handlers.joint import quarter_of
 from services.assessment.tables import agreement, instruments
 from services.assessment.tables.agreement import Counted, Vignette
@@ -52,7 +52,7 @@ async def read_agreement(
     session: AsyncSession, name: str, *, vignette: bool, since: date, everybody: bool, actor: Actor, now: datetime
 ) -> list[Pair]:
     """The whole region together, and the caller's own pairs; every pair, for who publishes the region's rules."""
-    instrument = await _in_use(session, name, now)
+    instrument = await instrument_in_use(session, name, now)
     counted = await agreement.count_pairs(session, name, vignette=vignette, since=since)
     items = sorted(instrument.levels)
     by_pair: dict[tuple[str, str], list[Counted]] = defaultdict(list)
@@ -72,7 +72,7 @@ async def read_drift(
     session: AsyncSession, name: str, *, vignette: bool, since: date, actor: Actor, now: datetime
 ) -> list[Quarter]:
     """The caller's agency beside all others, quarter by quarter."""
-    instrument = await _in_use(session, name, now)
+    instrument = await instrument_in_use(session, name, now)
     counted = await agreement.count_pairs(session, name, vignette=vignette, since=since)
     mine = [_turned(each, actor.agency) for each in counted if actor.agency in {each.agency_a, each.agency_b}]
     found: list[Quarter] = []
@@ -121,13 +121,6 @@ def _kappa(counted: Iterable[Counted], place: int, highest: int) -> Agreement | 
     return weighted_kappa(counts)
 
 
-async def _in_use(session: AsyncSession, name: str, now: datetime) -> Instrument:
-    found = await instruments.version_on(session, name, day_in_japan(now))
-    if found is None:
-        raise Problem(NOT_FOUND)
-    return found.instrument
-
-
 # --- vignettes ------------------------------------------------------------------------------------------------------
 
 
@@ -151,7 +144,7 @@ async def rate_vignette(
     vignette = await agreement.find_vignette(session, vignette_id)
     if vignette is None:
         raise Problem(NOT_FOUND)
-    instrument = await _in_use(session, vignette.instrument, now)
+    instrument = await instrument_in_use(session, vignette.instrument, now)
     faults = faults_of_answer(instrument, answer)
     if faults:
         return NoAnswer(instrument, tuple(faults))

@@ -28,6 +28,7 @@ from services.assessment.tables.assessments import Rated
 from services.assessment.tables.cases import Case
 from shared.auth import Actor
 from shared.events import AssessmentRecorded, Event, InstrumentAnswered
+from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan, working_day_after
 
 PURPOSE = "assessment"
@@ -114,7 +115,7 @@ async def store(
     risk = None
     if instrument.name == FDP:
         rule = rule_on(rules.versions(await rules.list_rules(session)), day_in_japan(now))
-        risk = assess_prolongation(_axes(given.answer.levels), rule).risk
+        risk = assess_prolongation(axes(given.answer.levels), rule).risk
     rated = Rated(
         id=assessment_id,
         case_id=case.id,
@@ -266,6 +267,14 @@ async def read_evidence(
     return assessments.opened(key, assessment_id, shown), withheld
 
 
+async def instrument_in_use(session: AsyncSession, name: str, now: datetime) -> Instrument:
+    """The version of an instrument that is in use today. 404 where there is none."""
+    found = await instruments.version_on(session, name, day_in_japan(now))
+    if found is None:
+        raise Problem(NOT_FOUND)
+    return found.instrument
+
+
 async def versions_of(session: AsyncSession, found: Sequence[Rated]) -> dict[str, Instrument]:
     """The versions in which these were given."""
     names = {rated.rubric for rated in found}
@@ -281,5 +290,6 @@ def _whose(sees: Sees | SeesOwn, actor: Actor) -> str | None:
     return actor.agency if isinstance(sees, SeesOwn) else None
 
 
-def _axes(levels: Mapping[str, int]) -> dict[Axis, int | None]:
+def axes(levels: Mapping[str, int]) -> dict[Axis, int | None]:
+    """Levels of FDP by axis, as the rule reads them."""
     return {axis: levels.get(axis) for axis in Axis}

@@ -64,6 +64,34 @@ async def try_rule(session: AsyncSession, rule: Rule) -> Trial:
     return Trial(rated, flagged, would_be, differ)
 
 
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """Cases whose first rating was flagged so, by one version: how long they really took."""
+
+    risk: str
+    rule_version: int
+    cases: int
+    still_open: int
+    took_long: int
+    days: tuple[float, float, float] | None
+    """Quartiles of those that are closed."""
+
+
+async def calibrate(session: AsyncSession, *, long_days: int, now: datetime) -> list[Calibrated]:
+    """Compare flags with real durations. A case that is still open has taken long once it is so old."""
+    return [
+        Calibrated(
+            row.risk,
+            row.rule_version,
+            row.n,
+            row.still_open,
+            row.took_long,
+            None if row.days is None or row.days[0] is None else tuple(row.days),
+        )
+        for row in await assessments.count_durations(session, long_days=long_days, now=now)
+    ]
+
+
 async def replay_rules(session: AsyncSession) -> Replayed:
     """Make every flag again, by the version and on the day it was made."""
     published = rules.versions(await rules.list_rules(session))

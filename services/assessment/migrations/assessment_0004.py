@@ -62,7 +62,8 @@ _TABLES = (
     """
     ALTER TABLE case_fact
         ADD COLUMN version integer NOT NULL DEFAULT 0,
-        ADD COLUMN consent_categories text[] NOT NULL DEFAULT '{}'
+        ADD COLUMN consent_categories text[] NOT NULL DEFAULT '{}',
+        ADD COLUMN opened_at timestamptz
     """,
     "UPDATE case_fact SET version = assessments",
     """
@@ -259,7 +260,7 @@ def downgrade() -> None:
     for column in ("joint_id", "rule_version", "professions", "not_observed", "levels", "instrument"):
         op.execute(f"ALTER TABLE assessment DROP COLUMN {column} CASCADE")
     op.execute("ALTER TABLE assessment ALTER prolongation_risk SET NOT NULL")
-    op.execute("ALTER TABLE case_fact DROP COLUMN version, DROP COLUMN consent_categories")
+    op.execute("ALTER TABLE case_fact DROP COLUMN version, DROP COLUMN consent_categories, DROP COLUMN opened_at")
     for table in ("rule_version", "instrument_version"):
         op.execute(f"DROP TABLE {table}")
     for function in ("case_is_lent(uuid)", "acting_door()", "acting_municipalities()", "acting_agency()"):

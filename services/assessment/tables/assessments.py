@@ -42,6 +42,18 @@ _PROFILES = text(
     f"SELECT {_AXES}, prolongation_risk, count(*) AS n FROM assessment WHERE instrument = 'fdp'"
     f" GROUP BY {_AXES}, prolongation_risk"
 )
+# By what the first rating of a case said: how long the cases that are closed took, and how many are open.
+_DURATIONS = text(
+    "SELECT first.prolongation_risk AS risk, first.rule_version, count(*) AS n,"
+    " count(*) FILTER (WHERE k.closed_at IS NULL) AS still_open,"
+    " count(*) FILTER (WHERE coalesce(k.closed_at, :now) - k.opened_at >= make_interval(days => :long)) AS took_long,"
+    " percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP"
+    "  (ORDER BY extract(epoch FROM k.closed_at - k.opened_at) / 86400) AS days"
+    " FROM case_fact k JOIN LATERAL (SELECT a.prolongation_risk, a.rule_version FROM assessment a"
+    "  WHERE a.case_id = k.case_id AND a.instrument = 'fdp' ORDER BY a.rated_at, a.number LIMIT 1) first ON true"
+    " WHERE k.opened_at IS NOT NULL AND (k.closed_at IS NULL OR k.closed_at >= k.opened_at)"
+    " GROUP BY first.prolongation_risk, first.rule_version ORDER BY first.rule_version, first.prolongation_risk"
+)
 _FLAGS = text(
     f"SELECT {_AXES}, prolongation_risk, rule_version, (recorded_at AT TIME ZONE 'Asia/Tokyo')::date AS day,"
     " count(*) AS n FROM assessment WHERE instrument = 'fdp'"
@@ -147,6 +159,12 @@ async def count_flags(session: AsyncSession) -> list[tuple[dict[Axis, int | None
     async with beyond_the_wall(session, "report"):
         rows = (await session.execute(_FLAGS)).all()
     return [(_axes_of(row), Risk(row.prolongation_risk), row.rule_version, row.day, row.n) for row in rows]
+
+
+async def count_durations(session: AsyncSession, *, long_days: int, now: datetime) -> list[Any]:
+    """How long cases took, by what their first rating said."""
+    async with beyond_the_wall(session, "report"):
+        return list((await session.execute(_DURATIONS, {"long": long_days, "now": now})).all())
 
 
 def _axes_of(row: Any) -> dict[Axis, int | None]:

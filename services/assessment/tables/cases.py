@@ -15,8 +15,8 @@ _COLUMNS = (
     " consent_purposes, consent_recipients, consent_categories, consent_valid_from, consent_valid_until"
 )
 _KEEP = text(
-    "INSERT INTO case_fact (case_id, municipality, opened_by, assessments)"
-    " VALUES (:case_id, :municipality, :opened_by, 0) ON CONFLICT DO NOTHING"
+    "INSERT INTO case_fact (case_id, municipality, opened_by, opened_at, assessments)"
+    " VALUES (:case_id, :municipality, :opened_by, :opened_at, 0) ON CONFLICT DO NOTHING"
 )
 _FIND = text(f"SELECT {_COLUMNS} FROM case_fact WHERE case_id = :case_id")  # noqa: S608 - our own column names
 # The counts stand in the locked row itself: max(number) would be read from a snapshot taken before the wait.
@@ -53,9 +53,12 @@ class Case:
     consent: Consent
 
 
-async def keep_case(session: AsyncSession, case_id: UUID, *, municipality: str, opened_by: str) -> None:
+async def keep_case(
+    session: AsyncSession, case_id: UUID, *, municipality: str, opened_by: str, opened_at: datetime
+) -> None:
     """Remember a case; what is remembered already stays."""
-    await session.execute(_KEEP, {"case_id": case_id, "municipality": municipality, "opened_by": opened_by})
+    values = {"case_id": case_id, "municipality": municipality, "opened_by": opened_by, "opened_at": opened_at}
+    await session.execute(_KEEP, values)
 
 
 async def find_case(session: AsyncSession, case_id: UUID) -> Case | None:

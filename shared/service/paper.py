@@ -1,0 +1,58 @@
+"""Pages for A4 paper: server-rendered, with their style inside, that run nothing and load nothing.
+
+A service's template extends `sheet.html` and fills its blocks; it finds `era` and `local` for days and moments. What a
+page holds about a person was read, and logged, before it is made.
+"""
+
+import base64
+import hashlib
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+
+from shared.service.clock import JST
+from shared.service.exports import in_era
+
+_SHEET = Path(__file__).parent / "sheet"
+_STYLE = (_SHEET / "sheet.css").read_text(encoding="utf-8")
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HEADERS = {
+    "Content-Language": "ja",
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+def paper(folder: Path, template: str, *, demo: bool, **values: Any) -> HTMLResponse:
+    """A template of the service's own folder as a page to print; `demo` says on it that all of it is invented."""
+    html = _environment(folder).get_template(template).render(demo=demo, style=_STYLE, **values)
+    return HTMLResponse(html, headers=_HEADERS)
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader([FileSystemLoader(folder), FileSystemLoader(_SHEET)]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"era": era, "local": local}
+    return environment
+
+
+def era(day: date) -> str:
+    """A day in both calendars, as people read it."""
+    return f"{in_era(day)}({day.isoformat()})"
+
+
+def local(moment: datetime) -> str:
+    """A moment in Japan's time."""
+    there = moment.astimezone(JST)
+    return f"{era(there.date())} {there:%H:%M}"
