@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.assessment.domain.instruments import FDP, Instrument
 from services.assessment.domain.progress import Progress
-from services.assessment.domain.radar import corners, rings, spokes
+from services.assessment.domain.radar import Corner, corners, rings, sides, spokes
 from services.assessment.domain.rule import assess_prolongation, explain
 from services.assessment.handlers import assessments as handlers
 from services.assessment.handlers.rules import list_rules
@@ -34,9 +34,23 @@ class Shape:
     """One rating in the radar."""
 
     label: str
-    corners: Sequence[tuple[float, float]]
+    corners: Sequence[Corner | None]
     dashed: bool
-    fill: str
+
+    @property
+    def points(self) -> list[Corner]:
+        """Those that were observed."""
+        return [corner for corner in self.corners if corner is not None]
+
+    @property
+    def sides(self) -> list[tuple[Corner, Corner]]:
+        """The lines between them."""
+        return sides(self.corners)
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was observed, so that the shape may be filled."""
+        return None not in self.corners
 
 
 Wanted = Annotated[Code, Query(description="ものさし, e.g. fdp")]
@@ -102,7 +116,6 @@ def radar(progress: Progress, rated: Mapping[UUID, Rated], instrument: Instrumen
             f"{'最初' if place == 0 and len(ends) > 1 else '最新'} {day_in_japan(rated[end].rated_at).isoformat()}",
             corners(items, rated[end].levels, instrument.levels),
             dashed=place == 0 and len(ends) > 1,
-            fill="none" if place == 0 and len(ends) > 1 else "#000",
         )
         for place, end in enumerate(ends)
     ]

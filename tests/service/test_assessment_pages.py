@@ -20,9 +20,12 @@ async def test_the_radar_draws_first_and_last_and_says_what_it_shows(world: Worl
     assert answer.headers["Content-Type"].startswith("image/svg+xml")
     drawn = ET.fromstring(answer.text)  # noqa: S314 - our own drawing
     shapes = [each.get("points", "").split() for each in drawn.iter(f"{SVG}polygon")]
-    assert [len(points) for points in shapes] == [5, 5, 5, 5, 5, 5, 4]  # five rings, the first, the last without one
+    assert [len(points) for points in shapes] == [5] * 6  # five rings and the first: the last is open, and not filled
     assert shapes[5][0] == "0.0,-20.0"  # level 1 of 5 on the first axis, which points up
-    assert shapes[6][0] == "0.0,-60.0"
+    corners = [(each.get("cx"), each.get("cy")) for each in drawn.iter(f"{SVG}circle")]
+    assert (len(corners), corners[5]) == (5 + 4, ("0.0", "-60.0"))
+    sides = [each for each in drawn.iter(f"{SVG}line") if each.get("stroke") == "#000"]
+    assert len(sides) == 5 + 3
     words = "".join(drawn.itertext())
     assert all(
         axis in words for axis in ("対人関係", "メンタル", "ストレス", "思考", "環境", "最初 2026-04-01", "最新")

@@ -39,13 +39,21 @@ def rings(items: Sequence[str], highest: int) -> list[list[tuple[float, float]]]
     ]
 
 
-def corners(items: Sequence[str], levels: Mapping[str, int], highest: Mapping[str, int]) -> list[tuple[float, float]]:
-    """One rating's corners. What was not observed has none: the line passes it by, and the table says so."""
+Corner = tuple[float, float]
+
+
+def corners(items: Sequence[str], levels: Mapping[str, int], highest: Mapping[str, int]) -> list[Corner | None]:
+    """One rating's corners; None where it was not observed."""
     return [
-        _at(*_direction(place, len(items)), RADIUS * levels[item] / highest[item])
+        _at(*_direction(place, len(items)), RADIUS * levels[item] / highest[item]) if item in levels else None
         for place, item in enumerate(items)
-        if item in levels
     ]
+
+
+def sides(drawn: Sequence[Corner | None]) -> list[tuple[Corner, Corner]]:
+    """The lines between neighbours that were both observed: the shape stays open where nothing is known."""
+    turned = [*drawn[1:], *drawn[:1]]
+    return [(one, other) for one, other in zip(drawn, turned, strict=True) if one is not None and other is not None]
 
 
 def _direction(place: int, count: int) -> tuple[float, float]:
