@@ -410,7 +410,7 @@ async def _has_sealed(access: Access) -> bool:
     try:
         async with database.session() as session:
             await session.execute(text("SET LOCAL tsunagu.door = 'start'"))  # where the wall binds this role, too
-            return bool(await session.scalar(text(f"SELECT {found}")))  # noqa: S608 - our own names
+            return bool(await session.scalar(text(f"SELECT {found}")))
     finally:
         await database.dispose()
 
