@@ -157,11 +157,14 @@ def on_paper(column: Column, value: Any) -> str:
             return _shown(column, value)
 
 
-def csv_answer(name: str, lines: Sequence[Sequence[str]], encoding: Encoding) -> Response:
-    """The file as a download. Raises `Problem(NOT_IN_CP932)` naming row, column and code point of what it lacks."""
+def csv_answer(name: str, lines: Sequence[Sequence[str]], encoding: Encoding, *, downwards: bool = False) -> Response:
+    """The file as a download; its headings stand on the left if it goes `downwards`, and else above.
+
+    Raises `Problem(NOT_IN_CP932)` naming row, column and code point of what it lacks.
+    """
     if encoding is Encoding.CP932:
         lines = [[cell.translate(_SAME_CHARACTER) for cell in line] for line in lines]
-        _refuse_lost(lines)
+        _refuse_lost(lines, downwards=downwards)
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator="\r\n").writerows([[defused(cell) for cell in line] for line in lines])
     codec = "cp932" if encoding is Encoding.CP932 else "utf-8-sig"
@@ -203,7 +206,7 @@ def _shown(column: Column, value: Any) -> str:
             return column.words.get(str(value), str(value))
 
 
-def _refuse_lost(lines: Sequence[Sequence[str]]) -> None:
+def _refuse_lost(lines: Sequence[Sequence[str]], *, downwards: bool) -> None:
     lost = [
         (row, place, character)
         for row, line in enumerate(lines, start=1)
@@ -212,7 +215,6 @@ def _refuse_lost(lines: Sequence[Sequence[str]]) -> None:
         if not _fits(character)
     ]
     if lost:
-        headings = lines[0]
         raise Problem(
             NOT_IN_CP932,
             detail=f"{len(lost):,} places; the first are listed.",
@@ -220,7 +222,7 @@ def _refuse_lost(lines: Sequence[Sequence[str]]) -> None:
             errors=[
                 {
                     "row": row,
-                    "column": headings[place] if place < len(headings) else None,
+                    "column": lines[row - 1][0] if downwards else lines[0][place],
                     "code": "not_in_cp932",
                     "character": f"U+{ord(character):04X}",
                     "message": "cp932 does not have this character",

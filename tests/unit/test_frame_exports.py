@@ -121,6 +121,15 @@ def test_what_cp932_lacks_is_named_with_its_place() -> None:
     assert (error["row"], error["column"], error["character"]) == (3, "氏名", "U+20BB7")
 
 
+def test_a_sheet_about_one_person_names_the_field_and_never_what_stands_in_another() -> None:
+    lines = down(read_layout(LAYOUT, FIELDS), {"name": "架空 花子", "topics": ("𠮷",)})
+    with pytest.raises(Problem) as refused:
+        csv_answer("x", lines, Encoding.CP932, downwards=True)
+    (error,) = refused.value.members["errors"]
+    assert (error["row"], error["column"], error["character"]) == (2, "相談内容", "U+20BB7")
+    assert "架空" not in str(refused.value.members)
+
+
 @pytest.mark.parametrize(
     "text",
     [
