@@ -11,6 +11,7 @@ from shared import VERSION
 from shared.service.declare import Service
 from shared.service.idempotency import KEY_HEADER
 
+_DETAIL = {"type": ["string", "integer", "null"], "description": "A row of a file is a number; others are texts."}
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457 problem details. `type` and `code` are stable; titles are for people.",
@@ -24,7 +25,7 @@ _PROBLEM = {
         "detail": {"type": "string"},
         "detail_ja": {"type": "string"},
         "instance": {"type": "string", "format": "uri"},
-        "errors": {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "string"}}},
+        "errors": {"type": "array", "items": {"type": "object", "additionalProperties": _DETAIL}},
     },
 }
 
