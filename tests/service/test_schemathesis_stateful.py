@@ -1,165 +1,185 @@
-"""schemathesis follows the links of intake's OpenAPI: what one answer tells is asked about in the next request.
+"""schemathesis goes on from answer to answer in every service that keeps something (`tests.service.journeys`).
 
-In process, on the real database, the same journeys every time. It looks for what tests/service/test_schemathesis.py
-looks for, where that shows only on a second step and later: 5xx, answers that are not described, and answers that break
-their own description.
+It looks for what tests/service/test_schemathesis.py looks for, where that shows only on a second step and later: 5xx,
+answers that are not described, and answers that break their own description.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
+from itertools import cycle
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import Bundle, initialize
-from schemathesis import GenerationMode, openapi
-from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.failures import FailureGroup
-from schemathesis.core.transport import Response
-from schemathesis.generation.stateful.state_machine import StepInput, StepOutput
 
+from services.assessment.domain.rubric import SAMPLE
 from shared.auth import Role
+from shared.events import CaseOpened, ConsentGiven
 from shared.service import day_in_japan
 from shared.service.clock import wall_time
-from tests.service.test_schemathesis import WANTED, request_of
-from tests.world import KAGOSHIMA, KIRISHIMA, Running, token
-
-Answered = dict[str, set[int]]
-"""What each operation answered."""
-Plant = Callable[[str, httpx2.Response], httpx2.Response]
-"""Puts a fault into the answer of an operation."""
+from tests.service.journeys import Made, Way, travel
+from tests.service.referral_region import AGENCIES, COURSE, PROGRAMMES, Region
+from tests.service.training_courses import ENTITY, SCHOOL, offered
+from tests.world import KAGOSHIMA, KIRISHIMA, Running, World, token
 
 
-async def travel(intake: Running, *, journeys: int, steps: int, plant: Plant | None = None) -> Answered:
-    """Open a case, and go on from answer to answer."""
-    load_all_checks()
-    loop, checks = asyncio.get_running_loop(), CHECKS.get_by_names(WANTED)
-    bearers, answered = _bearers(), Answered()
-    schema: Any = openapi.from_dict(intake.app.openapi())
-    schema.config.phases.stateful.inference.algorithms = []  # the links of the document, and no guesses at others
-    examples = _examples(intake.app.openapi())
-    opening = schema["/v1/cases"]["POST"].as_strategy(generation_mode=GenerationMode.POSITIVE)
-    followed: Any = schema.as_state_machine()
-
-    class Journey(followed):  # type: ignore[misc]
-        def setup(self) -> None:
-            self.turn = 0
-            self.cases: list[str] = []
-
-        @initialize(target=Bundle("catch_all"), case=opening)
-        def somebody_comes(self, case: Any) -> StepOutput:
-            return self.taken_up(case)
-
-        @initialize(target=Bundle("catch_all"), case=opening)
-        def somebody_else_comes(self, case: Any) -> StepOutput:
-            return self.taken_up(case)
-
-        def taken_up(self, case: Any) -> StepOutput:
-            self.recorder.record_case(case=case)
-            self.control.record_step(StepInput.initial(case), self.recorder)
-            output: StepOutput = self.step(StepInput.initial(case))
-            return output
-
-        def before_call(self, case: Any) -> None:
-            """Every second request that is meant well carries what a person might have sent."""
-            self.turn += 1
-            if isinstance(case.body, dict) and case.meta.generation.mode is GenerationMode.POSITIVE and self.turn % 2:
-                case.body |= examples.get(_name(case), {}) | _sense(_name(case), case.body, self.cases)
-
-        def call(self, case: Any, **_: Any) -> Response:
-            name = _name(case)
-            request = request_of(case, "intake", bearers.get(name, bearers[""]))
-            answer = asyncio.run_coroutine_threadsafe(intake.client.request(**request), loop).result(30)
-            answered.setdefault(name, set()).add(answer.status_code)
-            if name == "open_case" and answer.status_code == 201:
-                self.cases.append(answer.json()["case_id"])
-            return Response.from_any(answer if plant is None else plant(name, answer))
-
-        def validate_response(self, response: Any, case: Any, *_: Any, **__: Any) -> None:
-            case.validate_response(response, checks=checks, recorder=self.recorder)
-
-    await asyncio.to_thread(
-        Journey.run,
-        settings=settings(
-            max_examples=journeys,
-            stateful_step_count=steps,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-    return answered
-
-
-def _name(case: Any) -> str:
-    name: str = case.operation.definition.raw["operationId"]
-    return name
-
-
-def _bearers() -> dict[str, str]:
-    """Who asks; some things are for others to do."""
-    far = token("kirishima-desk", *Role, municipalities=[KIRISHIMA])
-    night = token("kagoshima-night", Role.EMERGENCY)
-    others = {"declare_emergency": night, "get_inquiry": far, "answer_inquiry": far, "list_inquiries": far}
-    return {"": token("kagoshima-desk", *Role), **others}
-
-
-def _examples(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The last example of each operation's body, which is the fullest."""
-    found = {}
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-            shape = document["components"]["schemas"].get(
-                content.get("schema", {}).get("$ref", "").rpartition("/")[2], {}
-            )
-            found[operation["operationId"]] = shape.get("examples", [{}])[-1]
-    return found
-
-
-def _sense(operation: str, body: dict[str, Any], cases: list[str]) -> dict[str, Any]:
-    """What is true only today, or only here."""
+async def about_intake(_: Running) -> Way:
+    """Cases from the first word to the closing; other desks answer, and others declare emergencies."""
     today = day_in_japan(wall_time())
-    meant: dict[str, dict[str, Any]] = {
-        "open_case": {"municipality": KAGOSHIMA},
-        "add_consent": {"recipients": [], "valid_from": None, "valid_until": None},
-        "ask_elsewhere": {"municipality": KIRISHIMA},
-        "answer_inquiry": {"answer": "not_known", "case_id": None},
-        "add_record": {"on": today.isoformat(), "corrects": None},
-        "add_disclosure": {"until": (today + timedelta(days=9)).isoformat()},
-        "convene_meeting": {"municipality": KAGOSHIMA, "held_on": today.isoformat()},
-        "put_case": {"case_id": cases[-1]} if cases else {},
-        "link_cases": {"other": cases[0]} if cases else {},
-    }
-    return meant.get(operation, {})
+
+    def sense(operation: str, _: dict[str, Any], made: Made) -> dict[str, Any]:
+        cases = [case["case_id"] for case in made.get("open_case", ())]
+        meant: dict[str, dict[str, Any]] = {
+            "open_case": {"municipality": KAGOSHIMA},
+            "add_consent": {"recipients": [], "valid_from": None, "valid_until": None},
+            "ask_elsewhere": {"municipality": KIRISHIMA},
+            "answer_inquiry": {"answer": "not_known", "case_id": None},
+            "add_record": {"on": today.isoformat(), "corrects": None},
+            "add_disclosure": {"until": (today + timedelta(days=9)).isoformat()},
+            "convene_meeting": {"municipality": KAGOSHIMA, "held_on": today.isoformat()},
+            "put_case": {"case_id": cases[-1]} if cases else {},
+            "link_cases": {"other": cases[0]} if cases else {},
+        }
+        return meant.get(operation, {})
+
+    far = token("kirishima-desk", *Role, municipalities=[KIRISHIMA])
+    bearers = {"": token("kagoshima-desk", *Role), "declare_emergency": token("kagoshima-night", Role.EMERGENCY)}
+    bearers |= dict.fromkeys(("get_inquiry", "answer_inquiry", "list_inquiries"), far)
+    listed = f"番号,市町村コード,氏名\nA-1,{KAGOSHIMA},架空 一\n".encode("cp932")
+    return Way("open_case", bearers, sense, files={"check_case_imports": listed})
+
+
+async def about_referral(referral: Running) -> Way:
+    """Referrals to a programme and to a course, moved by both sides; and the two files of the directory."""
+    region, cases = await Region(referral).ready(), await _known_cases(referral, "referral")
+    targets = cycle(
+        [
+            {"programme_id": region.programmes["sakura-npo/ibasho"], "course_run_id": None},
+            {"programme_id": None, "course_run_id": str(COURSE)},
+        ]
+    )
+
+    def sense(operation: str, _: dict[str, Any], __: Made) -> dict[str, Any]:
+        sent = operation == "send_referral"
+        return {"case_id": next(cases), "hold_until": None, **next(targets)} if sent else {}
+
+    receiver = token("sakura-npo", *Role, municipalities=[KIRISHIMA])
+    bearers = {"": token("kagoshima-desk", *Role)}
+    bearers |= dict.fromkeys(("receive_referral", "accept_referral", "decline_referral"), receiver)
+    files = {"check_agency_imports": AGENCIES.encode(), "check_programme_imports": PROGRAMMES.encode()}
+    return Way("send_referral", bearers, sense, lambda _, __: {"case_id": str(region.case_id)}, files)
+
+
+async def about_training(training: Running) -> Way:
+    """Seats from the request to the enrolment, under today's law and where it is delegated."""
+    course, cases = await offered(training, capacity=10), await _known_cases(training, "referral")
+
+    def sense(operation: str, _: dict[str, Any], made: Made) -> dict[str, Any]:
+        mode = ("current_law", "delegated")[len(made.get("record_authority", ())) % 2]
+        meant: dict[str, dict[str, Any]] = {
+            "request_seat": {"case_id": next(cases), "hold_until": None},
+            "nominate": ENTITY,
+            "countersign": {"legal_entity": "6000020271004"},
+            "instruct": ENTITY,
+            "record_authority": {"mode": mode, "in_force_from": "2022-10-01"},
+        }
+        return meant.get(operation, {})
+
+    def known(operation: str, made: Made) -> dict[str, str]:
+        seats = [each["seat_request_id"] for each in made.get("request_seat", ())]
+        goes_on = (
+            {"seat_request_id": seats[0]} if seats and operation not in {"release_seat", "get_seat_request"} else {}
+        )
+        return {"course_run_id": str(course), **goes_on}
+
+    everybody = token("kagoshima-desk", *Role, municipalities=["prefecture:46"])
+    bearers = {"": everybody, "enrol": token(SCHOOL, Role.PROVIDER, municipalities=[])}
+    return Way("request_seat", bearers, sense, known, {"check_course_run_imports": _COURSES})
+
+
+async def about_assessment(assessment: Running) -> Way:
+    """Ratings of one case, and what puts them right."""
+    cases = await _known_cases(assessment, "assessment")
+
+    def sense(operation: str, _: dict[str, Any], made: Made) -> dict[str, Any]:
+        rated = [each["assessment_id"] for each in made.get("record_assessment", ())]
+        corrects = rated[-1] if len(rated) % 2 else None
+        return {"rubric": SAMPLE, "rated_at": None, "corrects": corrects} if operation == "record_assessment" else {}
+
+    case = {"case_id": next(cases)}
+    return Way("record_assessment", {"": token("kagoshima-desk", *Role)}, sense, lambda _, __: case)
+
+
+_COURSES = (
+    "講座番号,講座名,訓練種別,分野,実施機関ID,所在地コード,開始日,終了日,定員,応募締切,委ねる枠,出典,確認日\n"
+    f"46-r4-001,介護科,job_seeker_practical,care,{SCHOOL},{KAGOSHIMA},令和9年1月12日,2027-04-09,15,"
+    "2026-12-16 16:00,462012:4 462187:2,計画,令和8年11月1日\n"
+).encode("cp932")
+
+
+async def _known_cases(service: Running, purpose: str) -> Iterator[str]:
+    """Cases that the service has heard of, with consent; more than one journey asks for."""
+    cases = [uuid4() for _ in range(300)]
+    await service.hear(*(_opened(case_id) for case_id in cases))
+    await service.hear(*(ConsentGiven(case_id=each, consent_version=1, purposes=[purpose]) for each in cases))
+    return cycle(str(case_id) for case_id in cases)
+
+
+def _opened(case_id: UUID) -> CaseOpened:
+    return CaseOpened(
+        case_id=case_id, municipality=KAGOSHIMA, agency_id="kagoshima-desk", entrance="walk_in", opened_at=wall_time()
+    )
+
+
+WAYS: dict[str, Callable[[Running], Awaitable[Way]]] = {
+    "intake": about_intake,
+    "assessment": about_assessment,
+    "referral": about_referral,
+    "training": about_training,
+}
+FAR_ENOUGH = {
+    "intake": (30, {"end_disclosure", "review_emergency", "add_note", "get_inquiry"}),
+    "assessment": (4, {"compare_assessments"}),
+    "referral": (12, {"accept_referral", "decline_referral"}),
+    "training": (12, {"instruct", "enrol"}),
+}
+"""How many operations go well at least, and some of which one does, or else the journeys end early and find little."""
 
 
 @pytest.mark.slow
-async def test_whatever_follows_on_an_answer_is_answered_as_described(intake: Running) -> None:
-    answered = await travel(intake, journeys=12, steps=40)
-    went_well = {name for name, statuses in answered.items() if min(statuses) < 300}
-    assert len(went_well) >= 25, "the journeys end early, and so find little"
-    assert went_well & {"end_disclosure", "review_emergency", "add_note", "get_inquiry"}, "nobody took a third step"
+@pytest.mark.parametrize("name", WAYS)
+async def test_whatever_follows_on_an_answer_is_answered_as_described(world: World, name: str) -> None:
+    service = world.service(name)
+    answered = await travel(service, await WAYS[name](service), rounds=6)
+    went_well = {operation for operation, statuses in answered.items() if min(statuses) < 300}
+    least, deepest = FAR_ENOUGH[name]
+    assert len(went_well) >= least, f"went well: {sorted(went_well)}"
+    assert went_well & deepest, "nobody took a third step"
 
 
 @pytest.mark.parametrize(
-    ("operation", "planted"),
+    ("name", "operation", "planted"),
     [
-        ("get_case", httpx2.Response(203, json={})),
-        ("get_case", httpx2.Response(200, json={"case_id": "nobody"})),
-        ("list_records", httpx2.Response(500, json={})),
+        ("intake", "get_case", httpx2.Response(203, json={})),
+        ("intake", "get_case", httpx2.Response(200, json={"case_id": "nobody"})),
+        ("intake", "list_records", httpx2.Response(500, json={})),
+        ("assessment", "compare_assessments", httpx2.Response(500, json={})),
+        ("referral", "receive_referral", httpx2.Response(202, json={})),
+        ("training", "nominate", httpx2.Response(503, json={})),
+        ("training", "get_seat_request", httpx2.Response(204)),
     ],
 )
-async def test_a_fault_on_the_second_step_is_found(intake: Running, operation: str, planted: httpx2.Response) -> None:
-    def plant(name: str, answer: httpx2.Response) -> httpx2.Response:
-        if name != operation or not answer.is_success:
+async def test_a_fault_on_the_second_step_is_found(
+    world: World, name: str, operation: str, planted: httpx2.Response
+) -> None:
+    def plant(asked: str, answer: httpx2.Response) -> httpx2.Response:
+        if asked != operation or not answer.is_success:
             return answer
         planted.request, planted.elapsed = answer.request, answer.elapsed
         return planted
 
+    service = world.service(name)
     with pytest.raises(FailureGroup):
-        await travel(intake, journeys=5, steps=40, plant=plant)
+        await travel(service, await WAYS[name](service), rounds=3, plant=plant)
