@@ -4,6 +4,11 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from pydantic import BaseModel
+
+from services.intake.api.drafts import DraftConsent, DraftPerson, DraftSheet
+from services.intake.api.shapes import OpenCase, PersonSheet, SaidAboutConsent
 from shared.auth import Role
 from tests.world import ZAMA, World
 
@@ -26,6 +31,26 @@ async def test_a_half_typed_sheet_is_kept_as_it_is_and_goes_on_on_another_machin
     saved = await other_machine.put(path, grown, etag='"1"')
     assert (saved.status_code, saved.headers["etag"]) == (200, '"2"')
     assert (await intake.as_().get(path)).json()["content"] == grown
+
+
+@pytest.mark.parametrize(
+    ("half", "whole"), [(DraftSheet, OpenCase), (DraftPerson, PersonSheet), (DraftConsent, SaidAboutConsent)]
+)
+def test_whatever_can_be_typed_can_be_half_typed(half: type[BaseModel], whole: type[BaseModel]) -> None:
+    assert half.model_fields.keys() == whole.model_fields.keys() - {"draft_id"}
+
+
+async def test_what_was_said_about_danger_and_consent_is_kept_half_typed(world: World) -> None:
+    desk = world.service("intake").as_()
+    typed = {
+        "urgency": ["violence"],
+        "most_serious": "violence",
+        "consent": {"state": "given", "valid_until": "令和9年", "witness": "民生委員 架"},
+    }
+    path = await begun(desk, **typed)
+    assert (await desk.get(path)).json()["content"] == typed
+    answer = await desk.put(path, {"consent": {"witness": "番号は 1234 5678 9018"}}, etag='"1"')
+    assert answer.json()["errors"][0]["pointer"] == "/consent/witness"
 
 
 async def test_a_draft_may_be_empty(world: World) -> None:

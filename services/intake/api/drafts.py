@@ -7,7 +7,8 @@ from uuid import UUID
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.intake.domain.cases import Need, Topic
+from services.intake.domain.cases import Need, SharedFor, Topic, Urgency
+from services.intake.domain.sheet import FieldSet
 from services.intake.handlers import drafts as handlers
 from services.intake.handlers.drafts import Overtaken, PutAway
 from services.intake.tables import drafts as tables
@@ -49,6 +50,19 @@ class DraftPerson(Body):
     story: LongText = ""
 
 
+class DraftConsent(Body):
+    """What was said about sharing, as far as it is written down. It counts once the case is opened, and not before."""
+
+    state: FreeText = ""
+    purposes: list[SharedFor] = Field(default=[], max_length=len(SharedFor))
+    recipients: list[FreeText] = Field(default=[], max_length=50)
+    categories: list[FieldSet] = Field(default=[], max_length=len(FieldSet))
+    valid_from: FreeText = ""
+    valid_until: FreeText = ""
+    text_version: FreeText = ""
+    witness: FreeText = ""
+
+
 class DraftSheet(Body):
     """What is typed so far, the whole of it at each saving."""
 
@@ -59,9 +73,12 @@ class DraftSheet(Body):
     topics: list[Topic] = Field(default=[], max_length=len(Topic))
     needs: list[Need] = Field(default=[], max_length=len(Need))
     urgent: bool | None = Field(default=None, strict=True)
+    urgency: list[Urgency] = Field(default=[], max_length=len(Urgency))
+    most_serious: Topic | None = None
     next_step: FreeText = ""
     next_step_on: FreeText = ""
     anchor: FreeText = ""
+    consent: DraftConsent | None = None
     person: DraftPerson = DraftPerson()
 
     def content(self) -> dict[str, Any]:
