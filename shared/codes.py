@@ -208,7 +208,12 @@ MunicipalityCode = Annotated[str, AfterValidator(_municipality)]
 """全国地方公共団体コード, six digits; the leading zero counts."""
 CorporateNumber = Annotated[str, AfterValidator(_corporate)]
 """法人番号, thirteen digits."""
-ToldAgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{2,39}$")]
+AGENCY_FORM = r"^[a-z0-9][a-z0-9-]{2,39}$"
+PHONE_FORM = r"^[0-9+][0-9 ()-]{5,28}$"
+POSTCODE_FORM = r"^[0-9]{3}-?[0-9]{4}$"
+EMAIL_FORM = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+"""Forms that people are to keep to; `shared/service/failures.py` has words for each."""
+ToldAgencyId = Annotated[str, StringConstraints(pattern=AGENCY_FORM)]
 """An agency's stable short name in an event: a fact that was told can't be refused any more."""
 ToldCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 """A coded value in an event. Readers must expect codes that they don't know yet."""

@@ -12,6 +12,7 @@ from fastapi.routing import iter_route_contexts
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 
+from shared.codes import AGENCY_FORM, EMAIL_FORM, PHONE_FORM, POSTCODE_FORM
 from shared.problems import INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, UNSUPPORTED_MEDIA, Problem, problem_for_status
 from shared.service.logs import where
 
@@ -19,7 +20,10 @@ _log = structlog.get_logger()
 
 _WHOLE = ("A whole number is needed", "整数が必要です")
 _YES_OR_NO = ("true or false is needed", "true か false が必要です")
-_DAY = ("A day is needed, e.g. 2026-04-01", "日付が必要です(例: 2026-04-01)")
+_DAY = (
+    "A day that there is in the calendar is needed, e.g. 2026-04-01",
+    "暦にある日付が必要です(例: 2026-04-01)",
+)
 _MOMENT = (
     "A date and time is needed, e.g. 2026-04-01T09:00:00+09:00",
     "日時が必要です(例: 2026-04-01T09:00:00+09:00)",
@@ -103,6 +107,27 @@ _WORDS: dict[str, tuple[str, str]] = {
     "day_out_of_reach": ("Not a day from 1900 to 2199", "1900年から2199年までの日付ではありません"),
     "timezone_aware": ("A date and time needs its offset, e.g. +09:00", "日時には時差(+09:00 など)が必要です"),
 }
+_LIMITS = {
+    "expected": ("allowed: {}", "使えるもの: {}"),
+    "max_length": ("at most {}", "{}まで"),
+    "min_length": ("at least {}", "{}以上"),
+    "le": ("at most {}", "{}まで"),
+    "ge": ("at least {}", "{}以上"),
+}
+"""What would be accepted, by pydantic's own name of it: ours, and never what was sent."""
+_FORMS = {
+    AGENCY_FORM: (
+        "Not an agency's id: lower-case letters, digits and hyphens, as in the directory",
+        "機関IDではありません。登録簿にある、英小文字・数字・ハイフンの名で書いてください",
+    ),
+    EMAIL_FORM: ("Not an e-mail address, e.g. a@example.jp", "メールアドレスの形ではありません(例: a@example.jp)"),
+    PHONE_FORM: (
+        "Not a telephone number: digits and hyphens, with the area code, e.g. 099-000-0000",
+        "電話番号の形ではありません。市外局番から、数字とハイフンで書いてください(例: 099-000-0000)",
+    ),
+    POSTCODE_FORM: ("Not a postcode: seven digits, e.g. 890-0000", "郵便番号(7桁の数字、例: 890-0000)ではありません"),
+}
+"""What is meant by a pattern that no person can read."""
 _OTHER = ("This value can't be accepted", "受け付けられない値です")
 
 
@@ -127,9 +152,13 @@ def problem_response(problem: Problem, request: Request) -> Response:
     )
 
 
-def words_for(code: str) -> tuple[str, str]:
-    """What to tell people about a validation code, in English and Japanese."""
-    return _WORDS.get(code, _OTHER)
+def words_for(code: str, context: Mapping[str, Any] | None = None) -> tuple[str, str]:
+    """What to tell people about a validation code, in English and Japanese; with what would be accepted, if known."""
+    english, japanese = _FORMS.get((context or {}).get("pattern", ""), _WORDS.get(code, _OTHER))
+    for name in _LIMITS.keys() & (context or {}).keys():
+        limit, limit_ja = (words.format((context or {})[name]) for words in _LIMITS[name])
+        english, japanese = f"{english} ({limit})", f"{japanese}({limit_ja})"
+    return english, japanese
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -194,7 +223,7 @@ def _pointed(item: Mapping[str, Any], names: frozenset[str]) -> dict[str, str]:
     if item["type"] == "extra_forbidden":
         path = path[:-1]  # the unknown name is the caller's own text, and may be anything
     parts = [str(part) if isinstance(part, int) or part in names or part.lower() in names else "*" for part in path]
-    english, japanese = words_for(item["type"])
+    english, japanese = words_for(item["type"], item.get("ctx"))
     escaped = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
     return {
         "in": str(place),

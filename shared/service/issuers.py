@@ -29,8 +29,7 @@ def _said(refused: ValidationError) -> str:
     lines = []
     for fault in refused.errors(include_url=False, include_input=False):
         place = ".".join(str(part) for part in fault["loc"]) or "JSON"
-        words, words_ja = words_for(fault["type"])
-        allowed = fault.get("ctx", {}).get("expected")
-        lines.append(f"{_NAME} の {place}: {words_ja}" + (f"(使えるもの: {allowed})" if allowed else ""))
-        lines.append(f"{_NAME}, {place}: {words}" + (f" (allowed: {allowed})" if allowed else ""))
+        words, words_ja = words_for(fault["type"], fault.get("ctx"))
+        lines.append(f"{_NAME} の {place}: {words_ja}")
+        lines.append(f"{_NAME}, {place}: {words}")
     return "\n".join(lines)

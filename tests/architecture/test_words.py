@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from services.intake.api.shapes import PersonSheet
 from services.referral.api import candidates
 from services.referral.domain import routing
 from shared.problems import Problem, ProblemType
@@ -25,6 +26,9 @@ JUNK: tuple[Any, ...] = (
     None, True, 1, -1, 10**12, 1.5, "", "x", "1234-5678-9018", "\x07", "a" * 5000, "2026-13-45", "2026-01-01T00:00:00",
     [], ["x"] * 200, {}, {"a": 1}, [[1]],
 )  # fmt: skip
+TEXTS = tuple(junk for junk in JUNK if isinstance(junk, str))
+"""A cell of a file is a text."""
+LIMITS = {"expected", "max_length", "min_length", "le", "ge"}
 for service in SERVICES:
     importlib.import_module(f"services.{service}.app")
 
@@ -48,14 +52,38 @@ def test_the_shapes_are_there() -> None:
 def test_whatever_is_wrong_with_a_value_is_said_in_particular(shape: type[BaseModel]) -> None:
     vague: set[str] = set()
     for name, field in shape.model_fields.items():
-        for junk in JUNK:
-            if issubclass(shape, FileRow) and not isinstance(junk, str):
-                continue  # a cell of a file is a text
+        for junk in JUNK if issubclass(shape, Body) else TEXTS:
             try:
                 shape.model_validate({field.alias or name: junk})
             except ValidationError as error:
                 vague |= {each["type"] for each in error.errors() if words_for(each["type"]) == IN_GENERAL}
     assert vague == set(), "shared/service/failures.py has no words for it"
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+def test_where_only_some_things_are_accepted_they_are_told(shape: type[BaseModel]) -> None:
+    untold: list[str] = []
+    for name, field in shape.model_fields.items():
+        for junk in JUNK if issubclass(shape, Body) else TEXTS:
+            try:
+                shape.model_validate({field.alias or name: junk})
+            except ValidationError as error:
+                for each in error.errors():
+                    limits = LIMITS & each.get("ctx", {}).keys()
+                    said = words_for(each["type"], each.get("ctx"))
+                    untold += [name for limit in limits for words in said if str(each["ctx"][limit]) not in words]
+    assert untold == []
+
+
+@pytest.mark.parametrize("field", ["phone", "other_phone", "proxy_phone", "email", "postcode"])
+def test_a_form_that_people_are_to_keep_to_is_told_with_an_example(field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        PersonSheet.model_validate({field: "zz zz"})
+    (error,) = refused.value.errors()
+    english, japanese = words_for(error["type"], error.get("ctx"))
+    assert "e.g." in english
+    assert "例" in japanese
+    assert "zz" not in english + japanese
 
 
 def test_every_kind_of_problem_has_a_code_of_its_own_and_words_in_both_languages() -> None:

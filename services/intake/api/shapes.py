@@ -21,7 +21,18 @@ from services.intake.domain.cases import (
     Urgency,
 )
 from services.intake.domain.sheet import FieldSet, katakana
-from shared.codes import AgencyId, Code, DayAsWritten, FreeText, LongText, MunicipalityCode, PhoneText
+from shared.codes import (
+    EMAIL_FORM,
+    PHONE_FORM,
+    POSTCODE_FORM,
+    AgencyId,
+    Code,
+    DayAsWritten,
+    FreeText,
+    LongText,
+    MunicipalityCode,
+    PhoneText,
+)
 from shared.service import Body
 
 Line = Annotated[FreeText, Field(min_length=1)]
@@ -130,9 +141,9 @@ Anchor = Annotated[
 ]
 Story = Annotated[LongText, AfterValidator(whole), Field(min_length=1)]
 Kana = Annotated[Words, AfterValidator(katakana)]
-Postcode = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=r"^[0-9]{3}-?[0-9]{4}$")]
-Phone = Annotated[PhoneText, BeforeValidator(_digits), Field(pattern=r"^[0-9+][0-9 ()-]{5,28}$")]
-Email = Annotated[FreeText, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Postcode = Annotated[FreeText, BeforeValidator(_digits), Field(pattern=POSTCODE_FORM)]
+Phone = Annotated[PhoneText, BeforeValidator(_digits), Field(pattern=PHONE_FORM)]
+Email = Annotated[FreeText, Field(max_length=254, pattern=EMAIL_FORM)]
 
 
 class PersonSheet(Body):

@@ -3,11 +3,12 @@
 A file is kept until its commit, so this is also where one that holds a My Number is refused whole.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.codes import holds_my_number
 from shared.problems import INVALID, Problem
@@ -104,21 +105,22 @@ def _fitted(cells: Sequence[str], columns: _Columns, model: type[R]) -> R | list
     values = {field: as_meant(cells[place]) for place, field in columns.fields.items() if place < len(cells)}
     too_long = [field for field, value in values.items() if len(value) > _LONGEST_CELL]
     if too_long:
-        return [_fault(field, "string_too_long", columns) for field in too_long]
+        limit = {"max_length": _LONGEST_CELL}
+        return [_fault(field, "string_too_long", limit, columns) for field in too_long]
     try:
         return model.model_validate({field: value for field, value in values.items() if value})
     except ValidationError as error:
         # The first of each cell says enough: a wrong code in it is also one too few, and may be one of a thousand.
-        first: dict[str | None, str] = {}
-        for item in error.errors(include_input=False, include_url=False, include_context=False):
-            first.setdefault(str(item["loc"][0]) if item["loc"] else None, item["type"])
-        return [_fault(field, code, columns) for field, code in first.items()]
+        first: dict[str | None, ErrorDetails] = {}
+        for item in error.errors(include_input=False, include_url=False):
+            first.setdefault(str(item["loc"][0]) if item["loc"] else None, item)
+        return [_fault(field, item["type"], item.get("ctx"), columns) for field, item in first.items()]
 
 
-def _fault(field: str | None, code: str, columns: _Columns) -> Fault:
+def _fault(field: str | None, code: str, context: Mapping[str, Any] | None, columns: _Columns) -> Fault:
     # pydantic names a field by its alias where one is missing.
     column = None if field is None else columns.labels.get(field, field)
-    return Fault(column, code, *words_for(code))
+    return Fault(column, code, *words_for(code, context))
 
 
 def _refuse_my_numbers(found: Sequence[tuple[int, str | None]]) -> None:
