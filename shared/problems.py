@@ -82,7 +82,9 @@ ERASED = ProblemType("erased", 410, "What was known about this has been erased",
 STALE = ProblemType(
     "stale", 412, "Somebody changed this in the meantime; load it again", "ほかの人が更新しました。読み直してください"
 )
-TOO_LARGE = ProblemType("too_large", 413, "The body is too large", "送られたデータが大きすぎます")
+TOO_LARGE = ProblemType(
+    "too_large", 413, "This is too large: send it in parts", "送られたデータが大きすぎます。分けて送ってください"
+)
 UNSUPPORTED_MEDIA = ProblemType(
     "unsupported_media_type", 415, "Send application/json", "application/json で送ってください"
 )
@@ -122,9 +124,9 @@ _BY_STATUS = {
 }
 
 
-def invalid(pointer: str, code: str, message: str, message_ja: str) -> Problem:
-    """One value of the body that only the service itself can judge, told like those that its shape refuses."""
-    error = {"in": "body", "pointer": pointer, "code": code, "message": message, "message_ja": message_ja}
+def invalid(pointer: str, code: str, message: str, message_ja: str, *, place: str = "body") -> Problem:
+    """One value that only the service itself can judge, told like those that its shape refuses."""
+    error = {"in": place, "pointer": pointer, "code": code, "message": message, "message_ja": message_ja}
     return Problem(INVALID, errors=[error])
 
 

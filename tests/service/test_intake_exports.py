@@ -8,7 +8,14 @@ from uuid import UUID
 import pytest
 
 from services.intake.api import exports
+from services.intake.domain.meetings import Basis
+from services.intake.domain.policy import Purpose
+from services.intake.domain.sheet import FIELDS
+from services.intake.handlers import emergencies, meetings, persons, records
+from services.intake.handlers.exports import words_of
+from shared import vault
 from shared.events import ReferralAccepted
+from shared.vault import erasing
 from tests.service.intake_counter import opened
 from tests.world import KIRISHIMA, ZAMA, Caller, Running, World
 
@@ -160,6 +167,7 @@ async def test_a_municipality_lays_it_out_its_own_way(world: World, tmp_path: Pa
 async def test_a_list_needs_a_period_of_a_year_at_the_most(world: World, period: dict[str, str]) -> None:
     answer = await world.service("intake").as_().get("/v1/exports/reception-list.csv", params=period)
     assert answer.status_code == 422
+    assert {error["in"] for error in answer.json()["errors"]} == {"query"}
 
 
 async def test_a_file_that_would_be_too_long_says_what_to_do_instead(
@@ -181,6 +189,17 @@ async def test_a_file_that_would_be_too_long_says_what_to_do_instead(
 
 async def test_an_empty_list_has_its_headings(world: World) -> None:
     assert len(await table(world.service("intake").as_(), "/v1/exports/reception-list.csv", **PERIOD)) == 1
+
+
+def test_the_list_for_the_person_has_words_for_everything_that_the_log_may_say() -> None:
+    said = {
+        "action": {*vault.Action},
+        "purpose": {*Purpose, erasing.PURPOSE},
+        "basis": {*Basis},
+        "field": {*FIELDS, records.WORDS, persons.WITNESS, meetings.NOTE, emergencies.WORDS},
+    }
+    for table_, codes in said.items():
+        assert codes - words_of("accesses", table_).keys() == set()
 
 
 async def test_the_person_gets_the_list_of_who_looked_in_words(world: World) -> None:

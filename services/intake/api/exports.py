@@ -138,4 +138,10 @@ async def export_accesses(
 
 def _refuse_no_period(since: date, until: date) -> None:
     if not 0 <= (until - since).days <= _LONGEST_DAYS or not 1900 <= since.year < 2200:
-        raise invalid("/to", "no_period", "From one day to another within a year", "期間は1年以内で指定してください")
+        raise invalid(
+            "/to",
+            "no_period",
+            "From one day to another within a year",
+            "期間は1年以内で指定してください",
+            place="query",
+        )
