@@ -5,7 +5,7 @@ import importlib.util
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from fastapi import FastAPI
@@ -88,7 +88,10 @@ def issuer_key(pem: str) -> ECKey:
 @cli.command()
 def verify(
     kind: Annotated[str, typer.Argument(help="何の証明か / what is proven, e.g. custody")],
-    file: Annotated[Path, typer.Argument(help="書き出した証明 / the exported proofs: JSON, as the API gives them")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="書き出した証明。古い順 / the exported proofs, oldest first: JSON, as the API gives it"),
+    ],
     service: ServiceName = "intake",
 ) -> None:
     """書き出した証明をそれだけで確かめる / check exported proofs by the file alone; ends with 1 if they do not hold."""
@@ -96,8 +99,7 @@ def verify(
     if check is None:
         refuse(f"この種類の証明はありません / {service} proves nothing of this kind")
     try:
-        plain = json.loads(file.read_text(encoding="utf-8"))
-        documents = plain["items"] if isinstance(plain, dict) and "items" in plain else [plain]
+        documents = [document for file in files for document in _proofs(json.loads(file.read_text(encoding="utf-8")))]
     except (OSError, ValueError):
         console.print("✗ 読めません / it can't be read")
         raise typer.Exit(1) from None
@@ -107,6 +109,12 @@ def verify(
     if findings:
         raise typer.Exit(1)
     console.print(f"✓ {len(documents)} 件の証明に矛盾はありません / proofs hold")
+
+
+def _proofs(plain: Any) -> list[Any]:
+    """A page of the API, a list, or one proof alone."""
+    found = plain["items"] if isinstance(plain, dict) and "items" in plain else plain
+    return found if isinstance(found, list) else [found]
 
 
 @parked_cli.command(name="list")

@@ -124,12 +124,14 @@ def verify(lines: Iterable[str], checkpoints: Sequence[Checkpoint]) -> Verdict:
                     open_entries = []
                     verdict.seals += 1
                 case _:
-                    verdict.findings.append(f"line {number}: not a line of an export")
+                    verdict.findings.append(f"{number} 行目: 書き出しの行ではありません / not a line of an export")
         except (ValueError, KeyError, TypeError):
-            verdict.findings.append(f"line {number}: can't be read")
+            verdict.findings.append(f"{number} 行目: 読めません / it can't be read")
     if log is None:
-        verdict.findings.append("line 1: the export's head is missing")
-    verdict.findings += [f"entry {entry.get('id')}: in no seal" for entry in open_entries]
+        verdict.findings.append("1 行目: 書き出しの見出しがありません / line 1: the export's head is missing")
+    verdict.findings += [
+        f"記録 {entry.get('id')}: 封印されていません / entry {entry.get('id')}: in no seal" for entry in open_entries
+    ]
     _check_checkpoints(verdict, seals, checkpoints)
     return verdict
 
@@ -140,25 +142,43 @@ def _check_seal(
     seal = Seal(told["number"], tuple(told["entries"]), told["digest"])
     right = next_seal(before, entries, log=log)
     if seal.number != right.number:
-        verdict.findings.append(f"seal {seal.number}: {right.number} was to come")
+        verdict.findings.append(f"封印 {seal.number}: {right.number} のはずです / {right.number} was to come")
     elif seal.entries != right.entries:
-        verdict.findings.append(f"seal {seal.number}: it covers other entries than those that stand before it")
+        verdict.findings.append(
+            f"封印 {seal.number}: 前にある記録と合いません"
+            f" / seal {seal.number}: it covers other entries than those that stand before it"
+        )
     elif seal.digest != right.digest:
-        verdict.findings.append(f"seal {seal.number}: an entry of it, or one before, was changed")
+        verdict.findings.append(
+            f"封印 {seal.number}: その中、または前の記録が書き換えられています"
+            f" / seal {seal.number}: an entry of it, or one before, was changed"
+        )
     return seal
 
 
 def _check_checkpoints(verdict: Verdict, seals: Mapping[int, str], checkpoints: Sequence[Checkpoint]) -> None:
     if not checkpoints and seals:
-        verdict.findings.append("checkpoints: there are none, so nobody else vouches for the chain")
+        verdict.findings.append(
+            "控えがありません。ほかに鎖を保証するものがありません"
+            " / checkpoints: there are none, so nobody else vouches for the chain"
+        )
     for checkpoint in checkpoints:
         if checkpoint.number not in seals:
-            verdict.findings.append(f"seal {checkpoint.number}: written down outside, and missing here")
+            verdict.findings.append(
+                f"封印 {checkpoint.number}: 控えにあり、ここにありません"
+                f" / seal {checkpoint.number}: written down outside, and missing here"
+            )
         elif seals[checkpoint.number] != checkpoint.digest:
-            verdict.findings.append(f"seal {checkpoint.number}: another digest was written down outside")
+            verdict.findings.append(
+                f"封印 {checkpoint.number}: 控えと違います"
+                f" / seal {checkpoint.number}: another digest was written down outside"
+            )
     last = max((checkpoint.number for checkpoint in checkpoints), default=0)
     if checkpoints and seals and max(seals) > last:
-        verdict.findings.append(f"seal {max(seals)}: newer than what was written down outside (up to {last})")
+        verdict.findings.append(
+            f"封印 {max(seals)}: 控え({last} まで)より新しい"
+            f" / seal {max(seals)}: newer than what was written down outside (up to {last})"
+        )
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

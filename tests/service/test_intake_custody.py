@@ -271,6 +271,12 @@ async def test_each_day_is_proven_once_for_each_agency_and_chained(world: World,
 
     file = tmp_path / "proofs.json"
     file.write_text(json.dumps(proofs))
+    pages = [tmp_path / "first.json", tmp_path / "second.json"]
+    pages[0].write_text(json.dumps(proofs["items"][:1]))
+    pages[1].write_text(json.dumps({"items": proofs["items"][1:], "next_cursor": None}))
+    for files in ([file], pages):
+        assert CliRunner().invoke(cli, ["verify", "custody", *map(str, files)]).exit_code == 0
+    assert CliRunner().invoke(cli, ["verify", "custody", *map(str, reversed(pages))]).exit_code == 1
     held = CliRunner().invoke(cli, ["verify", "custody", str(file)])
     assert (held.exit_code, "2 件" in held.output) == (0, True)
     proofs["items"][1]["cases"].pop()

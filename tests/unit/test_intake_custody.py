@@ -2,6 +2,7 @@
 
 import copy
 import random
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -165,6 +166,7 @@ def test_a_bent_proof_is_found(meddling: Any, finding: str) -> None:
     made = proofs("npo", STORY)
     meddling(made)
     assert any(finding in each for each in check(made))
+    assert all(re.match(r".*[ぁ-ん].* / [^ぁ-ん]+$", each) for each in check(made))
 
 
 def test_a_case_that_disappears_is_found_even_if_the_proof_is_made_anew() -> None:

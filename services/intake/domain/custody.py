@@ -235,7 +235,7 @@ def check(documents: Sequence[Mapping[str, Any]]) -> list[str]:
         try:
             findings += _check_one(plain, before)
         except (KeyError, TypeError, ValueError):
-            findings.append("a proof can't be read")
+            findings.append("読めない証明があります / a proof can't be read")
         before = plain
     return findings
 
@@ -244,24 +244,28 @@ def _check_one(plain: Mapping[str, Any], before: Mapping[str, Any] | None) -> li
     day, cases = plain["day"], plain["cases"]
     found = []
     if plain["digest"] != digest(plain):
-        found.append(f"{day}: it was changed after it was made")
+        found.append(f"{day}: 作られたあとに書き換えられています / it was changed after it was made")
     # Where the first proof at hand is not the agency's first, what came before it is simply not vouched for.
     if before is not None and (
         plain["agency"] != before["agency"] or plain["day"] <= before["day"] or plain["before"] != before["digest"]
     ):
-        found.append(f"{day}: it does not follow on the proof of {before['day']}")
+        found.append(f"{day}: {before['day']} の証明に続いていません / it does not follow on that proof")
     counts = {"came": len(cases), "held": 0, "closed": 0, "handed_on": 0}
     for case in cases:
         counts[case["stands"]] += 1
         if case["stands"] == "closed" and not case["ended"]:
-            found.append(f"{day}: case {case['case_id']} is closed without an outcome or a reason")
+            found.append(
+                f"{day}: {case['case_id']} は理由なしの終結です / the case is closed without an outcome or a reason"
+            )
     if len({case["case_id"] for case in cases}) != len(cases):
-        found.append(f"{day}: a case stands twice")
+        found.append(f"{day}: 同じケースが二度あります / a case stands twice")
     if counts != plain["counts"] or counts["came"] != counts["held"] + counts["closed"] + counts["handed_on"]:
-        found.append(f"{day}: the counts are not those of the list")
+        found.append(f"{day}: 数が一覧と合いません / the counts are not those of the list")
     if before is not None:
         there = {case["case_id"] for case in cases}
         found += [
-            f"{day}: case {case['case_id']} has disappeared" for case in before["cases"] if case["case_id"] not in there
+            f"{day}: {case['case_id']} がなくなっています / the case has disappeared"
+            for case in before["cases"]
+            if case["case_id"] not in there
         ]
     return found
