@@ -1,6 +1,7 @@
 """Drafts are never lost: saved as they grow, resumed elsewhere, listed, put away only on purpose."""
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -65,6 +66,8 @@ async def test_of_two_who_save_at_once_one_is_told_and_neither_text_is_lost(worl
     texts: list[Any] = [{"next_step": "一"}, {"next_step": "二"}]
     answers = await asyncio.gather(*(intake.as_().put(path, text, etag='"1"') for text in texts))
     assert sorted(answer.status_code for answer in answers) == [200, 412]
+    (told,) = (answer.json()["detail_ja"] for answer in answers if answer.status_code == 412)
+    assert re.search(r"kagoshima-desk が \d{4}-\d\d-\d\d \d\d:\d\d に保存", told), "in Japan's time, for people"
     late = texts[[answer.status_code for answer in answers].index(412)]
     other = await begun(intake.as_(), **late)
     kept = [(await intake.as_().get(place)).json()["content"] for place in (path, other)]

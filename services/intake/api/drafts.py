@@ -16,7 +16,7 @@ from shared.auth import Caller, Role, requires
 from shared.bus.envelope import new_id
 from shared.codes import FreeText, LongText, PhoneText
 from shared.problems import STALE, Problem, ProblemType
-from shared.service import Body, IfMatch, Now, Page, Pages, Transaction, etag, page, router
+from shared.service import JST, Body, IfMatch, Now, Page, Pages, Transaction, etag, page, router
 
 drafts = router(tag="drafts")
 _COUNSELS = requires(Role.COUNSELLOR)
@@ -222,13 +222,14 @@ def _put_away(put_away: PutAway) -> Problem:
     return Problem(
         _PUT_AWAY,
         detail=f"Take it out again, or go on in the case{where}.",
-        detail_ja="元に戻すか、ケースで続けてください。",
+        detail_ja=f"元に戻すか、ケース{where}で続けてください。",
     )
 
 
 def _overtaken(saved: Overtaken) -> Problem:
+    at = f"{saved.at.astimezone(JST):%Y-%m-%d %H:%M}"
     return Problem(
         STALE,
-        detail=f"{saved.by} saved this draft at {saved.at.isoformat()}. Read it, and save yours as another draft.",
-        detail_ja=f"{saved.by} が {saved.at.isoformat()} に保存しました。読み直すか、別の下書きで残してください。",
+        detail=f"{saved.by} saved this draft at {at} (Japan). Read it, and save yours as another draft.",
+        detail_ja=f"{saved.by} が {at} に保存しました。読み直すか、別の下書きで残してください。",
     )
