@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from services.intake.domain.custody import check
 from shared.events import CaseClosed, CaseHandedOver, CaseReopened, ReferralAccepted, ReferralReceived, ReferralSent
 from shared.service.__main__ import cli
-from tests.service.intake_counter import opened
+from tests.service.intake_counter import opened, today
 from tests.world import KAGOSHIMA, ZAMA, Caller, Running, World, execute_as_admin
 
 AGENCIES = ("kagoshima-desk", "kagoshima-npo", "kagoshima-school")
@@ -245,6 +245,21 @@ async def test_the_database_itself_lets_no_case_fall_through(world: World, state
     await opened(intake.as_())
     with pytest.raises(asyncpg.PostgresError):
         await intake.rows(statement)
+
+
+async def test_a_case_whose_day_has_come_or_whose_anchor_nobody_is_can_be_asked_for(world: World) -> None:
+    intake = world.service("intake")
+    desk, npo = intake.as_(), intake.as_("kagoshima-npo")
+    due = await opened(desk, anchor="相談員 3")
+    later = await opened(desk, anchor="相談員 3", next_step_on=today(intake, 9))
+    closed = await opened(desk)
+    await desk.post(f"/v1/cases/{closed}/closing", {"outcome": "goal_reached"})
+    listed = [case["case_id"] for case in await desk.whole("/v1/cases", next_step_until=today(intake))]
+    assert listed == [due]
+    assert await desk.whole("/v1/cases", anchor_missing=True) == []
+    await intake.hear(accepted(later, "kagoshima-desk", "kagoshima-npo"))
+    assert [case["case_id"] for case in await npo.whole("/v1/cases", anchor_missing=True)] == [later]
+    assert [case["case_id"] for case in await npo.whole("/v1/cases", anchor_missing=False)] == [due]
 
 
 # --- the proof ------------------------------------------------------------------------------------------------------

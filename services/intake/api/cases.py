@@ -1,7 +1,7 @@
 """The counter's endpoints: permissions, status codes, one call into the handlers each."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -129,7 +129,9 @@ async def open_case(body: OpenCase, response: Response, session: Transaction, no
     "/v1/cases",
     summary="List cases",
     description="自機関が受け付けた・担当する支援ケースと、担当市町村の支援ケースの一覧です(急ぎのケースが先、次に新しい順)。"
-    "`career_untouched_weeks` は、キャリア形成の課題に何週間も手が付いていないケースを返します。",
+    "`career_untouched_weeks` は、キャリア形成の課題に何週間も手が付いていないケースを、"
+    "`next_step_until` は次の対応の期日がその日までのケースを、"
+    "`anchor_missing` は担当の支援員がまだ決まっていないケースを返します。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
 async def list_cases(
@@ -147,12 +149,20 @@ async def list_cases(
     career_untouched_weeks: Annotated[
         int | None, Query(ge=1, le=104, description="Open, and nobody worked on career formation for so many weeks.")
     ] = None,
+    next_step_until: Annotated[
+        date | None, Query(description="Open, and the day of the next step is this one or before: what is due.")
+    ] = None,
+    anchor_missing: Annotated[
+        bool | None, Query(description="Open, and nobody is named as anchor, e.g. since the case was handed over.")
+    ] = None,
 ) -> Page[CaseView]:
     """The caller's own agency's cases, and those of its municipalities."""
     untouched = None if career_untouched_weeks is None else now - timedelta(weeks=career_untouched_weeks)
     found = await tables.find_cases(
         session,
-        Wanted(status, consent, holder, urgent, untouched, consent_recorded_elsewhere),
+        Wanted(
+            status, consent, holder, urgent, untouched, consent_recorded_elsewhere, next_step_until, anchor_missing
+        ),
         agency=actor.agency,
         municipalities=sorted(actor.municipalities),
         before=pages.begin(lambda presses, case_id: (bool(number(presses)), UUID(case_id))),

@@ -202,6 +202,10 @@ class Wanted:
     """Open, and career needs last touched at this moment or before."""
     consent_elsewhere: bool | None = None
     """Whether the consent that stands was written down by another agency than the holder."""
+    next_step_until: date | None = None
+    """Open, and the day of the next step is this one or before."""
+    anchor_missing: bool | None = None
+    """Open, and nobody is named as its anchor; or, if False, somebody is."""
 
 
 async def find_cases(
@@ -248,6 +252,10 @@ def _wanted(query: Select[Any], wanted: Wanted) -> Select[Any]:
         query = query.where((by != case_.c.holder_agency) == wanted.consent_elsewhere)
     if wanted.untouched_since is not None:
         query = query.where(case_.c.status == "open", case_.c.career_touched_at <= wanted.untouched_since)
+    if wanted.next_step_until is not None:
+        query = query.where(case_.c.status == "open", case_.c.next_step_on <= wanted.next_step_until)
+    if wanted.anchor_missing is not None:
+        query = query.where(case_.c.status == "open", case_.c.anchor.is_(None) == wanted.anchor_missing)
     return query
 
 
