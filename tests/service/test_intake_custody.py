@@ -247,6 +247,21 @@ async def test_the_database_itself_lets_no_case_fall_through(world: World, state
         await intake.rows(statement)
 
 
+async def test_who_hides_is_not_found_by_another_agency_that_reopens_the_case(world: World) -> None:
+    intake = world.service("intake")
+    desk, npo = intake.as_(), intake.as_("kagoshima-npo")
+    hidden = await opened(desk, topics=["violence"], person={"address": "架空町 1-2-3"})
+    path = f"/v1/cases/{hidden}"
+    await desk.post(f"{path}/closing", {"outcome": "goal_reached"})
+    refused = await npo.post(f"{path}/reopening")
+    assert (refused.status_code, refused.json()["code"]) == (409, "hides_somebody")
+    assert "架空町" not in (await npo.get(f"{path}/person")).text
+    anew = await opened(npo, topics=["violence"])
+    linked = await npo.post(f"/v1/cases/{anew}/links", {"other": hidden, "reason": "person_says"})
+    assert linked.status_code == 201, "and still nobody is sent away"
+    assert (await desk.post(f"{path}/reopening")).status_code == 200
+
+
 async def test_a_case_whose_day_has_come_or_whose_anchor_nobody_is_can_be_asked_for(world: World) -> None:
     intake = world.service("intake")
     desk, npo = intake.as_(), intake.as_("kagoshima-npo")

@@ -77,6 +77,12 @@ def test_who_takes_up_a_returning_person_holds_the_case() -> None:
     assert reopen(DESK, by="npo") == Refused("still_open")
 
 
+def test_where_there_was_violence_only_the_last_holder_reopens() -> None:
+    closed = Custody("desk", open=False)
+    assert reopen(closed, by="npo", hides=True) == Refused("hides_somebody")
+    assert reopen(closed, by="desk", hides=True) == Moved(Step.REOPENED, DESK)
+
+
 def test_an_accepted_referral_of_the_holder_moves_the_case() -> None:
     assert hand_over(DESK, sender="desk", receiver="npo") == Moved(Step.HANDED_OVER, Custody("npo", open=True))
 

@@ -27,6 +27,12 @@ _REFUSALS = {
         "closed_already", 409, "The case is closed already", "このケースはすでに終結しています"
     ),
     "still_open": ProblemType("still_open", 409, "The case is open", "このケースは終結していません"),
+    "hides_somebody": ProblemType(
+        "hides_somebody",
+        409,
+        "Where there was violence, only its last holder reopens a case: ask it, or open another and link the two",
+        "DV・虐待のあるケースを開き直せるのは、担当していた機関だけです。連絡するか、新しいケースを開いて結び付けてください",
+    ),
     "hand_off_waits": ProblemType(
         "hand_off_waits",
         409,
@@ -101,7 +107,8 @@ async def close_case(
 @custody.post(
     "/v1/cases/{case_id}/reopening",
     summary="Reopen a case",
-    description="終結したケースの方がまた来たとき、受けた機関が担当としてケースを開き直します。経過は残っています。",
+    description="終結したケースの方がまた来たとき、受けた機関が担当としてケースを開き直します。経過は残っています。"
+    "DV・虐待のあるケースは、担当していた機関だけが開き直せます。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
 async def reopen_case(case_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller) -> CaseAnswer:

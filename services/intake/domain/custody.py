@@ -86,7 +86,8 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It can't be so: not_the_holder, closed_already, still_open, hand_off_waits."""
+    """It can't be so: not_the_holder, closed_already, still_open, hand_off_waits,
+    hides_somebody."""
 
     reason: str
 
@@ -102,10 +103,16 @@ def close(custody: Custody, *, by: str, ended: Outcome | Interruption) -> Moved 
     return Moved(Step.CLOSED, Custody(custody.holder, open=False))
 
 
-def reopen(custody: Custody, *, by: str) -> Moved | Refused:
-    """The person came back, to whichever door: who takes them up holds the case. The history stays."""
+def reopen(custody: Custody, *, by: str, hides: bool = False) -> Moved | Refused:
+    """The person came back, to whichever door: who takes them up holds the case. The history stays.
+
+    Where somebody may be looking for the person (`hides`), holding is seeing where they are: there only the last holder
+    does so, and another door opens a case of its own.
+    """
     if custody.open:
         return Refused("still_open")
+    if hides and by != custody.holder:
+        return Refused("hides_somebody")
     return Moved(Step.REOPENED, Custody(by, open=True))
 
 

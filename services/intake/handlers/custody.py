@@ -42,7 +42,7 @@ async def close_case(
 async def reopen_case(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Case | Refused:
     """The person came back: who takes them up holds the case, with everything that was known before."""
     case = concerning(await cases.lock_case(session, case_id), actor)
-    decision = custody.reopen(case.custody, by=actor.agency)
+    decision = custody.reopen(case.custody, by=actor.agency, hides=case.tells_of_violence)
     if isinstance(decision, Refused):
         return decision
     await refuse_erased(session, case_id)
