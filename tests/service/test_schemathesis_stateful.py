@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from schemathesis.core.failures import FailureGroup
 
-from services.assessment.domain.rubric import SAMPLE
+from services.assessment.api.shapes import SAMPLE
 from shared.auth import Role
 from shared.events import CaseOpened, ConsentGiven
 from shared.service import day_in_japan

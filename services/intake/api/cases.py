@@ -160,9 +160,7 @@ async def list_cases(
     untouched = None if career_untouched_weeks is None else now - timedelta(weeks=career_untouched_weeks)
     found = await tables.find_cases(
         session,
-        Wanted(
-            status, consent, holder, urgent, untouched, consent_recorded_elsewhere, next_step_until, anchor_missing
-        ),
+        Wanted(status, consent, holder, urgent, untouched, consent_recorded_elsewhere, next_step_until, anchor_missing),
         agency=actor.agency,
         municipalities=sorted(actor.municipalities),
         before=pages.begin(lambda presses, case_id: (bool(number(presses)), UUID(case_id))),

@@ -90,7 +90,9 @@ async def export_hand_over_sheet(
     sheet = await handlers.hand_over_sheet(session, columns, case_id, actor=actor, now=now)
     if isinstance(sheet, Denied):
         raise denied(sheet)
-    return csv_answer(f"{columns.title}_{sheet.values['number']}", down(columns, sheet.values), encoding, downwards=True)
+    return csv_answer(
+        f"{columns.title}_{sheet.values['number']}", down(columns, sheet.values), encoding, downwards=True
+    )
 
 
 @exports.get(
