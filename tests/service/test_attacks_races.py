@@ -27,7 +27,7 @@ async def custody_of(desk: Caller, case: str) -> list[tuple[str, str]]:
 async def test_of_two_agencies_that_take_the_person_up_again_one_holds_the_case(
     intake: Running, desk: Caller, npo: Caller
 ) -> None:
-    case = await with_sheet(desk)
+    case = await with_sheet(desk, consent=GIVEN)
     await desk.post(f"{case}/closing", {"interruption": "moved_away"})
     assert await at_once(*(who.post(f"{case}/reopening") for who in (desk, npo, desk, npo))) == [200, 409, 409, 409]
     steps = await custody_of(desk, case)

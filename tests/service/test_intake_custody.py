@@ -79,6 +79,14 @@ async def test_a_person_who_comes_back_is_held_by_who_takes_them_up(world: World
     assert (await intake.as_("kagoshima-npo").post(f"/v1/cases/{case_id}/reopening")).json()["code"] == "still_open"
     await intake.as_().post(f"/v1/cases/{case_id}/closing", {"interruption": "not_reachable"})
     npo = intake.as_("kagoshima-npo")
+    refused = await npo.post(f"/v1/cases/{case_id}/reopening")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_agreed")
+    assert (await npo.get(f"/v1/cases/{case_id}/person")).status_code == 403
+    said = {"state": "given", "purposes": ["case_conference"], "recipients": ["kagoshima-npo"]}
+    unwitnessed = await npo.post(f"/v1/cases/{case_id}/consents", said)
+    assert (unwitnessed.status_code, unwitnessed.json()["code"]) == (409, "witness_needed")
+    witnessed = await npo.post(f"/v1/cases/{case_id}/consents", said | {"witness": "立会 さくら", "form": "oral"})
+    assert witnessed.status_code == 201, witnessed.text
     again = (await npo.post(f"/v1/cases/{case_id}/reopening")).json()
     assert (again["status"], again["holder_agency"], again["ended"]) == ("open", "kagoshima-npo", None)
     assert again["anchor"] is None, "whom everybody can turn to is the new holder's to name"
@@ -401,7 +409,8 @@ async def _happen(
     broken: bool = False,
 ) -> None:
     if what == "open" or not cases:
-        answer = await caller.post("/v1/cases", {}, key=key)
+        # Agreed, so that another door may take the person up again.
+        answer = await caller.post("/v1/cases", {"consent": {"state": "given", "purposes": ["referral"]}}, key=key)
         if not broken and answer.json()["case_id"] not in cases:
             cases.append(answer.json()["case_id"])
         return

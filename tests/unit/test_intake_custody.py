@@ -73,13 +73,16 @@ def test_a_hand_off_to_a_named_agency_waits_on_when_another_takes_the_case() -> 
 
 
 def test_who_takes_up_a_returning_person_holds_the_case() -> None:
-    assert reopen(Custody("desk", open=False), by="npo") == Moved(Step.REOPENED, Custody("npo", open=True))
+    closed = Custody("desk", open=False)
+    assert reopen(closed, by="npo", agreed=True) == Moved(Step.REOPENED, Custody("npo", open=True))
+    assert reopen(closed, by="npo") == Refused("not_agreed")
+    assert reopen(closed, by="desk") == Moved(Step.REOPENED, DESK)
     assert reopen(DESK, by="npo") == Refused("still_open")
 
 
 def test_where_there_was_violence_only_the_last_holder_reopens() -> None:
     closed = Custody("desk", open=False)
-    assert reopen(closed, by="npo", hides=True) == Refused("hides_somebody")
+    assert reopen(closed, by="npo", agreed=True, hides=True) == Refused("hides_somebody")
     assert reopen(closed, by="desk", hides=True) == Moved(Step.REOPENED, DESK)
 
 
@@ -114,7 +117,7 @@ def played(steps: list[tuple[int, str, str]]) -> list[Entry]:
                 moved: Any = close(custody, by=agency, ended=Outcome.GOAL_REACHED)
                 ended = "goal_reached"
             case "reopen":
-                moved = reopen(custody, by=agency)
+                moved = reopen(custody, by=agency, agreed=True)
             case _:
                 moved = hand_over(custody, sender=custody.holder, receiver=agency)
         if isinstance(moved, Moved):

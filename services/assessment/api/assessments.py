@@ -35,10 +35,7 @@ from shared.service import Now, Page, Pages, Transaction, number, page, router
 assessments = router(tag="assessments")
 
 CASE_CLOSED = ProblemType(
-    "case_closed",
-    409,
-    "The case is closed: who is not supported is not rated",
-    "終結したケースは評価できません。支援を再開してから記録してください",
+    "case_closed", 409, "The case is closed: who is not supported is not rated", "終結したケースは評価できません"
 )
 _REFUSALS = {
     "case_closed": CASE_CLOSED,
@@ -105,7 +102,7 @@ async def record_assessment(
         case NoAnswer():
             raise no_answer(outcome.instrument, outcome.faults)
         case NotRecorded(reason):
-            raise Problem(_REFUSALS[reason]) if reason in _REFUSALS else _value(reason)
+            raise refusal(_REFUSALS[reason]) if reason in _REFUSALS else _value(reason)
         case _:
             assert_never(outcome)
 
@@ -303,6 +300,17 @@ async def _rules(session: Transaction) -> dict[int, Rule]:
 
 def _rule_of(rated: Rated, rules: Mapping[int, Rule]) -> Rule | None:
     return None if rated.rule_version is None else rules[rated.rule_version]
+
+
+def refusal(kind: ProblemType) -> Problem:
+    """With what to do about it, where that is something."""
+    if kind is not CASE_CLOSED:
+        return Problem(kind)
+    return Problem(
+        kind,
+        detail="If the person came back, reopen the case in intake first, and try again within seconds.",
+        detail_ja="本人が再び相談に来たときは、先に相談受付でケースを再開し、数秒後にもう一度お試しください。",
+    )
 
 
 def _value(reason: str) -> Problem:

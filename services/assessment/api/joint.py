@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from services.assessment.api.assessments import CASE_CLOSED, answer_of, no_answer
+from services.assessment.api.assessments import CASE_CLOSED, answer_of, no_answer, refusal
 from services.assessment.api.shapes import Level, Words
 from services.assessment.domain.instruments import Answer
 from services.assessment.domain.joint import Refused, Seat
@@ -239,7 +239,7 @@ async def begin_joint(case_id: UUID, body: BeginJoint, session: Transaction, now
             )
         case NotBegun(reason):
             if reason in _REFUSALS:
-                raise Problem(_REFUSALS[reason])
+                raise refusal(_REFUSALS[reason])
             pointer, english, japanese = _VALUES[reason]
             raise invalid(pointer, reason, english, japanese)
 
@@ -374,7 +374,7 @@ def _went(outcome: Shown | Refused | NoAnswer) -> JointHead:
 def _refused(outcome: Refused | NoAnswer) -> Problem:
     if isinstance(outcome, NoAnswer):
         return no_answer(outcome.instrument, outcome.faults)
-    return Problem(_REFUSALS[outcome.reason])
+    return refusal(_REFUSALS[outcome.reason])
 
 
 def _head(row: Row, shown: Shown | None = None) -> JointHead:

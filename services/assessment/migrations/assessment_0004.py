@@ -156,7 +156,7 @@ _FUNCTIONS = (
     RETURN nullif(current_setting('tsunagu.door', true), '')
     """,
 )
-# Who has, or had, something to do sees whose case it is. It looks through a door of its own, or the policies of a case
+# Who has, or had, something to do, or rated it, sees whose case it is. It looks through a door of its own, or the policies of a case
 # and of a task would ask for one another in a circle. A later way in is a line here.
 _IS_LENT = """
     CREATE OR REPLACE FUNCTION case_is_lent(lent uuid) RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -166,7 +166,8 @@ _IS_LENT = """
         found boolean;
     BEGIN
         PERFORM set_config('tsunagu.door', 'wall', true);
-        found := EXISTS (SELECT FROM task t WHERE t.case_id = lent AND t.owner = acting_agency());
+        found := EXISTS (SELECT FROM task t WHERE t.case_id = lent AND t.owner = acting_agency())
+            OR EXISTS (SELECT FROM assessment a WHERE a.case_id = lent AND a.rated_by = acting_agency());
         PERFORM set_config('tsunagu.door', told, true);
         RETURN found;
     END $$

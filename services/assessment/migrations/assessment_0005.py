@@ -123,7 +123,10 @@ _IS_LENT = """
         RETURN found;
     END $$
     """
-_TASK = "EXISTS (SELECT FROM task t WHERE t.case_id = lent AND t.owner = acting_agency())"
+_TASK = (
+    "EXISTS (SELECT FROM task t WHERE t.case_id = lent AND t.owner = acting_agency())"
+    " OR EXISTS (SELECT FROM assessment a WHERE a.case_id = lent AND a.rated_by = acting_agency())"
+)
 _SEAT = (
     "EXISTS (SELECT FROM joint_seat s JOIN joint_rating j ON j.id = s.joint_id"
     " WHERE j.case_id = lent AND s.agency = acting_agency())"

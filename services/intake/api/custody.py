@@ -33,6 +33,12 @@ _REFUSALS = {
         "Where there was violence, only its last holder reopens a case: ask it, or open another and link the two",
         "DV・虐待のあるケースを開き直せるのは、担当していた機関だけです。連絡するか、新しいケースを開いて結び付けてください",
     ),
+    "not_agreed": ProblemType(
+        "not_agreed",
+        409,
+        "Reopening shows all that was written before: record the person's consent first, or open another case and link",
+        "開き直すと以前の記録がすべて見えます。先に本人の同意(立会人と方法)を記録するか、新しいケースを開いて結び付けてください",
+    ),
     "hand_off_waits": ProblemType(
         "hand_off_waits",
         409,
@@ -108,7 +114,7 @@ async def close_case(
     "/v1/cases/{case_id}/reopening",
     summary="Reopen a case",
     description="終結したケースの方がまた来たとき、受けた機関が担当としてケースを開き直します。経過は残っています。"
-    "DV・虐待のあるケースは、担当していた機関だけが開き直せます。",
+    "担当していた機関のほかは、本人の同意が要ります。DV・虐待のあるケースは、担当していた機関だけが開き直せます。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
 async def reopen_case(case_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller) -> CaseAnswer:

@@ -87,7 +87,7 @@ class Moved:
 @dataclass(frozen=True, slots=True)
 class Refused:
     """It can't be so: not_the_holder, closed_already, still_open, hand_off_waits,
-    hides_somebody."""
+    hides_somebody, not_agreed."""
 
     reason: str
 
@@ -103,16 +103,21 @@ def close(custody: Custody, *, by: str, ended: Outcome | Interruption) -> Moved 
     return Moved(Step.CLOSED, Custody(custody.holder, open=False))
 
 
-def reopen(custody: Custody, *, by: str, hides: bool = False) -> Moved | Refused:
+def reopen(custody: Custody, *, by: str, agreed: bool = False, hides: bool = False) -> Moved | Refused:
     """The person came back, to whichever door: who takes them up holds the case. The history stays.
+
+    Holding opens everything that was written before. So another agency than the last holder needs the person's consent
+    for it (`agreed`), which who writes it down for itself does with a witness; a new case needs nothing.
 
     Where somebody may be looking for the person (`hides`), holding is seeing where they are: there only the last holder
     does so, and another door opens a case of its own.
     """
     if custody.open:
         return Refused("still_open")
-    if hides and by != custody.holder:
+    if by != custody.holder and hides:
         return Refused("hides_somebody")
+    if by != custody.holder and not agreed:
+        return Refused("not_agreed")
     return Moved(Step.REOPENED, Custody(by, open=True))
 
 

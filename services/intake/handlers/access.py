@@ -13,6 +13,7 @@ from services.intake.domain.cases import Case, Consent
 from services.intake.domain.meetings import Basis, Meeting
 from services.intake.domain.policy import (
     COUNSELLOR,
+    NEEDS,
     Action,
     Agreement,
     Allowed,
@@ -117,6 +118,15 @@ def judged(said: Consent | None, agency: str, *, purpose: Purpose, today: date) 
         covers=gap is None,
         named=agency in said.recipients,
         categories=frozenset(FieldSet(category) for category in said.categories),
+    )
+
+
+async def agreed_to_work_on(session: AsyncSession, case: Case, agency: str, now: datetime) -> bool:
+    """Whether the person's consent that stands reaches an agency, for whatever purpose."""
+    said, today = await cases.find_consent(session, case), day_in_japan(now)
+    return any(
+        agreed is not None and agreed.covers
+        for agreed in (judged(said, agency, purpose=purpose, today=today) for purpose in NEEDS)
     )
 
 

@@ -11,7 +11,7 @@ from services.intake.domain import custody
 from services.intake.domain.cases import FIRST_STEP, Case
 from services.intake.domain.custody import Interruption, Moved, Outcome, Proof, Refused
 from services.intake.handlers import persons
-from services.intake.handlers.access import concerning, refuse_erased
+from services.intake.handlers.access import agreed_to_work_on, concerning, refuse_erased
 from services.intake.tables import cases
 from services.intake.tables import custody as tables
 from shared import vault
@@ -42,7 +42,12 @@ async def close_case(
 async def reopen_case(session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime) -> Case | Refused:
     """The person came back: who takes them up holds the case, with everything that was known before."""
     case = concerning(await cases.lock_case(session, case_id), actor)
-    decision = custody.reopen(case.custody, by=actor.agency, hides=case.tells_of_violence)
+    decision = custody.reopen(
+        case.custody,
+        by=actor.agency,
+        agreed=await agreed_to_work_on(session, case, actor.agency, now),
+        hides=case.tells_of_violence,
+    )
     if isinstance(decision, Refused):
         return decision
     await refuse_erased(session, case_id)
