@@ -156,8 +156,8 @@ _FUNCTIONS = (
     RETURN nullif(current_setting('tsunagu.door', true), '')
     """,
 )
-# Who has, or had, something to do, or rated it, sees whose case it is. It looks through a door of its own, or the policies of a case
-# and of a task would ask for one another in a circle. A later way in is a line here.
+# Who has, or had, something to do, or rated it, sees whose case it is. It looks through a door of its own, or the
+# policies of a case and of a task would ask for one another in a circle. A later way in is a line here.
 _IS_LENT = """
     CREATE OR REPLACE FUNCTION case_is_lent(lent uuid) RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = assessment, pg_temp AS $$
