@@ -15,6 +15,8 @@ Said = ConsentGiven | ConsentPending | ConsentRefused | ConsentWithdrawn
 
 FOR_ASSESSMENT = frozenset({"assessment", "case_conference"})
 """Purposes of which one is enough to read how a person was rated."""
+FOR_CONFERENCE = frozenset({"case_conference"})
+"""The purpose for which agencies sit down together about somebody."""
 FOR_REFERRAL = frozenset({"referral"})
 """Purposes of which one is enough to pass a case on to a programme."""
 FOR_TRAINING = frozenset({"referral", "training"})

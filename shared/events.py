@@ -239,6 +239,62 @@ class TaskEnded(Event, publisher="assessment"):
     reason: Coded | None = None
 
 
+class ConferenceCalled(Event, publisher="assessment"):
+    """A joint case conference (合同ケース会議) is called, with consent; of a meeting by Art. 9 nothing is told."""
+
+    case_id: Id
+    conference_id: Id
+    chair: Agency
+    members: list[Agency]
+    held_on: Day
+    by_duty: Flag = False
+
+
+class ConferencePostponed(Event, publisher="assessment"):
+    """It is held on another day."""
+
+    case_id: Id
+    conference_id: Id
+    chair: Agency
+    held_on: Day
+
+
+class ConferenceCancelled(Event, publisher="assessment"):
+    """It is not held, or was broken off: nothing of it is decided."""
+
+    case_id: Id
+    conference_id: Id
+    chair: Agency
+    reason: Coded
+
+
+class ConferenceConcluded(Event, publisher="assessment"):
+    """It was held and has decided; each decision is a task of its own, told with it."""
+
+    case_id: Id
+    conference_id: Id
+    chair: Agency
+    present: list[Agency]
+    held_on: Day
+    decisions: Count
+
+
+class ReferralDecided(Event, publisher="assessment"):
+    """A conference decided that its owner refers the case, to a programme or a course run: referral carries it out.
+
+    `consent_version` is the word about consent on which it rests: what was heard before that is too old to judge by.
+    """
+
+    case_id: Id
+    task_id: Id
+    owner: Agency
+    municipality: Municipality
+    programme_id: Id | None = None
+    course_run_id: Id | None = None
+    due_on: Day
+    consent_version: Count = 0
+
+
 # --- つなぎ referral: from hand to hand ----------------------------------------------------------------------------
 
 
@@ -251,6 +307,16 @@ class ReferralSent(Event, publisher="referral"):
     receiver: Agency
     programme_id: Id | None = None
     course_run_id: Id | None = None
+    task_id: Id | None = None
+
+
+class ReferralNotSent(Event, publisher="referral"):
+    """What a conference decided can't be sent, with a coded reason: it comes back to its owner."""
+
+    case_id: Id
+    task_id: Id
+    owner: Agency
+    reason: Coded
 
 
 class TrainingReferred(Event, publisher="referral"):

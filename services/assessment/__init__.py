@@ -1,6 +1,8 @@
 """アセスメント assessment: five axes, five levels (FDP), rated once and compared over time.
 
-Hears: everything about a case: opened, handed over, closed, reopened, erased, and what was said about consent.
-Tells: `AssessmentRecorded`, `InstrumentAnswered`, `TaskAssigned`, `TaskOverdue`, `TaskEnded`.
+Hears: everything about a case: opened, handed over, closed, reopened, erased, and what was said about consent;
+    what became of a decided referral: `ReferralSent`, `ReferralNotSent`, accepted, declined or withdrawn.
+Tells: `AssessmentRecorded`, `InstrumentAnswered`, `TaskAssigned`, `TaskOverdue`, `TaskEnded`; of conferences with
+    consent `ConferenceCalled`, `ConferencePostponed`, `ConferenceCancelled`, `ConferenceConcluded`, `ReferralDecided`.
 Keeps: which cases there are, and their assessments, append-only: a rating is corrected by another one.
 """

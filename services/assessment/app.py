@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from services.assessment.api.agreement import agreement
 from services.assessment.api.assessments import assessments
+from services.assessment.api.conferences import conferences
 from services.assessment.api.instruments import rubrics
 from services.assessment.api.joint import joint
 from services.assessment.api.rules import rules
@@ -18,7 +19,7 @@ service = Service(
     name="assessment",
     title="assessment",
     title_ja="アセスメント",
-    routers=[assessments, pages, joint, tasks, agreement, rubrics, rules],
+    routers=[assessments, pages, joint, tasks, agreement, rubrics, rules, conferences],
     reactions=reactions,
     sweeps=sweeps,
     tags={
@@ -28,6 +29,7 @@ service = Service(
         "agreement": "評価の一致度と架空事例",
         "rubrics": "評価のものさしと職種",
         "rules": "長期化のおそれの判定規則",
+        "conferences": "合同ケース会議",
     },
     keeps_persons=True,
     unwalled=frozenset({"instrument_version", "rule_version", "profession", "vignette"}),

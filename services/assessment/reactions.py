@@ -1,9 +1,10 @@
-"""What assessment hears of cases: that there is one, who holds it, what the person said about sharing, and its end."""
+"""What assessment hears of cases: that there is one, who holds it, what the person said about sharing, and its end;
+and of decided referrals, what became of them."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.assessment.domain.tasks import DropReason
-from services.assessment.handlers import tasks
+from services.assessment.handlers import conference_ends, decisions, tasks
 from services.assessment.tables import cases
 from shared import vault
 from shared.bus.inbox import News, Reaction
@@ -19,6 +20,11 @@ from shared.events import (
     ConsentRefused,
     ConsentWithdrawn,
     Event,
+    ReferralAccepted,
+    ReferralDeclined,
+    ReferralNotSent,
+    ReferralSent,
+    ReferralWithdrawn,
 )
 
 _BY = "tsunagu-assessment"
@@ -56,18 +62,52 @@ async def case_closed(session: AsyncSession, event: CaseClosed, news: News) -> N
         session, event.case_id, holder=event.agency_id, closed_at=news.published_at, version=news.sequence
     )
     if closed:
+        await conference_ends.end_all(session, event.case_id, by=event.agency_id, now=news.now)
         await tasks.drop_all(session, event.case_id, DropReason.CASE_CLOSED, by=event.agency_id, now=news.now)
 
 
-async def consent_changed(session: AsyncSession, event: Said, _: News) -> None:
+async def consent_changed(session: AsyncSession, event: Said, news: News) -> None:
     """Whom the ratings may be shown to. A withdrawn consent ends sharing, not the record of what was rated."""
-    await cases.keep_consent(session, event.case_id, consent_said(event), event.consent_version)
+    consent = consent_said(event)
+    if not await cases.keep_consent(session, event.case_id, consent, event.consent_version):
+        return
+    case = await cases.lock_case(session, event.case_id)
+    if case is None:
+        return
+    await conference_ends.follow_consent(session, case, consent, by=_BY, now=news.now)
+    if isinstance(event, ConsentGiven):
+        await decisions.consent_found(session, event.case_id, by=_BY, now=news.now)
 
 
 async def case_erased(session: AsyncSession, event: CaseErased, _: News) -> None:
     """What was written about the person goes here as well; codes stay, for nobody to read."""
     if await cases.mark_erased(session, event.case_id, event.erased_at):
         await vault.order_erasure(session, [event.case_id], agency=_BY, actor=_BY, reason="case_erased")
+
+
+async def referral_sent(session: AsyncSession, event: ReferralSent, news: News) -> None:
+    """What a conference decided has left."""
+    if event.task_id is not None:
+        await decisions.referral_left(
+            session, event.case_id, event.task_id, event.referral_id, by=event.sender, now=news.now
+        )
+
+
+async def referral_not_sent(session: AsyncSession, event: ReferralNotSent, news: News) -> None:
+    """What a conference decided could not leave."""
+    await decisions.referral_stayed(
+        session, event.case_id, event.task_id, reason=event.reason, by=event.owner, now=news.now
+    )
+
+
+async def referral_ended(
+    session: AsyncSession, event: ReferralAccepted | ReferralDeclined | ReferralWithdrawn, news: News
+) -> None:
+    """Somebody took it on, or it comes back to its owner."""
+    reason = None if isinstance(event, ReferralAccepted) else event.reason
+    await decisions.referral_ended(
+        session, event.case_id, event.referral_id, reason=reason, by=event.receiver, now=news.now
+    )
 
 
 reactions: dict[type[Event], Reaction] = {
@@ -80,4 +120,9 @@ reactions: dict[type[Event], Reaction] = {
     ConsentPending: consent_changed,
     ConsentRefused: consent_changed,
     ConsentWithdrawn: consent_changed,
+    ReferralSent: referral_sent,
+    ReferralNotSent: referral_not_sent,
+    ReferralAccepted: referral_ended,
+    ReferralDeclined: referral_ended,
+    ReferralWithdrawn: referral_ended,
 }

@@ -75,6 +75,14 @@ MOVES: Table = (
     ),
 )
 """The state machine of a task."""
+_WITHIN_THE_MEETING = tuple(move for move in MOVES if move.name != "hand_on")
+
+
+def moves_in(lane: str) -> Table:
+    """What a lane allows: what Art. 9 brought stays with who sat there, and is handed on to nobody."""
+    return MOVES if lane == "consent" else _WITHIN_THE_MEETING
+
+
 WAITING = frozenset({State.OPEN, State.ARRIVED, State.CAME_BACK})
 """Somebody has something to do, or to wait for."""
 

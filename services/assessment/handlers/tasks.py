@@ -9,14 +9,26 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.assessment.domain.moves import NotMoved, advance, legal
-from services.assessment.domain.tasks import MOVES, SECOND_TIER, DropReason, Kind, Party, State, Task, tier_on
-from services.assessment.handlers.access import OWN_DUTY, key_to_read
+from services.assessment.domain.tasks import (
+    MOVES,
+    SECOND_TIER,
+    DropReason,
+    Kind,
+    Party,
+    State,
+    Task,
+    moves_in,
+    tier_on,
+)
+from services.assessment.handlers.access import OWN_DUTY, concerns, key_to_read
 from services.assessment.handlers.telling import tell
-from services.assessment.tables import cases, tasks
+from services.assessment.tables import cases, conferences, tasks
+from services.assessment.tables.cases import Case
 from services.assessment.tables.tasks import Listed, Row
 from shared.auth import Actor
+from shared.consent import FOR_CONFERENCE, consent_gap
 from shared.events import Event, TaskAssigned, TaskEnded, TaskOverdue
-from shared.problems import NOT_FOUND, Problem
+from shared.problems import NO_BASIS, NOT_FOUND, Problem
 from shared.service import day_in_japan, expect, working_day_after
 
 PURPOSE = "support"
@@ -59,12 +71,15 @@ async def change_task(
     row = None if case is None else await tasks.lock_task(session, task_id)
     if row is None or case is None:
         raise Problem(NOT_FOUND)
-    parties = row.task.parties(actor.agency, case.holder)
+    holder = await _steward(session, row, case.holder)
+    if not _sees(row, case, holder, actor):
+        raise Problem(NOT_FOUND)
+    parties = row.task.parties(actor.agency, holder)
     if not parties:
         return NotYours()
     if read is not None:
         expect(row.version, read)
-    moved = advance(MOVES, row.task.state, change.name, parties)
+    moved = advance(moves_in(row.lane), row.task.state, change.name, parties)
     if isinstance(moved, NotMoved):
         return moved
     changed = replace(
@@ -76,22 +91,26 @@ async def change_task(
         tier=0 if change.owner or change.due_on else row.task.tier,
     )
     reason = None if change.reason is None else change.reason.value
-    await tasks.change_task(
+    version = await tasks.change_task(
         session, changed, change.name, reason=reason, referral_id=row.referral_id, by=actor.agency, at=now
     )
     if row.lane == "consent":
-        event = _assigned(replace(row, task=changed)) if change.owner or change.due_on else _ended(changed, reason)
+        event = _assigned(replace(row, task=changed)) if change.owner or change.due_on else ended(changed, reason)
         await tell(session, case.id, event, now=now)
-    return await get_task(session, task_id, actor=actor, now=now)
+    # Who handed it on may have no business with it any more, and hears all the same what became of it.
+    return _shown(replace(row, task=changed, reason=reason, version=version), holder, actor, now)
 
 
 async def get_task(session: AsyncSession, task_id: UUID, *, actor: Actor, now: datetime) -> Shown:
     """A task, for its owner, and for whose business its case is."""
     row = await tasks.find_task(session, task_id)
     case = None if row is None else await cases.find_case(session, row.task.case_id)
-    if row is None or case is None or not _sees(row, case.holder, actor):
+    if row is None or case is None:
         raise Problem(NOT_FOUND)
-    return _shown(row, case.holder, actor, now)
+    holder = await _steward(session, row, case.holder)
+    if not _sees(row, case, holder, actor):
+        raise Problem(NOT_FOUND)
+    return _shown(row, holder, actor, now)
 
 
 async def read_words(session: AsyncSession, task_id: UUID, *, actor: Actor, now: datetime) -> str | None:
@@ -102,7 +121,8 @@ async def read_words(session: AsyncSession, task_id: UUID, *, actor: Actor, now:
     if shown.row.words is None:
         return None
     case_id = shown.row.task.case_id
-    key = await key_to_read(session, case_id, [WORDS], purpose=PURPOSE, basis=OWN_DUTY, actor=actor)
+    basis = await _basis(session, shown, actor, now)
+    key = await key_to_read(session, case_id, [WORDS], purpose=PURPOSE, basis=basis, actor=actor)
     return key.open(shown.row.words, tasks.words_place(task_id))
 
 
@@ -121,7 +141,7 @@ async def list_tasks(
     found = await tasks.list_tasks(
         session, actor.agency, whose=whose, until=until, case_id=case_id, after=after, limit=limit
     )
-    return [_shown(each.row, each.holder, actor, now) for each in found]
+    return [_shown(each.row, await _steward(session, each.row, each.holder), actor, now) for each in found]
 
 
 async def list_steps(session: AsyncSession, task_id: UUID, *, actor: Actor, now: datetime) -> Sequence[Any]:
@@ -130,14 +150,40 @@ async def list_steps(session: AsyncSession, task_id: UUID, *, actor: Actor, now:
     return await tasks.find_steps(session, task_id)
 
 
-def _sees(row: Row, holder: str, actor: Actor) -> bool:
-    """In the lane of a statutory meeting who has to do it, and who called it; else whoever the wall lets through."""
-    return row.lane == "consent" or actor.agency in {row.task.owner, holder}
+def _sees(row: Row, case: Case, holder: str, actor: Actor) -> bool:
+    """In the lane of a statutory meeting who has to do it, and who called it; else for whose business the case is.
+
+    What was only planned in a conference is told by that conference alone.
+    """
+    if row.task.state is State.PLANNED:
+        return False
+    return actor.agency in {row.task.owner, holder} or (row.lane == "consent" and concerns(case, actor))
+
+
+async def _steward(session: AsyncSession, row: Row, holder: str) -> str:
+    """Who answers for a task besides its owner: the holder of the case; of what Art. 9 brought, who called it."""
+    if row.lane == "consent":
+        return holder
+    return await conferences.find_chair(session, row.origin_id) or row.task.owner
+
+
+async def _basis(session: AsyncSession, shown: Shown, actor: Actor, now: datetime) -> str:
+    """On what its words are read. What a conference decided rests on consent, and is asked for it each time."""
+    row = shown.row
+    if row.lane != "consent":
+        return row.lane
+    if row.origin != "conference" or actor.agency == shown.holder:
+        return OWN_DUTY
+    case = await cases.find_case(session, row.task.case_id)
+    today = day_in_japan(now)
+    if case is None or consent_gap(case.consent, purposes=FOR_CONFERENCE, receiver=actor.agency, today=today):
+        raise Problem(NO_BASIS)
+    return "consent"
 
 
 def _shown(row: Row, holder: str | None, actor: Actor, now: datetime) -> Shown:
     parties = row.task.parties(actor.agency, holder or "")
-    return Shown(row, holder, legal(MOVES, row.task.state, parties), row.task.overdue(day_in_japan(now)))
+    return Shown(row, holder, legal(moves_in(row.lane), row.task.state, parties), row.task.overdue(day_in_japan(now)))
 
 
 # --- for whatever brings and ends tasks -----------------------------------------------------------------------------
@@ -162,6 +208,15 @@ async def assign(
     return _assigned(row)
 
 
+async def begin(session: AsyncSession, row: Row, *, by: str, now: datetime) -> Event:
+    """What was planned is to be done from now on. What is to be told of it."""
+    moved = advance(MOVES, row.task.state, "begin", {Party.SERVICE})
+    assert not isinstance(moved, NotMoved)
+    begun = replace(row, task=replace(row.task, state=State(moved.state)))
+    await tasks.change_task(session, begun.task, "begin", by=by, at=now)
+    return _assigned(begun)
+
+
 async def finish(session: AsyncSession, row: Row, *, by: str, now: datetime) -> Event:
     """A waiting task is done, by what happened. What is to be told of it."""
     return await _end(session, row, "finish", State.DONE, None, by=by, now=now)
@@ -177,9 +232,9 @@ async def _end(
 ) -> Event:
     moved = advance(MOVES, row.task.state, name, {Party.SERVICE})
     assert not isinstance(moved, NotMoved)
-    ended = replace(row.task, state=state)
-    await tasks.change_task(session, ended, name, reason=reason, referral_id=row.referral_id, by=by, at=now)
-    return _ended(ended, reason)
+    task = replace(row.task, state=state)
+    await tasks.change_task(session, task, name, reason=reason, referral_id=row.referral_id, by=by, at=now)
+    return ended(task, reason)
 
 
 async def drop_all(session: AsyncSession, case_id: UUID, reason: DropReason, *, by: str, now: datetime) -> None:
@@ -258,7 +313,8 @@ def _assigned(row: Row) -> Event:
     )
 
 
-def _ended(task: Task, reason: str | None) -> Event:
+def ended(task: Task, reason: str | None) -> Event:
+    """That a task is done, or need not be done any more."""
     return TaskEnded(
         case_id=task.case_id,
         task_id=task.id,

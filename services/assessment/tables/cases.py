@@ -32,6 +32,7 @@ _CONSENT = text(
     " consent_valid_until = :valid_until"
     " WHERE case_id = :case_id AND (consent_version IS NULL OR consent_version < :version) RETURNING case_id"
 )
+_CONSENT_VERSION = text("SELECT coalesce(consent_version, 0) FROM case_fact WHERE case_id = :case_id")
 _COUNT = text(
     "UPDATE case_fact SET version = version + :told, assessments = assessments + :rated WHERE case_id = :case_id"
     " RETURNING version"
@@ -97,6 +98,11 @@ async def keep_consent(session: AsyncSession, case_id: UUID, consent: Consent, v
         "valid_until": consent.valid_until,
     }
     return (await session.execute(_CONSENT, values)).one_or_none() is not None
+
+
+async def consent_version(session: AsyncSession, case_id: UUID) -> int:
+    """Which word about consent was the last that was heard; 0: none."""
+    return int((await session.execute(_CONSENT_VERSION, {"case_id": case_id})).scalar_one())
 
 
 async def count(session: AsyncSession, case_id: UUID, *, told: int, rated: int = 0) -> int:

@@ -37,6 +37,10 @@ _OF_CASE = text(
     " ORDER BY id FOR UPDATE"
 ).bindparams(bindparam("kinds", type_=ARRAY(Text)))
 _OF_ORIGIN = text(f"SELECT {_COLUMNS} FROM task WHERE origin_id = :origin_id ORDER BY id")
+_OF_CONFERENCES = text(
+    f"SELECT {_COLUMNS} FROM task WHERE case_id = :case_id AND origin = 'conference'"
+    f" AND (state = 'planned' OR {_IS_WAITING}) ORDER BY id FOR UPDATE"
+)
 _OF_REFERRAL = text(f"SELECT {_COLUMNS} FROM task WHERE referral_id = :referral_id AND {_IS_WAITING} FOR UPDATE")
 _STEPS = text(
     "SELECT number, name, state, owner, due_on, reason, by, at FROM task_step WHERE task_id = :task_id ORDER BY number"
@@ -50,7 +54,7 @@ _LIST = text(
     f"{_WITH_CASE}"
     f" LEFT JOIN case_fact k ON k.case_id = t.case_id WHERE t.{_IS_WAITING}"
     " AND (CASE :whose WHEN 'own' THEN t.owner = :agency WHEN 'held' THEN coalesce(k.holder, k.opened_by) = :agency"
-    "  ELSE t.tier = 2 AND t.lane = 'consent' END)"
+    "  AND t.lane = 'consent' ELSE t.tier = 2 AND t.lane = 'consent' END)"
     " AND (CAST(:until AS date) IS NULL OR t.due_on <= :until)"
     " AND (CAST(:case_id AS uuid) IS NULL OR t.case_id = :case_id)"
     " AND (t.due_on, t.id) > (:after_day, :after_id) ORDER BY t.due_on, t.id LIMIT :limit"
@@ -116,7 +120,8 @@ async def add_task(session: AsyncSession, row: Row, *, by: str) -> None:
         "created_at": row.created_at,
     }
     await session.execute(_ADD, values)
-    await _add_step(session, task, 1, "begin", None, by=by, at=row.created_at)
+    name = "plan" if task.state is State.PLANNED else "begin"
+    await _add_step(session, task, 1, name, None, by=by, at=row.created_at)
 
 
 async def change_task(
@@ -163,6 +168,11 @@ async def lock_waiting(session: AsyncSession, case_id: UUID, kinds: Collection[K
 async def find_of_origin(session: AsyncSession, origin_id: UUID) -> list[Row]:
     """What a conference decided, or what a plan brought."""
     return [_row(row) for row in await session.execute(_OF_ORIGIN, {"origin_id": origin_id})]
+
+
+async def lock_of_conferences(session: AsyncSession, case_id: UUID) -> list[Row]:
+    """What conferences have decided in a case, or are about to, and what is not done."""
+    return [_row(row) for row in await session.execute(_OF_CONFERENCES, {"case_id": case_id})]
 
 
 async def lock_of_referral(session: AsyncSession, referral_id: UUID) -> list[Row]:
