@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from services.referral import api
 from services.referral.reactions import reactions
+from services.referral.sweeps import sweeps
 from shared.service import Service, create_app
 from shared.settings import Settings
 
@@ -13,6 +14,7 @@ service = Service(
     title_ja="つなぎ・支援機関",
     routers=api.routers,
     reactions=reactions,
+    sweeps=sweeps,
     tags={"referrals": "つなぎ", "candidates": "つなぎ先の候補", "directory": "支援機関・事業"},
 )
 

@@ -6,8 +6,9 @@ from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.moves import Party
-from services.referral.handlers import referrals
+from services.referral.handlers import decided, referrals
 from services.referral.tables import facts, schema
+from services.referral.tables.decided import Decided
 from shared.bus.inbox import News, Reaction
 from shared.consent import AFTER_ERASURE, LAST_WORD, Said, consent_said
 from shared.events import (
@@ -24,6 +25,7 @@ from shared.events import (
     InstructionIssued,
     NominationCountersigned,
     PoolChanged,
+    ReferralDecided,
     SeatHeld,
     SeatRefused,
     SeatReleased,
@@ -35,7 +37,7 @@ ERASED = "case_erased"
 AXES = ("interpersonal", "mental", "stress", "thinking", "environment")
 
 
-async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None:
+async def case_opened(session: AsyncSession, event: CaseOpened, news: News) -> None:
     """From now on the case can be referred; an assessment may have been heard of before."""
     await facts.put_case_fact(
         session,
@@ -46,17 +48,20 @@ async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None
         needs=event.needs,
         urgent=event.urgent,
     )
+    await decided.try_of_case(session, event.case_id, now=news.now)
 
 
 async def consent_changed(session: AsyncSession, event: Said, news: News) -> None:
     """What may be shared, with whom, until when; a no after an earlier yes takes back what nobody has accepted."""
     consent = consent_said(event)
     await referrals.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
+    await decided.try_of_case(session, event.case_id, now=news.now)
 
 
 async def case_erased(session: AsyncSession, event: CaseErased, news: News) -> None:
     """Nobody is left to be referred: what nobody has accepted is taken back. Codes alone were kept here, and stay."""
     await referrals.note_consent(session, event.case_id, AFTER_ERASURE, version=LAST_WORD, because=ERASED, now=news.now)
+    await decided.try_of_case(session, event.case_id, now=news.now)
 
 
 async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, _: News) -> None:
@@ -75,6 +80,21 @@ async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, 
 async def course_offered(session: AsyncSession, event: CourseOffered, news: News) -> None:
     """A course run that cases can be referred to, or its changed entry."""
     await _keep(session, schema.course_option, schema.course_option.c.course_run_id, event, news)
+    await decided.try_of_course(session, event.course_run_id, now=news.now)
+
+
+async def referral_decided(session: AsyncSession, event: ReferralDecided, news: News) -> None:
+    """A conference decided to refer the case, in its owner's name."""
+    order = Decided(
+        event.task_id,
+        event.case_id,
+        event.owner,
+        event.programme_id,
+        event.course_run_id,
+        event.consent_version,
+        news.now,
+    )
+    await decided.take_up(session, order, now=news.now)
 
 
 async def pool_changed(session: AsyncSession, event: PoolChanged, news: News) -> None:
@@ -185,4 +205,5 @@ reactions: dict[type[Event], Reaction] = {
     NominationCountersigned: nomination_countersigned,
     InstructionIssued: instruction_issued,
     Enrolled: enrolled,
+    ReferralDecided: referral_decided,
 }

@@ -22,6 +22,7 @@ from services.referral.handlers.referrals import (
     AlreadyReferred,
     NotInvolved,
     Sent,
+    Target,
     TargetNotKnown,
 )
 from shared.auth import Actor, Caller, Role, requires
@@ -78,9 +79,9 @@ async def send_referral(
     outcome = await handlers.send_referral(
         session,
         case_id=body.case_id,
-        programme_id=body.programme_id,
-        course_run_id=body.course_run_id,
+        target=Target(body.programme_id, body.course_run_id),
         hold_until=body.hold_until,
+        task_id=body.task_id,
         actor=actor,
         now=now,
     )

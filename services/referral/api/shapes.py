@@ -25,6 +25,9 @@ class SendBody(Body):
     hold_until: AwareDatetime | None = Field(
         default=None, description="Only for a course: until when a seat should be held."
     )
+    task_id: UUID | None = Field(
+        default=None, description="The task of a joint case conference that came back and is carried out hereby."
+    )
 
 
 class DeclineBody(Body):

@@ -50,37 +50,59 @@ class AlreadyReferred:
     referral_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """To a programme, or to a course run."""
+
+    programme_id: UUID | None
+    course_run_id: UUID | None
+
+
 async def send_referral(
     session: AsyncSession,
     *,
     case_id: UUID,
-    programme_id: UUID | None,
-    course_run_id: UUID | None,
+    target: Target,
     hold_until: datetime | None,
+    task_id: UUID | None,
     actor: Actor,
     now: datetime,
 ) -> Sent | TargetNotKnown | ConsentLacking | AlreadyReferred:
-    """Refer a case to a programme or to a course run."""
+    """Refer a case to a programme or to a course run. `task_id`: what a conference decided, done by hand after all."""
     # The case's row is the lock: a withdrawn consent and a second referral both wait for it.
     fact = _concerning(await facts.lock_case_fact(session, case_id), actor)
-    receiver = await _receiver(session, programme_id, course_run_id)
+    return await send(session, fact, target, sender=actor.agency, hold_until=hold_until, task_id=task_id, now=now)
+
+
+async def send(
+    session: AsyncSession,
+    fact: Row[Any],
+    target: Target,
+    *,
+    sender: str,
+    hold_until: datetime | None,
+    task_id: UUID | None,
+    now: datetime,
+) -> Sent | TargetNotKnown | ConsentLacking | AlreadyReferred:
+    """Send a locked case in an agency's name; by whichever door it came, what is asked is the same."""
+    receiver = await _receiver(session, target)
     if receiver is None:
         return TargetNotKnown()
-    purposes = FOR_REFERRAL if course_run_id is None else FOR_TRAINING
+    purposes = FOR_REFERRAL if target.course_run_id is None else FOR_TRAINING
     lacking = consent_gap(facts.consent_of(fact), purposes=purposes, receiver=receiver, today=day_in_japan(now))
     if lacking is not None:
         return lacking
-    for waiting in await referrals.lock_open_referrals(session, case_id):
-        if (waiting.programme_id, waiting.course_run_id) == (programme_id, course_run_id):
+    for waiting in await referrals.lock_open_referrals(session, fact.case_id):
+        if (waiting.programme_id, waiting.course_run_id) == (target.programme_id, target.course_run_id):
             return AlreadyReferred(waiting.id)
     sent = Referral(
         id=new_id(),
-        case_id=case_id,
+        case_id=fact.case_id,
         municipality=fact.municipality,
-        sender=actor.agency,
+        sender=sender,
         receiver=receiver,
-        programme_id=programme_id,
-        course_run_id=course_run_id,
+        programme_id=target.programme_id,
+        course_run_id=target.course_run_id,
         seat_request_id=None,
         state=State.SENT,
         progress=None,
@@ -89,20 +111,20 @@ async def send_referral(
         version=1,
     )
     await referrals.add_referral(session, sent, at=now)
-    await emit(session, *((event, sent.version) for event in _sending(sent, hold_until)), at=now)
+    await emit(session, *((event, sent.version) for event in _sending(sent, hold_until, task_id)), at=now)
     return Sent(sent)
 
 
-async def _receiver(session: AsyncSession, programme_id: UUID | None, course_run_id: UUID | None) -> str | None:
-    if programme_id is not None:
-        programme = await directory.find_programme(session, programme_id)
+async def _receiver(session: AsyncSession, target: Target) -> str | None:
+    if target.programme_id is not None:
+        programme = await directory.find_programme(session, target.programme_id)
         return None if programme is None else str(programme.agency_id)
-    assert course_run_id is not None
-    course = await facts.find_course(session, course_run_id)
+    assert target.course_run_id is not None
+    course = await facts.find_course(session, target.course_run_id)
     return None if course is None else str(course.provider)
 
 
-def _sending(sent: Referral, hold_until: datetime | None) -> Sequence[Event]:
+def _sending(sent: Referral, hold_until: datetime | None, task_id: UUID | None) -> Sequence[Event]:
     told: list[Event] = [
         ReferralSent(
             case_id=sent.case_id,
@@ -111,6 +133,7 @@ def _sending(sent: Referral, hold_until: datetime | None) -> Sequence[Event]:
             receiver=sent.receiver,
             programme_id=sent.programme_id,
             course_run_id=sent.course_run_id,
+            task_id=task_id,
         )
     ]
     if sent.course_run_id is not None:

@@ -109,3 +109,18 @@ referral_step = Table(
     Column("reason", Text),
     Column("at", DateTime(timezone=True), nullable=False),
 )
+decided_referral = Table(
+    "decided_referral",
+    metadata,
+    Column("task_id", Uuid, primary_key=True),
+    Column("case_id", Uuid, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("programme_id", Uuid),
+    Column("course_run_id", Uuid),
+    Column("consent_version", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("referral_id", Uuid),
+    Column("reason", Text),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    Column("try_at", DateTime(timezone=True), nullable=False),
+)
