@@ -9,12 +9,17 @@ from services.intake.handlers import custody
 from shared.bus.inbox import News, Reaction
 from shared.events import (
     AssessmentRecorded,
+    ConferenceCalled,
+    ConferenceCancelled,
+    ConferenceConcluded,
+    ConferencePostponed,
     Enrolled,
     Event,
     InstructionIssued,
     NominationCountersigned,
     ReferralAccepted,
     ReferralDeclined,
+    ReferralNotSent,
     ReferralReceived,
     ReferralSent,
     ReferralWithdrawn,
@@ -22,6 +27,9 @@ from shared.events import (
     SeatRefused,
     SeatReleased,
     SeatWaitlisted,
+    TaskAssigned,
+    TaskEnded,
+    TaskOverdue,
     TrainingNominated,
 )
 
@@ -81,5 +89,14 @@ reactions: dict[type[Event], Reaction] = {
         "by_agency",
         "authority",
     ),
+    # What agencies have to do about a case, and where they met about it. Of a meeting by Art. 9 nothing is told.
+    TaskAssigned: noted("task_assigned", "task_id", "task", "owner", "due_on", "origin"),
+    TaskOverdue: noted("task_overdue", "task_id", "task", "owner", "due_on", "tier"),
+    TaskEnded: noted("task_ended", "task_id", "task", "owner", "state", "reason"),
+    ConferenceCalled: noted("conference_called", "conference_id", "chair", "held_on", "by_duty"),
+    ConferencePostponed: noted("conference_postponed", "conference_id", "chair", "held_on"),
+    ConferenceCancelled: noted("conference_cancelled", "conference_id", "chair", "reason"),
+    ConferenceConcluded: noted("conference_concluded", "conference_id", "chair", "held_on", "decisions"),
+    ReferralNotSent: noted("referral_not_sent", "task_id", "owner", "reason"),
     Enrolled: noted("enrolled", "seat_request_id", "referral_id", "course_run_id", "starts_on"),
 }

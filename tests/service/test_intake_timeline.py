@@ -10,12 +10,17 @@ from services.intake.reactions import reactions
 from shared.events import (
     EVENTS,
     AssessmentRecorded,
+    ConferenceCalled,
+    ConferenceCancelled,
+    ConferenceConcluded,
+    ConferencePostponed,
     Enrolled,
     Event,
     InstructionIssued,
     NominationCountersigned,
     ReferralAccepted,
     ReferralDeclined,
+    ReferralNotSent,
     ReferralReceived,
     ReferralSent,
     ReferralWithdrawn,
@@ -23,6 +28,9 @@ from shared.events import (
     SeatRefused,
     SeatReleased,
     SeatWaitlisted,
+    TaskAssigned,
+    TaskEnded,
+    TaskOverdue,
     TrainingNominated,
 )
 from tests.service.intake_counter import opened
@@ -66,6 +74,24 @@ def outcomes(case: UUID) -> list[Event]:
             authority="current_law",
         ),
         Enrolled(case_id=case, seat_request_id=S, course_run_id=C, pool_id=P, starts_on=date(2026, 12, 1)),
+        *tasks_and_conferences(case),
+    ]
+
+
+def tasks_and_conferences(case: UUID) -> list[Event]:
+    """What agencies have to do, and where they met about it."""
+    desk, day = "kagoshima-desk", date(2026, 12, 1)
+    task: dict[str, Any] = {"case_id": case, "task_id": R, "task": "referral", "owner": desk}
+    met: dict[str, Any] = {"case_id": case, "conference_id": C, "chair": desk}
+    return [
+        ConferenceCalled(**met, members=["kirishima-npo"], held_on=day),
+        ConferencePostponed(**met, held_on=day),
+        ConferenceCancelled(**met, reason="no_day_found"),
+        ConferenceConcluded(**met, present=[desk], held_on=day, decisions=1),
+        TaskAssigned(**task, due_on=day, origin="conference", origin_id=C),
+        TaskOverdue(**task, holder=desk, due_on=day, tier=1),
+        TaskEnded(**task, state="done"),
+        ReferralNotSent(case_id=case, task_id=R, owner=desk, reason="not_given"),
     ]
 
 
