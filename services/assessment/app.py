@@ -9,7 +9,8 @@ from services.assessment.api.instruments import rubrics
 from services.assessment.api.joint import joint
 from services.assessment.api.rules import rules
 from services.assessment.api.tasks import tasks
-from services.assessment.pages import pages
+from services.assessment.pages.conferences import papers
+from services.assessment.pages.progress import pages
 from services.assessment.reactions import reactions
 from services.assessment.sweeps import sweeps
 from shared.service import Service, create_app
@@ -19,7 +20,7 @@ service = Service(
     name="assessment",
     title="assessment",
     title_ja="アセスメント",
-    routers=[assessments, pages, joint, tasks, agreement, rubrics, rules, conferences],
+    routers=[assessments, pages, joint, tasks, agreement, rubrics, rules, conferences, papers],
     reactions=reactions,
     sweeps=sweeps,
     tags={

@@ -83,26 +83,32 @@ def seen_of(outcome: Seen | NotMoved | NotYours | NotCalled, members: Sequence[M
     match outcome:
         case Seen():
             return outcome
-        case NotMoved(legal):
-            raise illegal_move(legal)
-        case NotYours():
-            raise Problem(
-                FORBIDDEN,
-                detail="Only its chair and its members do anything in a conference.",
-                detail_ja="会議で操作できるのは、招集した機関と構成員だけです。",
-            )
         case NotCalled():
             raise not_called(outcome, members)
+        case _:
+            raise refused(outcome)
 
 
-def not_called(refused: NotCalled, members: Sequence[MemberShape]) -> Problem:
-    if refused.reason == "case_closed":
+def refused(outcome: NotMoved | NotYours) -> Problem:
+    """What can't be done now, or not by this caller; and what can."""
+    if isinstance(outcome, NotMoved):
+        return illegal_move(outcome.legal)
+    return Problem(
+        FORBIDDEN,
+        detail="Only its chair and its members do anything in a conference.",
+        detail_ja="会議で操作できるのは、招集した機関と構成員だけです。",
+    )
+
+
+def not_called(why: NotCalled, members: Sequence[MemberShape]) -> Problem:
+    """Why it was not called, or somebody not invited; by place, since nothing that was sent is echoed."""
+    if why.reason == "case_closed":
         return Problem(CASE_CLOSED)
-    if refused.reason == "not_the_desk":
+    if why.reason == "not_the_desk":
         return Problem(NOT_THE_DESK)
-    if refused.reason != "not_covered":
-        return value_problem(refused.reason)
-    places = [f"/members/{place}" for place, member in enumerate(members) if member.agency in refused.agencies]
+    if why.reason != "not_covered":
+        return value_problem(why.reason)
+    places = [f"/members/{place}" for place, member in enumerate(members) if member.agency in why.agencies]
     return Problem(
         CONSENT_MISSING,
         detail="The person's consent to a case conference has to reach to every agency that takes part. Ask the person"

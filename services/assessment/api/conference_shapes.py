@@ -114,6 +114,24 @@ class MapProblem(Body):
     note: Words | None = None
 
 
+class PlaceShape(Body):
+    """A place in the meeting that was taken."""
+
+    agency: AgencyId
+    profession: Code
+
+
+class RateJointly(Body):
+    """The members rate, each for itself."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
+    seats: list[PlaceShape] | None = Field(
+        default=None, min_length=1, max_length=30, description="Default: every member that didn't say no."
+    )
+    rubric: Code | None = Field(default=None, description="Default: the version of FDP that is in use.")
+
+
 class OpenConference(Body):
     """It begins."""
 
@@ -152,13 +170,6 @@ class WriteMinutes(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"words": "住まいの確保を先に進めることで一致した。"}]})
 
     words: Annotated[LongText, Field(min_length=1)]
-
-
-class PlaceShape(Body):
-    """A place in the meeting that was taken."""
-
-    agency: AgencyId
-    profession: Code
 
 
 class ConcludeConference(Body):

@@ -12,6 +12,7 @@ from services.assessment.api.conference_answers import (
     decision_of,
     members_of,
     not_decided,
+    refused,
     said_of,
     seen_of,
     show,
@@ -35,16 +36,20 @@ from services.assessment.api.conference_shapes import (
     PostponeConference,
     ProblemAnswer,
     PutOnAgenda,
+    RateJointly,
     RecordOfConference,
     UndoDecision,
     WholeConference,
     WriteMinutes,
 )
+from services.assessment.api.joint import JointHead, begun
 from services.assessment.domain.conference import Lane, Mapped, NotDecided
+from services.assessment.domain.joint import Seat
+from services.assessment.domain.moves import NotMoved
 from services.assessment.domain.tasks import Kind
 from services.assessment.handlers import conference_ends, conference_record, decisions
 from services.assessment.handlers import conferences as handlers
-from services.assessment.handlers.conferences import Calling
+from services.assessment.handlers.conferences import Calling, NotYours
 from services.assessment.handlers.decisions import Decision, NotConcluded
 from shared.auth import Caller, Role, requires
 from shared.bus.envelope import new_id
@@ -250,6 +255,26 @@ async def open_conference(
     """By its chair, on its day."""
     _ = body
     return show(seen_of(await handlers.open_conference(session, conference_id, actor=actor, now=now)))
+
+
+@conferences.post(
+    "/v1/conferences/{conference_id}/joint_ratings",
+    status_code=201,
+    summary="Rate jointly in a conference",
+    description="会議の構成員による合同の評価を始めます。各機関の評価は、全員がそろうか締め切るまで、ほかの機関には見えません。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def rate_jointly(
+    conference_id: UUID, body: RateJointly, session: Transaction, now: Now, actor: Caller
+) -> JointHead:
+    """By its chair; of its members nobody else is asked."""
+    seats = None if body.seats is None else frozenset(Seat(each.agency, each.profession) for each in body.seats)
+    outcome = await handlers.rate_jointly(
+        session, conference_id, seats, rubric=body.rubric, joint_id=new_id(), actor=actor, now=now
+    )
+    if isinstance(outcome, NotMoved | NotYours):
+        raise refused(outcome)
+    return begun(outcome)
 
 
 @conferences.post(

@@ -73,6 +73,7 @@ _REFUSALS = {
 _VALUES = {
     "no_such_rubric": ("/rubric", "There is no such rubric", "この名前のものさしはありません"),
     "no_such_profession": ("/seats", "A profession is not on the list", "一覧にない職種があります"),
+    "not_in_conference": ("/seats", "Somebody does not sit in that conference", "その会議の構成員でない席があります"),
     "nobody_else": ("/seats", "Several eyes are two at least", "二つ以上の席が必要です"),
 }
 
@@ -228,6 +229,11 @@ async def begin_joint(case_id: UUID, body: BeginJoint, session: Transaction, now
     outcome = await handlers.begin_joint(
         session, case_id, seats, rubric=body.rubric, joint_id=new_id(), actor=actor, now=now
     )
+    return begun(outcome)
+
+
+def begun(outcome: Shown | NotBegun) -> JointHead:
+    """A joint rating that was begun, or the problem why not."""
     match outcome:
         case Shown():
             return _head(outcome.row, outcome)

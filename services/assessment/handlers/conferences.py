@@ -20,9 +20,11 @@ from services.assessment.domain.conference import (
     legal_on,
     may_see,
 )
+from services.assessment.domain.joint import Seat
 from services.assessment.domain.moves import NotMoved
 from services.assessment.domain.tasks import Kind
 from services.assessment.handlers.access import OWN_DUTY, concerning, concerns, key_to_write, writable
+from services.assessment.handlers.joint import NotBegun, Shown, begin_joint
 from services.assessment.handlers.telling import tell
 from services.assessment.tables import cases, conference_words, conferences, instruments, tasks
 from services.assessment.tables.cases import Case
@@ -309,6 +311,41 @@ async def answer(
     )
     held = replace(seen.held, members=members)
     return await store_move(session, seen, held, "answer", reason=said.value, by=actor.agency, now=now)
+
+
+async def rate_jointly(
+    session: AsyncSession,
+    conference_id: UUID,
+    seats: frozenset[Seat] | None,
+    *,
+    rubric: str | None,
+    joint_id: UUID,
+    actor: Actor,
+    now: datetime,
+) -> Shown | NotMoved | NotYours | NotBegun:
+    """Ask the members to rate, each for itself: all who didn't say no, or these of them."""
+    begun = await begin_move(session, conference_id, "rate_jointly", actor=actor, now=now)
+    if not isinstance(begun, tuple):
+        return begun
+    seen, _ = begun
+    places = {Seat(m.agency, m.profession): m.answer for m in seen.held.members}
+    if seats is not None and not seats <= places.keys():
+        return NotBegun("not_in_conference")
+    asked = seats or frozenset(seat for seat, said in places.items() if said is not Answer.NOT_COMING)
+    outcome = await begin_joint(
+        session,
+        seen.case.id,
+        asked,
+        rubric=rubric,
+        joint_id=joint_id,
+        actor=actor,
+        now=now,
+        lane=seen.held.lane.value,
+        conference_id=conference_id,
+    )
+    if isinstance(outcome, Shown):
+        await store_move(session, seen, seen.held, "rate_jointly", by=actor.agency, now=now)
+    return outcome
 
 
 async def open_conference(

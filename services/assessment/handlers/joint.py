@@ -259,6 +259,8 @@ async def _instrument(session: AsyncSession, row: Row) -> Instrument:
 
 async def _lay_side_by_side(session: AsyncSession, row: Row, instrument: Instrument, now: datetime) -> None:
     await tables.close(session, row.id, at=now)
+    if row.lane != CONSENT_LANE:
+        return  # a count of who rated together would tell that they met
     seen = await tables.find_eyes(session, row.id)  # the wall shows all of them from here on
     await agreement.add_pairs(
         session,

@@ -37,6 +37,10 @@ _OF_CASE = text(
     " ORDER BY id FOR UPDATE"
 ).bindparams(bindparam("kinds", type_=ARRAY(Text)))
 _OF_ORIGIN = text(f"SELECT {_COLUMNS} FROM task WHERE origin_id = :origin_id ORDER BY id")
+_WAITING_IN = text(
+    f"SELECT {_COLUMNS} FROM task WHERE case_id = :case_id AND lane = 'consent' AND {_IS_WAITING}"
+    " AND (CAST(:owner AS text) IS NULL OR owner = :owner) ORDER BY due_on, id"
+)
 _OF_CONFERENCES = text(
     f"SELECT {_COLUMNS} FROM task WHERE case_id = :case_id AND origin = 'conference'"
     f" AND (state = 'planned' OR {_IS_WAITING}) ORDER BY id FOR UPDATE"
@@ -168,6 +172,11 @@ async def lock_waiting(session: AsyncSession, case_id: UUID, kinds: Collection[K
 async def find_of_origin(session: AsyncSession, origin_id: UUID) -> list[Row]:
     """What a conference decided, or what a plan brought."""
     return [_row(row) for row in await session.execute(_OF_ORIGIN, {"origin_id": origin_id})]
+
+
+async def find_waiting(session: AsyncSession, case_id: UUID, *, owner: str | None) -> list[Row]:
+    """What waits in a case, to look at; of one agency, if named. Of what Art. 9 brought nothing."""
+    return [_row(row) for row in await session.execute(_WAITING_IN, {"case_id": case_id, "owner": owner})]
 
 
 async def lock_of_conferences(session: AsyncSession, case_id: UUID) -> list[Row]:
