@@ -126,8 +126,11 @@ def wait_for_output(platform: Platform, name: str, words: str, seconds: float = 
         time.sleep(0.1)
 
 
-def one_process_each(folder: Path, postgres: EmbeddedPostgres, database: str, bootstrap: str) -> Platform:
-    """Five services, the issuer and a gateway, each a process of its own; events travel over Kafka."""
+def one_process_each(folder: Path, postgres: EmbeddedPostgres, database: str, bootstrap: str | None) -> Platform:
+    """Five services, the issuer and a gateway, each a process of its own; events travel over Kafka.
+
+    Without a broker they travel through the log in PostgreSQL.
+    """
     port = free_port()
     platform = Platform(f"http://127.0.0.1:{port}", folder / "clients", folder)
     register_clients(folder / "clients.json", platform.keys)
@@ -135,11 +138,14 @@ def one_process_each(folder: Path, postgres: EmbeddedPostgres, database: str, bo
     key = folder / "issuer.pem"
     key.write_bytes(ECKey.generate_key("P-256").as_pem(private=True))
     ports = {name: free_port() for name in (*SERVICES, "issuer")}
-    common = {
+    by_kafka = {
         "TSUNAGU_TRANSPORT": "kafka",
-        "TSUNAGU_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+        "TSUNAGU_KAFKA_BOOTSTRAP_SERVERS": bootstrap or "",
         # A killed process is missed after six seconds, not thirty: journeys with kills should not last for ever.
         "TSUNAGU_KAFKA_SESSION_SECONDS": "6",
+    }
+    in_postgres = {"TSUNAGU_BUS_DATABASE_URL": postgres.url(user="tsunagu_bus", database=database)}
+    common = (by_kafka if bootstrap else in_postgres) | {
         "TSUNAGU_ISSUER": f"{platform.url}/issuer",
         "TSUNAGU_MASTER_KEYS_FILE": str(folder / "master_keys"),
         "TSUNAGU_DEMO": "true",

@@ -28,7 +28,7 @@ class Standing:
     """It rated the case itself: that it knows already."""
     consented: bool = False
     named: bool = False
-    """The consent names it, wherever it is."""
+    """The consent names it, wherever it is; or it was asked to a conference on that consent."""
     categories: frozenset[str] = frozenset()
     """Which sets of data the consent names; empty: what the purpose needs, and that is not illness."""
 

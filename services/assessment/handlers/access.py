@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.assessment.domain.access import HEALTH, Ground, Hidden, NoBasis, Sees, SeesOwn, Standing, decide
-from services.assessment.tables import assessments, cases
+from services.assessment.tables import assessments, cases, conferences
 from services.assessment.tables.cases import Case
 from shared import vault
 from shared.auth import Actor
@@ -68,7 +68,8 @@ async def _standing(session: AsyncSession, case: Case, actor: Actor, now: dateti
         concerned=concerns(case, actor),
         rated=await assessments.has_rated(session, case.id, actor.agency),
         consented=gap is None,
-        named=actor.agency in case.consent.recipients,
+        named=actor.agency in case.consent.recipients
+        or (gap is None and await conferences.sits_with_consent(session, case.id, actor.agency)),
         categories=case.consent.categories,
     )
 

@@ -57,6 +57,10 @@ _OWN = text(
     " AND (c.held_on, c.id) > (:day, :id) ORDER BY c.held_on, c.id LIMIT :limit"
 )
 _FOR_TASK = text("SELECT EXISTS (SELECT FROM conference WHERE task_id = :task_id AND state <> 'cancelled')")
+_SITS = text(
+    "SELECT EXISTS (SELECT FROM conference c JOIN conference_member m ON m.conference_id = c.id"
+    " WHERE c.case_id = :case_id AND c.lane = 'consent' AND c.state <> 'cancelled' AND m.agency = :agency)"
+)
 _CHAIR = text("SELECT chair FROM conference WHERE id = :id")
 _STEPS = text(
     "SELECT number, name, state, held_on, reason, by, at FROM conference_step WHERE conference_id = :id ORDER BY number"
@@ -159,6 +163,11 @@ async def list_own(session: AsyncSession, agency: str, *, after: tuple[date, UUI
 async def is_linked(session: AsyncSession, task_id: UUID) -> bool:
     """Whether a conference meets this duty, or is to meet it."""
     return bool((await session.execute(_FOR_TASK, {"task_id": task_id})).scalar_one())
+
+
+async def sits_with_consent(session: AsyncSession, case_id: UUID, agency: str) -> bool:
+    """Whether an agency was asked to a conference about this case with the person's consent."""
+    return bool((await session.execute(_SITS, {"case_id": case_id, "agency": agency})).scalar_one())
 
 
 async def find_chair(session: AsyncSession, conference_id: UUID) -> str | None:
