@@ -22,6 +22,9 @@ FOR_REFERRAL = frozenset({"referral"})
 FOR_TRAINING = frozenset({"referral", "training"})
 """Purposes of which one is enough to ask for a seat in a course."""
 
+FOR_PLAN = frozenset({"case_conference", "referral"})
+"""Purposes of which one is enough to tell an agency what a support plan asks of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Consent:

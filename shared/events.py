@@ -293,6 +293,37 @@ class ReferralDecided(Event, publisher="assessment"):
     course_run_id: Id | None = None
     due_on: Day
     consent_version: Count = 0
+class PlanAgreed(Event, publisher="assessment"):
+    """The person agreed to this version of the support plan (支援プランへの同意)."""
+
+    case_id: Id
+    plan_id: Id
+    number: Count
+    version: Count
+
+
+class PlanDecided(Event, publisher="assessment"):
+    """The municipality decided (支援決定): this version is carried out by these agencies, and monitored on a day."""
+
+    case_id: Id
+    plan_id: Id
+    number: Count
+    version: Count
+    decided: Coded
+    schemes: list[Coded] = []
+    agencies: list[Agency] = []
+    monitor_on: Day
+
+
+class PlanEvaluated(Event, publisher="assessment"):
+    """The plan was evaluated (評価): goal reached yes, partly, no; then close, new_plan or interrupt. Closing is
+    intake's."""
+
+    case_id: Id
+    plan_id: Id
+    number: Count
+    reached: Coded
+    ending: Coded
 
 
 # --- つなぎ referral: from hand to hand ----------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from services.assessment.api.assessments import assessments
 from services.assessment.api.conferences import conferences
 from services.assessment.api.instruments import rubrics
 from services.assessment.api.joint import joint
+from services.assessment.api.plan_reading import plan_readings
+from services.assessment.api.plans import plans
 from services.assessment.api.rules import rules
 from services.assessment.api.tasks import tasks
 from services.assessment.pages.conferences import papers
@@ -20,7 +22,7 @@ service = Service(
     name="assessment",
     title="assessment",
     title_ja="アセスメント",
-    routers=[assessments, pages, joint, tasks, agreement, rubrics, rules, conferences, papers],
+    routers=[assessments, pages, joint, conferences, papers, plans, plan_readings, tasks, agreement, rubrics, rules],
     reactions=reactions,
     sweeps=sweeps,
     tags={
@@ -31,6 +33,7 @@ service = Service(
         "rubrics": "評価のものさしと職種",
         "rules": "長期化のおそれの判定規則",
         "conferences": "合同ケース会議",
+        "plans": "支援プラン",
     },
     keeps_persons=True,
     unwalled=frozenset({"instrument_version", "rule_version", "profession", "vignette"}),

@@ -4,7 +4,7 @@ and of decided referrals, what became of them."""
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.assessment.domain.tasks import DropReason
-from services.assessment.handlers import conference_ends, decisions, tasks
+from services.assessment.handlers import conference_ends, decisions, plan_work, plans, tasks
 from services.assessment.tables import cases
 from shared import vault
 from shared.bus.inbox import News, Reaction
@@ -51,6 +51,7 @@ async def case_held(session: AsyncSession, event: CaseHandedOver | CaseReopened,
     )
     if held and case.holder != event.agency_id:
         await tasks.follow_holder(session, event.case_id, holder=event.agency_id, before=case.holder, now=news.now)
+        await plan_work.follow_holder(session, event.case_id, holder=event.agency_id, before=case.holder, now=news.now)
 
 
 async def case_closed(session: AsyncSession, event: CaseClosed, news: News) -> None:
@@ -64,6 +65,7 @@ async def case_closed(session: AsyncSession, event: CaseClosed, news: News) -> N
     if closed:
         await conference_ends.end_all(session, event.case_id, by=event.agency_id, now=news.now)
         await tasks.drop_all(session, event.case_id, DropReason.CASE_CLOSED, by=event.agency_id, now=news.now)
+        await plans.interrupt_plan(session, event.case_id, by=event.agency_id, now=news.now)
 
 
 async def consent_changed(session: AsyncSession, event: Said, news: News) -> None:
@@ -75,6 +77,7 @@ async def consent_changed(session: AsyncSession, event: Said, news: News) -> Non
     if case is None:
         return
     await conference_ends.follow_consent(session, case, consent, by=_BY, now=news.now)
+    await plan_work.follow_consent(session, event.case_id, now=news.now)
     if isinstance(event, ConsentGiven):
         await decisions.consent_found(session, event.case_id, by=_BY, now=news.now)
 

@@ -17,6 +17,9 @@ from shared.events import (
     Event,
     InstructionIssued,
     NominationCountersigned,
+    PlanAgreed,
+    PlanDecided,
+    PlanEvaluated,
     ReferralAccepted,
     ReferralDeclined,
     ReferralNotSent,
@@ -99,4 +102,7 @@ reactions: dict[type[Event], Reaction] = {
     ConferenceConcluded: noted("conference_concluded", "conference_id", "chair", "held_on", "decisions"),
     ReferralNotSent: noted("referral_not_sent", "task_id", "owner", "reason"),
     Enrolled: noted("enrolled", "seat_request_id", "referral_id", "course_run_id", "starts_on"),
+    PlanAgreed: noted("plan_agreed", "plan_id", "number", "version"),
+    PlanDecided: noted("plan_decided", "plan_id", "number", "version", "decided", "monitor_on"),
+    PlanEvaluated: noted("plan_evaluated", "plan_id", "number", "reached", "ending"),
 }

@@ -4,7 +4,7 @@ Nothing that is overdue is invisible: it stays on its owner's list, the holder i
 whole municipality sees it once that has not helped either.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from uuid import UUID
@@ -75,12 +75,20 @@ MOVES: Table = (
     ),
 )
 """The state machine of a task."""
+_RECORDED = tuple(
+    replace(move, by=move.by - set(_HANDS)) if move.name in {"finish", "drop"} else move for move in MOVES
+)
 _WITHIN_THE_MEETING = tuple(move for move in MOVES if move.name != "hand_on")
 
 
-def moves_in(lane: str) -> Table:
-    """What a lane allows: what Art. 9 brought stays with who sat there, and is handed on to nobody."""
-    return MOVES if lane == "consent" else _WITHIN_THE_MEETING
+def moves_of(kind: Kind, lane: str) -> Table:
+    """What may be done with such a task.
+
+    Monitoring is done by recording it: nobody ticks it off unseen. What Art. 9 brought stays with who sat there.
+    """
+    if lane != "consent":
+        return _WITHIN_THE_MEETING
+    return _RECORDED if kind is Kind.MONITORING else MOVES
 
 
 WAITING = frozenset({State.OPEN, State.ARRIVED, State.CAME_BACK})
@@ -99,6 +107,9 @@ class DropReason(StrEnum):
     CASE_CLOSED = "case_closed"
     CONSENT_ENDED = "consent_ended"
     CONFERENCE_CANCELLED = "conference_cancelled"
+    PLAN_CHANGED = "plan_changed"
+    """Another version of the plan was decided, and asks for other things."""
+    PLAN_ENDED = "plan_ended"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,13 +52,18 @@ async def reach(session: AsyncSession, case_id: UUID, *, actor: Actor, now: date
     case = await cases.find_case(session, case_id)
     if case is None:
         raise case_not_known()
-    match decide(await _standing(session, case, actor, now)):
+    match await sight(session, case, actor=actor, now=now):
         case Hidden():
             raise case_not_known()
         case NoBasis():
             raise Problem(NO_BASIS)
         case found:
             return writable(case), found
+
+
+async def sight(session: AsyncSession, case: Case, *, actor: Actor, now: datetime) -> Sees | SeesOwn | NoBasis | Hidden:
+    """How much of the case's ratings the caller sees, as a value: what else there is of a case follows from it."""
+    return decide(await _standing(session, case, actor, now))
 
 
 async def _standing(session: AsyncSession, case: Case, actor: Actor, now: datetime) -> Standing:

@@ -17,7 +17,7 @@ from services.assessment.domain.tasks import (
     Party,
     State,
     Task,
-    moves_in,
+    moves_of,
     tier_on,
 )
 from services.assessment.handlers.access import OWN_DUTY, concerns, key_to_read
@@ -79,7 +79,7 @@ async def change_task(
         return NotYours()
     if read is not None:
         expect(row.version, read)
-    moved = advance(moves_in(row.lane), row.task.state, change.name, parties)
+    moved = advance(moves_of(row.task.kind, row.lane), row.task.state, change.name, parties)
     if isinstance(moved, NotMoved):
         return moved
     changed = replace(
@@ -183,7 +183,8 @@ async def _basis(session: AsyncSession, shown: Shown, actor: Actor, now: datetim
 
 def _shown(row: Row, holder: str | None, actor: Actor, now: datetime) -> Shown:
     parties = row.task.parties(actor.agency, holder or "")
-    return Shown(row, holder, legal(moves_in(row.lane), row.task.state, parties), row.task.overdue(day_in_japan(now)))
+    allowed = legal(moves_of(row.task.kind, row.lane), row.task.state, parties)
+    return Shown(row, holder, allowed, row.task.overdue(day_in_japan(now)))
 
 
 # --- for whatever brings and ends tasks -----------------------------------------------------------------------------
@@ -227,6 +228,13 @@ async def drop(session: AsyncSession, row: Row, reason: DropReason, *, by: str, 
     return await _end(session, row, "drop", State.DROPPED, reason.value, by=by, now=now)
 
 
+async def hand_on(session: AsyncSession, row: Row, owner: str, *, by: str, now: datetime) -> Event:
+    """A waiting task is another agency's from now on. What is to be told of it."""
+    moved = replace(row.task, owner=owner, tier=0)
+    await tasks.change_task(session, moved, "hand_on", referral_id=row.referral_id, by=by, at=now)
+    return _assigned(replace(row, task=moved))
+
+
 async def _end(
     session: AsyncSession, row: Row, name: str, state: State, reason: str | None, *, by: str, now: datetime
 ) -> Event:
@@ -248,12 +256,12 @@ async def drop_all(session: AsyncSession, case_id: UUID, reason: DropReason, *, 
 
 async def follow_holder(session: AsyncSession, case_id: UUID, *, holder: str, before: str, now: datetime) -> None:
     """The rule's duties are the holder's: they go along with a locked case to the new one."""
-    told: list[Event] = []
-    for row in await tasks.lock_waiting(session, case_id, {Kind.JOINT_CONFERENCE, Kind.REASSESSMENT, Kind.MONITORING}):
-        if row.task.owner == before and row.origin != "conference":
-            moved = replace(row.task, owner=holder, tier=0)
-            await tasks.change_task(session, moved, "hand_on", referral_id=row.referral_id, by=before, at=now)
-            told.append(_assigned(replace(row, task=moved)))
+    kinds = {Kind.JOINT_CONFERENCE, Kind.REASSESSMENT, Kind.MONITORING}
+    told = [
+        await hand_on(session, row, holder, by=before, now=now)
+        for row in await tasks.lock_waiting(session, case_id, kinds)
+        if row.task.owner == before and row.origin != "conference"
+    ]
     if told:
         await tell(session, case_id, *told, now=now)
 
