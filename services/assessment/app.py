@@ -12,6 +12,7 @@ from services.assessment.api.plans import plans
 from services.assessment.api.rules import rules
 from services.assessment.api.tasks import tasks
 from services.assessment.pages.conferences import papers
+from services.assessment.pages.plan import sheets
 from services.assessment.pages.progress import pages
 from services.assessment.reactions import reactions
 from services.assessment.sweeps import sweeps
@@ -22,7 +23,20 @@ service = Service(
     name="assessment",
     title="assessment",
     title_ja="アセスメント",
-    routers=[assessments, pages, joint, conferences, papers, plans, plan_readings, tasks, agreement, rubrics, rules],
+    routers=[
+        assessments,
+        pages,
+        joint,
+        conferences,
+        papers,
+        plans,
+        plan_readings,
+        sheets,
+        tasks,
+        agreement,
+        rubrics,
+        rules,
+    ],
     reactions=reactions,
     sweeps=sweeps,
     tags={

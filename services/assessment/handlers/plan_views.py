@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -97,6 +97,32 @@ class ShownStep:
     withheld: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A version for paper, with what was last said about it on its way."""
+
+    shown: ShownVersion
+    agreed: ShownStep | None
+    heard: ShownStep | None
+    decided: ShownStep | None
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether the person has not agreed to it."""
+        return self.agreed is None
+
+    @property
+    def written_on(self) -> date:
+        """The day on which the version was written."""
+        return day_in_japan(self.shown.version.written_at)
+
+    @property
+    def monitor_on(self) -> date:
+        """When it is looked at next: the plan's day once this version is carried out, before that its own."""
+        plan, version = self.shown.seen.plan, self.shown.version
+        return plan.monitor_on if plan.decided_version == version.version else version.monitor_on
+
+
 async def list_plans(
     session: AsyncSession, case_id: UUID, *, actor: Actor, now: datetime, after: int, limit: int
 ) -> list[Plan]:
@@ -164,6 +190,21 @@ async def list_steps(
         raise Problem(NO_BASIS)
     found = await plans.find_steps(session, plan_id, drafts=seen.drafts, after=after, limit=limit)
     return await _with_words(session, seen, found, actor=actor)
+
+
+async def read_sheet(
+    session: AsyncSession, plan_id: UUID, version: int | None, *, actor: Actor, now: datetime
+) -> Sheet:
+    """A version with the person's agreement, the meeting's opinion and the decision, for whoever reads the whole."""
+    shown = await read_version(session, plan_id, version, actor=actor, now=now)
+    if isinstance(shown.seen.view, OwnLines):
+        raise Problem(NO_BASIS)
+    steps = await plans.find_steps(session, plan_id, drafts=shown.seen.drafts)
+    of_version = [step for step in steps if step.version == shown.version.version]
+    last = {step.move: step for step in of_version if step.move in {"agree", "hear", "decide"}}
+    found = await _with_words(session, shown.seen, list(last.values()), actor=actor)
+    by_move = {each.step.move: each for each in found}
+    return Sheet(shown, by_move.get("agree"), by_move.get("hear"), by_move.get("decide"))
 
 
 async def _opened(

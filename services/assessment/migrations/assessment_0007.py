@@ -102,8 +102,8 @@ _TABLES = (
     """,
     "CREATE INDEX plan_task_line ON plan_task (line_id)",
 )
-# A way into a case, beside those in `case_is_lent`: it looks through a door of its own, or the policies of a case and of
-# a plan would ask for one another in a circle.
+# A way into a case, beside those in `case_is_lent`: it looks through a door of its own, or the policies of a case and
+# of a plan would ask for one another in a circle.
 _PLAN_LENDS = """
     CREATE FUNCTION plan_lends(lent uuid) RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = assessment, pg_temp AS $$

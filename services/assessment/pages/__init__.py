@@ -1,1 +1,1 @@
-"""What is printed: progress with its radar, and of a conference the sheet for its table and the minutes."""
+"""Pages for paper: rendered here, printed at the office. They run nothing, load nothing, and may do neither."""

@@ -25,7 +25,7 @@ from shared.service.paper import paper
 
 pages = router(tag="assessments")
 
-TEMPLATES = Path(__file__).parent.parent / "templates"
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 _SVG = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
 
