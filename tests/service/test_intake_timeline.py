@@ -18,6 +18,9 @@ from shared.events import (
     Event,
     InstructionIssued,
     NominationCountersigned,
+    PlanAgreed,
+    PlanDecided,
+    PlanEvaluated,
     ReferralAccepted,
     ReferralDeclined,
     ReferralNotSent,
@@ -74,6 +77,17 @@ def outcomes(case: UUID) -> list[Event]:
             authority="current_law",
         ),
         Enrolled(case_id=case, seat_request_id=S, course_run_id=C, pool_id=P, starts_on=date(2026, 12, 1)),
+        PlanAgreed(case_id=case, plan_id=R, number=1, version=2),
+        PlanDecided(
+            case_id=case,
+            plan_id=R,
+            number=1,
+            version=2,
+            decided="support",
+            agencies=[npo],
+            monitor_on=date(2027, 1, 15),
+        ),
+        PlanEvaluated(case_id=case, plan_id=R, number=1, reached="partly", ending="new_plan"),
         *tasks_and_conferences(case),
     ]
 

@@ -102,7 +102,10 @@ async def test_the_page_is_for_whoever_reads_the_whole_plan_and_leaves_out_what_
     far = running.as_("kirishima-desk", municipalities=[KIRISHIMA])
     assert (await far.get(path)).status_code == 404
     assert PROBLEMS in await page(city(running), plan_id)
-    await consented(running, case_id, "kagoshima-shakyo")
+    await consented(running, case_id, NPO, categories=("contact",))
+    assert (await running.as_(NPO).get(f"/v1/plans/{plan_id}/content")).json()["withheld"] == ["problems", "lines"]
+    assert (await running.as_(NPO).get(path)).status_code == 403
+    await consented(running, case_id, "kagoshima-shakyo", version=2)
     html = await page(running.as_("kagoshima-shakyo"), plan_id)
     assert GOAL in html
     for words in (PROBLEMS, "長女", "無理のない"):
