@@ -293,6 +293,8 @@ class ReferralDecided(Event, publisher="assessment"):
     course_run_id: Id | None = None
     due_on: Day
     consent_version: Count = 0
+
+
 class PlanAgreed(Event, publisher="assessment"):
     """The person agreed to this version of the support plan (支援プランへの同意)."""
 

@@ -89,6 +89,7 @@ _TABLES = (
 _ADDED_TO = ("conference_step", "agenda_item", "mapped_problem", "conference_minutes")
 
 _HAS_TASK = "SELECT FROM task t WHERE t.case_id = lent AND t.owner = acting_agency()"
+_HAS_RATED = "SELECT FROM assessment a WHERE a.case_id = lent AND a.rated_by = acting_agency()"
 _HAS_SEAT = (
     "SELECT FROM joint_seat s JOIN joint_rating j ON j.id = s.joint_id"
     " WHERE j.case_id = lent AND s.agency = acting_agency()"
@@ -146,7 +147,7 @@ def upgrade() -> None:
         op.execute(statement)
     op.execute(f"REVOKE UPDATE, DELETE ON {', '.join(_ADDED_TO)} FROM tsunagu_assessment")
     op.execute("REVOKE DELETE ON conference, conference_member FROM tsunagu_assessment")
-    op.execute(_behind_the_wall("case_is_lent(lent uuid)", _HAS_TASK, _HAS_SEAT, _CONFERS))
+    op.execute(_behind_the_wall("case_is_lent(lent uuid)", _HAS_TASK, _HAS_RATED, _HAS_SEAT, _CONFERS))
     for name, ways in {"chairs": (_CHAIRS,), "sits_in": (_CHAIRS, _IS_MEMBER, _HOLDS)}.items():
         op.execute(_behind_the_wall(f"{name}(held uuid)", *ways))
         op.execute(f"REVOKE ALL ON FUNCTION {name}(uuid) FROM PUBLIC")
@@ -159,7 +160,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute(f"ALTER POLICY concerned ON task USING ({_TASK})")
-    op.execute(_behind_the_wall("case_is_lent(lent uuid)", _HAS_TASK, _HAS_SEAT))
+    op.execute(_behind_the_wall("case_is_lent(lent uuid)", _HAS_TASK, _HAS_RATED, _HAS_SEAT))
     for table in reversed(_POLICIES):
         op.execute(f"DROP TABLE {table} CASCADE")
     for name in ("sits_in", "chairs"):

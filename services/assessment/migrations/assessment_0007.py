@@ -7,7 +7,7 @@ case it is, wherever it is.
 from alembic import op
 
 revision = "assessment_0007"
-down_revision = "assessment_0005"
+down_revision = "assessment_0006"
 branch_labels = None
 depends_on = None
 
