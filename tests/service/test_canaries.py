@@ -1,25 +1,20 @@
 """Thirty canaries and more, one in every field about a person: sung to the holder, and heard nowhere else."""
 
-import asyncio
-import contextlib
-import json
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import httpx2
 import pytest
 import structlog
 
 from services.intake.domain.sheet import FIELDS
 from shared.auth import Role
-from shared.bus.postgres import PostgresTransport
-from shared.bus.relay import Relay
 from shared.service import day_in_japan
 from shared.service.clock import wall_time
 from shared.service.logs import configure_logs
-from tests.world import KAGOSHIMA, SERVICES, ZAMA, Caller, Running, World
+from tests.service.aviary import every_table, heard_in, topics
+from tests.world import KAGOSHIMA, ZAMA, Caller, Running, World
 
 SHEET = {
     "name": "金糸雀一郎",
@@ -67,10 +62,8 @@ NO_CANARY = {"sex", "next_step"}
 
 
 def heard(text: str | bytes) -> set[str]:
-    """The canaries in a text, also where it shows bytes as hex, or characters as JSON's escapes."""
-    plain = text if isinstance(text, str) else text.decode("utf-8", "replace")
-    forms = {canary: (canary, canary.encode().hex(), json.dumps(canary)[1:-1]) for canary in CANARIES}
-    return {canary for canary, each in forms.items() if any(form in plain for form in each)}
+    """The canaries in a text."""
+    return heard_in(text, CANARIES)
 
 
 @pytest.fixture
@@ -150,8 +143,8 @@ async def test_no_canary_is_heard_where_it_does_not_belong(
 
     await _are_not_in_another_municipality(intake, case_id, draft_id)
     assert heard((await intake.anonymous.get("/metrics")).text) == set()
-    assert heard(await _topics(world, intake)) == set()
-    assert heard(await _every_table(world)) == set()
+    assert heard(await topics(world, intake)) == set()
+    assert heard(await every_table(world)) == set()
 
     structlog.get_logger().info(CANARIES[-1])
     logged = capfd.readouterr()
@@ -205,49 +198,3 @@ async def _are_not_in_another_municipality(intake: Running, case_id: str, draft_
             assert heard(answer.text) == set(), path
             asked += 1
     assert asked >= 10
-
-
-async def _topics(world: World, intake: Running) -> str:
-    """What the relay has published, record for record."""
-    transport = PostgresTransport(world.url("tsunagu_bus"), password=None)
-    await transport.start()
-    await transport.ensure_topics(["tsunagu.intake"])
-    carrying = asyncio.create_task(Relay("intake", intake.database, transport, pause=0.05).run())
-    try:
-        async with asyncio.timeout(20):
-            while await intake.rows("SELECT FROM outbox"):  # noqa: ASYNC110 - the relay is watched, not spoken to
-                await asyncio.sleep(0.05)
-    finally:
-        carrying.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await carrying
-        await transport.stop()
-    connection = await _as_admin(world)
-    try:
-        rows = await connection.fetch("SELECT l::text AS whole, convert_from(value, 'UTF8') AS value FROM bus.log l")
-    finally:
-        await connection.close()
-    assert len(rows) >= 2
-    return "".join(row["whole"] + row["value"] for row in rows)
-
-
-async def _every_table(world: World) -> str:
-    connection = await _as_admin(world)
-    try:
-        tables = await connection.fetch(
-            "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables"
-            " WHERE table_schema = ANY($1) AND table_type = 'BASE TABLE'",
-            [*SERVICES, "bus"],
-        )
-        assert len(tables) > 40
-        rows = [
-            row for table in tables for row in await connection.fetch(f"SELECT t::text AS whole FROM {table['name']} t")
-        ]
-    finally:
-        await connection.close()
-    return "".join(row["whole"] for row in rows)
-
-
-async def _as_admin(world: World) -> asyncpg.Connection:
-    host = str(world.postgres.socket_folder)
-    return await asyncpg.connect(user="postgres", database=world.database_name, host=host)

@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from services.intake.domain.disclosures import LONGEST, NotDisclosed, disclose
-from services.intake.domain.emergency import Declaration, NotDeclared, declare, review_due
+from services.intake.domain.emergency import REVIEW_DAYS, Declaration, NotDeclared, declare
 from services.intake.domain.meetings import BASIS_OF, Basis, Meeting, MeetingKind, NotConvened, convene
 from services.intake.domain.policy import Disclosure, Purpose
 from services.intake.domain.sheet import FieldSet
-from shared.service import is_working_day
+from shared.service import working_day_after
 
 TODAY = date(2026, 11, 25)
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
@@ -94,7 +94,7 @@ def test_where_there_was_violence_the_way_to_the_person_is_not_disclosed(hidden:
 
 def declared(open_until: datetime | None = None) -> Declaration | NotDeclared:
     return declare(
-        by="night", holder="desk", open_until=open_until, today=TODAY, now=NOW, is_working_day=is_working_day
+        by="night", holder="desk", open_until=open_until, today=TODAY, now=NOW, working_day_after=working_day_after
     )
 
 
@@ -132,4 +132,4 @@ def test_who_was_told_or_holds_it_now_reviews_and_never_who_declared() -> None:
     ],
 )
 def test_working_days_are_those_on_which_public_offices_are_open(declared_on: str, due: str) -> None:
-    assert review_due(date.fromisoformat(declared_on), is_working_day) == date.fromisoformat(due)
+    assert working_day_after(date.fromisoformat(declared_on), REVIEW_DAYS) == date.fromisoformat(due)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 LASTS = timedelta(minutes=60)
 REVIEW_DAYS = 2
+"""Working days of public offices after the declaration."""
 
 
 class Emergency(StrEnum):
@@ -63,18 +64,9 @@ def declare(
     open_until: datetime | None,
     today: date,
     now: datetime,
-    is_working_day: Callable[[date], bool],
+    working_day_after: Callable[[date, int], date],
 ) -> Declaration | NotDeclared:
     """Begin an hour. A second one only after the first: each has its reason and its review."""
     if open_until is not None and now < open_until:
         return NotDeclared("emergency_open")
-    return Declaration(by, holder, now + LASTS, review_due(today, is_working_day))
-
-
-def review_due(declared_on: date, is_working_day: Callable[[date], bool]) -> date:
-    """The second working day after the day of the declaration, which doesn't count (民法 Art. 140)."""
-    day, left = declared_on, REVIEW_DAYS
-    while left:
-        day += timedelta(days=1)
-        left -= is_working_day(day)
-    return day
+    return Declaration(by, holder, now + LASTS, working_day_after(today, REVIEW_DAYS))

@@ -19,7 +19,7 @@ from shared.auth import Actor
 from shared.bus.mailbox import emit
 from shared.events import EmergencyAccessDeclared
 from shared.problems import NOT_FOUND, Problem
-from shared.service import day_in_japan, is_working_day
+from shared.service import day_in_japan, working_day_after
 
 WORDS = "emergency_words"
 """The field's name in the access log."""
@@ -51,7 +51,7 @@ async def declare_emergency(
         open_until=await tables.find_end(session, case_id, actor.agency, actor.subject),
         today=day_in_japan(now),
         now=now,
-        is_working_day=is_working_day,
+        working_day_after=working_day_after,
     )
     if isinstance(declared, NotDeclared):
         return declared
