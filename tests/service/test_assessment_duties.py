@@ -207,6 +207,9 @@ async def test_evidence_is_sealed_logged_and_told_to_nobody(running: Running) ->
         ("write", DESK, "appi_69_2_2", ["environment", "mental"]),
         ("read", DESK, "appi_69_2_2", ["environment", "mental"]),
     ]
+    listed = await running.as_().whole(f"/v1/cases/{case_id}/accesses", limit=1)
+    assert [(each["action"], each["agency"]) for each in listed] == [("write", DESK), ("read", DESK)]
+    assert (await running.as_(NPO).get(f"/v1/cases/{case_id}/accesses")).status_code == 403
     sealed = await running.rows("SELECT sealed FROM evidence")
     told = await running.rows("SELECT value FROM outbox")
     kept = await running.rows("SELECT * FROM idempotency")

@@ -107,6 +107,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "POST /v1/cases/{case_id}/assessments": frozenset({C}),
         "GET /v1/cases/{case_id}/comparison": frozenset({C}),
         "GET /v1/cases/{case_id}/assessments/{assessment_id}/evidence": frozenset({C}),
+        "GET /v1/cases/{case_id}/accesses": frozenset({C}),
         "GET /v1/cases/{case_id}/progress.svg": frozenset({C}),
         "GET /v1/cases/{case_id}/progress.html": frozenset({C}),
         "POST /v1/cases/{case_id}/joint_ratings": frozenset({C}),

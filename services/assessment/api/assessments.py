@@ -31,6 +31,7 @@ from shared.bus.envelope import new_id
 from shared.codes import Code
 from shared.problems import INVALID, NOT_FOUND, Problem, ProblemType, invalid
 from shared.service import Now, Page, Pages, Transaction, number, page, router
+from shared.service.accesses import AccessEntry
 
 assessments = router(tag="assessments")
 
@@ -156,6 +157,21 @@ async def read_evidence(
         raise Problem(NOT_FOUND)
     words, withheld = found
     return EvidenceAnswer(assessment_id=assessment_id, evidence=dict(words), withheld=sorted(withheld))
+
+
+@assessments.get(
+    "/v1/cases/{case_id}/accesses",
+    summary="Who looked at what is written here",
+    description="評価の根拠、会議、支援プランなど、ここに書かれたことを、いつ、どの機関が、何の目的と根拠で見たか・書いたかの記録です"
+    "(古い順)。相談受付の記録と合わせて、本人への説明に使います。",
+    dependencies=[requires(Role.COUNSELLOR)],
+)
+async def list_accesses(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> Page[AccessEntry]:
+    """For the agency that holds the case, to tell the person."""
+    found = await handlers.list_accesses(
+        session, case_id, after=pages.begin(number) or 0, limit=pages.one_more, actor=actor
+    )
+    return page(found, pages, key=lambda entry: (entry.id,), show=AccessEntry.model_validate)
 
 
 @assessments.get(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,8 +29,9 @@ from services.assessment.tables.assessments import Rated
 from services.assessment.tables.cases import Case
 from shared.auth import Actor
 from shared.events import AssessmentRecorded, Event, InstrumentAnswered
-from shared.problems import NOT_FOUND, Problem
+from shared.problems import NO_BASIS, NOT_FOUND, Problem
 from shared.service import day_in_japan, working_day_after
+from shared.vault.log import accesses_of
 
 PURPOSE = "assessment"
 
@@ -265,6 +267,14 @@ async def read_evidence(
     basis = BASIS[sees.ground] if isinstance(sees, Sees) else OWN_DUTY
     key = await key_to_read(session, case_id, shown, purpose=PURPOSE, basis=basis, actor=actor)
     return assessments.opened(key, assessment_id, shown), withheld
+
+
+async def list_accesses(session: AsyncSession, case_id: UUID, *, after: int, limit: int, actor: Actor) -> Sequence[Any]:
+    """Who looked at what is written here about a person, oldest first; for who holds the case, and tells the person."""
+    case = concerning(await cases.find_case(session, case_id), actor)
+    if actor.agency != case.holder:
+        raise Problem(NO_BASIS)
+    return await accesses_of(session, case_id, after=after, limit=limit)
 
 
 async def instrument_in_use(session: AsyncSession, name: str, now: datetime) -> Instrument:

@@ -249,6 +249,7 @@ async def consent_found(session: AsyncSession, case_id: UUID, *, by: str, now: d
     told = [
         (row.lane, await handlers.finish(session, row, by=by, now=now))
         for row in await tasks.lock_waiting(session, case_id, {Kind.CONSENT_TO_SEEK})
+        if row.origin != "plan"  # that one is done once every agency of the plan is reached
     ]
     events = [event for lane, event in told if lane == Lane.CONSENT]
     if events:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Query, Response
 
-from services.intake.api.shapes import AccessEntry, PersonSheet, PersonView, SheetSaved
+from services.intake.api.shapes import PersonSheet, PersonView, SheetSaved
 from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Denied, Purpose
 from services.intake.handlers import persons as handlers
@@ -14,6 +14,7 @@ from services.intake.handlers.persons import Overtaken
 from shared.auth import Caller, Role, requires
 from shared.problems import NO_BASIS, STALE, Problem, ProblemType, invalid
 from shared.service import IfMatch, Now, Page, Pages, Transaction, day_in_japan, etag, number, page, router
+from shared.service.accesses import AccessEntry
 
 persons = router(tag="persons")
 

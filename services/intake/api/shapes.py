@@ -357,22 +357,6 @@ class SheetSaved(BaseModel):
     version: int
 
 
-class AccessEntry(BaseModel):
-    """Somebody read or wrote the person's data: who, when, what, why, on which legal basis."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: int
-    at: datetime
-    action: str
-    agency: str
-    actor: str
-    roles: list[str]
-    purpose: str
-    basis: str
-    fields: list[str]
-
-
 class ConsentFact(BaseModel):
     """One consent fact; the newest stands."""
 
