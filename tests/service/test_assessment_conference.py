@@ -332,6 +332,20 @@ async def test_nobody_hears_of_a_decision_before_the_conclusion_and_everybody_at
     assert await kept_in_the_clear(running, SECRET) == []
 
 
+async def test_a_conference_concludes_its_own_decisions_and_no_others(running: Running) -> None:
+    case_id, path = await called(running)
+    desk = running.as_()
+    beside = f"/v1/conferences/{(await call(desk, running, case_id)).json()['conference_id']}"
+    tasks = []
+    for each in (path, beside):
+        await do(desk, f"{each}/open")
+        tasks.append(await decide(desk, each, running, "reassessment"))
+    await conclude(desk, path)
+    assert [str(event.task_id) for event in await told_of(running, TaskAssigned)] == tasks[:1]
+    await do(desk, f"{beside}/cancel", {"reason": "mistake"})
+    assert [(t["task_id"], t["state"]) for t in await todo(desk)] == [(tasks[0], "open")]
+
+
 @pytest.mark.parametrize(
     ("change", "status", "code", "pointer"),
     [
@@ -409,7 +423,8 @@ def sent(case_id: UUID, referral_id: UUID, task_id: UUID | None) -> ReferralSent
 
 async def test_a_decided_referral_is_followed_until_it_is_accepted(running: Running) -> None:
     (case_id, task_id), referral_id = await decided_referral(running), uuid4()
-    await running.hear(sent(case_id, uuid4(), None), sent(uuid4(), uuid4(), task_id))
+    other = await known_case(running)
+    await running.hear(sent(case_id, uuid4(), None), sent(uuid4(), uuid4(), task_id), sent(other, uuid4(), task_id))
     path = f"/v1/tasks/{task_id}"
     assert (await running.as_().get(path)).json()["state"] == "open"
     await running.hear(sent(case_id, referral_id, task_id))

@@ -190,3 +190,14 @@ async def test_decision_and_consent_at_the_same_moment_send_it_once(region: Regi
 
     await asyncio.gather(*map(both, cases))
     assert sorted(event.case_id for event in await sent(region.running)) == sorted(cases)
+
+
+async def test_clock_and_fact_at_the_same_moment_send_it_once_and_give_nothing_up(region: Region) -> None:
+    running, cases = region.running, [uuid4() for _ in range(10)]
+    await running.hear(*(opened(case) for case in cases))
+    await running.hear(*(decided(case, programme_id=ibasho(region), consent_version=2) for case in cases))
+    running.pass_time(timedelta(minutes=2))
+    heard = (running.hear(consented(case, 2)) for case in cases)
+    await asyncio.gather(*heard, running.sweep(), running.sweep(), running.sweep())
+    assert sorted(event.case_id for event in await sent(running)) == sorted(cases)
+    assert await stayed(running) == []
