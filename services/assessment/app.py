@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from services.assessment.api.agreement import agreement
 from services.assessment.api.assessments import assessments
 from services.assessment.api.conferences import conferences
+from services.assessment.api.history import history
 from services.assessment.api.instruments import rubrics
 from services.assessment.api.joint import joint
 from services.assessment.api.plan_reading import plan_readings
@@ -25,6 +26,7 @@ service = Service(
     title_ja="アセスメント",
     routers=[
         assessments,
+        history,
         pages,
         joint,
         conferences,

@@ -105,6 +105,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
     "assessment": {
         "GET /v1/cases/{case_id}/assessments": frozenset({C}),
         "POST /v1/cases/{case_id}/assessments": frozenset({C}),
+        "GET /v1/cases/{case_id}/history": frozenset({C}),
         "GET /v1/cases/{case_id}/comparison": frozenset({C}),
         "GET /v1/cases/{case_id}/assessments/{assessment_id}/evidence": frozenset({C}),
         "GET /v1/cases/{case_id}/accesses": frozenset({C}),

@@ -174,7 +174,7 @@ async def get_joint(session: AsyncSession, joint_id: UUID, *, actor: Actor, now:
     """As the caller may see it: the chair, members that consent reaches, and the holder. 404 for everybody else."""
     row = await tables.find_joint(session, joint_id)
     case = None if row is None else await cases.find_case(session, row.case_id)
-    if row is None or case is None or not _may_see(row, case, actor, now):
+    if row is None or case is None or not may_see(row, case, actor, now):
         raise Problem(NOT_FOUND)
     writable(case)
     return await _shown(session, row, actor)
@@ -188,7 +188,7 @@ async def list_joints(
     if case is None:
         raise Problem(NOT_FOUND)
     found = await tables.find_joints(session, case_id, after=after, limit=limit)
-    return [row for row in found if _may_see(row, writable(case), actor, now)]
+    return [row for row in found if may_see(row, writable(case), actor, now)]
 
 
 async def read_reasons(
@@ -227,12 +227,12 @@ async def _lock(session: AsyncSession, joint_id: UUID, actor: Actor, now: dateti
     found = await tables.find_joint(session, joint_id)
     case = None if found is None else await cases.lock_case(session, found.case_id)
     row = None if case is None else await tables.lock_joint(session, joint_id)
-    if case is None or row is None or not _may_see(row, case, actor, now):
+    if case is None or row is None or not may_see(row, case, actor, now):
         raise Problem(NOT_FOUND)
     return writable(case), row
 
 
-def _may_see(row: Row, case: Case, actor: Actor, now: datetime) -> bool:
+def may_see(row: Row, case: Case, actor: Actor, now: datetime) -> bool:
     """A member that consent no longer reaches sees nothing any more, not even what it gave itself."""
     member = actor.agency in {seat.agency for seat in row.joint.seats}
     if row.lane != CONSENT_LANE:

@@ -36,6 +36,10 @@ _OF_CASE = text(
     f"SELECT {_COLUMNS} FROM task WHERE case_id = :case_id AND kind = ANY (:kinds) AND {_IS_WAITING}"
     " ORDER BY id FOR UPDATE"
 ).bindparams(bindparam("kinds", type_=ARRAY(Text)))
+_TOLD = text(
+    f"SELECT {_COLUMNS} FROM task WHERE case_id = :case_id AND lane = 'consent' AND state <> 'planned'"
+    " AND (CAST(:owner AS text) IS NULL OR owner = :owner) ORDER BY id DESC LIMIT :limit"
+)
 _OF_ORIGIN = text(f"SELECT {_COLUMNS} FROM task WHERE origin_id = :origin_id ORDER BY id")
 _WAITING_IN = text(
     f"SELECT {_COLUMNS} FROM task WHERE case_id = :case_id AND lane = 'consent' AND {_IS_WAITING}"
@@ -182,6 +186,12 @@ async def find_waiting(session: AsyncSession, case_id: UUID, *, owner: str | Non
 async def lock_of_conferences(session: AsyncSession, case_id: UUID) -> list[Row]:
     """What conferences have decided in a case, or are about to, and what is not done."""
     return [_row(row) for row in await session.execute(_OF_CONFERENCES, {"case_id": case_id})]
+
+
+async def find_told(session: AsyncSession, case_id: UUID, *, owner: str | None, limit: int) -> list[Row]:
+    """What somebody had to do in a case, or one agency; not what a conference only plans, nor anything by Art. 9."""
+    rows = await session.execute(_TOLD, {"case_id": case_id, "owner": owner, "limit": limit})
+    return [_row(row) for row in rows]
 
 
 async def lock_of_referral(session: AsyncSession, referral_id: UUID) -> list[Row]:
