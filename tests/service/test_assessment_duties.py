@@ -1,6 +1,7 @@
 """A flag asks the agencies for something, with an owner and a day; nothing that is overdue is invisible."""
 
 import asyncio
+import re
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
@@ -171,6 +172,26 @@ async def test_the_wall_hides_tasks_and_cases_whatever_the_statement_asks(runnin
         assert await running.rows(f"SELECT 1 FROM {table}") != []
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await running.rows("DELETE FROM task RETURNING 1")
+
+
+async def test_the_wall_shows_a_case_of_ones_own_and_nothing_of_another(running: Running) -> None:
+    here, there = await known_case(running), await known_case(running, municipality=KIRISHIMA, agency="kirishima-desk")
+    far = Acting("kirishima-desk", frozenset({KIRISHIMA}))
+    own = running.as_("kirishima-desk", municipalities=[KIRISHIMA])
+    for caller, case_id in ((running.as_(), here), (own, there)):
+        await rate(caller, case_id, 1, 3, 3, 3, 3, evidence={"mental": "夜、眠れていない。"})
+    for table in ("case_fact", "assessment", "task"):
+        found = await running.rows_for(far, f"SELECT DISTINCT case_id FROM {table}")
+        assert [row["case_id"] for row in found] == [there], table
+    for table, many in {"evidence": 1, "task_step": 2, "data_key": 1, "access_log": 1}.items():
+        assert len(await running.rows_for(far, f"SELECT 1 FROM {table}")) == many, table
+
+
+async def test_no_policy_compares_a_column_with_itself(running: Running) -> None:
+    """In a subquery a bare name is the inner table's, where that has one: such a wall lets everything through."""
+    policies = await running.rows("SELECT tablename, concat(qual, ' ', with_check) AS rule FROM pg_policies")
+    assert len(policies) > 10
+    assert [row["tablename"] for row in policies if re.search(r"\(([a-z_]+\.[a-z_]+) = \1\)", row["rule"])] == []
 
 
 async def test_an_erased_case_is_rated_and_read_no_more_and_its_words_are_lost(running: Running) -> None:

@@ -6,7 +6,9 @@ is not zero (Fleiss, Cohen and Everitt 1969).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
+from operator import mul
 
 Z95 = 1.959963984540054
 """Two-sided 95 % of a normal distribution."""
@@ -55,15 +57,20 @@ def weighted_kappa(counts: Counts) -> Agreement | Undefined:
     if any(counts[level][level] == n for level in range(size)):
         return Undefined("no_variation", n)
     share = [[count / n for count in row] for row in counts]
-    weight = [[1 - (i - j) ** 2 / (size - 1) ** 2 for j in range(size)] for i in range(size)]
+    weight = _weights(size)
     rows, columns = [sum(row) for row in share], [sum(column) for column in zip(*share, strict=True)]
-    cells = [(i, j) for i in range(size) for j in range(size)]
+    cells = [(i, j) for i in range(size) for j in range(size) if counts[i][j]]
+    by_row = [sum(map(mul, weight[i], columns)) for i in range(size)]
+    by_column = [sum(map(mul, weight[j], rows)) for j in range(size)]  # as far from i to j as from j to i
     observed = sum(weight[i][j] * share[i][j] for i, j in cells)
-    expected = sum(weight[i][j] * rows[i] * columns[j] for i, j in cells)
+    expected = sum(map(mul, rows, by_row))
     kappa = (observed - expected) / (1 - expected)
-    by_row = [sum(weight[i][j] * columns[j] for j in range(size)) for i in range(size)]
-    by_column = [sum(weight[i][j] * rows[i] for i in range(size)) for j in range(size)]
     spread = sum(share[i][j] * (weight[i][j] - (by_row[i] + by_column[j]) * (1 - kappa)) ** 2 for i, j in cells)
     variance = (spread - (kappa - expected * (1 - kappa)) ** 2) / (n * (1 - expected) ** 2)
     exact = sum(share[level][level] for level in range(size))
     return Agreement(kappa, max(variance, 0.0), n, exact)
+
+
+@cache
+def _weights(size: int) -> list[list[float]]:
+    return [[1 - (i - j) ** 2 / (size - 1) ** 2 for j in range(size)] for i in range(size)]

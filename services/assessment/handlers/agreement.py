@@ -1,15 +1,14 @@
 """How far agencies see the same, per item, from all they rated together, and from vignettes they rate for practice."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.assessment.domain.agreement import Agreement, Undefined, weighted_kappa
-from services.assessment.domain.instruments import Answer, faults_of_answer
+from services.assessment.domain.agreement import Agreement, Counts, Undefined, weighted_kappa
+from services.assessment.domain.instruments import Answer, Instrument, faults_of_answer
 from services.assessment.domain.joint import Seat
 from services.assessment.handlers.assessments import NoAnswer, instrument_in_use
 from services.assessment.handlers.joint import quarter_of
@@ -53,19 +52,16 @@ async def read_agreement(
 ) -> list[Pair]:
     """The whole region together, and the caller's own pairs; every pair, for who publishes the region's rules."""
     instrument = await instrument_in_use(session, name, now)
-    counted = await agreement.count_pairs(session, name, vignette=vignette, since=since)
-    items = sorted(instrument.levels)
-    by_pair: dict[tuple[str, str], list[Counted]] = defaultdict(list)
+    counted = await agreement.count_pairs(
+        session, name, vignette=vignette, since=since, agency=None if everybody else actor.agency
+    )
+    region, by_pair = _Tally(instrument), dict[tuple[str, str], _Tally]()
     for each in counted:
-        if everybody or actor.agency in {each.agency_a, each.agency_b}:
-            by_pair[each.agency_a, each.agency_b].append(each)
-    found = [Pair(None, item, _kappa(counted, place, instrument.levels[item])) for place, item in enumerate(items)]
-    for agencies in sorted(by_pair):
-        found += [
-            Pair(agencies, item, _kappa(by_pair[agencies], place, instrument.levels[item]))
-            for place, item in enumerate(items)
-        ]
-    return found
+        region.add(each)
+        if isinstance(each.of, tuple):
+            by_pair.setdefault(each.of, _Tally(instrument)).add(each)
+    pairs = [(None, region), *sorted(by_pair.items())]
+    return [Pair(agencies, item, weighted_kappa(counts)) for agencies, tally in pairs for item, counts in tally.items()]
 
 
 async def read_drift(
@@ -73,52 +69,56 @@ async def read_drift(
 ) -> list[Quarter]:
     """The caller's agency beside all others, quarter by quarter."""
     instrument = await instrument_in_use(session, name, now)
-    counted = await agreement.count_pairs(session, name, vignette=vignette, since=since)
-    mine = [_turned(each, actor.agency) for each in counted if actor.agency in {each.agency_a, each.agency_b}]
+    counted = await agreement.count_quarters(session, name, vignette=vignette, since=since, agency=actor.agency)
+    quarters = dict[date, _Tally]()
+    for each in counted:
+        if isinstance(each.of, date):
+            quarters.setdefault(each.of, _Tally(instrument)).add(each)
     found: list[Quarter] = []
-    for place, item in enumerate(sorted(instrument.levels)):
+    for item in sorted(instrument.levels):
         before: Agreement | None = None
-        for quarter in sorted({each.quarter for each in mine}):
-            here = [each for each in mine if each.quarter == quarter]
-            made = _quarter(quarter, item, here, place, instrument.levels[item], before)
+        for quarter in sorted(quarters):
+            made = _quarter(quarter, item, quarters[quarter].counts[item], before)
             before = made.found if isinstance(made.found, Agreement) else before
             found.append(made)
     return found
 
 
-def _quarter(
-    begins_on: date, item: str, counted: Iterable[Counted], place: int, highest: int, before: Agreement | None
-) -> Quarter:
-    here = [each for each in counted if each.place == place]
-    found = _kappa(here, place, highest)
+def _quarter(begins_on: date, item: str, counts: Counts, before: Agreement | None) -> Quarter:
+    found = weighted_kappa(counts)
     drifted = False
     if isinstance(found, Agreement) and before is not None and not (found.few or before.few):
         (low, high), (was_low, was_high) = found.interval, before.interval
         drifted = high < was_low or low > was_high
+    cells = [(mine, theirs, n) for mine, row in enumerate(counts) for theirs, n in enumerate(row)]
     return Quarter(
         begins_on,
         item,
         found,
-        higher=sum(each.n for each in here if each.a > each.b),
-        same=sum(each.n for each in here if each.a == each.b),
-        lower=sum(each.n for each in here if each.a < each.b),
+        higher=sum(n for mine, theirs, n in cells if mine > theirs),
+        same=sum(n for mine, theirs, n in cells if mine == theirs),
+        lower=sum(n for mine, theirs, n in cells if mine < theirs),
         drifted=drifted,
     )
 
 
-def _turned(each: Counted, agency: str) -> Counted:
-    """With the agency's own level first."""
-    if each.agency_a == agency:
-        return each
-    return Counted(each.agency_b, each.agency_a, each.quarter, each.place, each.b, each.a, each.n)
+class _Tally:
+    """For each item of an instrument a table of counts, filled in one pass over however many there are."""
 
+    def __init__(self, instrument: Instrument) -> None:
+        self.counts = {item: [[0] * highest for _ in range(highest)] for item, highest in instrument.levels.items()}
+        self._by_place = [self.counts[item] for item in sorted(self.counts)]
 
-def _kappa(counted: Iterable[Counted], place: int, highest: int) -> Agreement | Undefined:
-    counts = [[0] * highest for _ in range(highest)]
-    for each in counted:
-        if each.place == place:
-            counts[each.a - 1][each.b - 1] += each.n
-    return weighted_kappa(counts)
+    def add(self, each: Counted) -> None:
+        """So many more in one cell. What an earlier version had, and this one has not, isn't compared."""
+        if each.place < len(self._by_place):
+            table = self._by_place[each.place]
+            if max(each.a, each.b) <= len(table):
+                table[each.a - 1][each.b - 1] += each.n
+
+    def items(self) -> list[tuple[str, Counts]]:
+        """In the order of the items' codes."""
+        return sorted(self.counts.items())
 
 
 # --- vignettes ------------------------------------------------------------------------------------------------------

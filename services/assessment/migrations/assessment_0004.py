@@ -183,16 +183,17 @@ _CASE = (
 
 
 def _of_case(column: str) -> str:
+    """Named with its table where `case_fact` has such a column too: a bare one would be compared with itself."""
     return f"{_DOOR} OR EXISTS (SELECT FROM case_fact k WHERE k.case_id = {column})"
 
 
 _OWN = f"{_DOOR} OR agency = {_ME}"
 _POLICIES = {
     "case_fact": (_CASE, None),
-    "assessment": (_of_case("case_id"), None),
+    "assessment": (_of_case("assessment.case_id"), None),
     "evidence": (f"{_DOOR} OR EXISTS (SELECT FROM assessment a WHERE a.id = assessment_id)", None),
     # Who has something to do sees that, also when the case has moved on.
-    "task": (f"{_of_case('case_id')} OR owner = {_ME}", None),
+    "task": (f"{_of_case('task.case_id')} OR owner = {_ME}", None),
     "task_step": (f"{_DOOR} OR EXISTS (SELECT FROM task t WHERE t.id = task_id)", None),
     # The frame's tables. Nobody writes into the log in another's name.
     **dict.fromkeys(("data_key", "erasure", "erasure_order", "legal_hold"), (_of_case("subject_id"), None)),

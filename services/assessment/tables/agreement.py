@@ -22,11 +22,26 @@ _ADD = text(
     " levels_b) VALUES (:source_id, :seat_a, :seat_b, :vignette, :instrument, :quarter, :agency_a, :agency_b,"
     " :levels_a, :levels_b)"
 ).bindparams(bindparam("levels_a", type_=ARRAY(SmallInteger)), bindparam("levels_b", type_=ARRAY(SmallInteger)))
-_COUNT = text(
-    "SELECT c.agency_a, c.agency_b, c.quarter, u.place, u.a, u.b, count(*) AS n"
-    " FROM co_rating c CROSS JOIN LATERAL unnest(c.levels_a, c.levels_b) WITH ORDINALITY u(a, b, place)"
-    " WHERE c.instrument = :instrument AND c.vignette = :vignette AND c.quarter >= :since"
-    " AND u.a IS NOT NULL AND u.b IS NOT NULL GROUP BY c.agency_a, c.agency_b, c.quarter, u.place, u.a, u.b"
+# A hundred thousand rows are unfolded into half a million cells and counted at once: a few thousand leave.
+_CELLS = (
+    "SELECT {names}, unnest(levels_a) AS a, unnest(levels_b) AS b, generate_subscripts(levels_a, 1) AS place"
+    " FROM co_rating WHERE instrument = :instrument AND vignette = :vignette AND quarter >= :since"
+)
+_WITH_NAMES = "(CAST(:agency AS text) IS NULL OR :agency IN (agency_a, agency_b))"
+_COUNT_PAIRS = text(
+    "SELECT one, other, place, a, b, count(*) AS n FROM ("  # noqa: S608 - our own words
+    + _CELLS.format(
+        names=f"CASE WHEN {_WITH_NAMES} THEN agency_a END AS one, CASE WHEN {_WITH_NAMES} THEN agency_b END AS other"
+    )
+    + ") cell WHERE a IS NOT NULL AND b IS NOT NULL GROUP BY one, other, place, a, b"
+)
+# The agency's own level comes first.
+_COUNT_QUARTERS = text(
+    "SELECT quarter, place, CASE WHEN first THEN a ELSE b END AS mine, CASE WHEN first THEN b ELSE a END AS theirs,"  # noqa: S608 - as above
+    " count(*) AS n FROM ("
+    + _CELLS.format(names="quarter, agency_a = :agency AS first")
+    + " AND :agency IN (agency_a, agency_b)) cell"
+    " WHERE a IS NOT NULL AND b IS NOT NULL GROUP BY quarter, place, mine, theirs"
 )
 _ADD_VIGNETTE = text(
     "INSERT INTO vignette (id, instrument, title, title_ja, story, story_ja, published_by, published_at)"
@@ -53,11 +68,10 @@ _RATINGS = text(
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How often two agencies said these two levels of an item, in a quarter. `place`: the item's, from 0."""
+    """How often these two levels of an item were said, the first by the first. `place`: the item's, from 0."""
 
-    agency_a: str
-    agency_b: str
-    quarter: date
+    of: tuple[str, str] | date | None
+    """Two agencies, a quarter, or all pairs of which nothing else is told."""
     place: int
     a: int
     b: int
@@ -110,11 +124,24 @@ async def add_pairs(
         await session.execute(_ADD, values)
 
 
-async def count_pairs(session: AsyncSession, instrument: str, *, vignette: bool, since: date) -> list[Counted]:
-    """All of them, as counts."""
+async def count_pairs(
+    session: AsyncSession, instrument: str, *, vignette: bool, since: date, agency: str | None
+) -> list[Counted]:
+    """All of them, as counts: each pair in which this agency is by itself, and all others together; None: each pair."""
+    values = {"instrument": instrument, "vignette": vignette, "since": since, "agency": agency}
     async with beyond_the_wall(session, DOOR):
-        rows = (await session.execute(_COUNT, {"instrument": instrument, "vignette": vignette, "since": since})).all()
-    return [Counted(row.agency_a, row.agency_b, row.quarter, row.place - 1, row.a, row.b, row.n) for row in rows]
+        rows = (await session.execute(_COUNT_PAIRS, values)).all()
+    return [Counted(None if one is None else (one, other), place - 1, a, b, n) for one, other, place, a, b, n in rows]
+
+
+async def count_quarters(
+    session: AsyncSession, instrument: str, *, vignette: bool, since: date, agency: str
+) -> list[Counted]:
+    """One agency beside all others, by quarter; its own level is the first."""
+    values = {"instrument": instrument, "vignette": vignette, "since": since, "agency": agency}
+    async with beyond_the_wall(session, DOOR):
+        rows = (await session.execute(_COUNT_QUARTERS, values)).all()
+    return [Counted(quarter, place - 1, mine, theirs, n) for quarter, place, mine, theirs, n in rows]
 
 
 async def add_vignette(session: AsyncSession, vignette: Vignette, *, at: datetime) -> None:
