@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import bus, cases, imports, persons, seats, start
+from bench import assessments, bus, cases, imports, persons, seats, start
 from bench.report import Report, console, machine_load, show, write
 from embedded.postgres import StartFailed
 
@@ -23,6 +23,7 @@ class What(StrEnum):
     IMPORTS = "imports"
     PERSONS = "persons"
     CASES = "cases"
+    ASSESSMENTS = "assessments"
 
 
 def main(
@@ -51,6 +52,7 @@ def main(
         What.IMPORTS: lambda progress: imports.measure(progress, rows=rows),
         What.PERSONS: lambda progress: persons.measure(progress, rounds=rounds, persons=people),
         What.CASES: lambda progress: cases.measure(progress, rounds=rounds, seconds=seconds, cases=people),
+        What.ASSESSMENTS: lambda progress: assessments.measure(progress, rounds=rounds, seconds=seconds),
     }
     chosen = list(measures) if what is What.ALL else [what]
     try:

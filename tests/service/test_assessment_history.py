@@ -1,6 +1,6 @@
 """Everything about a case in one list, newest first, as codes; and nothing that the caller may not see elsewhere."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,6 +8,7 @@ import pytest
 
 from shared.auth import Role
 from shared.events import CaseClosed, CaseErased, ConsentWithdrawn
+from tests.service import conference_table, plan_room
 from tests.service.assessment_room import DESK, NPO, consented, known_case, levels, rate
 from tests.world import KIRISHIMA, Caller, Running, World
 
@@ -134,16 +135,49 @@ async def test_a_seat_that_consent_no_longer_reaches_sees_no_joint_rating_and_th
     assert "joint_rating" in {each["kind"] for each in await history(running.as_(), case_id)}
 
 
-async def test_nothing_of_a_statutory_meeting_stands_in_it_for_its_chair_either(running: Running) -> None:
+async def test_a_conference_and_a_plan_stand_there_for_whom_consent_reaches(running: Running) -> None:
+    case_id, path = await conference_table.called(running)
+    plan = await plan_room.in_force(running, case_id)
+    found = {each["kind"]: each for each in await history(running.as_(), case_id)}
+    met, planned = found["conference"], found["plan"]
+    assert path.endswith(met["id"])
+    assert (met["chair"], met["state"], met["reason"], met["task_id"]) == (DESK, "called", None, None)
+    assert [each["agency"] for each in met["members"]] == [DESK, NPO]
+    assert planned["id"] == plan["plan_id"]
+    assert (planned["state"], planned["version"], planned["decided_version"]) == (plan["state"], 1, 1)
+    for words in (*plan_room.WORDS, conference_table.MINUTES):
+        assert words not in str(found)
+    npo, city = running.as_(NPO), running.as_("kagoshima-city")
+    assert {"conference", "plan"} <= {each["kind"] for each in await history(npo, case_id)}
+    # Who takes no part in a conference hears of none here either, though consent opens the rest.
+    assert {"plan"} <= {each["kind"] for each in await history(city, case_id)} <= {"plan", "task"}
+    await rate(npo, case_id, 3, 3, 3, 3, 3)
+    await running.hear(ConsentWithdrawn(case_id=case_id, consent_version=2))
+    assert {each["kind"] for each in await history(npo, case_id)} <= {"assessment", "task"}
+
+
+async def test_a_draft_of_a_plan_is_its_writers_alone(running: Running) -> None:
     case_id = await known_case(running)
-    await consented(running, case_id, NPO)
-    await begin_joint(running, case_id)
-    await rate(running.as_(), case_id, 1, 3, 3, 3, 3)
-    assert len(await history(running.as_(), case_id)) == 4
-    await running.rows("UPDATE joint_rating SET lane = 'shien_kaigi_art9' RETURNING 1")
-    await running.rows("UPDATE task SET lane = 'shien_kaigi_art9' RETURNING 1")
-    for agency in (DESK, NPO):
-        assert {each["kind"] for each in await history(running.as_(agency), case_id)} == {"assessment"}
+    await consented(running, case_id)
+    await plan_room.drafted(running, case_id)
+    assert [each["kind"] for each in await history(running.as_(), case_id)] == ["plan"]
+    assert await history(running.as_(NPO), case_id) == []
+
+
+async def test_nothing_of_a_statutory_meeting_stands_in_it_for_its_chair_either(running: Running) -> None:
+    members = [conference_table.member(DESK, "career_consultant"), conference_table.member(NPO)]
+    case_id, path = await conference_table.called(running, lane="shien_kaigi_art9", members=members)
+    desk, npo = running.as_(), running.as_(NPO)
+    await rate(npo, case_id, 3, 3, 3, 3, 3)
+    before = [await history(desk, case_id), await history(npo, case_id)]
+    assert {each["kind"] for each in before[0]} == {"assessment", "task"}
+    await conference_table.do(desk, f"{path}/joint_ratings", {})
+    await conference_table.do(desk, f"{path}/open")
+    task_id = await conference_table.decide(desk, path, running, "action", owner=NPO, words=SECRET)
+    assert [await history(desk, case_id), await history(npo, case_id)] == before
+    await conference_table.conclude(desk, path, members[0])
+    assert [await history(desk, case_id), await history(npo, case_id)] == before
+    assert [task["task_id"] for task in await npo.whole("/v1/tasks")] == [task_id]
 
 
 async def test_what_is_planned_in_a_conference_is_told_by_that_conference_alone(running: Running) -> None:
@@ -164,6 +198,8 @@ async def test_it_is_read_page_by_page_and_gone_with_an_erased_case(running: Run
     assert [each for found in pages for each in found] == whole
     moments = [(each["at"], each["id"]) for each in whole]
     assert moments == sorted(moments, reverse=True)
-    erased = CaseErased(case_id=case_id, agency_id=DESK, reason="persons_request", erased_at="2026-12-01T00:00:00Z")
+    erased = CaseErased(
+        case_id=case_id, agency_id=DESK, reason="persons_request", erased_at=datetime(2026, 12, 1, tzinfo=UTC)
+    )
     await running.hear(CaseClosed(case_id=case_id, agency_id=DESK, ended="goal_reached"), erased)
     assert (await running.as_().get(f"/v1/cases/{case_id}/history")).status_code == 410

@@ -10,7 +10,9 @@ from pydantic.config import JsonDict
 from services.assessment.api.joint import SeatShape
 from services.assessment.handlers import history as handlers
 from services.assessment.handlers.history import Entry, Rating
+from services.assessment.tables.conferences import Row as ConferenceRow
 from services.assessment.tables.joint import Row as JointRow
+from services.assessment.tables.plans import Plan
 from services.assessment.tables.tasks import Row as TaskRow
 from shared.auth import Caller, Role, requires
 from shared.service import LongPages, Now, Page, Transaction, moment, page, router
@@ -74,6 +76,37 @@ class JointlyRatedThen(BaseModel):
     agreed_at: datetime | None
 
 
+class MetThen(BaseModel):
+    """A joint case conference with the person's consent; what was said in it stands there alone."""
+
+    kind: Literal["conference"] = "conference"
+    id: UUID
+    at: datetime = Field(description="When it was called.")
+    chair: str
+    state: str
+    held_on: date
+    members: list[SeatShape]
+    task_id: UUID | None = Field(description="The duty that it meets.")
+    reason: str | None
+
+
+class PlannedThen(BaseModel):
+    """A support plan (支援プラン): how far it has come; its words stand in GET /assessment/v1/plans/{plan_id}."""
+
+    kind: Literal["plan"] = "plan"
+    id: UUID
+    at: datetime = Field(description="When it was drafted.")
+    number: int
+    state: str
+    version: int
+    agreed_version: int | None
+    decided_version: int | None
+    monitor_on: date
+    next_plan_id: UUID | None
+    created_by: str
+    ended_at: datetime | None
+
+
 class ToDoThen(BaseModel):
     """A task as it stands now; its words and steps stand in GET /assessment/v1/tasks/{task_id}."""
 
@@ -89,7 +122,7 @@ class ToDoThen(BaseModel):
     reason: str | None
 
 
-HistoryEntry = Annotated[RatedThen | JointlyRatedThen | ToDoThen, Field(discriminator="kind")]
+HistoryEntry = Annotated[RatedThen | JointlyRatedThen | MetThen | PlannedThen | ToDoThen, Field(discriminator="kind")]
 
 
 class HistoryPage(BaseModel):
@@ -104,7 +137,7 @@ class HistoryPage(BaseModel):
 @history.get(
     "/v1/cases/{case_id}/history",
     summary="Read a case's history",
-    description="支援ケースの評価・合同の評価・することを、新しい順に一つの一覧で返します(コードのみ。記述は含みません)。"
+    description="支援ケースの評価・合同の評価・会議・プラン・することを、新しい順に一つの一覧で返します(コードのみ。記述は含みません)。"
     "見える範囲は、それぞれの一覧と同じです。支援会議(法第9条)で扱われたものは含みません。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
@@ -122,6 +155,10 @@ def _entry(entry: Entry) -> HistoryEntry:
             return _rated(entry, rating)
         case JointRow() as row:
             return _jointly(entry, row)
+        case ConferenceRow() as row:
+            return _met(entry, row)
+        case Plan() as plan:
+            return _planned(entry, plan)
         case TaskRow() as row:
             return _to_do(entry, row)
         case _:
@@ -160,6 +197,36 @@ def _jointly(entry: Entry, row: JointRow) -> JointlyRatedThen:
         seats=[SeatShape(agency=seat.agency, profession=seat.profession) for seat in sorted(row.joint.seats)],
         closed_at=row.closed_at,
         agreed_at=row.agreed_at,
+    )
+
+
+def _met(entry: Entry, row: ConferenceRow) -> MetThen:
+    held = row.conference
+    return MetThen(
+        id=entry.id,
+        at=entry.at,
+        chair=held.chair,
+        state=held.state.value,
+        held_on=held.held_on,
+        members=[SeatShape(agency=member.agency, profession=member.profession) for member in held.members],
+        task_id=row.task_id,
+        reason=row.reason,
+    )
+
+
+def _planned(entry: Entry, plan: Plan) -> PlannedThen:
+    return PlannedThen(
+        id=entry.id,
+        at=entry.at,
+        number=plan.number,
+        state=plan.state.value,
+        version=plan.version,
+        agreed_version=plan.agreed_version,
+        decided_version=plan.decided_version,
+        monitor_on=plan.monitor_on,
+        next_plan_id=plan.next_plan_id,
+        created_by=plan.created_by,
+        ended_at=plan.ended_at,
     )
 
 

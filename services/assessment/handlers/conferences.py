@@ -186,7 +186,7 @@ async def list_conferences(
             rows = await conferences.list_of_case(session, case_id, after=after, limit=limit)
         for row in rows:
             case = await cases.find_case(session, row.conference.case_id)
-            if case is not None and _sees(row.conference, case, actor.agency, today):
+            if case is not None and sees(row.conference, case, actor.agency, today):
                 found.append(seen_by(row, case, actor.agency, today))
         if len(rows) < limit or len(found) >= limit:
             return found[:limit]
@@ -209,13 +209,14 @@ async def _may_ask(session: AsyncSession, case_id: UUID, actor: Actor) -> bool:
 
 
 def _visible(row: Row | None, case: Case | None, agency: str, today: date) -> Seen:
-    if row is None or case is None or not _sees(row.conference, case, agency, today):
+    if row is None or case is None or not sees(row.conference, case, agency, today):
         raise Problem(NOT_FOUND)
     writable(case)
     return seen_by(row, case, agency, today)
 
 
-def _sees(held: Conference, case: Case, agency: str, today: date) -> bool:
+def sees(held: Conference, case: Case, agency: str, today: date) -> bool:
+    """Whether an agency hears of it at all."""
     return may_see(held, agency, holder=case.holder, consented=agency in covered(case, {agency}, today), today=today)
 
 

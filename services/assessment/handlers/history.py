@@ -1,4 +1,4 @@
-"""Everything about a case that an agency may see, newest first, as codes: what is rated, jointly rated, and to be done.
+"""Everything about a case that an agency may see, newest first, as codes: ratings, conferences, plans and tasks.
 
 Words are read where they stand. Nothing of a statutory meeting is here, not even for its chair: that is a lane of its
 own, and this list may lie on the table before whomever the person agreed to.
@@ -6,20 +6,26 @@ own, and this list may lie on the table before whomever the person agreed to.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.assessment.domain.access import Sees, SeesOwn
+from services.assessment.domain.conference import Lane
+from services.assessment.handlers import conferences as meetings
 from services.assessment.handlers.access import reach
 from services.assessment.handlers.joint import CONSENT_LANE, may_see
-from services.assessment.tables import assessments, joint, tasks
+from services.assessment.handlers.plan_views import plans_beside
+from services.assessment.tables import assessments, conferences, joint, tasks
 from services.assessment.tables.assessments import Rated
 from services.assessment.tables.cases import Case
+from services.assessment.tables.conferences import Row as ConferenceRow
 from services.assessment.tables.joint import Row as JointRow
+from services.assessment.tables.plans import Plan
 from services.assessment.tables.tasks import Row as TaskRow
 from shared.auth import Actor
+from shared.service import day_in_japan
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class Entry:
 
     at: datetime
     id: UUID
-    what: Rating | JointRow | TaskRow
+    what: Rating | JointRow | ConferenceRow | Plan | TaskRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,21 @@ async def _joint_ratings(session: AsyncSession, view: View) -> list[Entry]:
     ]
 
 
+async def _conferences(session: AsyncSession, view: View) -> list[Entry]:
+    found = await conferences.list_of_case(session, view.case.id, after=(date.min, UUID(int=0)), limit=_MANY)
+    today = day_in_japan(view.now)
+    return [
+        Entry(row.called_at, row.conference.id, row)
+        for row in found
+        if row.conference.lane is Lane.CONSENT and meetings.sees(row.conference, view.case, view.actor.agency, today)
+    ]
+
+
+async def _plans(session: AsyncSession, view: View) -> list[Entry]:
+    found = await plans_beside(session, view.case, view.sees, limit=_MANY, actor=view.actor, now=view.now)
+    return [Entry(plan.created_at, plan.id, plan) for plan in found]
+
+
 async def _tasks(session: AsyncSession, view: View) -> list[Entry]:
     found = await tasks.find_told(session, view.case.id, owner=view.own, limit=_MANY)
     return [Entry(row.created_at, row.task.id, row) for row in found]
@@ -91,5 +112,6 @@ async def _tasks(session: AsyncSession, view: View) -> list[Entry]:
 
 _MANY = 1_000
 """More of one kind than a case ever has; reads are bounded all the same."""
-_KINDS: tuple[Callable[[AsyncSession, View], Awaitable[list[Entry]]], ...] = (_ratings, _joint_ratings, _tasks)
+_Reader = Callable[[AsyncSession, View], Awaitable[list[Entry]]]
+_KINDS: tuple[_Reader, ...] = (_ratings, _joint_ratings, _conferences, _plans, _tasks)
 """A new kind of thing is one more line here, and one more shape in the interface."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.assessment.domain import access
-from services.assessment.domain.access import Hidden, NoBasis
+from services.assessment.domain.access import Hidden, NoBasis, Sees, SeesOwn
 from services.assessment.domain.moves import legal
 from services.assessment.domain.plan import (
     DECIDES,
@@ -131,12 +131,28 @@ async def list_plans(
     if case is None:
         raise case_not_known()
     seen = _allowed(case, await _view(session, case, carries=True, actor=actor, now=now), case_not_known())
-    own = actor.agency if isinstance(seen, OwnLines) else None
-    drafts = isinstance(seen, Whole) and seen.drafts
-    found = await plans.find_of_case(session, case_id, drafts=drafts, carrier=own, after=after, limit=limit)
-    if own is not None and not found and not after:
+    found = await _of_case(session, case, seen, actor=actor, after=after, limit=limit)
+    if isinstance(seen, OwnLines) and not found and not after:
         raise Problem(NO_BASIS) if concerns(case, actor) else case_not_known()
     return found
+
+
+async def plans_beside(
+    session: AsyncSession, case: Case, ratings: Sees | SeesOwn, *, limit: int, actor: Actor, now: datetime
+) -> list[Plan]:
+    """The same for somebody who sees a case's ratings so far: none where there is nothing for it."""
+    seen = _judged(case, ratings, carries=True, actor=actor, now=now)
+    if isinstance(seen, Hidden | NoBasis):
+        return []
+    return await _of_case(session, case, seen, actor=actor, after=0, limit=limit)
+
+
+async def _of_case(
+    session: AsyncSession, case: Case, seen: Whole | OwnLines, *, actor: Actor, after: int, limit: int
+) -> list[Plan]:
+    own = actor.agency if isinstance(seen, OwnLines) else None
+    drafts = isinstance(seen, Whole) and seen.drafts
+    return await plans.find_of_case(session, case.id, drafts=drafts, carrier=own, after=after, limit=limit)
 
 
 async def list_waiting(session: AsyncSession, *, whose: str, after: UUID, limit: int, actor: Actor) -> list[Plan]:
@@ -265,9 +281,15 @@ async def _was_agreed(session: AsyncSession, plan_id: UUID, version: int) -> boo
 
 
 async def _view(session: AsyncSession, case: Case, *, carries: bool, actor: Actor, now: datetime) -> View:
+    ratings = await sight(session, case, actor=actor, now=now)
+    return _judged(case, ratings, carries=carries, actor=actor, now=now)
+
+
+def _judged(
+    case: Case, ratings: Sees | SeesOwn | NoBasis | Hidden, *, carries: bool, actor: Actor, now: datetime
+) -> View:
     gap = consent_gap(case.consent, purposes=FOR_PLAN, receiver=actor.agency, today=day_in_japan(now))
     decides = actor.kind in DECIDES and actor.serves(case.municipality)
-    ratings = await sight(session, case, actor=actor, now=now)
     return view(ratings, decides=decides, carries=carries and gap is None)
 
 

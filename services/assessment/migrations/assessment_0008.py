@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "assessment_0008"
-down_revision = "assessment_0005"
+down_revision = "assessment_0007"
 branch_labels = None
 depends_on = None
 
