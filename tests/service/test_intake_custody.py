@@ -89,10 +89,30 @@ async def test_a_person_who_comes_back_is_held_by_who_takes_them_up(world: World
     assert witnessed.status_code == 201, witnessed.text
     again = (await npo.post(f"/v1/cases/{case_id}/reopening")).json()
     assert (again["status"], again["holder_agency"], again["ended"]) == ("open", "kagoshima-npo", None)
-    assert again["anchor"] is None, "whom everybody can turn to is the new holder's to name"
+    assert again["anchor"] == "client-kagoshima-npo", "whom everybody can turn to is who took them up"
     read = (await npo.get(f"/v1/cases/{case_id}/person")).json()["person"]
     assert read == {"name": "架空 花子", "next_step": "次の対応を決める"}
     assert any(isinstance(event, CaseReopened) for event in await intake.told())
+
+
+async def test_a_case_has_an_anchor_at_every_instant(world: World) -> None:
+    intake = world.service("intake")
+    desk, npo = intake.as_(), intake.as_("kagoshima-npo")
+    case = (await desk.post("/v1/cases", {})).json()
+    path = f"/v1/cases/{case['case_id']}"
+    assert case["anchor"] == "client-kagoshima-desk", "who opens a case"
+    await desk.post(f"{path}/closing", {"interruption": "not_reachable"})
+    await intake.hear(accepted(case["case_id"], "kagoshima-desk", "kagoshima-npo"))
+    read = await npo.get(path)
+    assert read.json()["anchor"] == "kagoshima-npo", "the agency that took it on, until it names somebody"
+    named = await npo.patch(path, {"anchor": "相談員 8"}, etag=read.headers["etag"])
+    assert named.json()["anchor"] == "相談員 8"
+    await npo.post(f"{path}/closing", {"interruption": "not_reachable"})
+    assert (await npo.post(f"{path}/reopening")).json()["anchor"] == "相談員 8", "who was named stays with the holder"
+    await npo.post(f"{path}/closing", {"interruption": "not_reachable"})
+    assert (await desk.post(f"{path}/reopening")).json()["anchor"] == "client-kagoshima-desk"
+    with pytest.raises(asyncpg.PostgresError):
+        await intake.rows("UPDATE case_ SET anchor = NULL")
 
 
 async def test_an_accepted_referral_moves_the_case_in_one_step(world: World) -> None:
@@ -100,7 +120,7 @@ async def test_an_accepted_referral_moves_the_case_in_one_step(world: World) -> 
     case_id = await opened(intake.as_(), anchor="相談員 1")
     await intake.hear(accepted(case_id, "kagoshima-desk", "kagoshima-npo"))
     case = (await intake.as_().get(f"/v1/cases/{case_id}")).json()
-    assert (case["holder_agency"], case["anchor"]) == ("kagoshima-npo", None)
+    assert (case["holder_agency"], case["anchor"]) == ("kagoshima-npo", "kagoshima-npo")
     await intake.hear(accepted(case_id, "kagoshima-desk", "kagoshima-school"))
     assert (await intake.as_().get(f"/v1/cases/{case_id}")).json()["holder_agency"] == "kagoshima-npo"
     moved = [event for event in await intake.told() if isinstance(event, CaseHandedOver)]

@@ -115,5 +115,7 @@ async def test_what_consent_ended_before_is_written_down_and_who_recorded_it(
         "SELECT k.consent_by, e.ended_by, e.at < now() - interval '23 hours' AS then FROM intake.case_ k"
         " LEFT JOIN intake.disclosure_end e ON e.disclosure_id = k.id ORDER BY k.id"
     )
+    anchors = await connection.fetch("SELECT DISTINCT anchor FROM intake.case_")
     await connection.close()
+    assert [tuple(row) for row in anchors] == [("desk",)], "no case is left without one"
     assert [tuple(row) for row in ended] == [("npo", "npo", True)] * 3 + [("npo", None, None)]

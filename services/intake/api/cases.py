@@ -131,7 +131,7 @@ async def open_case(body: OpenCase, response: Response, session: Transaction, no
     description="自機関が受け付けた・担当する支援ケースと、担当市町村の支援ケースの一覧です(急ぎのケースが先、次に新しい順)。"
     "`career_untouched_weeks` は、キャリア形成の課題に何週間も手が付いていないケースを、"
     "`next_step_until` は次の対応の期日がその日までのケースを、"
-    "`anchor_missing` は担当の支援員がまだ決まっていないケースを返します。",
+    "`anchor_missing` は担当の支援員として機関名だけが入っているケース(引き継いだ直後など)を返します。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
 async def list_cases(
@@ -153,7 +153,7 @@ async def list_cases(
         date | None, Query(description="Open, and the day of the next step is this one or before: what is due.")
     ] = None,
     anchor_missing: Annotated[
-        bool | None, Query(description="Open, and nobody is named as anchor, e.g. since the case was handed over.")
+        bool | None, Query(description="Open, and the agency itself stands as anchor: since the hand-over no person is named.")
     ] = None,
 ) -> Page[CaseView]:
     """The caller's own agency's cases, and those of its municipalities."""

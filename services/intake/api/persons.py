@@ -19,7 +19,10 @@ from shared.service.accesses import AccessEntry
 persons = router(tag="persons")
 
 NOT_THE_HOLDER = ProblemType(
-    "not_the_holder", 403, "Only the agency that holds the case may do this", "担当機関だけができる操作です"
+    "not_the_holder",
+    403,
+    "Only the agency that holds the case may do this: ask it",
+    "担当機関だけができる操作です。担当機関に頼んでください",
 )
 _DENIALS = {
     "no_basis": NO_BASIS,

@@ -220,7 +220,7 @@ class OpenCase(Body):
     next_step: Line | None = None
     next_step_on: DayAsWritten | None = None
     consent: SaidAboutConsent | None = None
-    anchor: Anchor | None = None
+    anchor: Anchor | None = Field(default=None, description="担当の支援員. Default: who opens the case (`sub` of the token).")
     draft_id: UUID | None = Field(default=None, description="The draft that this sheet was typed in; it is done with.")
     person: PersonSheet | None = Field(default=None, description="相談受付票: whatever is known, or nothing at all.")
 
@@ -327,7 +327,7 @@ class CaseAnswer(BaseModel):
     consent: ConsentStanding
     screening_outcome: str | None
     hand_off_open: bool = Field(description="Screened as a hand-off (つなぎ), and no receiver has acknowledged it yet.")
-    anchor: str | None
+    anchor: str = Field(description="担当の支援員: who was named or, since a hand-over, the agency's own id; never nobody.")
     ended: str | None
     career_touched_at: datetime = Field(description="When somebody last worked on career formation.")
     opened_at: datetime

@@ -151,8 +151,8 @@ class Case:
     version: int
     sheet_version: int
     """Of the reception sheet: raised whenever something about the person is written."""
-    anchor: str | None = None
-    """担当の支援員: the one person in the holding agency whom everybody can turn to."""
+    anchor: str = ""
+    """担当の支援員: whom everybody can turn to in the holding agency, which stands there itself until it names a person."""
     hand_off_open: bool = False
     ended: str | None = None
     custody_number: int = 0

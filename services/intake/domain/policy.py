@@ -207,6 +207,8 @@ ONLY_FOR: Mapping[Basis, frozenset[str]] = {Basis.OTHER_DUTY: PUBLIC_BODIES}
 """Bases that reach certain kinds of agency alone (個人情報保護法 Art. 69(2)(iii))."""
 
 _KNOWS_ONLY = {Standing.ON_CALL, Standing.CONCERNED}
+_HOLDERS_ALONE = {Action.WRITE, Action.EXPORT, Action.ACCESSES, Action.DISCLOSE}
+"""No basis that could still be found lets another agency do these: who asks is told who can."""
 HIDES_FROM_OTHERS = frozenset({FieldSet.CONTACT, FieldSet.PROXY})
 """For everybody but the holder, on whichever basis: any counter may be asked by the very person to hide from."""
 
@@ -260,7 +262,8 @@ _GOES_ON = frozenset({(Standing.HOLDER, Purpose.DISCLOSURE), *product(_BY_LAW, P
 def _weigh(ground: _Ground, action: Action, record: Record, purpose: Purpose, *, kind: str) -> Allowed | Denied:
     purposes = GRANTS.get((ground.standing, action))
     if purposes is None:
-        return Denied("no_basis" if ground.standing in _KNOWS_ONLY else "not_yours")
+        lacks_a_basis = ground.standing in _KNOWS_ONLY and action not in _HOLDERS_ALONE
+        return Denied("no_basis" if lacks_a_basis else "not_yours")
     if purpose not in purposes:
         return Denied("other_purpose")
     if kind not in ONLY_FOR.get(ground.basis, {kind}):

@@ -118,7 +118,7 @@ async def open_case(
         career_touched_at=now,
         version=1 + consent_version,
         sheet_version=1,
-        anchor=opening.anchor,
+        anchor=opening.anchor or actor.subject,
         most_serious=opening.most_serious,
     )
     await tables.add_case(session, case)

@@ -51,11 +51,14 @@ async def reopen_case(session: AsyncSession, case_id: UUID, *, actor: Actor, now
     if isinstance(decision, Refused):
         return decision
     await refuse_erased(session, case_id)
-    return await _take_up(session, case, decision, by=actor.agency, now=now)
+    return await _take_up(session, case, decision, by=actor.agency, anchor=actor.subject, now=now)
 
 
 async def hand_over(session: AsyncSession, case_id: UUID, *, sender: str, receiver: str, now: datetime) -> None:
-    """Let the receiver of an accepted referral hold the case, if its sender did."""
+    """Let the receiver of an accepted referral hold the case, if its sender did.
+
+    Events name agencies and no person (decision 0007): the receiver itself is the anchor until it names one.
+    """
     case = await cases.lock_case(session, case_id)
     if case is None:
         return
@@ -65,7 +68,7 @@ async def hand_over(session: AsyncSession, case_id: UUID, *, sender: str, receiv
     if decision.step is custody.Step.REOPENED:
         if await vault.erasure_of(session, case_id) is not None:
             return  # nobody is left to be taken up: who comes again opens a case
-        await _take_up(session, case, decision, by=receiver, now=now)
+        await _take_up(session, case, decision, by=receiver, anchor=receiver, now=now)
         return
     waiting = await tables.find_hand_off(session, case_id)
     moved = await tables.add_step(session, case, decision, ended=None, by=receiver, at=now)
@@ -85,11 +88,16 @@ async def acknowledge(session: AsyncSession, case_id: UUID, referral_id: UUID) -
     await cases.change_case(session, case, hand_off_open=False)
 
 
-async def _take_up(session: AsyncSession, case: Case, decision: Moved, *, by: str, now: datetime) -> Case:
-    """A closed case lives again: it needs a next step at once, like every other."""
+async def _take_up(
+    session: AsyncSession, case: Case, decision: Moved, *, by: str, anchor: str, now: datetime
+) -> Case:
+    """A closed case lives again: it needs a next step and an anchor at once, like every other."""
     reopened = await tables.add_step(session, case, decision, ended=None, by=by, at=now)
     version = await persons.write_first_step(session, reopened, FIRST_STEP, by=by, now=now)
-    reopened = await cases.change_case(session, reopened, next_step_on=day_in_japan(now), sheet_version=version)
+    named = reopened.anchor if reopened.anchor != reopened.holder_agency else anchor
+    reopened = await cases.change_case(
+        session, reopened, next_step_on=day_in_japan(now), sheet_version=version, anchor=named
+    )
     await cases.note(session, case.id, "case_reopened", {"by": by}, at=now)
     await emit(session, (CaseReopened(case_id=case.id, agency_id=by), reopened.version), at=now)
     return reopened

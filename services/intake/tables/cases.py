@@ -63,7 +63,7 @@ case_ = Table(
     Column("career_touched_at", DateTime(timezone=True), nullable=False),
     Column("version", Integer, nullable=False),
     Column("sheet_version", Integer, nullable=False),
-    Column("anchor", Text),
+    Column("anchor", Text, nullable=False),
     Column("hand_off_open", Boolean, nullable=False),
     Column("ended", Text),
     Column("custody_number", Integer, nullable=False),
@@ -205,7 +205,7 @@ class Wanted:
     next_step_until: date | None = None
     """Open, and the day of the next step is this one or before."""
     anchor_missing: bool | None = None
-    """Open, and nobody is named as its anchor; or, if False, somebody is."""
+    """Open, and the agency itself stands as its anchor; or, if False, somebody is named."""
 
 
 async def find_cases(
@@ -255,7 +255,8 @@ def _wanted(query: Select[Any], wanted: Wanted) -> Select[Any]:
     if wanted.next_step_until is not None:
         query = query.where(case_.c.status == "open", case_.c.next_step_on <= wanted.next_step_until)
     if wanted.anchor_missing is not None:
-        query = query.where(case_.c.status == "open", case_.c.anchor.is_(None) == wanted.anchor_missing)
+        by_itself = case_.c.anchor == case_.c.holder_agency
+        query = query.where(case_.c.status == "open", by_itself == wanted.anchor_missing)
     return query
 
 
