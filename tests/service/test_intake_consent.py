@@ -209,7 +209,10 @@ async def test_only_the_holder_discloses_and_for_another_municipality_there_is_n
     intake: Running, desk: Caller, npo: Caller, far: Caller
 ) -> None:
     path = await with_sheet(desk)
-    assert (await npo.post(f"{path}/disclosures", disclosing(intake))).json()["code"] == "no_basis"
+    refused = (await npo.post(f"{path}/disclosures", disclosing(intake))).json()
+    assert refused["code"] == "not_the_holder"
+    assert "ask it" in refused["title"]
+    assert "担当機関に頼んで" in refused["title_ja"]
     assert (await npo.get(f"{path}/disclosures")).json()["items"] == []
     assert (await far.post(f"{path}/disclosures", disclosing(intake))).status_code == 404
     assert (await far.get(f"{path}/disclosures")).status_code == 404

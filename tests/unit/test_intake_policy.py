@@ -117,6 +117,13 @@ def test_where_use_has_been_stopped_the_holder_tells_the_person_and_nobody_anybo
     assert asked(HOLDER, stopped, Purpose.SUPPORT) == Denied("use_stopped")
 
 
+@pytest.mark.parametrize("action", [Action.WRITE, Action.EXPORT, Action.ACCESSES, Action.DISCLOSE])
+def test_who_asks_for_what_is_the_holders_alone_is_told_so_and_a_stranger_nothing(action: Action) -> None:
+    for caller in (NPO, NIGHT, Caller("opener", serves=False, roles=C)):
+        assert asked(caller, About(), Purpose.SUPPORT, action) == Denied("not_yours")
+    assert asked(FAR, About(), Purpose.SUPPORT, action) == Hidden()
+
+
 def test_serving_the_municipality_is_no_basis() -> None:
     assert asked(NPO, About()) == Denied("no_basis")
 
