@@ -18,6 +18,8 @@ _MAX_CELLS = 10_000  # of a row, however few columns the file has
 _MAX_LINES = 100_000  # empty ones among them
 ERROR_COLUMN = "エラー"
 _BOM = b"\xef\xbb\xbf"
+_SAVE_AS = "save it as UTF-8 or Shift_JIS (CP932) and send it again"
+_SAVE_AS_JA = "UTF-8 か Shift_JIS(CP932)で保存し直して、もう一度送ってください"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Spreadsheets run these, in Japan the wide ones too."""
 
@@ -99,17 +101,30 @@ def _decoded(content: bytes) -> tuple[str, str]:
         except UnicodeDecodeError as error:
             position = max(position, error.start)
             continue
+        if encoding == "cp932" and _is_euc(content):
+            raise unreadable(f"it is written in EUC-JP; {_SAVE_AS}", f"文字コードが EUC-JP です。{_SAVE_AS_JA}")
         if "\x00" in written:
             raise unreadable("it holds NUL characters", "NUL文字が含まれています")
         return written, "utf-8-sig" if encoding == "utf-8" else encoding
     if content.startswith(_BOM):
         raise unreadable(
-            f"it begins as UTF-8, but is not (at byte {position + len(_BOM)})",
-            f"UTF-8の印(BOM)で始まりますが、UTF-8ではありません({position + len(_BOM)}バイト目)",
+            f"it begins as UTF-8, but is not (at byte {position + len(_BOM)}); {_SAVE_AS}",
+            f"UTF-8の印(BOM)で始まりますが、UTF-8ではありません({position + len(_BOM)}バイト目)。{_SAVE_AS_JA}",
         )
     raise unreadable(
-        f"neither UTF-8 nor cp932 (at byte {position})", f"UTF-8でもcp932(Shift_JIS)でもありません({position}バイト目)"
+        f"neither UTF-8 nor cp932 (at byte {position}); {_SAVE_AS}",
+        f"UTF-8でもcp932(Shift_JIS)でもありません({position}バイト目)。{_SAVE_AS_JA}",
     )
+
+
+def _is_euc(content: bytes) -> bool:
+    """EUC-JP often passes as cp932 full of half-width kana; a header in cp932 hardly ever passes as EUC-JP."""
+    header = content.split(b"\n", 1)[0]
+    try:
+        content.decode("euc_jp")
+    except UnicodeDecodeError:
+        return False
+    return not header.isascii()
 
 
 def _written_lines(written: str) -> Iterator[str]:
