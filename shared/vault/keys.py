@@ -15,17 +15,21 @@ from shared.vault.access import Access, Action
 from shared.vault.masters import MasterKeys
 from shared.vault.sealing import DataKey
 
-_LOGGED = (
-    "WITH logged AS (INSERT INTO access_log"
+_ASKED = "unnest(CAST(:subjects AS uuid[])) AS subject_id"
+_LOG = (
+    "logged AS (INSERT INTO access_log"
     " (subject_id, action, agency, actor, roles, purpose, basis, fields, request_id)"
     " SELECT subject_id, CAST(:action AS text), CAST(:agency AS text), CAST(:actor AS text), CAST(:roles AS text[]),"
     " CAST(:purpose AS text), CAST(:basis AS text), CAST(:fields AS text[]), CAST(:request_id AS text)"
-    " FROM unnest(CAST(:subjects AS uuid[])) AS subject_id RETURNING id, subject_id),"
+    " FROM {subjects} RETURNING id, subject_id),"
     " queued AS (INSERT INTO access_unsealed (log_id) SELECT id FROM logged)"
 )
+_LOGGED = f"WITH {_LOG.format(subjects=_ASKED)}"
+# Where there is no key (any more), nothing is opened: an entry about it would tell the person of a reading that was none.
 _UNLOCK = Hot(
-    f"{_LOGGED} SELECT l.subject_id, k.master_version, k.wrapped"
-    " FROM logged l LEFT JOIN data_key k ON k.subject_id = l.subject_id"
+    "WITH opened AS (SELECT subject_id, master_version, wrapped FROM data_key"
+    " WHERE subject_id = ANY (CAST(:subjects AS uuid[])) ORDER BY subject_id),"
+    f" {_LOG.format(subjects='opened')} SELECT subject_id, master_version, wrapped FROM opened"
 )
 _MAKE = Hot(
     f"{_LOGGED} INSERT INTO data_key (subject_id, master_version, wrapped)"
@@ -101,7 +105,6 @@ async def unlock(session: AsyncSession, subjects: Collection[UUID], access: Acce
                 masters.unwrap(str(row["subject_id"]), row["master_version"], row["wrapped"]),
             )
             for row in rows
-            if row["wrapped"] is not None
         }
     )
 

@@ -119,6 +119,17 @@ async def test_only_the_holder_orders_and_another_municipality_finds_no_case(int
     assert await intake.rows("SELECT 1 FROM erasure_order") == []
 
 
+async def test_what_opens_nothing_any_more_is_no_reading(intake: Running) -> None:
+    desk, erased, open_ = intake.as_(), await closed(intake), await opened(intake)
+    await order(intake, erased)
+    await intake.sweep()
+    before = len(await intake.rows("SELECT FROM access_log"))
+    for path in (f"/v1/cases/{erased}", "/v1/cases"):
+        assert (await desk.get(path)).status_code == 200
+    entries = await intake.rows(f"SELECT subject_id, fields FROM access_log ORDER BY id OFFSET {before}")
+    assert [tuple(row) for row in entries] == [(open_, ["next_step"])]
+
+
 async def test_an_open_case_is_not_erased(intake: Running) -> None:
     answer = await order(intake, await opened(intake))
     assert (answer.status_code, answer.json()["code"]) == (409, "still_open")

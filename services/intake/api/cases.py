@@ -336,7 +336,7 @@ def _answer(case: Case) -> CaseAnswer:
         screening_outcome=case.screening_outcome,
         opened_at=case.opened_at,
         hand_off_open=case.hand_off_open,
-        anchor=case.anchor,
+        anchor=case.anchor or case.holder_agency,
         ended=case.ended,
         career_touched_at=case.career_touched_at,
         version=case.version,

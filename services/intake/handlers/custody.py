@@ -94,7 +94,7 @@ async def _take_up(
     """A closed case lives again: it needs a next step and an anchor at once, like every other."""
     reopened = await tables.add_step(session, case, decision, ended=None, by=by, at=now)
     version = await persons.write_first_step(session, reopened, FIRST_STEP, by=by, now=now)
-    named = reopened.anchor if reopened.anchor != reopened.holder_agency else anchor
+    named = anchor if reopened.anchor in {None, by} else reopened.anchor
     reopened = await cases.change_case(
         session, reopened, next_step_on=day_in_japan(now), sheet_version=version, anchor=named
     )

@@ -63,7 +63,7 @@ case_ = Table(
     Column("career_touched_at", DateTime(timezone=True), nullable=False),
     Column("version", Integer, nullable=False),
     Column("sheet_version", Integer, nullable=False),
-    Column("anchor", Text, nullable=False),
+    Column("anchor", Text),
     Column("hand_off_open", Boolean, nullable=False),
     Column("ended", Text),
     Column("custody_number", Integer, nullable=False),
@@ -255,7 +255,7 @@ def _wanted(query: Select[Any], wanted: Wanted) -> Select[Any]:
     if wanted.next_step_until is not None:
         query = query.where(case_.c.status == "open", case_.c.next_step_on <= wanted.next_step_until)
     if wanted.anchor_missing is not None:
-        by_itself = case_.c.anchor == case_.c.holder_agency
+        by_itself = func.coalesce(case_.c.anchor, case_.c.holder_agency) == case_.c.holder_agency
         query = query.where(case_.c.status == "open", by_itself == wanted.anchor_missing)
     return query
 
