@@ -25,7 +25,7 @@ _LOG = (
     " queued AS (INSERT INTO access_unsealed (log_id) SELECT id FROM logged)"
 )
 _LOGGED = f"WITH {_LOG.format(subjects=_ASKED)}"
-# Where there is no key (any more), nothing is opened: an entry about it would tell the person of a reading that was none.
+# Where there is no key (any more), nothing is opened: an entry would tell the person of a reading that was none.
 _UNLOCK = Hot(
     "WITH opened AS (SELECT subject_id, master_version, wrapped FROM data_key"
     " WHERE subject_id = ANY (CAST(:subjects AS uuid[])) ORDER BY subject_id),"

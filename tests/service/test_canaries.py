@@ -42,6 +42,7 @@ DRAFT = {
     "birth_date": "金糸雀二十二",
 }
 OTHERS = {"next_step": "金糸雀二十三に電話", "again": "金糸雀二十四に電話", "record": "金糸雀二十五の記録"}
+HALF = "金糸雀三十六の書きかけの記録"
 LISTED = {
     "番号": "canary-26",
     "氏名": "金糸雀二十七郎",
@@ -56,7 +57,15 @@ LANES = {
     "note": "金糸雀三十四の会議",
     "words": "金糸雀三十五の電話があり、担当の窓口はもう閉まっている",
 }
-CANARIES = [*SHEET.values(), *LATER.values(), *DRAFT.values(), *OTHERS.values(), *LANES.values(), *LISTED.values()]
+CANARIES = [
+    *SHEET.values(),
+    *LATER.values(),
+    *DRAFT.values(),
+    *OTHERS.values(),
+    *LANES.values(),
+    *LISTED.values(),
+    HALF,
+]
 NO_CANARY = {"sex", "next_step"}
 """A code, and what OTHERS has."""
 
@@ -86,6 +95,8 @@ async def told(desk: Caller, night: Caller) -> tuple[str, str]:
     assert draft.status_code == 201, draft.text
     record = {"on": "2026-11-02", "way": "visit", "words": OTHERS["record"]}
     assert (await desk.post(f"/v1/cases/{case_id}/records", record)).status_code == 201
+    half = await desk.post(f"/v1/cases/{case_id}/record-drafts", {"words": HALF})
+    assert half.status_code == 201, half.text
     consent = {"state": "given", "purposes": ["referral"], "witness": LANES["witness"]}
     assert (await desk.post(f"/v1/cases/{case_id}/consents", consent)).status_code == 201
     held = {"kind": "shien_kaigi", "held_on": str(day_in_japan(wall_time())), "topic": "debt", "members": ["npo"]}
@@ -115,6 +126,7 @@ async def refusals(desk: Caller, case_id: str, draft_id: str) -> list[httpx2.Res
         await desk.patch(f"/v1/cases/{case_id}/person", SHEET, etag=None),
         await desk.patch(f"/v1/cases/{case_id}", {"next_step": mine}, etag='"1"'),
         await desk.put(f"/v1/drafts/{draft_id}", {"person": DRAFT}, etag='"9"'),
+        await desk.post(f"/v1/cases/{case_id}/record-drafts", {"words": HALF, "minutes": HALF}),
         await desk.post(f"/v1/cases/{case_id}/records", {"on": mine, "way": mine, "words": mine}),
         await desk.get(f"/v1/cases/{mine}/person"),
         await desk.get("/v1/cases", params={"holder": mine}),
@@ -158,7 +170,7 @@ async def _are_sung_to_the_holder(desk: Caller, case_id: str, draft_id: str) -> 
     everything = [
         (await desk.get(f"/v1/cases/{case_id}/person")).text,
         (await desk.get(f"/v1/cases/{case_id}")).text,
-        (await desk.get(f"/v1/drafts/{draft_id}")).text,
+        *[(await desk.get(f"/v1/drafts/{each['draft_id']}")).text for each in await desk.whole("/v1/drafts")],
         (await desk.get(f"/v1/cases/{case_id}/records")).text,
     ]
     (meeting,), (emergency,) = await desk.whole("/v1/meetings"), await desk.whole("/v1/emergency-accesses")

@@ -205,6 +205,28 @@ async def test_without_a_basis_that_reaches_so_far_nothing_is_disclosed(
     assert await intake.rows("SELECT FROM disclosure") == []
 
 
+@pytest.mark.parametrize(
+    ("purposes", "categories", "unseen", "named"),
+    [
+        (["referral"], ["identity", "health"], ["health"], "健康"),
+        (["referral", "assessment"], ["identity", "health"], [], ""),
+        (["training"], ["story", "contact"], ["story"], "相談の内容"),
+        (["referral"], [], [], ""),
+    ],
+)
+async def test_who_records_what_no_purpose_shows_is_told_and_not_refused(
+    desk: Caller, purposes: list[str], categories: list[str], unseen: list[str], named: str
+) -> None:
+    path = await with_sheet(desk)
+    answer = await desk.post(f"{path}/consents", {"state": "given", "purposes": purposes, "categories": categories})
+    assert answer.status_code == 201
+    notices = answer.json()["notices"]
+    assert [notice["categories"] for notice in notices] == ([unseen] if unseen else [])
+    assert all(named in notice["message_ja"] and unseen[0] in notice["message"] for notice in notices)
+    (listed,) = (await desk.get(f"{path}/consents")).json()["items"]
+    assert listed["notices"] == notices
+
+
 async def test_only_the_holder_discloses_and_for_another_municipality_there_is_no_case(
     intake: Running, desk: Caller, npo: Caller, far: Caller
 ) -> None:

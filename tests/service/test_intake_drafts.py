@@ -8,12 +8,23 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from services.intake.api.drafts import DraftConsent, DraftPerson, DraftSheet
+from services.intake.api.drafts import DraftConsent, DraftPerson, DraftRecord, DraftSheet
+from services.intake.api.records import AddRecord
 from services.intake.api.shapes import OpenCase, PersonSheet, SaidAboutConsent
 from shared.auth import Role
+from tests.service.intake_counter import opened, today
 from tests.world import ZAMA, World
 
 HALF = {"topics": ["debt"], "person": {"name": "架空 は", "birth_date": "昭和6"}}
+
+
+RECORD = {"way": "vis", "minutes": 4, "words": "居間で話"}
+
+
+async def half_recorded(caller: Any, case_id: str, **body: Any) -> str:
+    answer = await caller.post(f"/v1/cases/{case_id}/record-drafts", body or RECORD)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["draft_id"])
 
 
 async def begun(caller: Any, **body: Any) -> str:
@@ -35,10 +46,92 @@ async def test_a_half_typed_sheet_is_kept_as_it_is_and_goes_on_on_another_machin
 
 
 @pytest.mark.parametrize(
-    ("half", "whole"), [(DraftSheet, OpenCase), (DraftPerson, PersonSheet), (DraftConsent, SaidAboutConsent)]
+    ("half", "whole"),
+    [
+        (DraftSheet, OpenCase),
+        (DraftPerson, PersonSheet),
+        (DraftConsent, SaidAboutConsent),
+        (DraftRecord, AddRecord),
+    ],
 )
 def test_whatever_can_be_typed_can_be_half_typed(half: type[BaseModel], whole: type[BaseModel]) -> None:
     assert half.model_fields.keys() == whole.model_fields.keys() - {"draft_id"}
+
+
+async def test_a_half_typed_record_goes_on_on_another_machine_and_ends_as_a_record(world: World) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    case_id = await opened(desk)
+    draft_id = await half_recorded(desk, case_id)
+    other_machine = intake.as_()
+    found = await other_machine.get(f"/v1/drafts/{draft_id}")
+    assert (found.json()["content"], found.json()["kind"], found.json()["case_id"]) == (RECORD, "record", case_id)
+    grown = RECORD | {"way": "visit", "minutes": 45, "on": "令和8年"}
+    path = f"/v1/cases/{case_id}/record-drafts/{draft_id}"
+    saved = await other_machine.put(path, grown, etag=found.headers["etag"])
+    assert (saved.status_code, saved.headers["etag"]) == (200, '"2"')
+    assert (await desk.put(path, RECORD, etag='"1"')).status_code == 412
+    whole = {"on": today(intake), "way": "visit", "minutes": 45, "words": "居間で話した。", "draft_id": draft_id}
+    assert (await desk.post(f"/v1/cases/{case_id}/records", whole | {"way": "flew"})).status_code == 422
+    assert [draft["draft_id"] for draft in await desk.whole("/v1/drafts")] == [draft_id]
+    assert (await desk.post(f"/v1/cases/{case_id}/records", whole)).status_code == 201
+    assert await desk.whole("/v1/drafts") == []
+    again = await desk.post(f"/v1/cases/{case_id}/records", whole)
+    assert again.json()["errors"][0]["pointer"] == "/draft_id"
+    assert len(await desk.whole(f"/v1/cases/{case_id}/records")) == 1
+    assert (await desk.put(path, RECORD, etag='"2"')).json()["code"] == "draft_put_away"
+
+
+async def test_drafts_are_found_by_kind_and_by_case(world: World) -> None:
+    desk = world.service("intake").as_()
+    first, second = await opened(desk), await opened(desk)
+    sheet = (await begun(desk)).rsplit("/", 1)[1]
+    ours, other = await half_recorded(desk, first), await half_recorded(desk, second)
+
+    async def listed(**params: str) -> list[str]:
+        return [draft["draft_id"] for draft in await desk.whole("/v1/drafts", **params)]
+
+    assert await listed() == [other, ours, sheet]
+    assert await listed(kind="sheet") == [sheet]
+    assert await listed(kind="record") == [other, ours]
+    assert await listed(case_id=first) == [ours]
+    assert (await desk.post(f"/v1/drafts/{ours}/discard")).status_code == 204
+    assert await listed(case_id=first) == []
+    assert await listed(case_id=first, discarded="true") == [ours]
+
+
+async def test_a_draft_becomes_what_it_was_begun_as_and_nothing_else(world: World) -> None:
+    intake = world.service("intake")
+    desk, npo = intake.as_(), intake.as_("kagoshima-npo")
+    case_id, other = await opened(desk), await opened(desk)
+    sheet, record = (await begun(desk)).rsplit("/", 1)[1], await half_recorded(desk, case_id)
+    whole = {"on": today(intake), "way": "visit", "words": "話した"}
+    assert (await desk.post("/v1/cases", {"draft_id": record})).status_code == 422
+    for case, draft in ((case_id, sheet), (other, record)):
+        answer = await desk.post(f"/v1/cases/{case}/records", whole | {"draft_id": draft})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "no_such_draft")
+        assert (await desk.put(f"/v1/cases/{case}/record-drafts/{draft}", RECORD, etag='"1"')).status_code == 404
+    assert (await desk.put(f"/v1/drafts/{record}", HALF, etag='"1"')).status_code == 404
+    assert (await npo.get(f"/v1/drafts/{record}")).status_code == 404
+    begun_by_others = await npo.post(f"/v1/cases/{case_id}/record-drafts", RECORD)
+    assert (begun_by_others.status_code, begun_by_others.json()["code"]) == (403, "no_basis")
+    stranger = intake.as_("zama-desk", municipalities=[ZAMA])
+    assert (await stranger.post(f"/v1/cases/{case_id}/record-drafts", RECORD)).status_code == 404
+
+
+async def test_a_half_typed_record_goes_with_its_case(world: World) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    case_id = await opened(desk)
+    draft_id = await half_recorded(desk, case_id)
+    await desk.post(f"/v1/cases/{case_id}/closing", {"interruption": "opened_by_mistake"})
+    ordered = await desk.post(f"/v1/cases/{case_id}/erasure", {"reason": "persons_request"})
+    assert ordered.status_code == 202
+    await intake.sweep()
+    assert (await desk.get(f"/v1/drafts/{draft_id}")).status_code == 404
+    assert (await desk.post(f"/v1/cases/{case_id}/record-drafts", RECORD)).status_code == 410
+    keys = {str(row["subject_id"]) for row in await intake.rows("SELECT subject_id FROM data_key")}
+    assert keys == set()
 
 
 async def test_what_was_said_about_danger_and_consent_is_kept_half_typed(world: World) -> None:
@@ -127,8 +220,8 @@ async def test_a_draft_becomes_a_case_in_one_step(world: World) -> None:
     refused = await desk.post("/v1/cases", {"draft_id": draft_id, "topics": ["nonsense"]})
     assert refused.status_code == 422
     assert (await desk.get(path)).status_code == 200
-    opened = await desk.post("/v1/cases", {"draft_id": draft_id, "topics": ["debt"], "person": {"name": "架空 花子"}})
-    assert opened.status_code == 201
+    case = await desk.post("/v1/cases", {"draft_id": draft_id, "topics": ["debt"], "person": {"name": "架空 花子"}})
+    assert case.status_code == 201
     assert (await desk.get("/v1/drafts")).json()["items"] == []
     again = await desk.post("/v1/cases", {"draft_id": draft_id})
     assert again.json()["errors"][0]["pointer"] == "/draft_id"

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Query, Response
 from sqlalchemy import Row
 
+from services.intake.api.drafts import no_such_draft
 from services.intake.api.persons import denied, refuse_unborn
 from services.intake.api.shapes import (
     CaseAnswer,
@@ -27,7 +28,8 @@ from services.intake.domain.cases import FIRST_STEP, Case, ConsentState, Contrad
 from services.intake.domain.policy import Denied
 from services.intake.handlers import cases as handlers
 from services.intake.handlers import persons
-from services.intake.handlers.cases import HoldsItAlready, NoSuchDraft, NotAmongTopics
+from services.intake.handlers.cases import HoldsItAlready, NotAmongTopics
+from services.intake.handlers.drafts import NoSuchDraft
 from services.intake.tables import cases as tables
 from services.intake.tables.cases import Wanted
 from shared.auth import Actor, Caller, Role, requires
@@ -119,7 +121,7 @@ async def open_case(body: OpenCase, response: Response, session: Transaction, no
     if isinstance(case, Contradicted):
         raise Problem(_CONTRADICTIONS[case.reason])
     if isinstance(case, NoSuchDraft):
-        raise invalid("/draft_id", "no_such_draft", "There is no such draft any more", "その下書きはもうありません")
+        raise no_such_draft()
     # Relative, since the service doesn't know under which path it is mounted.
     response.headers["Location"] = f"cases/{case.id}"
     return shown(case, response)
@@ -153,7 +155,8 @@ async def list_cases(
         date | None, Query(description="Open, and the day of the next step is this one or before: what is due.")
     ] = None,
     anchor_missing: Annotated[
-        bool | None, Query(description="Open, and the agency itself stands as anchor: since the hand-over no person is named.")
+        bool | None,
+        Query(description="Open, and the agency itself is the anchor: no person is named yet."),
     ] = None,
 ) -> Page[CaseView]:
     """The caller's own agency's cases, and those of its municipalities."""

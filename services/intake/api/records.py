@@ -7,11 +7,13 @@ from uuid import UUID
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.intake.api.drafts import no_such_draft
 from services.intake.api.persons import AskedBasis, denied
 from services.intake.api.shapes import Needs, Story
 from services.intake.domain.policy import Denied, Purpose
 from services.intake.domain.records import MINUTES_A_DAY, Way, With
 from services.intake.handlers import records as handlers
+from services.intake.handlers.drafts import NoSuchDraft
 from services.intake.handlers.records import NoSuchRecord, Written
 from services.intake.tables.records import SupportRecord
 from shared.auth import Caller, Role, requires
@@ -51,6 +53,7 @@ class AddRecord(Body):
         default="support", description="For an agency that works on the person's consent: what it works for."
     )
     corrects: UUID | None = Field(default=None, description="An entry of the own agency that this one stands for now.")
+    draft_id: UUID | None = Field(default=None, description="The draft that this was typed in; it is done with.")
 
 
 class RecordHead(BaseModel):
@@ -101,6 +104,7 @@ async def add_record(
         case_id,
         written,
         corrects=body.corrects,
+        draft_id=body.draft_id,
         purpose=Purpose(body.purpose),
         record_id=new_id(),
         actor=actor,
@@ -116,6 +120,8 @@ async def add_record(
                 "There is no such entry of your agency that stands; correct the newest",
                 "自機関の記録のうち、その記録はないか、すでに直されています。最新の記録を直してください",
             )
+        case NoSuchDraft():
+            raise no_such_draft()
         case SupportRecord():
             response.headers["Location"] = f"records/{record.id}"
             return _head(record)

@@ -6,9 +6,19 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    computed_field,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from services.intake.api.notices import Notice, without_effect
 from services.intake.domain.cases import (
     Consent,
     ConsentForm,
@@ -20,6 +30,7 @@ from services.intake.domain.cases import (
     Topic,
     Urgency,
 )
+from services.intake.domain.policy import shown_for_none
 from services.intake.domain.sheet import FieldSet, katakana
 from shared.codes import (
     EMAIL_FORM,
@@ -220,7 +231,7 @@ class OpenCase(Body):
     next_step: Line | None = None
     next_step_on: DayAsWritten | None = None
     consent: SaidAboutConsent | None = None
-    anchor: Anchor | None = Field(default=None, description="担当の支援員. Default: who opens the case (`sub` of the token).")
+    anchor: Anchor | None = Field(default=None, description="担当の支援員. Default: who opens the case.")
     draft_id: UUID | None = Field(default=None, description="The draft that this sheet was typed in; it is done with.")
     person: PersonSheet | None = Field(default=None, description="相談受付票: whatever is known, or nothing at all.")
 
@@ -327,7 +338,7 @@ class CaseAnswer(BaseModel):
     consent: ConsentStanding
     screening_outcome: str | None
     hand_off_open: bool = Field(description="Screened as a hand-off (つなぎ), and no receiver has acknowledged it yet.")
-    anchor: str = Field(description="担当の支援員: who was named or, since a hand-over, the agency's own id; never nobody.")
+    anchor: str = Field(description="担当の支援員: a person or, after a hand-over, the agency; never nobody.")
     ended: str | None
     career_touched_at: datetime = Field(description="When somebody last worked on career formation.")
     opened_at: datetime
@@ -378,6 +389,7 @@ class ConsentFact(BaseModel):
                     "witnessed": True,
                     "recorded_by": "kagoshima-desk",
                     "at": "2026-11-23T01:15:00Z",
+                    "notices": [],
                 }
             ]
         },
@@ -396,6 +408,13 @@ class ConsentFact(BaseModel):
     witnessed: bool = Field(validation_alias="witness", description="Whether a witness is named.")
     recorded_by: str
     at: datetime
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def notices(self) -> list[Notice]:
+        """What this consent names without effect."""
+        unseen = shown_for_none(self.categories, self.purposes) if self.state == ConsentState.GIVEN else ()
+        return [without_effect(unseen)] if unseen else []
 
     @field_validator("witnessed", mode="before")
     @classmethod

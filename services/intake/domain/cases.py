@@ -152,7 +152,7 @@ class Case:
     sheet_version: int
     """Of the reception sheet: raised whenever something about the person is written."""
     anchor: str | None = None
-    """担当の支援員: whom everybody can turn to in the holding agency, which stands there itself until it names a person."""
+    """担当の支援員: whom everybody can turn to in the holding agency, or that agency until it names a person."""
     hand_off_open: bool = False
     ended: str | None = None
     custody_number: int = 0

@@ -311,6 +311,12 @@ def agreed_sets(consent: Agreement | None, roles: Collection[str], purpose: Purp
     return needed & consent.categories if consent.categories else needed - {FieldSet.HEALTH}
 
 
+def shown_for_none(categories: Collection[str], purposes: Collection[str]) -> tuple[FieldSet, ...]:
+    """Sets that consent names and that none of its purposes needs, so that naming them shows nothing to anybody."""
+    needed = _NOTHING.union(*(NEEDS.get(Purpose(purpose), _NOTHING) for purpose in purposes))
+    return tuple(each for each in FieldSet if each in categories and each not in needed)
+
+
 def _disclosed(
     caller: Caller, record: Record, agreed: frozenset[FieldSet], *, purpose: Purpose, today: date
 ) -> list[_Ground]:

@@ -30,6 +30,7 @@ from services.intake.domain.custody import Moved, Step
 from services.intake.domain.policy import Denied
 from services.intake.handlers import disclosures, persons
 from services.intake.handlers.access import concerning
+from services.intake.handlers.drafts import NoSuchDraft
 from services.intake.tables import cases as tables
 from services.intake.tables import custody as custody_tables
 from services.intake.tables import drafts
@@ -78,11 +79,6 @@ class Opening:
 @dataclass(frozen=True, slots=True)
 class NotAmongTopics:
     """What was marked as most serious is none of the case's topics."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoSuchDraft:
-    """The draft that the sheet was to be typed in was put away, became a case, or is another agency's."""
 
 
 async def open_case(

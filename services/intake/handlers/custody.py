@@ -88,9 +88,7 @@ async def acknowledge(session: AsyncSession, case_id: UUID, referral_id: UUID) -
     await cases.change_case(session, case, hand_off_open=False)
 
 
-async def _take_up(
-    session: AsyncSession, case: Case, decision: Moved, *, by: str, anchor: str, now: datetime
-) -> Case:
+async def _take_up(session: AsyncSession, case: Case, decision: Moved, *, by: str, anchor: str, now: datetime) -> Case:
     """A closed case lives again: it needs a next step and an anchor at once, like every other."""
     reopened = await tables.add_step(session, case, decision, ended=None, by=by, at=now)
     version = await persons.write_first_step(session, reopened, FIRST_STEP, by=by, now=now)

@@ -10,7 +10,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain.meetings import Basis
-from services.intake.domain.policy import Purpose
+from services.intake.domain.policy import Action, Denied, Purpose
+from services.intake.handlers.access import allowed, refuse_erased, there
+from services.intake.tables import cases
 from services.intake.tables import drafts as tables
 from services.intake.tables.drafts import Draft
 from shared import vault
@@ -36,27 +38,77 @@ class Overtaken:
 
 @dataclass(frozen=True, slots=True)
 class PutAway:
-    """It was discarded, or is a case already."""
+    """It was discarded, or is a case or a record already."""
 
     case_id: UUID | None
 
 
+@dataclass(frozen=True, slots=True)
+class NoSuchDraft:
+    """The draft that was named was put away, is done with already, is another agency's, or is about something else."""
+
+
+async def begin_record_draft(
+    session: AsyncSession,
+    draft_id: UUID,
+    content: Mapping[str, Any],
+    *,
+    about: UUID,
+    purpose: Purpose,
+    actor: Actor,
+    now: datetime,
+) -> Denied | None:
+    """A new draft of a support record (支援記録), by who may add one to the case."""
+    case = there(await cases.lock_case(session, about))
+    decision = await allowed(session, case, Action.RECORD, purpose=purpose, actor=actor, now=now)
+    if isinstance(decision, Denied):
+        return decision
+    await refuse_erased(session, about)
+    await begin_draft(session, draft_id, content, about=about, actor=actor, now=now)
+    return None
+
+
 async def begin_draft(
-    session: AsyncSession, draft_id: UUID, content: Mapping[str, Any], *, actor: Actor, now: datetime
+    session: AsyncSession,
+    draft_id: UUID,
+    content: Mapping[str, Any],
+    *,
+    about: UUID | None = None,
+    actor: Actor,
+    now: datetime,
 ) -> None:
     """A new draft; from the first key typed it lies on the server."""
     key = await vault.make_key(session, draft_id, _access(actor, vault.Action.WRITE, sorted(content), session))
     sealed = key.seal(_text(content), tables.place_of(draft_id, 1))
     await tables.add_draft(
-        session, draft_id, agency=actor.agency, by=actor.subject, sealed=sealed, fields=sorted(content), now=now
+        session,
+        draft_id,
+        about=about,
+        agency=actor.agency,
+        by=actor.subject,
+        sealed=sealed,
+        fields=sorted(content),
+        now=now,
     )
 
 
 async def save_draft(
-    session: AsyncSession, draft_id: UUID, content: Mapping[str, Any], *, read: int, actor: Actor, now: datetime
+    session: AsyncSession,
+    draft_id: UUID,
+    content: Mapping[str, Any],
+    *,
+    about: UUID | None = None,
+    read: int,
+    actor: Actor,
+    now: datetime,
 ) -> int | Overtaken | PutAway:
-    """The whole of what is typed now, in place of the last. The version that now stands."""
+    """The whole of what is typed now, in place of the last. The version that now stands.
+
+    What is typed stays the agency's to keep, also where the case has meanwhile gone to another.
+    """
     draft = await _lock(session, draft_id, actor)
+    if draft.about != about:
+        raise Problem(NOT_FOUND)  # a sheet is no record, and none of another case
     if draft.discarded_at is not None or draft.case_id is not None:
         return PutAway(draft.case_id)
     if read != draft.version:

@@ -140,7 +140,7 @@ async def _enter(
 
 
 async def _forget_drafts(session: AsyncSession, subject: UUID) -> None:
-    """The sheet was typed as a draft first, with a key of its own."""
+    """The sheet and its records were typed as drafts first, with keys of their own; some are still being typed."""
     await _order_with_it(session, await drafts.find_drafts_of(session, subject))
 
 

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.domain.cases import Contradicted
 from services.intake.handlers import cases
-from services.intake.handlers.cases import NoSuchDraft, Opening
+from services.intake.handlers.cases import Opening
+from services.intake.handlers.drafts import NoSuchDraft
 from services.intake.tables import lists as tables
 from shared.auth import Actor
 from shared.bus.envelope import new_id

@@ -12,7 +12,8 @@ from services.intake.domain.meetings import Basis
 from services.intake.domain.policy import Action, Denied, Purpose
 from services.intake.domain.sheet import FieldSet
 from services.intake.handlers.access import allowed, key_of, there
-from services.intake.tables import cases
+from services.intake.handlers.drafts import NoSuchDraft
+from services.intake.tables import cases, drafts
 from services.intake.tables import records as tables
 from services.intake.tables.records import SupportRecord
 from shared import vault
@@ -45,18 +46,23 @@ async def add_record(
     written: Written,
     *,
     corrects: UUID | None,
+    draft_id: UUID | None,
     purpose: Purpose,
     record_id: UUID,
     actor: Actor,
     now: datetime,
-) -> SupportRecord | Denied | NoSuchRecord:
-    """Add an entry, or one in place of another that stays."""
+) -> SupportRecord | Denied | NoSuchRecord | NoSuchDraft:
+    """Add an entry, or one in place of another that stays; the draft that it was typed in is done with."""
     case = there(await cases.lock_case(session, case_id))
     decision = await allowed(session, case, Action.RECORD, purpose=purpose, actor=actor, now=now)
     if isinstance(decision, Denied):
         return decision
     if corrects is not None and not await _may_correct(session, case_id, corrects, actor):
         return NoSuchRecord()
+    if draft_id is not None and not await drafts.became_record(
+        session, draft_id, case_id, agency=actor.agency, now=now
+    ):
+        return NoSuchDraft()
     key = await key_of(
         session, case_id, vault.Action.WRITE, [WORDS], purpose=purpose, basis=decision.basis, actor=actor
     )

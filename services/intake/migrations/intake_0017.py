@@ -35,7 +35,16 @@ _KEPT = "CASE WHEN holder_agency = NEW.holder THEN anchor END"
 _LENGTH = "ADD CONSTRAINT case__anchor_check CHECK (length(anchor) BETWEEN 1 AND {}) NOT VALID"
 
 
+# What a draft of a support record is about; a half-typed sheet is about nothing yet.
+_ABOUT = """
+    ALTER TABLE draft ADD COLUMN about uuid REFERENCES case_,
+        ADD CONSTRAINT draft_becomes_what_it_is_about CHECK (about IS NULL OR case_id IS NULL OR case_id = about)
+"""
+
+
 def upgrade() -> None:
+    op.execute(_ABOUT)
+    op.execute("CREATE INDEX draft_about ON draft (about) WHERE about IS NOT NULL")
     op.execute("ALTER TABLE case_ DROP CONSTRAINT case__anchor_check")
     op.execute(f"ALTER TABLE case_ {_LENGTH.format(255)}")
     op.execute(_move_custody(f"coalesce({_KEPT}, NEW.holder)"))
@@ -45,6 +54,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP INDEX draft_about")
+    op.execute("ALTER TABLE draft DROP COLUMN about")
     op.execute("ALTER TABLE case_ DROP CONSTRAINT case__anchored")
     op.execute(_move_custody(_KEPT))
     op.execute("ALTER TABLE case_ DROP CONSTRAINT case__anchor_check")

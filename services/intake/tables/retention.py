@@ -138,7 +138,7 @@ KEPT: Mapping[RecordClass, Kept] = {
     RecordClass.DRAFT: Kept(
         rows="draft t",
         since="t.saved_at",
-        subjects="ARRAY[t.id, t.case_id]",
+        subjects="ARRAY[t.id, t.case_id, t.about]",
         still="(t.discarded_at IS NOT NULL OR t.case_id IS NOT NULL)"
         " AND NOT EXISTS (SELECT FROM erasure_order o WHERE o.subject_id = t.id)",
         end="SELECT agency FROM draft WHERE id = :id AND (discarded_at IS NOT NULL OR case_id IS NOT NULL) FOR UPDATE",
