@@ -67,3 +67,17 @@ async def conclude(caller: Caller, path: str, *present: dict[str, str]) -> Any:
     """With minutes, and the desk's counsellor there unless others are named."""
     await do(caller, f"{path}/minutes", {"words": MINUTES})
     return await do(caller, f"{path}/conclude", {"present": list(present) or [member(DESK, COUNSELLOR)]})
+
+
+async def kept_in_the_clear(running: Running, words: str) -> list[str]:
+    """The tables in which these words can be read."""
+    tables = await running.rows(
+        "SELECT table_name FROM information_schema.tables"
+        " WHERE table_schema = 'assessment' AND table_type = 'BASE TABLE'"
+    )
+    found = []
+    for (table,) in tables:
+        rows = await running.rows(f"SELECT convert_to({table}::text, 'UTF8') AS row FROM {table}")
+        if any(words.encode() in row["row"] or words in bytes(row["row"]).decode() for row in rows):
+            found.append(table)
+    return found

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from services.assessment.api.assessments import CASE_CLOSED
 from services.assessment.api.conference_shapes import (
     ConferenceAnswer,
     DecideBody,
@@ -17,17 +18,11 @@ from services.assessment.handlers.conferences import NotYours, Seen
 from services.assessment.tables.tasks import Row
 from shared.problems import CONSENT_MISSING, FORBIDDEN, Problem, ProblemType, illegal_move, invalid
 
-CASE_CLOSED = ProblemType(
-    "case_closed",
-    409,
-    "The case is closed: nobody confers about who is not supported",
-    "終結したケースの会議は開けません。支援を再開してから招集してください",
-)
 NOT_THE_DESK = ProblemType(
     "not_the_desk",
     403,
-    "Only the municipality, its welfare office or its desk calls a meeting by Art. 9",
-    "支援会議を招集できるのは、その市町村・福祉事務所・自立相談支援機関です",
+    "Only the municipality or its desk convenes this meeting",
+    "この会議を開けるのは、その市町村またはその窓口だけです",
 )
 NO_MINUTES = ProblemType(
     "no_minutes", 409, "Write the minutes first, then conclude", "先に議事録を書いてから、会議を終えてください"
