@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import event
 
 from shared.auth import Role
 from shared.events import CaseClosed, CaseErased, ConsentWithdrawn
@@ -154,6 +155,35 @@ async def test_a_conference_and_a_plan_stand_there_for_whom_consent_reaches(runn
     await rate(npo, case_id, 3, 3, 3, 3, 3)
     await running.hear(ConsentWithdrawn(case_id=case_id, consent_version=2))
     assert {each["kind"] for each in await history(npo, case_id)} <= {"assessment", "task"}
+
+
+async def test_however_much_there_is_it_takes_as_many_statements(running: Running) -> None:
+    case_id, _ = await conference_table.called(running)
+    await begin_joint(running, case_id)
+    await rate(running.as_(), case_id, 1, 3, 3, 3, 3)
+    few = await sent_for(running, case_id)
+    for _ in range(5):
+        await begin_joint(running, case_id)
+        await rate(running.as_(), case_id, 1, 3, 3, 3, 3)
+        await conference_table.call(running.as_(), running, case_id)
+    assert len(await history(running.as_(), case_id)) > 20
+    assert len(await sent_for(running, case_id)) == len(few) <= 8, few
+
+
+async def sent_for(running: Running, case_id: UUID) -> list[str]:
+    """The statements that reading it takes."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    engine = running.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert (await running.as_().get(f"/v1/cases/{case_id}/history?limit=500")).status_code == 200
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    return sent
 
 
 async def test_a_draft_of_a_plan_is_its_writers_alone(running: Running) -> None:

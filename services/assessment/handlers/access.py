@@ -67,9 +67,11 @@ async def sight(session: AsyncSession, case: Case, *, actor: Actor, now: datetim
 
 
 async def _standing(session: AsyncSession, case: Case, actor: Actor, now: datetime) -> Standing:
+    if actor.agency == case.holder:
+        return Standing(holds=True, concerned=True)  # nothing else is asked of who holds it
     gap = consent_gap(case.consent, purposes=FOR_ASSESSMENT, receiver=actor.agency, today=day_in_japan(now))
     return Standing(
-        holds=actor.agency == case.holder,
+        holds=False,
         concerned=concerns(case, actor),
         rated=await assessments.has_rated(session, case.id, actor.agency),
         consented=gap is None,

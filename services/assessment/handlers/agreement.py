@@ -1,5 +1,6 @@
 """How far agencies see the same, per item, from all they rated together, and from vignettes they rate for practice."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -55,11 +56,11 @@ async def read_agreement(
     counted = await agreement.count_pairs(
         session, name, vignette=vignette, since=since, agency=None if everybody else actor.agency
     )
-    region, by_pair = _Tally(instrument), dict[tuple[str, str], _Tally]()
+    region, by_pair = _Tally(instrument), defaultdict[tuple[str, str], _Tally](lambda: _Tally(instrument))
     for each in counted:
         region.add(each)
         if isinstance(each.of, tuple):
-            by_pair.setdefault(each.of, _Tally(instrument)).add(each)
+            by_pair[each.of].add(each)
     pairs = [(None, region), *sorted(by_pair.items())]
     return [Pair(agencies, item, weighted_kappa(counts)) for agencies, tally in pairs for item, counts in tally.items()]
 
@@ -70,10 +71,10 @@ async def read_drift(
     """The caller's agency beside all others, quarter by quarter."""
     instrument = await instrument_in_use(session, name, now)
     counted = await agreement.count_quarters(session, name, vignette=vignette, since=since, agency=actor.agency)
-    quarters = dict[date, _Tally]()
+    quarters = defaultdict[date, _Tally](lambda: _Tally(instrument))
     for each in counted:
         if isinstance(each.of, date):
-            quarters.setdefault(each.of, _Tally(instrument)).add(each)
+            quarters[each.of].add(each)
     found: list[Quarter] = []
     for item in sorted(instrument.levels):
         before: Agreement | None = None

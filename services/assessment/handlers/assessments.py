@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.assessment.domain.access import Sees, SeesOwn
 from services.assessment.domain.fdp import Axis, Risk
 from services.assessment.domain.instruments import FDP, Answer, Found, Instrument, faults_of_answer
-from services.assessment.domain.progress import Point, Progress, progress_of, standing
+from services.assessment.domain.progress import Point, Progress, progress_of
 from services.assessment.domain.rule import Consequences, Duty, Rule, assess_prolongation, consequences, rule_on
 from services.assessment.handlers import duties
 from services.assessment.handlers.access import (
@@ -142,7 +142,8 @@ async def store(
         key = await key_to_write(session, case.id, given.evidence, purpose=PURPOSE, basis=OWN_DUTY, actor=actor)
         await assessments.add_evidence(session, key, assessment_id, given.evidence)
     follows = None
-    if rule is not None and risk is not None and await _is_latest(session, rated):
+    # What is written down late brings no duties of its own.
+    if rule is not None and risk is not None and await assessments.is_last(session, rated):
         follows = consequences(
             rule,
             risk,
@@ -180,12 +181,6 @@ async def _when(
     if await assessments.is_corrected(session, given.corrects):
         return NotRecorded("corrected_already")
     return given.rated_at or corrected.rated_at
-
-
-async def _is_latest(session: AsyncSession, rated: Rated) -> bool:
-    """Whether nobody rated later: what is written down late brings no duties of its own."""
-    others = await assessments.find_assessments(session, rated.case_id, instrument=rated.instrument)
-    return standing([point_of(each) for each in others])[-1].id == rated.id
 
 
 def _recorded(rated: Rated, follows: Consequences | None) -> Event:

@@ -32,6 +32,12 @@ _ADD = text(
 _FIND = text(f"SELECT {_COLUMNS} FROM assessment WHERE case_id = :case_id AND id = :id")
 _IS_CORRECTED = text("SELECT EXISTS (SELECT FROM assessment WHERE corrects_id = :id)")
 _HAS_RATED = text("SELECT EXISTS (SELECT FROM assessment WHERE case_id = :case_id AND rated_by = :agency)")
+# As `domain.progress.standing` has it: by the day on which people rated, and what is corrected counts no more.
+_IS_LAST = text(
+    "SELECT NOT EXISTS (SELECT FROM assessment o WHERE o.case_id = :case_id AND o.instrument = :instrument"
+    " AND (o.rated_at, o.number) > (:rated_at, :number)"
+    " AND NOT EXISTS (SELECT FROM assessment c WHERE c.corrects_id = o.id))"
+)
 _LIST = text(
     f"SELECT {_COLUMNS} FROM assessment WHERE case_id = :case_id AND number > :after"
     " AND (CAST(:by AS text) IS NULL OR rated_by = :by)"
@@ -126,6 +132,12 @@ async def find_assessment(session: AsyncSession, case_id: UUID, assessment_id: U
 async def is_corrected(session: AsyncSession, assessment_id: UUID) -> bool:
     """Whether another rating corrects this one."""
     return bool((await session.execute(_IS_CORRECTED, {"id": assessment_id})).scalar_one())
+
+
+async def is_last(session: AsyncSession, rated: Rated) -> bool:
+    """Whether nobody rated later with that instrument."""
+    at = {"case_id": rated.case_id, "instrument": rated.instrument, "rated_at": rated.rated_at, "number": rated.number}
+    return bool((await session.execute(_IS_LAST, at)).scalar_one())
 
 
 async def has_rated(session: AsyncSession, case_id: UUID, agency: str) -> bool:

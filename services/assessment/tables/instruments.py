@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import text
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.assessment.domain.instruments import Anchor, Instrument, Item
 
-_COLUMNS = "version, instrument, content, published_by, published_at, effective_from"
+_COLUMNS = "version, instrument, CAST(content AS text) AS content, published_by, published_at, effective_from"
 _FIND = text(f"SELECT {_COLUMNS} FROM instrument_version WHERE version = :version")
 _CURRENT = text(
     f"SELECT {_COLUMNS} FROM instrument_version WHERE instrument = :name AND effective_from <= :day"
@@ -83,7 +84,13 @@ async def add_version(session: AsyncSession, published: Published) -> bool:
 def _published(row: Any) -> Published | None:
     if row is None:
         return None
-    return Published(_instrument(row.content), row.published_by, row.published_at, row.effective_from)
+    return Published(_read(row.content), row.published_by, row.published_at, row.effective_from)
+
+
+@lru_cache(maxsize=64)
+def _read(content: str) -> Instrument:
+    """Asked for with every rating, and never changed: the same text is read once."""
+    return _instrument(json.loads(content))
 
 
 def _instrument(content: Mapping[str, Any]) -> Instrument:

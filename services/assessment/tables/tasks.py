@@ -22,9 +22,13 @@ _COLUMNS = (
 )
 _IS_WAITING = "state IN (" + ", ".join(f"'{state}'" for state in sorted(WAITING)) + ")"
 _ADD = text(f"INSERT INTO task ({_COLUMNS}) VALUES ({', '.join(f':{name}' for name in _COLUMNS.split(', '))})")
+# One message for both: a rating ends the duty before it, so this stands in its way.
 _CHANGE = text(
+    "WITH changed AS ("
     "UPDATE task SET state = :state, owner = :owner, due_on = :due_on, tier = :tier, referral_id = :referral_id,"
-    " reason = :reason, version = version + 1 WHERE id = :id RETURNING version"
+    " reason = :reason, version = version + 1 WHERE id = :id RETURNING id, version)"
+    " INSERT INTO task_step (task_id, number, name, state, owner, due_on, reason, by, at)"
+    " SELECT id, version, :name, :state, :owner, :due_on, :reason, :by, :at FROM changed RETURNING number"
 )
 _ADD_STEP = text(
     "INSERT INTO task_step (task_id, number, name, state, owner, due_on, reason, by, at)"
@@ -151,10 +155,11 @@ async def change_task(
         "tier": task.tier,
         "referral_id": referral_id,
         "reason": reason,
+        "name": name,
+        "by": by,
+        "at": at,
     }
-    version = int((await session.execute(_CHANGE, values)).scalar_one())
-    await _add_step(session, task, version, name, reason, by=by, at=at)
-    return version
+    return int((await session.execute(_CHANGE, values)).scalar_one())
 
 
 async def lock_task(session: AsyncSession, task_id: UUID) -> Row | None:
