@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.intake.domain.cases import Need, Topic
+from services.referral.api.candidates import _reason
+from services.referral.api.words import WORDS_JA
 from services.referral.domain.routing import (
     Capacity,
     Case,
@@ -17,6 +20,7 @@ from services.referral.domain.routing import (
     Pool,
     Programme,
     Ranked,
+    Reason,
     Routing,
     Stage,
     covers,
@@ -79,6 +83,30 @@ def test_until_needs_are_recorded_the_topics_speak() -> None:
     case = replace(CASE, needs=frozenset(), topics=frozenset({"health"}))
 
     assert "answers_needs" in codes(route(case, [replace(DROP_IN, needs=frozenset({"health"}))], NOW))[DROP_IN.id]
+
+
+@pytest.mark.parametrize("topic", ["violence", "debt", "nothing_to_eat", "care", "withdrawal", "housing"])
+def test_a_course_answers_no_topic_that_is_the_counters_own(topic: str) -> None:
+    case = replace(CASE, needs=frozenset(), topics=frozenset({topic, "job_search"}))
+    routing = route(case, [COURSE], NOW)
+
+    assert [reason.about for reason in routing.items[0].reasons if reason.code == "answers_needs"] == [("job_search",)]
+    assert routing.unmet_needs == (topic,)
+    alone = route(replace(case, topics=frozenset({topic})), [COURSE], NOW)
+    assert (alone.items, alone.need_unmet) == ((), True)
+
+
+def test_a_topic_that_says_nothing_is_as_none() -> None:
+    routing = route(replace(CASE, needs=frozenset(), topics=frozenset({"other"})), [COURSE], NOW)
+
+    assert "needs_not_recorded" in codes(routing)[COURSE.id]
+
+
+def test_reasons_name_needs_in_the_readers_language() -> None:
+    assert WORDS_JA.keys() == {code.value for code in (*Topic, *Need)}
+    shown = _reason(Reason("answers_needs", about=("nothing_to_eat", "people")))
+    assert shown.text_ja == "記録された課題に応えます(食べるものがない、人との習慣と力)"
+    assert shown.text_en == "Answers needs on record (nothing to eat, people)"
 
 
 @pytest.mark.parametrize(

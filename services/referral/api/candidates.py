@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.referral.api.words import WORDS_JA
 from services.referral.domain.routing import CourseRun, Excluded, Programme, Ranked, Reason, Routing, Stage
 from services.referral.handlers import referrals as handlers
 from shared.auth import Caller, Role, requires
@@ -38,7 +39,10 @@ _TEXTS = {
     "other_municipality": ("この市町村は対象外です", "Does not serve this municipality"),
     "deadline_passed": ("応募期限を過ぎています", "The application deadline has passed"),
     "already_referred": ("返事待ちのつなぎがあります", "An open referral waits there"),
-    "answers_no_need": ("記録された課題に応えるものではありません", "Answers none of the needs on record"),
+    "answers_no_need": (
+        "記録された課題に応えるものではありません({about})",
+        "Answers none of the needs on record ({about})",
+    ),
 }
 
 
@@ -189,11 +193,12 @@ def _option(placed: Ranked | Excluded) -> OptionAnswer:
 
 def _reason(reason: Reason) -> ReasonAnswer:
     japanese, english = _TEXTS[reason.code]
-    about, count = ", ".join(reason.about), reason.count
+    about_ja = "、".join(WORDS_JA.get(code, code) for code in reason.about)
+    about = ", ".join(code.replace("_", " ") for code in reason.about)
     return ReasonAnswer(
         code=reason.code,
-        text_ja=japanese.format(about=about, count=count),
-        text_en=english.format(about=about, count=count),
+        text_ja=japanese.format(about=about_ja, count=reason.count),
+        text_en=english.format(about=about, count=reason.count),
     )
 
 

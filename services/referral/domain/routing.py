@@ -136,6 +136,21 @@ class Routing:
 
 COUNTER_NEEDS = frozenset({"health", "daily_living", "isolation", "family", "housing", "income"})
 """The counter's own business. Any other need may be one that a course helps with, codes not known yet included."""
+COUNTER_TOPICS = frozenset(
+    {
+        "rent_or_loan",
+        "taxes_and_utilities",
+        "debt",
+        "community",
+        "child_raising",
+        "care",
+        "withdrawal",
+        "violence",
+        "nothing_to_eat",
+    }
+)
+"""What a person comes with, beside the needs of the same name, and what no course answers, however good it is."""
+_SAYS_NOTHING = frozenset({"other"})
 _EARLY = {Stage.DROP_IN: 15, Stage.WORK_READINESS: 15, Stage.WORK_TRAINING: 8}
 _ROOM = {
     Capacity.HAS_ROOM: Reason("has_room", 6),
@@ -153,7 +168,7 @@ def route(case: Case, options: Iterable[Programme | CourseRun], now: datetime) -
     Low levels move earlier rungs of the ladder forward and leave everything else as it was. The prolongation flag adds
     a remark about the pace and nothing more: it never excludes and never lowers a place (DOMAIN.md 4).
     """
-    wanted = case.needs or case.topics
+    wanted = case.needs or case.topics - _SAYS_NOTHING
     items: list[Ranked] = []
     excluded: list[Excluded] = []
     met: set[str] = set()
@@ -179,7 +194,7 @@ def covers(codes: Collection[str], municipality: str) -> bool:
 
 def _answered(option: Programme | CourseRun, wanted: Collection[str]) -> frozenset[str]:
     if isinstance(option, CourseRun):
-        return frozenset(wanted) - COUNTER_NEEDS
+        return frozenset(wanted) - COUNTER_NEEDS - COUNTER_TOPICS
     return frozenset(wanted) & option.needs
 
 
