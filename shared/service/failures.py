@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from shared.codes import AGENCY_FORM, EMAIL_FORM, PHONE_FORM, POSTCODE_FORM
 from shared.problems import INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, UNSUPPORTED_MEDIA, Problem, problem_for_status
 from shared.service.logs import where
+from shared.service.places import names_at
 
 _log = structlog.get_logger()
 
@@ -200,8 +201,18 @@ async def _validation(request: Request, error: Exception) -> Response:
     if any(item["type"] == "json_invalid" for item in found):
         return problem_response(Problem(MALFORMED), request)
     return problem_response(
-        Problem(INVALID, errors=[_pointed(item, _names(request.app)) for item in found[:20]]), request
+        Problem(INVALID, errors=[_pointed(_with_hint(item, request), _names(request.app)) for item in found[:20]]),
+        request,
     )
+
+
+def _with_hint(item: Mapping[str, Any], request: Request) -> Mapping[str, Any]:
+    """What was sent under a name that there is not, with the names that there are at its place."""
+    route = request.scope.get("route")
+    if item["type"] != "extra_forbidden" or item["loc"][0] != "body" or route is None:
+        return item
+    names = names_at(request.app.openapi(), route.name, item["loc"][1:-1])
+    return {**item, "ctx": {"expected": ", ".join(names)}} if names else item
 
 
 def _names(app: FastAPI) -> frozenset[str]:

@@ -90,7 +90,7 @@ async def test_the_next_step_is_for_the_holder_alone(world: World) -> None:
     assert (await desk.get("/v1/cases")).json()["items"][0]["next_step"] == "あす電話する"
     assert (await neighbour.get(path)).json()["next_step"] is None
     assert (await neighbour.get("/v1/cases")).json()["items"][0]["next_step"] is None
-    assert (await neighbour.patch(path, {"next_step": "x"}, etag='"1"')).json()["code"] == "no_basis"
+    assert (await neighbour.patch(path, {"next_step": "x"}, etag='"1"')).json()["code"] == "not_the_holder"
 
 
 # --- who may see what -----------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ async def test_consent_shows_its_recipient_what_the_purpose_needs_and_no_more(wo
     assert set(seen["person"]) == {"name", "kana", "birth_date", "phone", "address", "story", "next_step"}
     assert seen["masked"] == ["family", "health", "proxy"]
     assert (await npo.get(path, params={"purpose": "training"})).status_code == 403
-    assert (await npo.patch(path, {"name": "x"}, etag='"1"')).json()["code"] == "no_basis"
+    assert (await npo.patch(path, {"name": "x"}, etag='"1"')).json()["code"] == "not_the_holder"
     other = intake.as_("kagoshima-school", Role.COUNSELLOR)
     assert (await other.get(path, params={"purpose": "referral"})).status_code == 403
 
@@ -200,7 +200,7 @@ async def test_the_person_can_be_told_who_looked(world: World) -> None:
         ("kagoshima-desk", "write", "appi_69_2_2"),
         ("kagoshima-npo", "read", "consent"),
     ]
-    assert (await npo.get(f"{path}/accesses")).json()["code"] == "no_basis"
+    assert (await npo.get(f"{path}/accesses")).json()["code"] == "not_the_holder"
 
 
 async def test_the_service_itself_cannot_change_what_was_logged_or_written(world: World) -> None:
@@ -276,6 +276,25 @@ async def test_a_value_moved_to_another_case_does_not_open_there(world: World) -
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "named"),
+    [
+        ({"架空花子": "x"}, "/", "municipality, entrance, topics"),
+        ({"person": {"架空花子": "x"}}, "/person", "name, kana, previous_name"),
+        ({"consent": {"state": "given", "purposes": ["referral"], "架空花子": "x"}}, "/consent", "state, purposes"),
+    ],
+)
+async def test_an_unknown_field_is_answered_with_those_that_there_are(
+    world: World, body: dict[str, Any], pointer: str, named: str
+) -> None:
+    answer = await world.service("intake").as_().post("/v1/cases", body)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"], error["code"]) == (422, pointer, "extra_forbidden")
+    assert f"(allowed: {named}" in error["message"]
+    assert f"(使えるもの: {named}" in error["message_ja"]
+    assert "架空花子" not in answer.text
 
 
 @pytest.mark.parametrize(
