@@ -206,9 +206,9 @@ async def test_the_wall_hides_conferences_whatever_the_statement_asks(running: R
     await do(desk, f"{path}/agenda", {"words": SECRET})
     await do(desk, f"{path}/problems", {"need": "income", "covered_by": [], "could": []})
     await do(desk, f"{path}/open")
+    await do(desk, f"{path}/joint_ratings")
     await decide(desk, path, running, "action", words=SECRET)
     await conclude(desk, path)
-    where = f"(SELECT id FROM conference WHERE id = '{path[-36:]}')"
     strangers = [Acting("kagoshima-other", frozenset({KAGOSHIMA})), Acting(CLINIC, frozenset({KIRISHIMA}))]
     for table in WALLED:
         column = "id" if table == "conference" else "conference_id"
@@ -218,7 +218,11 @@ async def test_the_wall_hides_conferences_whatever_the_statement_asks(running: R
         for stranger in strangers:
             assert await running.rows_for(stranger, query) == [], table
     tasks = await running.rows_for(strangers[0], "SELECT lane FROM task WHERE origin = 'conference'")
-    assert [row["lane"] for row in tasks] == (["consent"] if lane == "consent" else []), where
+    assert [row["lane"] for row in tasks] == (["consent"] if lane == "consent" else [])
+    for table in ("joint_rating", "joint_seat"):
+        assert await running.rows_for(Acting(NPO, frozenset({KAGOSHIMA})), f"SELECT 1 FROM {table}") != []
+        seen = await running.rows_for(strangers[0], f"SELECT 1 FROM {table}")
+        assert (seen != []) == (lane == "consent"), table
     for table in WALLED:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await running.rows(f"DELETE FROM {table} RETURNING 1")

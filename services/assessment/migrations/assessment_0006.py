@@ -141,6 +141,11 @@ _TASK = f"{_DOOR} OR owner = {_ME} OR {_OF_CASE}"
 # What comes of a meeting by Art. 9 is its owner's and its chair's to see, also where the case is many agencies'.
 _TASK_IN_ITS_LANE = f"{_DOOR} OR owner = {_ME} OR CASE lane WHEN 'consent' THEN {_OF_CASE} ELSE chairs(origin_id) END"
 
+_JOINT_OF_CASE = "EXISTS (SELECT FROM case_fact k WHERE k.case_id = joint_rating.case_id)"
+_JOINT = f"{_DOOR} OR {_JOINT_OF_CASE}"
+# Nor who rated together in such a meeting.
+_JOINT_IN_ITS_LANE = f"{_DOOR} OR CASE lane WHEN 'consent' THEN {_JOINT_OF_CASE} ELSE sits_in(conference_id) END"
+
 
 def upgrade() -> None:
     for statement in _TABLES:
@@ -155,10 +160,13 @@ def upgrade() -> None:
     for table, seen in _POLICIES.items():
         op.execute(f"CREATE POLICY concerned ON {table} USING ({seen})")
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE joint_rating ADD FOREIGN KEY (conference_id) REFERENCES conference")
     op.execute(f"ALTER POLICY concerned ON task USING ({_TASK_IN_ITS_LANE})")
+    op.execute(f"ALTER POLICY concerned ON joint_rating USING ({_JOINT_IN_ITS_LANE})")
 
 
 def downgrade() -> None:
+    op.execute(f"ALTER POLICY concerned ON joint_rating USING ({_JOINT})")
     op.execute(f"ALTER POLICY concerned ON task USING ({_TASK})")
     op.execute(_behind_the_wall("case_is_lent(lent uuid)", _HAS_TASK, _HAS_RATED, _HAS_SEAT))
     for table in reversed(_POLICIES):
