@@ -85,6 +85,8 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/retention": frozenset({C}),
         "GET /v1/custody-proofs": frozenset({C}),
         "GET /v1/custody-proofs/now": frozenset({C}),
+        "POST /v1/cases/{case_id}/record-drafts": frozenset({C}),
+        "PUT /v1/cases/{case_id}/record-drafts/{draft_id}": frozenset({C}),
         "GET /v1/drafts": frozenset({C}),
         "POST /v1/drafts": frozenset({C}),
         "GET /v1/drafts/{draft_id}": frozenset({C}),
