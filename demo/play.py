@@ -107,6 +107,7 @@ async def _person(stage: Stage, person: Person, advance: Callable[[], object]) -
             "entrance": person.entrance,
             "topics": ["job_search"],
             "needs": person.needs,
+            "anchor": "(架空)相談員 1",
             "consent": {"state": person.consent, "purposes": ["referral"], "text_version": "demo-1"},
         },
     )
