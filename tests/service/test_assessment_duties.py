@@ -73,6 +73,15 @@ async def test_what_was_rated_earlier_and_written_down_later_brings_no_duties(ru
     assert [t["task"] for t in await todo(running.as_())] == ["reassessment"]
 
 
+async def test_a_correction_to_an_earlier_day_takes_the_place_of_what_it_corrects(running: Running) -> None:
+    case_id = await known_case(running)
+    wrong = await rate(running.as_(), case_id, 1, 3, 3, 3, 3)
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    right = await rate(running.as_(), case_id, 3, 3, 3, 3, 3, corrects=wrong["assessment_id"], rated_at=yesterday)
+    assert [due["duty"] for due in right["duties"]] == ["reassessment"]
+    assert [t["origin_id"] for t in await todo(running.as_())] == [right["assessment_id"]]
+
+
 async def test_twenty_ratings_at_once_leave_one_duty_of_each_kind(running: Running) -> None:
     case_id = await known_case(running)
     await asyncio.gather(*(rate(running.as_(), case_id, 1, 3, 3, 3, 3) for _ in range(20)))
@@ -143,6 +152,7 @@ async def test_a_task_is_moved_by_its_owner_and_the_holder_and_illegal_moves_nam
     again = await npo.post(f"{path}/finish", {})
     assert (again.status_code, "もう何もできません" in again.text or "legal" in again.text) == (409, True)
     steps = (await running.as_().get(f"{path}/steps")).json()["steps"]
+    assert [s["number"] for s in steps] == [1, 2, 3, 4]
     assert [(s["name"], s["by"]) for s in steps] == [
         ("begin", DESK),
         ("hand_on", DESK),
