@@ -6,6 +6,7 @@ page holds about a person was read, and logged, before it is made.
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -18,20 +19,29 @@ from shared.service.clock import JST
 from shared.service.exports import in_era
 
 _SHEET = Path(__file__).parent / "sheet"
-_STYLE = (_SHEET / "sheet.css").read_text(encoding="utf-8")
-_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_HEADERS = {
-    "Content-Language": "ja",
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
 
 
 def paper(folder: Path, template: str, *, demo: bool, **values: Any) -> HTMLResponse:
-    """A template of the service's own folder as a page to print; `demo` says on it that all of it is invented."""
-    html = _environment(folder).get_template(template).render(demo=demo, style=_STYLE, **values)
-    return HTMLResponse(html, headers=_HEADERS)
+    """A template of the service's own folder as a page to print; `demo` says on it that all of it is invented.
+
+    A style sheet of the template's own name, where there is one, follows on ours.
+    """
+    style, headers = _style(folder / Path(template).with_suffix(".css"))
+    html = _environment(folder).get_template(template).render(demo=demo, style=style, **values)
+    return HTMLResponse(html, headers=headers)
+
+
+@cache
+def _style(own: Path) -> tuple[str, Mapping[str, str]]:
+    """What stands in the page, and the headers that let nothing else stand there."""
+    style = "".join(path.read_text(encoding="utf-8") for path in (_SHEET / "sheet.css", own) if path.exists())
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return style, {
+        "Content-Language": "ja",
+        "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none';"
+        " form-action 'none'; frame-ancestors 'none'",
+        "Cache-Control": "no-store",
+    }
 
 
 @cache

@@ -3,30 +3,19 @@
 The page carries its style and nothing else: it runs nothing, loads nothing, and its policy lets it do neither.
 """
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.intake.handlers.exports import HandOverSheet
 from shared.service.exports import Layout, on_paper
+from shared.service.paper import paper
 
-_TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
-_STYLE = (_TEMPLATES / "hand_over_sheet.css").read_text(encoding="utf-8")
-_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_HEADERS = {
-    "Content-Language": "ja",
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +41,8 @@ class Tick:
 def printed(layout: Layout, sheet: HandOverSheet, *, demo: bool) -> HTMLResponse:
     """The sheet as its layout says, in the layout's order; neighbours of a kind stand together."""
     blocks = [(kind, list(parts)) for kind, parts in groupby(_parts(layout, sheet), key=lambda part: part.kind)]
-    html = _template().render(title=layout.title, number=sheet.values["number"], blocks=blocks, demo=demo, style=_STYLE)
-    return HTMLResponse(html, headers=_HEADERS)
+    number = sheet.values["number"]
+    return paper(TEMPLATES, "hand_over_sheet.html", demo=demo, heading=layout.title, number=number, blocks=blocks)
 
 
 def _parts(layout: Layout, sheet: HandOverSheet) -> Iterator[Part | Tick]:
@@ -70,15 +59,3 @@ def _parts(layout: Layout, sheet: HandOverSheet) -> Iterator[Part | Tick]:
 
 def _kind(lines: int) -> Literal["short", "long"]:
     return "short" if lines == 1 else "long"
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("hand_over_sheet.html")
