@@ -98,7 +98,8 @@ async def test_a_person_who_comes_back_is_held_by_who_takes_them_up(world: World
 async def test_a_case_has_an_anchor_at_every_instant(world: World) -> None:
     intake = world.service("intake")
     desk, npo = intake.as_(), intake.as_("kagoshima-npo")
-    case = (await desk.post("/v1/cases", {})).json()
+    agreed = {"consent": {"state": "given", "purposes": ["referral"]}}
+    case = (await desk.post("/v1/cases", agreed)).json()
     path = f"/v1/cases/{case['case_id']}"
     assert case["anchor"] == "client-kagoshima-desk", "who opens a case"
     await desk.post(f"{path}/closing", {"interruption": "not_reachable"})
