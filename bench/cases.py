@@ -204,13 +204,13 @@ async def _fill(server: EmbeddedPostgres, database: str, many: int) -> None:
             town, agency = _whose(number)
             rows.append(
                 (case_id, f"2026-{number:07}", town, agency, agency, "walk_in", ["income"], [], number % 200 == 0,
-                 "open", opened_at.date(), "not_yet", 0, opened_at, 1, 1, 1)
+                 "open", opened_at.date(), "not_yet", 0, opened_at, 1, 1, 1, agency)
             )  # fmt: skip
             steps.append((case_id, 1, "opened", agency, agency, opened_at))
         await _copy(connection, "case_", rows, [
             "id", "number", "municipality", "opened_by", "holder_agency", "entrance", "topics", "needs", "urgent",
             "status", "next_step_on", "consent_state", "consent_version", "opened_at", "version", "sheet_version",
-            "custody_number",
+            "custody_number", "anchor",
         ])  # fmt: skip
         await _copy(connection, "custody", steps, ["case_id", "number", "step", "holder", "by", "at"])
     await connection.execute("VACUUM ANALYZE")
