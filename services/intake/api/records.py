@@ -1,7 +1,7 @@
 """Support records over HTTP: add what was done, correct by adding, read back page by page."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query, Response
@@ -160,20 +160,24 @@ async def list_records(
         found,
         pages,
         key=lambda entry: (entry[0].on_day, entry[0].id),
-        show=lambda entry: RecordView(**dict(_head(entry[0])), words=entry[1]),
+        show=lambda entry: RecordView(**_fields(entry[0]), words=entry[1]),
     )
 
 
 def _head(record: SupportRecord) -> RecordHead:
-    return RecordHead(
-        record_id=record.id,
-        case_id=record.case_id,
-        on=record.on_day,
-        way=record.way,
-        with_whom=record.with_whom,
-        minutes=record.minutes,
-        needs=record.needs,
-        corrects=record.corrects,
-        agency=record.agency,
-        at=record.at,
-    )
+    return RecordHead(**_fields(record))
+
+
+def _fields(record: SupportRecord) -> dict[str, Any]:
+    return {
+        "record_id": record.id,
+        "case_id": record.case_id,
+        "on": record.on_day,
+        "way": record.way,
+        "with_whom": record.with_whom,
+        "minutes": record.minutes,
+        "needs": record.needs,
+        "corrects": record.corrects,
+        "agency": record.agency,
+        "at": record.at,
+    }
