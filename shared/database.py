@@ -195,7 +195,10 @@ class Hot:
         return found
 
 
-_STEP = Hot("SELECT set_config('tsunagu.door', CAST(:door AS text), true)")
+_STEP = Hot(
+    "SELECT set_config('tsunagu.door', CAST(:door AS text), true),"
+    " set_config('plan_cache_mode', CAST(:planning AS text), true)"
+)
 
 
 async def begin(session: AsyncSession) -> asyncpg.Connection:
@@ -218,14 +221,15 @@ def _begin(session: Session) -> asyncpg.Connection:
 
 
 @asynccontextmanager
-async def beyond_the_wall(session: AsyncSession, door: str) -> AsyncIterator[None]:
+async def beyond_the_wall(session: AsyncSession, door: str, *, planned_once: bool = False) -> AsyncIterator[None]:
     """Look where the caller has no business, for a door of ours that tells no more than it may: counts, candidates.
 
-    A failure ends the transaction, and so the looking.
+    `planned_once`: for a statement that would take longer to plan anew each time than to run. A failure ends the
+    transaction, and so the looking.
     """
-    await _STEP.rows(session, {"door": door})
+    await _STEP.rows(session, {"door": door, "planning": "force_generic_plan" if planned_once else "auto"})
     yield
-    await _STEP.rows(session, {"door": ""})
+    await _STEP.rows(session, {"door": "", "planning": "auto"})
 
 
 @asynccontextmanager

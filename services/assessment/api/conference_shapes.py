@@ -7,11 +7,11 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
-from shared.codes import AgencyId, Code, DayAsWritten, FreeText, LongText
+from services.assessment.api.shapes import SeatShape, Words
+from shared.codes import AgencyId, Code, DayAsWritten, LongText
 from shared.service import Body
 
 LaneName = Literal["consent", "shien_kaigi_art9"]
-Words = Annotated[FreeText, Field(min_length=1)]
 Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 DecisionName = Literal["referral", "seat", "reassessment", "consent_to_seek", "action"]
 
@@ -114,19 +114,12 @@ class MapProblem(Body):
     note: Words | None = None
 
 
-class PlaceShape(Body):
-    """A place in the meeting that was taken."""
-
-    agency: AgencyId
-    profession: Code
-
-
 class RateJointly(Body):
     """The members rate, each for itself."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}]})
 
-    seats: list[PlaceShape] | None = Field(
+    seats: list[SeatShape] | None = Field(
         default=None, min_length=1, max_length=30, description="Default: every member that didn't say no."
     )
     rubric: Code | None = Field(default=None, description="Default: the version of FDP that is in use.")
@@ -177,7 +170,7 @@ class ConcludeConference(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"present": [_MEMBER]}]})
 
-    present: list[PlaceShape] = Field(min_length=1, max_length=120)
+    present: list[SeatShape] = Field(min_length=1, max_length=120)
 
 
 class MemberAnswer(BaseModel):

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from services.assessment.api.joint import SeatShape
+from services.assessment.api.shapes import SeatShape
 from services.assessment.handlers import history as handlers
 from services.assessment.handlers.history import Entry, Rating
 from services.assessment.tables.conferences import Row as ConferenceRow

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from services.assessment.api.assessments import CASE_CLOSED, answer_of, no_answer, refusal
-from services.assessment.api.shapes import Level, Words
+from services.assessment.api.shapes import Level, SeatShape, Words
 from services.assessment.domain.instruments import Answer
 from services.assessment.domain.joint import Refused, Seat
 from services.assessment.handlers import joint as handlers
@@ -16,7 +16,7 @@ from services.assessment.handlers.joint import Eye, NotBegun, Shown
 from services.assessment.tables.joint import Row
 from shared.auth import Caller, Role, requires
 from shared.bus.envelope import new_id
-from shared.codes import AgencyId, Code
+from shared.codes import Code
 from shared.problems import CONSENT_MISSING, Problem, ProblemType, invalid
 from shared.service import Body, Now, Page, Pages, Transaction, page, router
 
@@ -76,15 +76,6 @@ _VALUES = {
     "not_in_conference": ("/seats", "Somebody does not sit in that conference", "その会議の構成員でない席があります"),
     "nobody_else": ("/seats", "Several eyes are two at least", "二つ以上の席が必要です"),
 }
-
-
-class SeatShape(Body):
-    """A member's place: an agency, and the profession with which it looks."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"agency": "npo-hinata", "profession": "job_coach"}]})
-
-    agency: AgencyId
-    profession: Code
 
 
 class BeginJoint(Body):

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic.config import JsonDict
 
 from services.assessment.domain.fdp import Axis, Setting
-from shared.codes import Code, FreeText
+from shared.codes import AgencyId, Code, FreeText
 from shared.service import Body
 
 SAMPLE = "fdp-sample-1"
@@ -48,6 +48,15 @@ ASSESSMENT: JsonDict = {
     "recorded_at": "2026-11-23T01:31:02Z",
     "corrects": None,
 }
+
+
+class SeatShape(Body):
+    """A member's place: an agency, and the profession with which it looks."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"agency": "npo-hinata", "profession": "job_coach"}]})
+
+    agency: AgencyId
+    profession: Code
 
 
 class Rater(Body):

@@ -6,6 +6,7 @@ is not zero (Fleiss, Cohen and Everitt 1969).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from math import sqrt
 from operator import mul
@@ -74,3 +75,8 @@ def weighted_kappa(counts: Counts) -> Agreement | Undefined:
 @cache
 def _weights(size: int) -> list[list[float]]:
     return [[1 - (i - j) ** 2 / (size - 1) ** 2 for j in range(size)] for i in range(size)]
+
+
+def quarter_of(day: date) -> date:
+    """The first day of a quarter."""
+    return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)

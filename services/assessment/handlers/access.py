@@ -15,14 +15,13 @@ from services.assessment.tables import assessments, cases, conferences
 from services.assessment.tables.cases import Case
 from shared import vault
 from shared.auth import Actor
-from shared.consent import FOR_ASSESSMENT, consent_gap
+from shared.consent import FOR_ASSESSMENT, FOR_CONFERENCE, consent_gap
 from shared.problems import ERASED, NO_BASIS, Problem, case_not_known
 from shared.service import day_in_japan
 
 BASIS = {Ground.HOLDER: "appi_69_2_2", Ground.CONSENT: "consent"}
 """The legal basis of each ground, as it stands in the access log (DOMAIN.md 2)."""
 OWN_DUTY = BASIS[Ground.HOLDER]
-FOR_CONFERENCE = frozenset({"case_conference"})
 
 
 def concerning(case: Case | None, actor: Actor) -> Case:

@@ -8,11 +8,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.assessment.domain.agreement import Agreement, Counts, Undefined, weighted_kappa
+from services.assessment.domain.agreement import Agreement, Counts, Undefined, quarter_of, weighted_kappa
 from services.assessment.domain.instruments import Answer, Instrument, faults_of_answer
 from services.assessment.domain.joint import Seat
 from services.assessment.handlers.assessments import NoAnswer, instrument_in_use
-from services.assessment.handlers.joint import quarter_of
 from services.assessment.tables import agreement, instruments
 from services.assessment.tables.agreement import Counted, Vignette
 from shared.auth import Actor

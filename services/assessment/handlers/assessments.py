@@ -141,7 +141,8 @@ async def store(
     if given.evidence:
         key = await key_to_write(session, case.id, given.evidence, purpose=PURPOSE, basis=OWN_DUTY, actor=actor)
         await assessments.add_evidence(session, key, assessment_id, given.evidence)
-    follows = None
+    follows: Consequences | None = None
+    told: list[Event] = []
     # What is written down late brings no duties of its own.
     if rule is not None and risk is not None and await assessments.is_last(session, rated):
         follows = consequences(
@@ -152,9 +153,7 @@ async def store(
             working_day_after=working_day_after,
         )
         told = await duties.follow(session, case, rated, follows, by=actor.agency, now=now)
-        await tell(session, case.id, _recorded(rated, follows), *told, now=now, rated=1)
-    else:
-        await tell(session, case.id, _recorded(rated, None), now=now, rated=1)
+    await tell(session, case.id, _recorded(rated, follows), *told, now=now, rated=1)
     return Recorded(rated, instrument, rule, follows)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.assessment.domain.agreement import quarter_of
 from services.assessment.domain.fdp import Setting
 from services.assessment.domain.instruments import Answer, Instrument, faults_of_answer
 from services.assessment.domain.joint import (
@@ -306,8 +307,3 @@ async def _record(
         now=now,
         joint_id=row.id,
     )
-
-
-def quarter_of(day: date) -> date:
-    """The first day of a quarter."""
-    return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)

@@ -21,9 +21,10 @@ from services.intake.handlers.fingerprints import COMPARED_FIELDS
 from services.intake.handlers.matching import Candidates, compared_values, find_here
 from services.intake.tables import cases
 from services.intake.tables import links as tables
-from services.intake.tables.matching import beyond_the_wall
+from services.intake.tables.matching import DOOR
 from shared import vault
 from shared.auth import Actor
+from shared.database import beyond_the_wall
 from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan
 
@@ -92,7 +93,7 @@ async def list_inquiries(
     """What the caller's municipalities are asked, newest first, as long as the person's consent covers the caller."""
     found: list[Row[Any]] = []
     while len(found) < limit:
-        async with beyond_the_wall(session):
+        async with beyond_the_wall(session, DOOR):
             batch = await tables.find_inquiries(session, actor.municipalities, before=before, limit=_BATCH)
         found += [row for row, consent in batch if row.asked_by != actor.agency and _covers(consent, actor.agency, now)]
         if len(batch) < _BATCH:
@@ -105,7 +106,7 @@ async def get_inquiry(session: AsyncSession, inquiry_id: UUID, *, actor: Actor, 
     """One of them, with the caller's own cases that may be the person's. Of the asking case nothing is shown."""
     inquiry, case, agreed = await _asked_of(session, inquiry_id, actor=actor, now=now)
     fields = [field for field in COMPARED_FIELDS if field in fields_of(agreed)]
-    async with beyond_the_wall(session):
+    async with beyond_the_wall(session, DOOR):
         values = await compared_values(
             session, case, purpose=Purpose.REFERRAL, basis=Basis.CONSENT, fields=fields, actor=actor
         )
@@ -125,7 +126,7 @@ async def answer_inquiry(
     if not await tables.add_answer(session, inquiry_id, answer.value, case_id=case_id, by=actor.agency, at=now):
         return Repeated()
     # Not what was answered: the holder of the case reads that, and not everybody who reads the timeline.
-    async with beyond_the_wall(session):
+    async with beyond_the_wall(session, DOOR):
         await cases.note(session, asking.id, "inquiry_answered", {"municipality": inquiry.municipality}, at=now)
     return None
 
@@ -149,7 +150,7 @@ async def _may_say(
 async def _asked_of(
     session: AsyncSession, inquiry_id: UUID, *, actor: Actor, now: datetime
 ) -> tuple[Row[Any], Case, frozenset[FieldSet]]:
-    async with beyond_the_wall(session):
+    async with beyond_the_wall(session, DOOR):
         found = await tables.find_inquiries(session, actor.municipalities, only=inquiry_id, limit=1)
         asking = [await cases.find_case(session, row.case_id) for row, _ in found]
     for (row, consent), case in zip(found, asking, strict=True):

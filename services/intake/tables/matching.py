@@ -5,8 +5,7 @@ A case's fingerprints are all by one version of the index key (`person_indexed`)
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.intake.domain.cases import Case
 from services.intake.domain.matching import Kind, is_dayless
 from services.intake.tables.cases import case_
-from shared.database import Hot
+from shared.database import Hot, beyond_the_wall
 
+DOOR = "matching"
+"""For what consent lets a caller be told of other towns' cases."""
 _MOST = 1_000
 """Of each fingerprint in a town, the newest: a shelter's telephone, or a placeholder, stands in many sheets and tells
 nothing."""
@@ -37,10 +38,6 @@ _BEGIN = Hot(
 # Two statements: in one, the second would not see what the first took away.
 _TAKE_AWAY = Hot("DELETE FROM person_index WHERE case_id = :case_id AND kind = ANY(CAST(:kinds AS text[]))")
 _PUT = Hot(_ADD)
-_DOOR = Hot(
-    "SELECT set_config('tsunagu.door', CAST(:door AS text), true),"
-    " set_config('plan_cache_mode', CAST(:planning AS text), true)"
-)
 _VERSION = text("SELECT index_version FROM person_indexed WHERE case_id = :case_id")
 _SET_VERSION = text("UPDATE person_indexed SET index_version = :version WHERE case_id = :case_id")
 # From one to the next by the index; DISTINCT would read a row for every case.
@@ -198,16 +195,6 @@ async def forget(session: AsyncSession, case_id: UUID) -> None:
     await session.execute(_FORGET, {"case_id": case_id})
 
 
-@asynccontextmanager
-async def beyond_the_wall(session: AsyncSession, *, planned_once: bool = False) -> AsyncIterator[None]:
-    """Look where the caller has no business, for what consent lets it be told. A failure ends the transaction, and so
-    the looking.
-    """
-    await _DOOR.rows(session, {"door": "matching", "planning": "force_generic_plan" if planned_once else "auto"})
-    yield
-    await _DOOR.rows(session, {"door": "", "planning": "auto"})
-
-
 async def find_alike(
     session: AsyncSession,
     sought: Collection[Sought],
@@ -241,7 +228,7 @@ async def find_alike(
     }
     # Both say themselves whose business a case is. Asked of the wall, each hit in another town would cost 0.1 ms; and
     # planned anew each time, the statement would cost ten times what it does.
-    async with beyond_the_wall(session, planned_once=True):
+    async with beyond_the_wall(session, DOOR, planned_once=True):
         if not elsewhere:
             values["towns"] = await _towns(session, agency, municipalities)
         return [_alike(row) for row in await (_ELSEWHERE if elsewhere else _HERE).rows(session, values)]
