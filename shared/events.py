@@ -331,6 +331,36 @@ class PlanEvaluated(Event, publisher="assessment"):
 # --- つなぎ referral: from hand to hand ----------------------------------------------------------------------------
 
 
+class AgencyListed(Event, publisher="referral", about="agency_id"):
+    """An agency's entry in the directory was made, changed or confirmed (支援機関の名簿)."""
+
+    agency_id: Agency
+    agency_kind: Coded
+    municipality: Municipality
+    municipalities_served: list[Municipality]
+    confirmed_on: Day
+    version: Count
+
+
+class ProgrammeListed(Event, publisher="referral", about="programme_id"):
+    """A programme's entry, or its room, changed (事業の名簿). Without municipalities it is offered in its agency's."""
+
+    programme_id: Id
+    agency_id: Agency
+    function: Coded
+    strand: Count
+    stage: Coded
+    municipalities: list[Municipality]
+    needs: list[Coded]
+    capacity_state: Coded
+    capacity_free: Count | None = None
+    confirmed_on: Day
+    capacity_confirmed_on: Day | None = None
+    starts_on: Day | None = None
+    ends_on: Day | None = None
+    version: Count
+
+
 class ReferralSent(Event, publisher="referral"):
     """A referral left its sender, who stays responsible until somebody accepts."""
 

@@ -168,6 +168,7 @@ class Region:
         await take_in(self.running, "/v1/agency-imports", AGENCIES)
         await take_in(self.running, "/v1/programme-imports", PROGRAMMES)
         await self.running.hear(opened(self.case_id), consented(self.case_id), offered())
+        await self.running.rows("DELETE FROM outbox")  # what the directory told is no part of a referral's way
         rows = await self.running.rows("SELECT id, agency_id || '/' || programme_code AS name FROM programme")
         self.programmes = {row["name"]: str(row["id"]) for row in rows}
         return self

@@ -1,7 +1,7 @@
 """支援機関・事業: the directory to look at, and the two files that it is kept from."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
@@ -220,18 +220,24 @@ class ProgrammeRow(FileRow):
 
 
 async def take_agencies(
-    session: AsyncSession, rows: Sequence[AgencyRow], _actor: Actor, _now: datetime
+    session: AsyncSession, rows: Sequence[AgencyRow], actor: Actor, now: datetime
 ) -> list[Became | Fault]:
     """Lines become the agencies' entries."""
-    kept = await handlers.keep_agencies(session, [AgencyEntry(**row.model_dump()) for row in rows])
-    return [outcome.became for outcome in kept]
+    return await _take(session, [AgencyEntry(**row.model_dump()) for row in rows], rows[0].told, actor, now)
 
 
 async def take_programmes(
-    session: AsyncSession, rows: Sequence[ProgrammeRow], _actor: Actor, _now: datetime
+    session: AsyncSession, rows: Sequence[ProgrammeRow], actor: Actor, now: datetime
 ) -> list[Became | Fault]:
     """Lines become the programmes' entries."""
-    kept = await handlers.keep_programmes(session, [ProgrammeEntry(**row.model_dump()) for row in rows])
+    entries = [ProgrammeEntry(**row.model_dump(), confirmed_by=actor.agency) for row in rows]
+    return await _take(session, entries, rows[0].told, actor, now)
+
+
+async def _take(
+    session: AsyncSession, entries: Sequence[handlers.Entry], told: Collection[str], actor: Actor, now: datetime
+) -> list[Became | Fault]:
+    kept = await handlers.keep_entries(session, entries, told=told, by=actor.agency, now=now)
     return [_AGENCY_NOT_KNOWN if isinstance(outcome, AgencyNotKnown) else outcome.became for outcome in kept]
 
 

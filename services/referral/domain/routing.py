@@ -10,11 +10,13 @@ from uuid import UUID
 class Stage(StrEnum):
     """The ladder of staged support, lowest rung first."""
 
+    OUTREACH = "outreach"
     DROP_IN = "drop_in"
     WORK_READINESS = "work_readiness"
     WORK_TRAINING = "work_training"
     VOCATIONAL_TRAINING = "vocational_training"
     JOB = "job"
+    RETENTION = "retention"
 
 
 class Capacity(StrEnum):

@@ -1,17 +1,15 @@
 """The directory, and what of it and of the courses may answer a case."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import to_json
-from sqlalchemy import ColumnElement, Row, Select, Table, case, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.routing import Capacity, CourseRun, Pool, Programme, Stage
 from services.referral.tables.schema import agency, course_option, course_pool, programme
-from shared.database import Hot
 
 _AREA = case(
     (func.cardinality(programme.c.municipalities) == 0, agency.c.municipalities_served),
@@ -96,40 +94,6 @@ async def known_agencies(session: AsyncSession, agency_ids: Collection[str]) -> 
     """Which of these agencies the directory has. No agency ever leaves it, so nothing needs a lock."""
     query = select(agency.c.agency_id).where(agency.c.agency_id.in_(agency_ids))
     return set((await session.execute(query)).scalars())
-
-
-def _keeping(table: Table, *key: str) -> Hot:
-    """Write what is new and bring up to date what differs; one text for any number of entries.
-
-    The key's own constraint decides which is which, so that nothing read beforehand can mislead.
-    """
-    columns = [column.name for column in table.columns if column.name != "version"]
-    told = [column for column in columns if column not in {"id", *key}]
-    return Hot(
-        f"INSERT INTO {table.name} AS known ({', '.join(columns)}, version)"  # noqa: S608 - names of our own tables
-        f" SELECT {', '.join(columns)}, 1 FROM json_populate_recordset(NULL::{table.name}, CAST(:entries AS json))"
-        f" ON CONFLICT ({', '.join(key)}) DO UPDATE"
-        f" SET version = known.version + 1, {', '.join(f'{column} = excluded.{column}' for column in told)}"
-        f" WHERE ({', '.join(f'known.{column}' for column in told)})"
-        f" IS DISTINCT FROM ({', '.join(f'excluded.{column}' for column in told)})"
-        f" RETURNING {', '.join(key)}, version"
-    )
-
-
-_KEEP_AGENCIES = _keeping(agency, "agency_id")
-_KEEP_PROGRAMMES = _keeping(programme, "agency_id", "programme_code")
-
-
-async def keep_agencies(session: AsyncSession, entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Write what is new or different, each agency once; the version of every entry that was written."""
-    rows = await _KEEP_AGENCIES.rows(session, {"entries": to_json(entries).decode()})
-    return {row["agency_id"]: row["version"] for row in rows}
-
-
-async def keep_programmes(session: AsyncSession, entries: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
-    """Write what is new or different, each programme once; the version of every entry that was written."""
-    rows = await _KEEP_PROGRAMMES.rows(session, {"entries": to_json(entries).decode()})
-    return {(row["agency_id"], row["programme_code"]): row["version"] for row in rows}
 
 
 async def list_agencies(

@@ -5,9 +5,9 @@ A file is kept until its commit, so this is also where one that holds a My Numbe
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.codes import holds_my_number
@@ -30,6 +30,20 @@ class FileRow(BaseModel):
 
     key: ClassVar[tuple[str, ...]]
     """The fields that say which record the line is about."""
+    also: ClassVar[Mapping[str, str]] = {}
+    """Further names of columns, such as another standard's, each with its field."""
+
+    _told: frozenset[str] = PrivateAttr(frozenset())
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The fields that the file has a column for. Of any other it says nothing: not even that it is empty."""
+        return self._told
+
+    def of_columns(self, fields: frozenset[str]) -> Self:
+        """The row, and what its file has columns for."""
+        self._told = fields
+        return self
 
 
 R = TypeVar("R", bound=FileRow)
@@ -73,11 +87,12 @@ class _Columns:
     fields: dict[int, str]
     labels: dict[str, str]
     ignored: list[str]
+    told: frozenset[str]
 
     @classmethod
     def of(cls, sheet: Sheet, model: type[FileRow]) -> "_Columns":
         labels = {name: field.alias or name for name, field in model.model_fields.items()}
-        names = {name: name for name in labels} | {label: name for name, label in labels.items()}
+        names = {**model.also, **{name: name for name in labels}, **{label: name for name, label in labels.items()}}
         fields = {place: names[column] for place, column in enumerate(sheet.header) if column in names}
         if len(set(fields.values())) < len(fields):
             raise unreadable("a column stands there twice, by two names", "同じ列が二つの名前で書かれています")
@@ -86,7 +101,7 @@ class _Columns:
         if missing:
             raise unreadable(f"columns are missing: {', '.join(missing)}", f"列がありません: {'、'.join(missing)}")
         ignored = [column for column in sheet.header if column not in {"", ERROR_COLUMN, *names}]
-        return cls(len(sheet.header), fields, labels, ignored)
+        return cls(len(sheet.header), fields, labels, ignored, frozenset(fields.values()))
 
     def forbidden(self, cells: Sequence[str], outcome: FileRow | Sequence[Fault]) -> Iterator[str | None]:
         """Columns in which a My Number stands. What its own type has let pass, such as a telephone number, is none."""
@@ -108,7 +123,8 @@ def _fitted(cells: Sequence[str], columns: _Columns, model: type[R]) -> R | list
         limit = {"max_length": _LONGEST_CELL}
         return [_fault(field, "string_too_long", limit, columns) for field in too_long]
     try:
-        return model.model_validate({field: value for field, value in values.items() if value})
+        row = model.model_validate({field: value for field, value in values.items() if value})
+        return row.of_columns(columns.told)
     except ValidationError as error:
         # The first of each cell says enough: a wrong code in it is also one too few, and may be one of a thousand.
         first: dict[str | None, ErrorDetails] = {}
