@@ -362,7 +362,11 @@ class ProgrammeListed(Event, publisher="referral", about="programme_id"):
 
 
 class ReferralSent(Event, publisher="referral"):
-    """A referral left its sender, who stays responsible until somebody accepts."""
+    """A referral left its sender, who stays responsible until somebody accepts.
+
+    `verb`: what acceptance does to the case: refer (its holder stays), transfer (it moves), request (the receiver asked
+    for it). `group_id`: sent together with others; `rerouted_from`: the referral that was passed on here.
+    """
 
     case_id: Id
     referral_id: Id
@@ -371,6 +375,10 @@ class ReferralSent(Event, publisher="referral"):
     programme_id: Id | None = None
     course_run_id: Id | None = None
     task_id: Id | None = None
+    verb: Coded = "transfer"
+    coordinator: Agency | None = None
+    group_id: Id | None = None
+    rerouted_from: Id | None = None
 
 
 class ReferralNotSent(Event, publisher="referral"):
@@ -401,17 +409,50 @@ class ReferralReceived(Event, publisher="referral"):
     receiver: Agency
 
 
-class ReferralAccepted(Event, publisher="referral"):
-    """The receiver took responsibility."""
+class ReferralReturned(Event, publisher="referral"):
+    """The receiver was not told enough to answer (退回): this is missing. The sender stays responsible."""
 
     case_id: Id
     referral_id: Id
     sender: Agency
     receiver: Agency
+    missing: list[Coded] = []
+
+
+class ReferralAccepted(Event, publisher="referral"):
+    """The receiver took it on. With `verb` refer it does its part; else it is responsible for the case from now on."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    verb: Coded = "transfer"
+
+
+class ReferralRerouted(Event, publisher="referral"):
+    """The receiver passed it on to a better place (再転), where it is a new referral of the same sender."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    next_referral_id: Id
+    next_receiver: Agency
+
+
+class ReferralDeclineProposed(Event, publisher="referral"):
+    """The receiver can't take it on, with a coded reason; the coordinator looks at that, and nothing has ended."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    coordinator: Agency
+    reason: Coded
 
 
 class ReferralDeclined(Event, publisher="referral"):
-    """The receiver can't take it on, with a coded reason; responsibility is the sender's, as it was."""
+    """This way is closed, with a coded reason: a coordinator confirmed it, or there is no seat."""
 
     case_id: Id
     referral_id: Id
@@ -420,8 +461,68 @@ class ReferralDeclined(Event, publisher="referral"):
     reason: Coded
 
 
+class ReferralProgressed(Event, publisher="referral"):
+    """It went on, e.g. to waiting (no room yet), contact_made, in_service, no_show, on_hold; by which move."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    state: Coded
+    move: Coded
+    review_on: Day | None = None
+
+
+class ReferralOverdue(Event, publisher="referral"):
+    """Somebody is waited for: at half of the time (remind), and at its end (second: the whole municipality)."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    coordinator: Agency
+    waits_for: Agency
+    clock: Coded
+    tier: Coded
+    due_on: Day
+
+
+class ReferralTakenOver(Event, publisher="referral"):
+    """The coordinator is responsible from now on, for silence or after a decline; where it may go next, if anywhere."""
+
+    case_id: Id
+    referral_id: Id
+    before: Agency
+    coordinator: Agency
+    because: Coded
+    ended: Flag = True
+    proposed_programme_id: Id | None = None
+    proposed_course_run_id: Id | None = None
+
+
+class ReferralOutcomeSet(Event, publisher="referral"):
+    """What came of it, e.g. started, employed, employed_3_months: each is another thing, and is told by itself."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    outcome: Coded
+    number: Count
+
+
+class ReferralClosed(Event, publisher="referral"):
+    """The receiver's part has ended, with this outcome. The case has a holder as before."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    outcome: Coded
+
+
 class ReferralWithdrawn(Event, publisher="referral"):
-    """The sender, or the person's withdrawn consent, took it back."""
+    """The sender, or the person's withdrawn consent, took it back; or another receiver was faster."""
 
     case_id: Id
     referral_id: Id

@@ -24,6 +24,7 @@ from shared.events import (
     ReferralDeclined,
     ReferralNotSent,
     ReferralSent,
+    ReferralTakenOver,
     ReferralWithdrawn,
 )
 
@@ -92,7 +93,13 @@ async def referral_sent(session: AsyncSession, event: ReferralSent, news: News) 
     """What a conference decided has left."""
     if event.task_id is not None:
         await decisions.referral_left(
-            session, event.case_id, event.task_id, event.referral_id, by=event.sender, now=news.now
+            session,
+            event.case_id,
+            event.task_id,
+            event.referral_id,
+            passed_on=event.rerouted_from is not None,
+            by=event.sender,
+            now=news.now,
         )
 
 
@@ -113,6 +120,14 @@ async def referral_ended(
     )
 
 
+async def referral_taken_over(session: AsyncSession, event: ReferralTakenOver, news: News) -> None:
+    """Nobody answered: what a conference decided comes back to its owner. A decline is told by itself."""
+    if event.ended and event.because == "silence":
+        await decisions.referral_ended(
+            session, event.case_id, event.referral_id, reason="no_answer", by=event.coordinator, now=news.now
+        )
+
+
 reactions: dict[type[Event], Reaction] = {
     CaseOpened: case_opened,
     CaseHandedOver: case_held,
@@ -128,4 +143,5 @@ reactions: dict[type[Event], Reaction] = {
     ReferralAccepted: referral_ended,
     ReferralDeclined: referral_ended,
     ReferralWithdrawn: referral_ended,
+    ReferralTakenOver: referral_taken_over,
 }

@@ -21,10 +21,18 @@ from shared.events import (
     PlanDecided,
     PlanEvaluated,
     ReferralAccepted,
+    ReferralClosed,
     ReferralDeclined,
+    ReferralDeclineProposed,
     ReferralNotSent,
+    ReferralOutcomeSet,
+    ReferralOverdue,
+    ReferralProgressed,
     ReferralReceived,
+    ReferralRerouted,
+    ReferralReturned,
     ReferralSent,
+    ReferralTakenOver,
     ReferralWithdrawn,
     SeatHeld,
     SeatRefused,
@@ -47,9 +55,17 @@ def noted(kind: str, *shown: str) -> Reaction:
 
 
 async def referral_accepted(session: AsyncSession, event: ReferralAccepted, news: News) -> None:
-    """The receiver took responsibility: from now on it holds the case, if the sender did."""
-    if await _note(session, event, news, "referral_accepted", "referral_id", "sender", "receiver"):
+    """The receiver took it on. Where that is a hand-over, it holds the case from now on, if the sender did."""
+    fields = ("referral_id", "sender", "receiver", "verb")
+    if await _note(session, event, news, "referral_accepted", *fields) and event.verb != "refer":
         await custody.hand_over(session, event.case_id, sender=event.sender, receiver=event.receiver, now=news.now)
+
+
+async def referral_taken_over(session: AsyncSession, event: ReferralTakenOver, news: News) -> None:
+    """Silence, or a decline: the municipality's coordinator is responsible from now on, and holds the case."""
+    shown = ("referral_id", "before", "coordinator", "because", "proposed_programme_id", "proposed_course_run_id")
+    if await _note(session, event, news, "referral_taken_over", *shown):
+        await custody.hand_over(session, event.case_id, sender=event.before, receiver=event.coordinator, now=news.now)
 
 
 async def referral_received(session: AsyncSession, event: ReferralReceived, news: News) -> None:
@@ -72,11 +88,19 @@ async def _note(session: AsyncSession, event: Event, news: News, kind: str, *sho
 
 reactions: dict[type[Event], Reaction] = {
     AssessmentRecorded: noted("assessment_recorded", "assessment_id", "number", "setting", "prolongation_risk"),
-    ReferralSent: noted("referral_sent", "referral_id", "sender", "receiver", "programme_id", "course_run_id"),
+    ReferralSent: noted("referral_sent", "referral_id", "sender", "receiver", "programme_id", "course_run_id", "verb"),
     ReferralReceived: referral_received,
     ReferralAccepted: referral_accepted,
     ReferralDeclined: noted("referral_declined", "referral_id", "sender", "receiver", "reason"),
     ReferralWithdrawn: noted("referral_withdrawn", "referral_id", "sender", "receiver", "reason"),
+    ReferralReturned: noted("referral_returned", "referral_id", "sender", "receiver", "missing"),
+    ReferralRerouted: noted("referral_rerouted", "referral_id", "receiver", "next_referral_id", "next_receiver"),
+    ReferralDeclineProposed: noted("referral_decline_proposed", "referral_id", "receiver", "coordinator", "reason"),
+    ReferralProgressed: noted("referral_progressed", "referral_id", "receiver", "state", "review_on"),
+    ReferralOverdue: noted("referral_overdue", "referral_id", "waits_for", "clock", "tier", "due_on"),
+    ReferralTakenOver: referral_taken_over,
+    ReferralOutcomeSet: noted("referral_outcome_set", "referral_id", "receiver", "outcome", "number"),
+    ReferralClosed: noted("referral_closed", "referral_id", "receiver", "outcome"),
     SeatHeld: noted("seat_held", "seat_request_id", "referral_id", "course_run_id", "pool_kind", "expires_at"),
     SeatWaitlisted: noted("seat_waitlisted", "seat_request_id", "referral_id", "course_run_id", "position"),
     SeatRefused: noted("seat_refused", "referral_id", "course_run_id", "reason"),

@@ -1,11 +1,14 @@
 """つなぎ・支援機関 referral: the directory of support, and the way of a case from hand to hand.
 
-Hears: `CaseOpened`, `CaseErased`, the four facts about consent, `AssessmentRecorded` (the little that routing needs);
-    `ReferralDecided` (a conference's decision, sent here in its owner's name);
-    `CourseOffered`, `PoolChanged` (what training offers); `SeatHeld`, `SeatWaitlisted`, `SeatRefused`, `SeatReleased`,
-    `TrainingNominated`, `NominationCountersigned`, `InstructionIssued`, `Enrolled` (they move a referral to a course).
-Tells: `ReferralSent`, `TrainingReferred`, `ReferralReceived`, `ReferralAccepted`, `ReferralDeclined`,
-    `ReferralWithdrawn`, `ReferralNotSent`.
+Hears: `CaseOpened`, `CaseHandedOver`, `CaseReopened`, `CaseClosed`, `CaseErased`, the four facts about consent,
+    `AssessmentRecorded` (the little that routing needs); `ReferralDecided` (a conference's decision, sent here in its
+    owner's name); `CourseOffered`, `PoolChanged` (what training offers); `SeatHeld`, `SeatWaitlisted`, `SeatRefused`,
+    `SeatReleased`, `TrainingNominated`, `NominationCountersigned`, `InstructionIssued`, `Enrolled` (they move a
+    referral to a course).
+Tells: `ReferralSent`, `TrainingReferred`, `ReferralReceived`, `ReferralReturned`, `ReferralAccepted`,
+    `ReferralRerouted`, `ReferralDeclineProposed`, `ReferralDeclined`, `ReferralProgressed`, `ReferralOverdue`,
+    `ReferralTakenOver`, `ReferralOutcomeSet`, `ReferralClosed`, `ReferralWithdrawn`, `ReferralNotSent`.
 Keeps: agencies and programmes; facts about cases, courses and pools as the others told them; referrals, each with its
-    append-only steps. At every instant exactly one agency is responsible for a referral: the sender until one accepts.
+    append-only steps and outcomes. At every instant exactly one agency is responsible for a referral: its sender until
+    somebody accepts, the coordinator once a decline is confirmed or nobody has answered.
 """

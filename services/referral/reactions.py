@@ -5,16 +5,19 @@ from typing import Any
 from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.moves import Party
-from services.referral.handlers import decided, referrals
+from services.referral.domain.states import Party
+from services.referral.handlers import decided, moving
 from services.referral.tables import facts, schema
 from services.referral.tables.decided import Decided
 from shared.bus.inbox import News, Reaction
 from shared.consent import AFTER_ERASURE, LAST_WORD, Said, consent_said
 from shared.events import (
     AssessmentRecorded,
+    CaseClosed,
     CaseErased,
+    CaseHandedOver,
     CaseOpened,
+    CaseReopened,
     ConsentGiven,
     ConsentPending,
     ConsentRefused,
@@ -48,20 +51,31 @@ async def case_opened(session: AsyncSession, event: CaseOpened, news: News) -> N
         needs=event.needs,
         urgent=event.urgent,
     )
+    await facts.put_holder(session, event.case_id, event.agency_id, news.sequence)
     await decided.try_of_case(session, event.case_id, now=news.now)
 
 
 async def consent_changed(session: AsyncSession, event: Said, news: News) -> None:
     """What may be shared, with whom, until when; a no after an earlier yes takes back what nobody has accepted."""
     consent = consent_said(event)
-    await referrals.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
+    await moving.note_consent(session, event.case_id, consent, version=event.consent_version, now=news.now)
     await decided.try_of_case(session, event.case_id, now=news.now)
 
 
 async def case_erased(session: AsyncSession, event: CaseErased, news: News) -> None:
     """Nobody is left to be referred: what nobody has accepted is taken back. Codes alone were kept here, and stay."""
-    await referrals.note_consent(session, event.case_id, AFTER_ERASURE, version=LAST_WORD, because=ERASED, now=news.now)
+    await moving.note_consent(session, event.case_id, AFTER_ERASURE, version=LAST_WORD, because=ERASED, now=news.now)
     await decided.try_of_case(session, event.case_id, now=news.now)
+
+
+async def case_handed_over(session: AsyncSession, event: CaseHandedOver | CaseReopened, news: News) -> None:
+    """Another agency holds the case, or somebody does again."""
+    await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, closed_at=None)
+
+
+async def case_closed(session: AsyncSession, event: CaseClosed, news: News) -> None:
+    """Nobody need look for a place any more; what is under way goes on."""
+    await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, closed_at=news.published_at)
 
 
 async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, _: News) -> None:
@@ -150,7 +164,7 @@ async def _keep(session: AsyncSession, table: Table, key: Column[Any], event: Ev
 async def _seat(
     session: AsyncSession, event: SeatHeld | SeatWaitlisted | InstructionIssued | Enrolled, news: News, name: str
 ) -> None:
-    await referrals.follow_training(
+    await moving.follow_training(
         session,
         case_id=event.case_id,
         referral_id=event.referral_id,
@@ -163,7 +177,7 @@ async def _seat(
 async def _seat_lost(session: AsyncSession, event: SeatRefused | SeatReleased, news: News, name: str) -> None:
     """Where it is for want of consent, or of the person, it is their word, whichever topic was faster."""
     withdrawn = event.reason in {"consent_withdrawn", ERASED}
-    await referrals.follow_training(
+    await moving.follow_training(
         session,
         case_id=event.case_id,
         referral_id=event.referral_id,
@@ -177,7 +191,7 @@ async def _seat_lost(session: AsyncSession, event: SeatRefused | SeatReleased, n
 async def _nomination(
     session: AsyncSession, event: TrainingNominated | NominationCountersigned, news: News, name: str
 ) -> None:
-    await referrals.follow_nomination(
+    await moving.follow_nomination(
         session,
         case_id=event.case_id,
         course_run_id=event.course_run_id,
@@ -190,6 +204,9 @@ async def _nomination(
 reactions: dict[type[Event], Reaction] = {
     CaseOpened: case_opened,
     CaseErased: case_erased,
+    CaseHandedOver: case_handed_over,
+    CaseReopened: case_handed_over,
+    CaseClosed: case_closed,
     ConsentGiven: consent_changed,
     ConsentPending: consent_changed,
     ConsentRefused: consent_changed,

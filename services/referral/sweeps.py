@@ -1,8 +1,12 @@
-"""The clock's door: a decided referral whose facts have not come is tried again, and given up in the end."""
+"""The clock's door: what waits too long, and decided referrals whose facts have not come."""
 
 from datetime import timedelta
 
+from services.referral.handlers.clocks import ring
 from services.referral.handlers.decided import try_again
 from shared.service import Sweep
 
-sweeps = [Sweep("try_decided_referrals", timedelta(minutes=1), try_again)]
+sweeps = [
+    Sweep("try_decided_referrals", timedelta(minutes=1), try_again),
+    Sweep("ring_referral_clocks", timedelta(minutes=1), ring),
+]

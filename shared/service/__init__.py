@@ -4,7 +4,7 @@ A service declares a `Service`; `create_app` makes it run, alone in its containe
 """
 
 from shared.service.app import create_app, make_transport
-from shared.service.clock import JST, Clock, day_in_japan, is_working_day, working_day_after
+from shared.service.clock import JST, Clock, day_in_japan, is_holiday, is_working_day, working_day_after
 from shared.service.declare import Service, Sweep
 from shared.service.paging import LongPages, Page, Pages, Paging, moment, number, page
 from shared.service.route import router
@@ -32,6 +32,7 @@ __all__ = [
     "etag",
     "expect",
     "gathered",
+    "is_holiday",
     "is_working_day",
     "make_transport",
     "moment",

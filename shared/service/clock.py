@@ -35,8 +35,13 @@ def is_working_day(day: date) -> bool:
     行政機関の休日に関する法律 Art. 1; 地方自治法 Art. 4-2 has municipalities' ordinances say the same. Holidays of
     coming years follow from the law (国民の祝日に関する法律); the two equinoxes are announced a year ahead.
     """
+    return day.weekday() < 5 and not is_holiday(day)
+
+
+def is_holiday(day: date) -> bool:
+    """Whether public offices rest although it may be a weekday: a holiday, or the turn of the year."""
     turn_of_year = (day.month, day.day) >= (12, 29) or (day.month, day.day) <= (1, 3)
-    return day.weekday() < 5 and not turn_of_year and not _HOLIDAYS.is_holiday(day)
+    return turn_of_year or bool(_HOLIDAYS.is_holiday(day))
 
 
 def working_day_after(day: date, count: int) -> date:

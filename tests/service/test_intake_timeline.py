@@ -22,10 +22,18 @@ from shared.events import (
     PlanDecided,
     PlanEvaluated,
     ReferralAccepted,
+    ReferralClosed,
     ReferralDeclined,
+    ReferralDeclineProposed,
     ReferralNotSent,
+    ReferralOutcomeSet,
+    ReferralOverdue,
+    ReferralProgressed,
     ReferralReceived,
+    ReferralRerouted,
+    ReferralReturned,
     ReferralSent,
+    ReferralTakenOver,
     ReferralWithdrawn,
     SeatHeld,
     SeatRefused,
@@ -88,7 +96,31 @@ def outcomes(case: UUID) -> list[Event]:
             monitor_on=date(2027, 1, 15),
         ),
         PlanEvaluated(case_id=case, plan_id=R, number=1, reached="partly", ending="new_plan"),
+        *ways_of_a_referral(case),
         *tasks_and_conferences(case),
+    ]
+
+
+def ways_of_a_referral(case: UUID) -> list[Event]:
+    """What happens to a referral between being sent and being closed."""
+    city, day = "kagoshima-city", date(2026, 12, 1)
+    about: dict[str, Any] = {
+        "case_id": case,
+        "referral_id": R,
+        "sender": "kagoshima-desk",
+        "receiver": "kirishima-npo",
+    }
+    return [
+        ReferralReturned(**about, missing=["wishes"]),
+        ReferralRerouted(**about, next_referral_id=C, next_receiver="sakura-npo"),
+        ReferralDeclineProposed(**about, coordinator=city, reason="no_capacity"),
+        ReferralProgressed(**about, state="waiting", move="wait", review_on=day),
+        ReferralOverdue(
+            **about, coordinator=city, waits_for="kirishima-npo", clock="contact", tier="second", due_on=day
+        ),
+        ReferralTakenOver(case_id=case, referral_id=R, before="kirishima-npo", coordinator=city, because="silence"),
+        ReferralOutcomeSet(**about, outcome="started", number=1),
+        ReferralClosed(**about, outcome="employed"),
     ]
 
 
@@ -146,6 +178,27 @@ async def test_what_arrives_twice_stands_there_once(world: World) -> None:
     assert await intake.rows("SELECT id FROM parked") == []
     (case,) = await intake.rows("SELECT holder_agency, version FROM case_")
     assert (case["holder_agency"], case["version"]) == ("kirishima-npo", 2)
+
+
+async def test_who_only_does_its_part_does_not_hold_the_case(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await open_case(intake)
+    parts = {"case_id": case_id, "referral_id": R, "sender": "kagoshima-desk", "receiver": "kirishima-npo"}
+    await intake.hear(ReferralAccepted(**parts, verb="refer"))
+    (case,) = await intake.rows("SELECT holder_agency FROM case_")
+    assert case["holder_agency"] == "kagoshima-desk"
+
+
+async def test_the_coordinator_that_takes_over_holds_the_case(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await open_case(intake)
+    taken = {"case_id": case_id, "referral_id": R, "coordinator": "kagoshima-city", "because": "silence"}
+    await intake.hear(ReferralTakenOver(**taken, before="sakura-npo"))
+    (case,) = await intake.rows("SELECT holder_agency FROM case_")
+    assert case["holder_agency"] == "kagoshima-desk", "who did not hold it has nothing to hand over"
+    await intake.hear(ReferralTakenOver(**taken, before="kagoshima-desk"))
+    (case,) = await intake.rows("SELECT holder_agency FROM case_")
+    assert case["holder_agency"] == "kagoshima-city"
 
 
 async def test_who_accepts_holds_the_case_from_then_on(world: World) -> None:

@@ -21,6 +21,7 @@ from shared.events import (
     ReferralDeclined,
     ReferralReceived,
     ReferralSent,
+    ReferralTakenOver,
     ReferralWithdrawn,
     SeatRefused,
     SeatWaitlisted,
@@ -187,19 +188,27 @@ async def test_a_referral_is_received_and_accepted(region: Region) -> None:
     assert [type(event) for event in told] == [ReferralSent, ReferralReceived, ReferralAccepted]
 
 
-async def test_a_decline_comes_back_to_the_sender_with_the_next_candidates_one_call_away(region: Region) -> None:
+async def test_a_decline_that_is_confirmed_proposes_the_next_place_at_once(region: Region) -> None:
     referral = await region.to_programme()
-    await region.npo.post(f"/v1/referrals/{referral}/decline", {"reason": "no_capacity"})
-    (back,) = (await region.desk.get("/v1/referrals", params={"box": "out", "state": "declined"})).json()["items"]
-    assert (back["reason"], back["responsible_agency"]) == ("no_capacity", "kagoshima-desk")
+    proposed = await region.npo.post(f"/v1/referrals/{referral}/decline", {"reason": "no_capacity"})
+    assert (proposed.json()["state"], proposed.json()["responsible_agency"]) == ("decline_pending", "kagoshima-desk")
+    (there,) = (await region.desk.get("/v1/referrals", params={"box": "review"})).json()["items"]
+    assert there["waits"]["clock"] == "decide"
+    back = (await region.desk.post(f"/v1/referrals/{referral}/confirm-decline")).json()
+    assert (back["state"], back["reason"], back["responsible_agency"]) == ("declined", "no_capacity", "kagoshima-desk")
     following = (await region.desk.get(back["next_candidates"])).json()
+    best = following["items"][0]["id"]
+    assert best in {back["proposed_programme_id"], back["proposed_course_run_id"]}
     assert [item["name"] for item in following["items"] if item["kind"] == "programme"] == [
         "桜の就労準備",
         "桜の居場所",
     ]
-    *_, told = await region.running.told()
-    assert isinstance(told, ReferralDeclined)
-    assert told.reason == "no_capacity"
+    *_, declined, taken = await region.running.told()
+    assert isinstance(declined, ReferralDeclined)
+    assert declined.reason == "no_capacity"
+    assert isinstance(taken, ReferralTakenOver)
+    assert (taken.before, taken.coordinator, taken.because) == ("kagoshima-desk", "kagoshima-desk", "declined")
+    assert best in {str(taken.proposed_programme_id), str(taken.proposed_course_run_id)}
 
 
 async def test_a_decline_needs_a_coded_reason(region: Region) -> None:
@@ -213,7 +222,7 @@ async def test_an_illegal_move_names_the_legal_ones(region: Region) -> None:
     await region.npo.post(f"/v1/referrals/{referral}/receive")
     again = await region.npo.post(f"/v1/referrals/{referral}/receive")
     assert code(again) == (409, "illegal_move")
-    assert again.json()["errors"] == [{"legal": "accept"}, {"legal": "decline"}]
+    assert again.json()["errors"] == [{"legal": name} for name in ("accept", "decline", "return", "wait", "reroute")]
     by_sender = await region.desk.post(f"/v1/referrals/{referral}/accept")
     assert code(by_sender) == (409, "illegal_move")
     assert by_sender.json()["errors"] == [{"legal": "withdraw"}]
@@ -279,7 +288,14 @@ async def test_a_step_can_not_be_rewritten(region: Region) -> None:
 
 async def test_the_database_itself_keeps_responsibility_in_one_place(region: Region) -> None:
     await region.to_programme()
-    for change in ("responsible_agency = 'sakura-npo'", "state = 'accepted'", "state = 'declined'"):
+    for change in (
+        "responsible_agency = 'sakura-npo'",
+        "responsible_agency = 'zama-npo', state = 'in_service'",
+        "state = 'declined'",
+        "state = 'closed'",
+        "waits_for = NULL",
+        "state = 'on_hold'",
+    ):
         with pytest.raises(asyncpg.CheckViolationError):
             await region.running.rows(f"UPDATE referral SET {change}")
 

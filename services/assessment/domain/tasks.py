@@ -63,6 +63,8 @@ _HANDS = (Party.OWNER, Party.HOLDER)
 MOVES: Table = (
     line("begin", [Party.SERVICE], [State.PLANNED], State.OPEN),
     line("arrive", [Party.NEWS], [State.OPEN, State.CAME_BACK], State.ARRIVED),
+    # A receiver passed it on to a better place: it goes on there.
+    line("pass_on", [Party.NEWS], [State.ARRIVED]),
     line("come_back", [Party.NEWS], [State.OPEN, State.ARRIVED], State.CAME_BACK),
     line("finish", [*_HANDS, Party.NEWS, Party.SERVICE], [State.OPEN, State.ARRIVED, State.CAME_BACK], State.DONE),
     line("hand_on", _HANDS, [State.OPEN, State.CAME_BACK]),

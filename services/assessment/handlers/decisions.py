@@ -188,12 +188,20 @@ async def decisions_of(session: AsyncSession, conference_id: UUID) -> list[Row]:
 
 
 async def referral_left(
-    session: AsyncSession, case_id: UUID, task_id: UUID, referral_id: UUID, *, by: str, now: datetime
+    session: AsyncSession,
+    case_id: UUID,
+    task_id: UUID,
+    referral_id: UUID,
+    *,
+    passed_on: bool,
+    by: str,
+    now: datetime,
 ) -> None:
-    """A decided referral was sent: the task waits for what becomes of it there."""
+    """A decided referral was sent, or passed on: the task waits for what becomes of it there."""
     row = await _of_referral(session, case_id, task_id)
     if row is not None:
-        await _follow(session, row, "arrive", None, referral_id=referral_id, by=by, now=now)
+        name = "pass_on" if passed_on else "arrive"
+        await _follow(session, row, name, None, referral_id=referral_id, by=by, now=now)
 
 
 async def referral_stayed(

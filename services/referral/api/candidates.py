@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.referral.api.words import WORDS_JA
 from services.referral.domain.routing import CourseRun, Excluded, Programme, Ranked, Reason, Routing, Stage
-from services.referral.handlers import referrals as handlers
+from services.referral.handlers import looking as handlers
 from shared.auth import Caller, Role, requires
 from shared.service import Now, Transaction, router
 

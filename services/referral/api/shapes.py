@@ -1,39 +1,102 @@
 """The shapes of a referral on the wire."""
 
-from datetime import datetime
+from datetime import date, datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
-from services.referral.domain.moves import DeclineReason, Progress, State, WithdrawReason
+from services.referral.domain.states import (
+    Clock,
+    DeclineReason,
+    Missing,
+    Outcome,
+    Progress,
+    State,
+    Verb,
+    WithdrawReason,
+)
 from shared.service import Body
 
 _ID = "01920000-0000-7000-8000-000000000001"
 _CASE = "01920000-0000-7000-8000-0000000000c1"
+_PROGRAMME = "01920000-0000-7000-8000-0000000000a1"
 
 
-class SendBody(Body):
+def _shown(*examples: JsonDict) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [*examples]})
+
+
+class TargetBody(Body):
     """To a programme, or to a course run: exactly one of the two."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"case_id": _CASE, "programme_id": "01920000-0000-7000-8000-0000000000a1"}]}
-    )
+    model_config = _shown({"programme_id": _PROGRAMME})
 
-    case_id: UUID
     programme_id: UUID | None = None
     course_run_id: UUID | None = None
+
+
+GivenVerb = Literal[Verb.REFER, Verb.TRANSFER]
+
+
+class SendBody(TargetBody):
+    """What is referred, where, and how. `refer`: the case's holder stays; `transfer`: it moves on acceptance."""
+
+    model_config = _shown({"case_id": _CASE, "programme_id": _PROGRAMME, "verb": "refer"})
+
+    case_id: UUID
+    verb: GivenVerb = Verb.TRANSFER
     hold_until: AwareDatetime | None = Field(
         default=None, description="Only for a course: until when a seat should be held."
     )
     task_id: UUID | None = Field(
         default=None, description="The task of a joint case conference that came back and is carried out hereby."
     )
+    draft: bool = Field(default=False, description="Only written down: nobody but the own agency sees it.")
+    knowingly: bool = Field(
+        default=False, description="Although an open referral to the same programme is there, as a 409 has said."
+    )
+
+
+class PartBody(TargetBody):
+    """One of several."""
+
+    verb: GivenVerb = Verb.REFER
+
+
+class SendTogetherBody(Body):
+    """To several receivers under one parent. `parts`: each does its part; `first`: the first to accept has it."""
+
+    model_config = _shown(
+        {
+            "case_id": _CASE,
+            "mode": "first",
+            "parts": [
+                {"programme_id": _PROGRAMME, "verb": "transfer"},
+                {"programme_id": "01920000-0000-7000-8000-0000000000a2", "verb": "transfer"},
+            ],
+        }
+    )
+
+    case_id: UUID
+    mode: Literal["parts", "first"] = "parts"
+    parts: list[PartBody] = Field(min_length=2, max_length=10)
+
+
+class RequestBody(Body):
+    """For a programme of the caller's own."""
+
+    model_config = _shown({"case_id": _CASE, "programme_id": _PROGRAMME})
+
+    case_id: UUID
+    programme_id: UUID
 
 
 class DeclineBody(Body):
     """Why it can't be taken on."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "no_capacity"}]})
+    model_config = _shown({"reason": "no_capacity"})
 
     reason: DeclineReason
 
@@ -41,54 +104,110 @@ class DeclineBody(Body):
 class WithdrawBody(Body):
     """Why it is taken back."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "person_wishes"}]})
+    model_config = _shown({"reason": "person_wishes"})
 
     reason: WithdrawReason = WithdrawReason.OTHER
+
+
+class ReturnBody(Body):
+    """What was not told, and is needed to answer. The words themselves belong on the case's sheet, in intake."""
+
+    model_config = _shown({"missing": ["wishes", "assessment"]})
+
+    missing: Annotated[list[Missing], Field(min_length=1, max_length=len(Missing))]
+
+
+class ReviewBody(Body):
+    """On which day somebody looks again."""
+
+    model_config = _shown({"review_on": "2027-01-15"})
+
+    review_on: date
+
+
+class OutcomeBody(Body):
+    """What came of it."""
+
+    model_config = _shown({"outcome": "started"})
+
+    outcome: Outcome
+
+
+class WaitsAnswer(BaseModel):
+    """What is waited for, from whom, since when and until when (working days of who has to act)."""
+
+    clock: Clock
+    agency_id: str
+    since: date
+    due_on: date
 
 
 class ReferralAnswer(BaseModel):
     """A referral as its parties see it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "referral_id": _ID,
-                    "case_id": _CASE,
-                    "municipality": "462012",
-                    "sender": "kagoshima-desk",
-                    "receiver": "sakurajima-npo",
-                    "programme_id": "01920000-0000-7000-8000-0000000000a1",
-                    "course_run_id": None,
-                    "state": "declined",
-                    "responsible_agency": "kagoshima-desk",
-                    "progress": None,
-                    "reason": "no_capacity",
-                    "sent_at": "2026-04-01T00:30:00Z",
-                    "version": 2,
-                    "next_moves": [],
-                    "next_candidates": f"/v1/cases/{_CASE}/candidates",
-                }
-            ]
+    model_config = _shown(
+        {
+            "referral_id": _ID,
+            "case_id": _CASE,
+            "municipality": "462012",
+            "verb": "transfer",
+            "sender": "kagoshima-desk",
+            "receiver": "sakurajima-npo",
+            "coordinator": "kagoshima-desk",
+            "programme_id": _PROGRAMME,
+            "course_run_id": None,
+            "state": "decline_pending",
+            "responsible_agency": "kagoshima-desk",
+            "waits": {
+                "clock": "decide",
+                "agency_id": "kagoshima-desk",
+                "since": "2026-04-01",
+                "due_on": "2026-04-03",
+            },
+            "progress": None,
+            "reason": "no_capacity",
+            "outcome": None,
+            "missing": [],
+            "review_on": None,
+            "proposed_programme_id": None,
+            "proposed_course_run_id": None,
+            "group_id": None,
+            "rerouted_from": None,
+            "sent_at": "2026-04-01T00:30:00Z",
+            "version": 3,
+            "next_moves": ["confirm_decline", "overrule_forward", "overrule_back", "withdraw"],
+            "next_candidates": None,
         }
     )
 
     referral_id: UUID
     case_id: UUID
     municipality: str
+    verb: Verb
     sender: str
     receiver: str
+    coordinator: str = Field(description="調整役: looks at a decline, and takes over what nobody answers.")
     programme_id: UUID | None
     course_run_id: UUID | None
     state: State
     responsible_agency: str
+    waits: WaitsAnswer | None = Field(description="Null where nobody is waited for.")
     progress: Progress | None
     reason: str | None
+    outcome: str | None = Field(description="The newest; all of them stand with the referral itself.")
+    missing: list[str] = Field(description="Of a returned one: what the receiver was not told.")
+    review_on: date | None
+    proposed_programme_id: UUID | None = Field(
+        description="Where the coordinator may look next, as it was when this way was closed."
+    )
+    proposed_course_run_id: UUID | None
+    group_id: UUID | None
+    rerouted_from: UUID | None
     sent_at: datetime
     version: int
     next_moves: list[str] = Field(description="What the caller may do now.")
     next_candidates: str | None = Field(
-        description="For the sender, once this way is closed: where to look next, under this service's address."
+        description="Once this way is closed: where to look next, under this service's address."
     )
 
 
@@ -97,8 +216,20 @@ class StepAnswer(BaseModel):
 
     version: int
     step: str
-    by: str = Field(description="An agency; or `training`, or `person` for what follows from consent.")
+    by: str = Field(
+        description="An agency; or `training`, `person` for what follows from consent, `clock`, and `service` for what"
+        " follows from another referral."
+    )
     reason: str | None
+    at: datetime
+
+
+class OutcomeAnswer(BaseModel):
+    """What came of it, one by one."""
+
+    number: int
+    outcome: str
+    by: str
     at: datetime
 
 
@@ -106,3 +237,14 @@ class ReferralWithSteps(ReferralAnswer):
     """A referral with everything that happened to it."""
 
     steps: list[StepAnswer]
+    outcomes: list[OutcomeAnswer]
+    chain: list[UUID] = Field(description="The referrals that led here by rerouting, the first one first.")
+    next_id: UUID | None = Field(description="Of a rerouted one: the referral that follows.")
+
+
+class TogetherAnswer(BaseModel):
+    """What was sent under one parent."""
+
+    group_id: UUID
+    mode: str
+    referrals: list[ReferralAnswer]

@@ -1,71 +1,11 @@
-"""A referral's way from hand to hand: one table of moves, which code, interface texts and tests read."""
+"""A referral's way from hand to hand: one table of moves, which code, interface texts, documents and tests read."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import StrEnum
+from datetime import date, datetime
 from uuid import UUID
 
-
-class State(StrEnum):
-    """Where a referral stands."""
-
-    SENT = "sent"
-    RECEIVED = "received"
-    ACCEPTED = "accepted"
-    DECLINED = "declined"
-    WITHDRAWN = "withdrawn"
-
-
-class Party(StrEnum):
-    """Who moves a referral: two agencies, the seats' own service, or the person by what they said about consent."""
-
-    SENDER = "sender"
-    RECEIVER = "receiver"
-    TRAINING = "training"
-    PERSON = "person"
-
-
-class Kind(StrEnum):
-    """To what a case is referred."""
-
-    PROGRAMME = "programme"
-    COURSE_RUN = "course_run"
-
-
-class Progress(StrEnum):
-    """How far a referral to a course has come on the training side."""
-
-    SEAT_WAITING = "seat_waiting"
-    SEAT_HELD = "seat_held"
-    NOMINATED = "nominated"
-    COUNTERSIGNED = "countersigned"
-    INSTRUCTED = "instructed"
-    ENROLLED = "enrolled"
-    SEAT_REFUSED = "seat_refused"
-    SEAT_RELEASED = "seat_released"
-
-
-class DeclineReason(StrEnum):
-    """Why a receiver can't take it on. A decline without a reason helps nobody."""
-
-    NO_CAPACITY = "no_capacity"
-    NOT_ELIGIBLE = "not_eligible"
-    NOT_OUR_SERVICE = "not_our_service"
-    ALREADY_SERVED = "already_served"
-    PERSON_DECLINED = "person_declined"
-    NO_CONTACT = "no_contact"
-    OTHER = "other"
-
-
-class WithdrawReason(StrEnum):
-    """Why a sender takes it back."""
-
-    PERSON_WISHES = "person_wishes"
-    OTHER_SUPPORT_FOUND = "other_support_found"
-    NO_ANSWER = "no_answer"
-    SENT_BY_MISTAKE = "sent_by_mistake"
-    OTHER = "other"
+from services.referral.domain.states import BY_PERSON, Kind, Party, Progress, State, Verb, Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,35 +13,175 @@ class Move:
     """One line of the table below: who may lead which referrals from where to where."""
 
     name: str
-    by: Party
+    by: frozenset[Party]
+    verbs: frozenset[Verb]
     kinds: frozenset[Kind]
     sources: frozenset[State]
-    target: State
+    target: State | None
+    """None: where it stood before it was put on hold."""
     progress: Progress | None = None
+    to: Party | None = None
+    """Who is responsible from then on; None: who was."""
+    asks: str | None = None
+    """What the mover has to say with it: reason, day, outcome, missing, target."""
+
+    def takes(self, referral: "Referral") -> State:
+        """The state it leads this referral to."""
+        if self.target is not None:
+            return self.target
+        return referral.state if referral.before_hold is None else referral.before_hold
 
 
-OPEN = frozenset({State.SENT, State.RECEIVED})
-"""Nobody has answered for good: the sender is responsible, and may take it back."""
-_PROGRAMME, _COURSE, _BOTH = frozenset({Kind.PROGRAMME}), frozenset({Kind.COURSE_RUN}), frozenset(Kind)
+IN_FLIGHT = frozenset({State.SENT, State.RECEIVED, State.RETURNED, State.WAITING, State.DECLINE_PENDING})
+"""Nobody has answered for good: who sent it is responsible, and may take it back."""
+AT_WORK = frozenset(
+    {State.ACCEPTED, State.CONTACT_MADE, State.IN_SERVICE, State.NO_SHOW, State.ON_HOLD, State.OUTCOME_SET}
+)
+"""Somebody took it on, and has not closed it."""
+OPEN = IN_FLIGHT | AT_WORK
+ENDED = frozenset(State) - OPEN - {State.DRAFT}
+
+_WAY_IN = frozenset({State.SENT, State.RECEIVED, State.WAITING})
+_BEGUN = frozenset({State.ACCEPTED, State.CONTACT_MADE, State.IN_SERVICE, State.NO_SHOW})
+_GIVEN = frozenset({Verb.REFER, Verb.TRANSFER})
+_ALL = frozenset(Verb)
+
+
+def _line(
+    name: str,
+    by: Party | Collection[Party],
+    sources: State | Collection[State],
+    target: State | None,
+    *,
+    verbs: Collection[Verb] = _ALL,
+    kind: Kind = Kind.PROGRAMME,
+    to: Party | None = None,
+    asks: str | None = None,
+) -> Move:
+    parties = frozenset({by} if isinstance(by, Party) else by)
+    states = frozenset({sources} if isinstance(sources, State) else sources)
+    return Move(name, parties, frozenset(verbs), frozenset({kind}), states, target, to=to, asks=asks)
+
+
+def _seat(
+    name: str, target: State, progress: Progress, *, verbs: Collection[Verb] = _GIVEN, to: Party | None = None
+) -> Move:
+    sources, kinds = frozenset({State.SENT, State.RECEIVED}), frozenset({Kind.COURSE_RUN})
+    return Move(name, frozenset({Party.TRAINING}), frozenset(verbs), kinds, sources, target, progress, to)
+
+
+def _answers(party: Party, verbs: Collection[Verb]) -> tuple[Move, ...]:
+    """Who is asked answers: the receiver of what is given, the holder of what is asked for."""
+    return (
+        _line("receive", party, State.SENT, State.RECEIVED, verbs=verbs),
+        *(
+            _line("accept", party, _WAY_IN, State.ACCEPTED, verbs={verb}, to=_HOLDS_THEN[verb])
+            for verb in sorted(verbs)
+        ),
+        _line("decline", party, _WAY_IN, State.DECLINE_PENDING, verbs=verbs, asks="reason"),
+    )
+
+
+_HOLDS_THEN = {Verb.REFER: None, Verb.TRANSFER: Party.RECEIVER, Verb.REQUEST: Party.RECEIVER}
+_TAKES_BACK = IN_FLIGHT | {State.DRAFT}
 
 MOVES: tuple[Move, ...] = (
-    Move("receive", Party.RECEIVER, _PROGRAMME, frozenset({State.SENT}), State.RECEIVED),
-    Move("accept", Party.RECEIVER, _PROGRAMME, OPEN, State.ACCEPTED),
-    Move("decline", Party.RECEIVER, _PROGRAMME, OPEN, State.DECLINED),
-    Move("withdraw", Party.SENDER, _BOTH, OPEN, State.WITHDRAWN),
-    Move("end_consent", Party.PERSON, _BOTH, OPEN, State.WITHDRAWN),
+    _line("send", Party.SENDER, State.DRAFT, State.SENT, verbs=_GIVEN),
+    *_answers(Party.RECEIVER, _GIVEN),
+    *_answers(Party.SENDER, {Verb.REQUEST}),
+    _line("return", Party.RECEIVER, {State.SENT, State.RECEIVED}, State.RETURNED, verbs=_GIVEN, asks="missing"),
+    _line("answer", Party.SENDER, State.RETURNED, State.SENT, verbs=_GIVEN),
+    _line("wait", Party.RECEIVER, _WAY_IN, State.WAITING, verbs=_GIVEN, asks="day"),
+    _line("reroute", Party.RECEIVER, _WAY_IN, State.REROUTED, verbs=_GIVEN, asks="target"),
+    # A decline ends nothing by itself. Confirmed, the coordinator holds what it was about; a request's holder stays.
+    _line(
+        "confirm_decline",
+        {Party.COORDINATOR, Party.CLOCK},
+        State.DECLINE_PENDING,
+        State.DECLINED,
+        verbs=_GIVEN,
+        to=Party.COORDINATOR,
+    ),
+    _line(
+        "confirm_decline",
+        {Party.COORDINATOR, Party.CLOCK},
+        State.DECLINE_PENDING,
+        State.DECLINED,
+        verbs={Verb.REQUEST},
+    ),
+    *(
+        _line(
+            "overrule_forward",
+            Party.COORDINATOR,
+            State.DECLINE_PENDING,
+            State.ACCEPTED,
+            verbs={verb},
+            to=_HOLDS_THEN[verb],
+        )
+        for verb in Verb
+    ),
+    _line("overrule_back", Party.COORDINATOR, State.DECLINE_PENDING, State.RECEIVED),
+    _line("withdraw", Party.SENDER, _TAKES_BACK, State.WITHDRAWN, verbs=_GIVEN, asks="reason"),
+    _line("withdraw", Party.RECEIVER, _TAKES_BACK, State.WITHDRAWN, verbs={Verb.REQUEST}, asks="reason"),
+    _line("contact", Party.RECEIVER, {State.ACCEPTED, State.NO_SHOW}, State.CONTACT_MADE),
+    _line("start", Party.RECEIVER, {State.ACCEPTED, State.CONTACT_MADE, State.NO_SHOW}, State.IN_SERVICE),
+    _line("miss", Party.RECEIVER, {State.ACCEPTED, State.CONTACT_MADE, State.IN_SERVICE}, State.NO_SHOW),
+    _line("hold", Party.RECEIVER, _BEGUN, State.ON_HOLD, asks="day"),
+    _line("resume", Party.RECEIVER, State.ON_HOLD, None),
+    _line("set_outcome", Party.RECEIVER, AT_WORK, State.OUTCOME_SET, asks="outcome"),
+    _line("close", Party.RECEIVER, State.OUTCOME_SET, State.CLOSED),
+    _line("add_outcome", {Party.RECEIVER, Party.SENDER}, State.CLOSED, State.CLOSED, asks="outcome"),
+    # Silence: the coordinator takes over. What has begun goes on with who does it; only who answers for it changes.
+    _line(
+        "expire",
+        Party.CLOCK,
+        {*IN_FLIGHT, State.ACCEPTED, State.CONTACT_MADE, State.NO_SHOW} - {State.DECLINE_PENDING},
+        State.EXPIRED,
+        verbs=_GIVEN,
+        to=Party.COORDINATOR,
+    ),
+    _line("expire", Party.CLOCK, {State.SENT, State.RECEIVED, State.WAITING}, State.EXPIRED, verbs={Verb.REQUEST}),
+    _line(
+        "expire",
+        Party.CLOCK,
+        {State.ACCEPTED, State.CONTACT_MADE, State.NO_SHOW},
+        State.EXPIRED,
+        verbs={Verb.REQUEST},
+        to=Party.COORDINATOR,
+    ),
+    *(
+        _line("take_over", Party.CLOCK, state, state, to=Party.COORDINATOR)
+        for state in (State.IN_SERVICE, State.ON_HOLD, State.OUTCOME_SET)
+    ),
+    _line("lose", Party.SERVICE, IN_FLIGHT, State.WITHDRAWN, asks="reason"),
+    *(
+        _line("end_consent", Party.PERSON, IN_FLIGHT, State.WITHDRAWN, kind=kind, asks="reason")
+        for kind in (Kind.PROGRAMME, Kind.COURSE_RUN)
+    ),
     # A seat held, a nomination, an instruction and an enrolment are four separate facts (DOMAIN.md 5): only the last
     # one takes responsibility off the sender, and a provider can't accept by hand what its own seats haven't shown.
-    Move("wait_for_seat", Party.TRAINING, _COURSE, OPEN, State.RECEIVED, Progress.SEAT_WAITING),
-    Move("hold_seat", Party.TRAINING, _COURSE, OPEN, State.RECEIVED, Progress.SEAT_HELD),
-    Move("nominate", Party.TRAINING, _COURSE, OPEN, State.RECEIVED, Progress.NOMINATED),
-    Move("countersign", Party.TRAINING, _COURSE, OPEN, State.RECEIVED, Progress.COUNTERSIGNED),
-    Move("instruct", Party.TRAINING, _COURSE, OPEN, State.RECEIVED, Progress.INSTRUCTED),
-    Move("enrol", Party.TRAINING, _COURSE, OPEN, State.ACCEPTED, Progress.ENROLLED),
-    Move("refuse_seat", Party.TRAINING, _COURSE, OPEN, State.DECLINED, Progress.SEAT_REFUSED),
-    Move("release_seat", Party.TRAINING, _COURSE, OPEN, State.DECLINED, Progress.SEAT_RELEASED),
+    _line("withdraw", Party.SENDER, _TAKES_BACK, State.WITHDRAWN, kind=Kind.COURSE_RUN, verbs=_GIVEN, asks="reason"),
+    _line("send", Party.SENDER, State.DRAFT, State.SENT, kind=Kind.COURSE_RUN, verbs=_GIVEN),
+    _seat("wait_for_seat", State.RECEIVED, Progress.SEAT_WAITING),
+    _seat("hold_seat", State.RECEIVED, Progress.SEAT_HELD),
+    _seat("nominate", State.RECEIVED, Progress.NOMINATED),
+    _seat("countersign", State.RECEIVED, Progress.COUNTERSIGNED),
+    _seat("instruct", State.RECEIVED, Progress.INSTRUCTED),
+    *(_seat("enrol", State.ACCEPTED, Progress.ENROLLED, verbs={verb}, to=_HOLDS_THEN[verb]) for verb in sorted(_GIVEN)),
+    _seat("refuse_seat", State.DECLINED, Progress.SEAT_REFUSED),
+    _seat("release_seat", State.DECLINED, Progress.SEAT_RELEASED),
+    _line("set_outcome", Party.RECEIVER, AT_WORK, State.OUTCOME_SET, kind=Kind.COURSE_RUN, asks="outcome"),
+    _line("close", Party.RECEIVER, State.OUTCOME_SET, State.CLOSED, kind=Kind.COURSE_RUN),
+    _line(
+        "add_outcome",
+        {Party.RECEIVER, Party.SENDER},
+        State.CLOSED,
+        State.CLOSED,
+        kind=Kind.COURSE_RUN,
+        asks="outcome",
+    ),
 )
-"""The state machine. Code, interface texts and tests read this table; nothing else knows what is legal."""
+"""The state machine. Code, interface texts, documents and tests read this table; nothing else knows what is legal."""
 
 _FORWARD = tuple(Progress)
 
@@ -115,14 +195,30 @@ class Referral:
     municipality: str
     sender: str
     receiver: str
+    coordinator: str
+    verb: Verb
     programme_id: UUID | None
     course_run_id: UUID | None
     seat_request_id: UUID | None
     state: State
+    responsible_agency: str
     progress: Progress | None
     reason: str | None
     sent_at: datetime
     version: int
+    group_id: UUID | None = None
+    """Its parts, or its rivals: what was sent together."""
+    rerouted_from: UUID | None = None
+    before_hold: State | None = None
+    outcome: str | None = None
+    """The newest; all of them stand in a list of their own."""
+    missing: tuple[str, ...] = ()
+    """What the receiver asked for, when it was not told enough."""
+    review_on: date | None = None
+    waits: Waits | None = None
+    proposed_programme_id: UUID | None = None
+    """Where it may go next, as the coordinator was told; or the course run below."""
+    proposed_course_run_id: UUID | None = None
 
     @property
     def kind(self) -> Kind:
@@ -130,14 +226,37 @@ class Referral:
         return Kind.PROGRAMME if self.course_run_id is None else Kind.COURSE_RUN
 
     @property
-    def responsible_agency(self) -> str:
-        """The sender, until somebody accepts. A decline or a withdrawal leaves it there."""
-        return self.receiver if self.state is State.ACCEPTED else self.sender
+    def asker(self) -> Party:
+        """Who began it."""
+        return Party.RECEIVER if self.verb is Verb.REQUEST else Party.SENDER
+
+    @property
+    def asked(self) -> Party:
+        """Who has to answer it."""
+        return Party.SENDER if self.verb is Verb.REQUEST else Party.RECEIVER
+
+    def agency(self, party: Party) -> str:
+        """Which agency has this part."""
+        return {Party.SENDER: self.sender, Party.RECEIVER: self.receiver, Party.COORDINATOR: self.coordinator}[party]
 
     def parties(self, agency: str) -> frozenset[Party]:
-        """In which parts an agency takes part; both, when it refers within its own house."""
-        parts = {Party.SENDER: self.sender, Party.RECEIVER: self.receiver}
-        return frozenset(party for party, name in parts.items() if name == agency)
+        """In which parts an agency takes part; several, when it refers within its own house or coordinates."""
+        return frozenset(
+            party for party in (Party.SENDER, Party.RECEIVER, Party.COORDINATOR) if self.agency(party) == agency
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What comes with a move; which of it a move needs stands in the table."""
+
+    reason: str | None = None
+    day: date | None = None
+    outcome: str | None = None
+    missing: tuple[str, ...] = ()
+
+
+_NOTHING = Said()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,28 +276,41 @@ class NotMoved:
 
 def legal_moves(referral: Referral, parties: Collection[Party] = frozenset(Party)) -> tuple[Move, ...]:
     """What these parties may do now, in the table's order."""
-    return tuple(move for move in MOVES if move.by in parties and _is_open_to(move, referral))
+    return tuple(move for move in MOVES if move.by & frozenset(parties) and _is_open_to(move, referral))
 
 
-def advance(
-    referral: Referral, name: str, parties: Collection[Party], *, reason: str | None = None
-) -> Moved | NotMoved:
+def advance(referral: Referral, name: str, parties: Collection[Party], said: Said = _NOTHING) -> Moved | NotMoved:
     """Make one move of the table, or say what could be done instead."""
     for move in legal_moves(referral, parties):
         if move.name == name:
-            moved = replace(
-                referral,
-                state=move.target,
-                progress=move.progress or referral.progress,
-                reason=reason,
-                version=referral.version + 1,
-            )
-            return Moved(moved, move)
+            return Moved(_after(referral, move, said), move)
     return NotMoved(legal_moves(referral, parties))
 
 
+def _after(referral: Referral, move: Move, said: Said) -> Referral:
+    target = move.takes(referral)
+    return replace(
+        referral,
+        state=target,
+        responsible_agency=referral.responsible_agency if move.to is None else referral.agency(move.to),
+        progress=move.progress or referral.progress,
+        # Why it is declined stays to be read while the coordinator looks at it, and after.
+        reason=said.reason or (referral.reason if move.name == "confirm_decline" else None),
+        before_hold=referral.state if target is State.ON_HOLD else None,
+        outcome=said.outcome or referral.outcome,
+        missing=said.missing,
+        review_on=said.day,
+        version=referral.version + 1,
+    )
+
+
 def _is_open_to(move: Move, referral: Referral) -> bool:
-    if referral.kind not in move.kinds or referral.state not in move.sources:
+    if referral.kind not in move.kinds or referral.verb not in move.verbs or referral.state not in move.sources:
+        return False
+    # Nobody is made to go where they said they don't want to: their own no is confirmed, or asked about again.
+    if move.name == "overrule_forward" and referral.reason in BY_PERSON:
+        return False
+    if move.name == "take_over" and referral.responsible_agency == referral.coordinator:
         return False
     # Seats only go forward: news from a replay must not turn an instruction back into a held seat.
     if move.progress is None or referral.progress is None:

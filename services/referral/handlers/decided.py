@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.handlers.referrals import AlreadyReferred, Sent, Target, TargetNotKnown, send
+from services.referral.handlers.referrals import AlreadyReferred, Order, Sent, Target, TargetNotKnown, send
 from services.referral.tables import decided, facts, schema
 from services.referral.tables.decided import Decided
 from shared.bus.mailbox import emit
@@ -63,7 +63,7 @@ async def _try(session: AsyncSession, found: Decided, now: datetime) -> None:
         await _wait(session, order, "case_not_known", now)
         return
     target = Target(order.programme_id, order.course_run_id)
-    outcome = await send(session, fact, target, sender=order.owner, hold_until=None, task_id=order.task_id, now=now)
+    outcome = await send(session, fact, Order(target, task_id=order.task_id), sender=order.owner, now=now)
     match outcome:
         case Sent(referral):
             await decided.change(session, order.task_id, state="sent", referral_id=referral.id)

@@ -1,53 +1,27 @@
-"""Sending a referral and moving it, by hand, by training's facts, or by what the person says about consent."""
+"""Sending referrals: one, a draft, several together, or a request for a case. Moving them is in `moving`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, or_
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.moves import Kind, Moved, NotMoved, Party, Referral, State, advance
-from services.referral.domain.routing import Routing, route
-from services.referral.tables import directory, facts, referrals, schema
-from shared.auth import Actor, served
+from services.referral.domain import clocks
+from services.referral.domain.moves import Referral
+from services.referral.domain.states import State, Verb
+from services.referral.handlers.looking import concerning
+from services.referral.handlers.telling import sending
+from services.referral.tables import calendars, directory, facts, referrals
+from services.referral.tables.referrals import Group
+from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
-from shared.consent import FOR_REFERRAL, FOR_TRAINING, Consent, ConsentLacking, consent_gap, takes_back
-from shared.events import (
-    Event,
-    ReferralAccepted,
-    ReferralDeclined,
-    ReferralReceived,
-    ReferralSent,
-    ReferralWithdrawn,
-    TrainingReferred,
-)
-from shared.problems import NOT_FOUND, Problem, case_not_known
-from shared.service import day_in_japan, expect
-
-# --- Sending ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """On its way; the sender stays responsible."""
-
-    referral: Referral
-
-
-@dataclass(frozen=True, slots=True)
-class TargetNotKnown:
-    """No such programme or course run here (yet)."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyReferred:
-    """An open referral of this case waits there already."""
-
-    referral_id: UUID
+from shared.consent import FOR_REFERRAL, FOR_TRAINING, ConsentLacking, consent_gap
+from shared.problems import case_not_known
+from shared.service import day_in_japan
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,64 +32,129 @@ class Target:
     course_run_id: UUID | None
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be sent, and how."""
+
+    target: Target
+    verb: Verb = Verb.TRANSFER
+    hold_until: datetime | None = None
+    task_id: UUID | None = None
+    """What a joint case conference decided, and is carried out hereby."""
+    draft: bool = False
+    knowingly: bool = False
+    """Although an open referral of this case is there already."""
+    group_id: UUID | None = None
+    rerouted_from: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """On its way, or a draft; the sender stays responsible."""
+
+    referral: Referral
+
+
+@dataclass(frozen=True, slots=True)
+class SentTogether:
+    """Several, under one parent."""
+
+    group: Group
+    referrals: tuple[Referral, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetNotKnown:
+    """No such programme or course run here (yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyReferred:
+    """An open referral of this case is there already."""
+
+    referral_id: UUID
+
+
+NotSent = TargetNotKnown | ConsentLacking | AlreadyReferred
+
+
 async def send_referral(
+    session: AsyncSession, *, case_id: UUID, order: Order, actor: Actor, now: datetime
+) -> Sent | NotSent:
+    """Refer a case to a programme or to a course run, or write the draft of it."""
+    # The case's row is the lock: a withdrawn consent and a second referral both wait for it.
+    fact = concerning(await facts.lock_case_fact(session, case_id), actor)
+    return await send(session, fact, order, sender=actor.agency, now=now)
+
+
+async def send(session: AsyncSession, fact: Row[Any], order: Order, *, sender: str, now: datetime) -> Sent | NotSent:
+    """Send a locked case in an agency's name; by whichever door it came, what is asked is the same."""
+    receiver = await receiver_of(session, order.target)
+    if receiver is None:
+        return TargetNotKnown()
+    if not order.draft and (lacking := consent_lacks(fact, order.target, receiver, now)) is not None:
+        return lacking
+    if (there := await _open_there(session, fact.case_id, order)) is not None:
+        return AlreadyReferred(there)
+    made = await _new(session, fact, order, sender=sender, receiver=receiver, now=now)
+    step = "draft" if order.draft else "send"
+    await referrals.add_referral(session, made, step=step, by=sender, task_id=order.task_id, at=now)
+    if not order.draft:
+        told = sending(made, hold_until=order.hold_until, task_id=order.task_id)
+        await emit(session, *((event, made.version) for event in told), at=now)
+    return Sent(made)
+
+
+async def send_together(
     session: AsyncSession,
     *,
     case_id: UUID,
-    target: Target,
-    hold_until: datetime | None,
-    task_id: UUID | None,
+    orders: Sequence[Order],
+    mode: Literal["parts", "first"],
     actor: Actor,
     now: datetime,
-) -> Sent | TargetNotKnown | ConsentLacking | AlreadyReferred:
-    """Refer a case to a programme or to a course run. `task_id`: what a conference decided, done by hand after all."""
-    # The case's row is the lock: a withdrawn consent and a second referral both wait for it.
-    fact = _concerning(await facts.lock_case_fact(session, case_id), actor)
-    return await send(session, fact, target, sender=actor.agency, hold_until=hold_until, task_id=task_id, now=now)
+) -> SentTogether | NotSent:
+    """Refer a case to several receivers under one parent: all do their part, or the first to accept has it."""
+    fact = concerning(await facts.lock_case_fact(session, case_id), actor)
+    group = Group(new_id(), case_id, fact.municipality, actor.agency, mode, now)
+    await referrals.add_group(session, group)
+    sent: list[Referral] = []
+    for order in orders:
+        outcome = await send(session, fact, order_in(group, order), sender=actor.agency, now=now)
+        if not isinstance(outcome, Sent):
+            return outcome  # the door refuses the whole, and nothing of it is kept
+        sent.append(outcome.referral)
+    return SentTogether(group, tuple(sent))
 
 
-async def send(
-    session: AsyncSession,
-    fact: Row[Any],
-    target: Target,
-    *,
-    sender: str,
-    hold_until: datetime | None,
-    task_id: UUID | None,
-    now: datetime,
-) -> Sent | TargetNotKnown | ConsentLacking | AlreadyReferred:
-    """Send a locked case in an agency's name; by whichever door it came, what is asked is the same."""
-    receiver = await _receiver(session, target)
-    if receiver is None:
+def order_in(group: Group, order: Order) -> Order:
+    """The same as one of a group."""
+    return Order(order.target, order.verb, order.hold_until, order.task_id, group_id=group.id)
+
+
+async def request_case(
+    session: AsyncSession, *, case_id: UUID, programme_id: UUID, actor: Actor, now: datetime
+) -> Sent | NotSent:
+    """Ask the holder of a case for it, for a programme of one's own. Nothing about the case is told by asking."""
+    fact = await facts.lock_case_fact(session, case_id)
+    if fact is None:
+        raise case_not_known()
+    order = Order(Target(programme_id, None), Verb.REQUEST)
+    receiver = await receiver_of(session, order.target)
+    holder = fact.holder or fact.opened_by
+    if receiver != actor.agency or holder == actor.agency:
         return TargetNotKnown()
-    purposes = FOR_REFERRAL if target.course_run_id is None else FOR_TRAINING
-    lacking = consent_gap(facts.consent_of(fact), purposes=purposes, receiver=receiver, today=day_in_japan(now))
-    if lacking is not None:
-        return lacking
-    for waiting in await referrals.lock_open_referrals(session, fact.case_id):
-        if (waiting.programme_id, waiting.course_run_id) == (target.programme_id, target.course_run_id):
-            return AlreadyReferred(waiting.id)
-    sent = Referral(
-        id=new_id(),
-        case_id=fact.case_id,
-        municipality=fact.municipality,
-        sender=sender,
-        receiver=receiver,
-        programme_id=target.programme_id,
-        course_run_id=target.course_run_id,
-        seat_request_id=None,
-        state=State.SENT,
-        progress=None,
-        reason=None,
-        sent_at=now,
-        version=1,
-    )
-    await referrals.add_referral(session, sent, at=now)
-    await emit(session, *((event, sent.version) for event in _sending(sent, hold_until, task_id)), at=now)
-    return Sent(sent)
+    if (there := await _open_there(session, fact.case_id, order)) is not None:
+        return AlreadyReferred(there)
+    made = await _new(session, fact, order, sender=holder, receiver=actor.agency, now=now)
+    await referrals.add_referral(session, made, step="send", by=actor.agency, task_id=None, at=now)
+    told = sending(made, hold_until=None, task_id=None)
+    await emit(session, *((event, made.version) for event in told), at=now)
+    return Sent(made)
 
 
-async def _receiver(session: AsyncSession, target: Target) -> str | None:
+async def receiver_of(session: AsyncSession, target: Target) -> str | None:
+    """Whose programme or course run it is."""
     if target.programme_id is not None:
         programme = await directory.find_programme(session, target.programme_id)
         return None if programme is None else str(programme.agency_id)
@@ -124,219 +163,60 @@ async def _receiver(session: AsyncSession, target: Target) -> str | None:
     return None if course is None else str(course.provider)
 
 
-def _sending(sent: Referral, hold_until: datetime | None, task_id: UUID | None) -> Sequence[Event]:
-    told: list[Event] = [
-        ReferralSent(
-            case_id=sent.case_id,
-            referral_id=sent.id,
-            sender=sent.sender,
-            receiver=sent.receiver,
-            programme_id=sent.programme_id,
-            course_run_id=sent.course_run_id,
-            task_id=task_id,
-        )
-    ]
-    if sent.course_run_id is not None:
-        told.append(
-            TrainingReferred(
-                case_id=sent.case_id,
-                referral_id=sent.id,
-                course_run_id=sent.course_run_id,
-                municipality=sent.municipality,
-                sender=sent.sender,
-                hold_until=hold_until,
-            )
-        )
-    return told
+def consent_lacks(fact: Row[Any], target: Target, receiver: str, now: datetime) -> ConsentLacking | None:
+    """What the person's consent lacks for this receiver."""
+    purposes = FOR_REFERRAL if target.course_run_id is None else FOR_TRAINING
+    return consent_gap(facts.consent_of(fact), purposes=purposes, receiver=receiver, today=day_in_japan(now))
 
 
-# --- Moving ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class NotInvolved:
-    """It may be looked at from the municipality, but only sender and receiver move it."""
-
-
-async def move_referral(
-    session: AsyncSession,
-    referral_id: UUID,
-    name: str,
-    *,
-    actor: Actor,
-    now: datetime,
-    reason: str | None = None,
-    read: int | None = None,
-) -> Moved | NotMoved | NotInvolved:
-    """Make an agency's move: receive, accept, decline or withdraw."""
-    referral = _visible(await referrals.lock_referral(session, referral_id), actor)
-    parties = referral.parties(actor.agency)
-    if not parties:
-        return NotInvolved()
-    if read is not None:
-        expect(referral.version, read)
-    moved = advance(referral, name, parties, reason=reason)
-    if isinstance(moved, Moved):
-        told = await _store(session, referral, moved, by=actor.agency, now=now)
-        await emit(session, *told, at=now)
-    return moved
-
-
-async def follow_training(
-    session: AsyncSession,
-    *,
-    case_id: UUID,
-    referral_id: UUID | None,
-    name: str,
-    now: datetime,
-    reason: str | None = None,
-    seat_request_id: UUID | None = None,
-    party: Party = Party.TRAINING,
-) -> None:
-    """Let a fact about a seat move its referral; what is not legal (any more) changes nothing."""
-    if referral_id is None:
-        return  # a seat that was asked for directly
-    referral = await referrals.lock_referral(session, referral_id)
-    if referral is not None and referral.case_id == case_id:
-        await _follow(session, referral, name, party, reason=reason, seat_request_id=seat_request_id, now=now)
-
-
-async def follow_nomination(
-    session: AsyncSession, *, case_id: UUID, course_run_id: UUID, seat_request_id: UUID, name: str, now: datetime
-) -> None:
-    """The same for facts that name no referral: case, course and seat lead to it."""
-    for referral in await referrals.lock_open_referrals(session, case_id, course_run_id=course_run_id):
-        if referral.seat_request_id == seat_request_id:
-            await _follow(session, referral, name, Party.TRAINING, seat_request_id=seat_request_id, now=now)
-
-
-async def _follow(
-    session: AsyncSession,
-    referral: Referral,
-    name: str,
-    party: Party,
-    *,
-    now: datetime,
-    reason: str | None = None,
-    seat_request_id: UUID | None,
-) -> None:
-    moved = advance(referral, name, {party}, reason=reason)
-    if isinstance(moved, NotMoved):
-        return
-    seat = replace(moved.referral, seat_request_id=seat_request_id or referral.seat_request_id)
-    told = await _store(session, referral, replace(moved, referral=seat), by=party.value, now=now)
-    await emit(session, *told, at=now)
-
-
-async def _store(
-    session: AsyncSession, before: Referral, moved: Moved, *, by: str, now: datetime
-) -> Sequence[tuple[Event, int]]:
-    """Write the move and its step; what there is to tell about it."""
-    after = moved.referral
-    await referrals.store_move(session, after, step=moved.move.name, by=by, at=now)
-    event = None if after.state is before.state else _changed(after)
-    return [] if event is None else [(event, after.version)]
-
-
-def _changed(to: Referral) -> Event | None:
-    if to.state is State.RECEIVED:
-        return ReferralReceived(case_id=to.case_id, referral_id=to.id, receiver=to.receiver)
-    if to.state is State.ACCEPTED:
-        return ReferralAccepted(case_id=to.case_id, referral_id=to.id, sender=to.sender, receiver=to.receiver)
-    ended = {State.DECLINED: ReferralDeclined, State.WITHDRAWN: ReferralWithdrawn}.get(to.state)
-    if ended is None or to.reason is None:
+async def _open_there(session: AsyncSession, case_id: UUID, order: Order) -> UUID | None:
+    """An unanswered referral to the same target. Two for one seat are one too many; for a programme it may be meant."""
+    if order.knowingly and order.target.course_run_id is None:
         return None
-    return ended(case_id=to.case_id, referral_id=to.id, sender=to.sender, receiver=to.receiver, reason=to.reason)
+    for waiting in await referrals.lock_in_flight(session, case_id):
+        if (waiting.programme_id, waiting.course_run_id) == (order.target.programme_id, order.target.course_run_id):
+            return waiting.id
+    return None
 
 
-# --- Looking ---------------------------------------------------------------------------------------------------------
-
-
-def _visible(referral: Referral | None, actor: Actor) -> Referral:
-    """For its sender, its receiver, and the agencies of the case's municipality. For others there is none."""
-    if referral is None or not (referral.parties(actor.agency) or actor.serves(referral.municipality)):
-        raise Problem(NOT_FOUND)
-    return referral
-
-
-async def get_referral(session: AsyncSession, referral_id: UUID, actor: Actor) -> tuple[Referral, Sequence[Row[Any]]]:
-    """A referral with its steps."""
-    referral = _visible(await referrals.find_referral(session, referral_id), actor)
-    return referral, await referrals.steps_of(session, referral_id)
-
-
-async def list_referrals(
-    session: AsyncSession,
-    actor: Actor,
-    *,
-    box: str | None,
-    state: str | None,
-    case_id: UUID | None,
-    before: UUID | None,
-    limit: int,
-) -> Sequence[Referral]:
-    """What my agency receives (`in`), what it sent (`out`), or everything that it may see."""
-    column = schema.referral.c
-    conditions = {"in": column.receiver == actor.agency, "out": column.sender == actor.agency}
-    visible = or_(*conditions.values(), served(column.municipality, actor.municipalities))
-    chosen = [visible if box is None else conditions[box]]
-    if state is not None:
-        chosen.append(column.state == state)
-    if case_id is not None:
-        chosen.append(column.case_id == case_id)
-    return await referrals.list_referrals(session, *chosen, before=before, limit=limit)
-
-
-async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, now: datetime) -> Routing:
-    """Where a case may go, best first. There is always somebody: the opener, if nobody else."""
-    fact = _concerning(await facts.find_case_fact(session, case_id), actor)
-    case = await facts.case_to_route(session, fact)
-    return route(case, await directory.options_near(session, fact.municipality, now), now)
-
-
-def _concerning(fact: Row[Any] | None, actor: Actor) -> Row[Any]:
-    if fact is None or not (fact.opened_by == actor.agency or actor.serves(fact.municipality)):
-        raise case_not_known()
-    return fact
-
-
-# --- Consent ---------------------------------------------------------------------------------------------------------
-
-
-async def note_consent(
-    session: AsyncSession,
-    case_id: UUID,
-    consent: Consent,
-    *,
-    version: int,
-    now: datetime,
-    because: str = "consent_withdrawn",
-) -> None:
-    """Keep the newest word about consent; what it takes back ends, unless somebody has accepted it."""
-    newest = await facts.put_case_fact(
-        session,
-        case_id,
-        schema.case_fact.c.consent_version,
-        consent_version=version,
-        consent_state=consent.state,
-        consent_purposes=sorted(consent.purposes),
-        consent_recipients=sorted(consent.recipients),
-        consent_valid_until=consent.valid_until,
-        consent_valid_from=consent.valid_from,
+async def _new(
+    session: AsyncSession, fact: Row[Any], order: Order, *, sender: str, receiver: str, now: datetime
+) -> Referral:
+    made = Referral(
+        id=new_id(),
+        case_id=fact.case_id,
+        municipality=fact.municipality,
+        sender=sender,
+        receiver=receiver,
+        coordinator=await _coordinator(session, fact, sender=sender, receiver=receiver),
+        verb=order.verb,
+        programme_id=order.target.programme_id,
+        course_run_id=order.target.course_run_id,
+        seat_request_id=None,
+        state=State.DRAFT if order.draft else State.SENT,
+        responsible_agency=sender,
+        progress=None,
+        reason=None,
+        sent_at=now,
+        version=1,
+        group_id=order.group_id,
+        rerouted_from=order.rerouted_from,
     )
-    if not newest:
-        return
-    reason = "consent_refused" if consent.state == "refused" else because
-    told: list[tuple[Event, int]] = []
-    for referral in await referrals.lock_open_referrals(session, case_id):
-        if not _is_taken_back(consent, referral):
-            continue
-        moved = advance(referral, "end_consent", {Party.PERSON}, reason=reason)
-        assert isinstance(moved, Moved)  # an open referral can always be taken back
-        told += await _store(session, referral, moved, by=Party.PERSON.value, now=now)
-    await emit(session, *told, at=now)
+    return await with_clock(session, made, now)
 
 
-def _is_taken_back(consent: Consent, referral: Referral) -> bool:
-    purposes = FOR_REFERRAL if referral.kind is Kind.PROGRAMME else FOR_TRAINING
-    return takes_back(consent, purposes=purposes, receiver=referral.receiver)
+async def _coordinator(session: AsyncSession, fact: Row[Any], *, sender: str, receiver: str) -> str:
+    """The municipality's, else who holds the case, else who opened it; nobody judges a decline of their own."""
+    named = await calendars.find_coordinator(session, fact.municipality)
+    others = (agency for agency in (named, fact.holder, fact.opened_by, sender) if agency not in {None, receiver})
+    return next(others, sender)
+
+
+async def with_clock(session: AsyncSession, referral: Referral, now: datetime) -> Referral:
+    """Begin the clock of the state that a referral has reached, in the working days of who has to act."""
+    running = clocks.waits_for(referral)
+    if running is None:
+        return replace(referral, waits=None)
+    is_open = await calendars.opening_days(session, referral.agency(running[1]))
+    days = await calendars.days_of(session, referral)
+    return replace(referral, waits=clocks.start(referral, today=day_in_japan(now), is_open=is_open, days=days))

@@ -7,9 +7,10 @@ from sqlalchemy import Column, Row, Table, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.moves import OPEN, State
+from services.referral.domain.moves import IN_FLIGHT
 from services.referral.domain.routing import Case
-from services.referral.tables.referrals import OPEN_STATES
+from services.referral.domain.states import State
+from services.referral.tables.referrals import IN_FLIGHT_STATES
 from services.referral.tables.schema import case_fact, course_option, referral
 from shared.consent import Consent
 
@@ -23,6 +24,13 @@ async def put_case_fact(
     newer = None if guard is None else or_(guard.is_(None), guard < facts[guard.name])
     written = statement.on_conflict_do_update(index_elements=[case_fact.c.case_id], set_=facts, where=newer)
     return (await session.execute(written.returning(case_fact.c.case_id))).one_or_none() is not None
+
+
+async def put_holder(session: AsyncSession, case_id: UUID, holder: str, version: int, **closed_at: Any) -> None:
+    """Who holds a case, and whether it is closed; a later version of it is known at most once."""
+    await put_case_fact(
+        session, case_id, case_fact.c.holder_version, holder=holder, holder_version=version, **closed_at
+    )
 
 
 async def lock_case_fact(session: AsyncSession, case_id: UUID) -> Row[Any] | None:
@@ -50,7 +58,7 @@ async def case_to_route(session: AsyncSession, fact: Row[Any]) -> Case:
     """The case with where it was referred to already."""
     target = func.coalesce(referral.c.programme_id, referral.c.course_run_id)
     query = select(target, referral.c.state).where(
-        referral.c.case_id == fact.case_id, or_(OPEN_STATES, referral.c.state == State.DECLINED)
+        referral.c.case_id == fact.case_id, or_(IN_FLIGHT_STATES, referral.c.state == State.DECLINED)
     )
     rows = (await session.execute(query)).all()
     return Case(
@@ -62,7 +70,7 @@ async def case_to_route(session: AsyncSession, fact: Row[Any]) -> Case:
         urgent=fact.urgent,
         levels=fact.levels,
         prolongation_risk=fact.prolongation_risk,
-        open_targets=frozenset(where for where, state in rows if state in OPEN),
+        open_targets=frozenset(where for where, state in rows if state in IN_FLIGHT),
         declined_targets=frozenset(where for where, state in rows if state == State.DECLINED),
     )
 

@@ -1,0 +1,123 @@
+"""How a referral is shown, and how what can't be done with one is told."""
+
+from typing import Any, assert_never
+
+from fastapi import Response
+
+from services.referral.api.shapes import OutcomeAnswer, ReferralAnswer, ReferralWithSteps, StepAnswer, WaitsAnswer
+from services.referral.domain.chain import NotRerouted
+from services.referral.domain.moves import Referral, legal_moves
+from services.referral.domain.states import State
+from services.referral.handlers.looking import Whole
+from services.referral.handlers.referrals import AlreadyReferred, NotSent, TargetNotKnown
+from shared.auth import Actor
+from shared.consent import ConsentLacking
+from shared.problems import NOT_FOUND, Problem, ProblemType, consent_missing
+from shared.service import etag
+
+ALREADY_REFERRED = ProblemType(
+    "already_referred", 409, "An open referral of this case is there", "同じつなぎ先へのつなぎがもうあります"
+)
+REROUTING_ENDS = ProblemType("rerouting_ends", 409, "It can't be passed on there", "そこへは回せません")
+
+_CLOSED = frozenset({State.DECLINED, State.WITHDRAWN, State.EXPIRED})
+
+
+def answer(referral: Referral, actor: Actor, response: Response | None = None) -> ReferralAnswer:
+    """A referral, with what the caller may do next."""
+    return ReferralAnswer(**_shown(referral, actor, response))
+
+
+def whole(found: Whole, actor: Actor, response: Response) -> ReferralWithSteps:
+    """The same with everything that happened to it."""
+    return ReferralWithSteps(
+        **_shown(found.referral, actor, response),
+        steps=[
+            StepAnswer(version=row.version, step=row.step, by=row.by, reason=row.reason, at=row.at)
+            for row in found.steps
+        ],
+        outcomes=[
+            OutcomeAnswer(number=row.number, outcome=row.outcome, by=row.by, at=row.at) for row in found.outcomes
+        ],
+        chain=[each.id for each in found.chain[:-1]],
+        next_id=found.next_id,
+    )
+
+
+def _shown(referral: Referral, actor: Actor, response: Response | None) -> dict[str, Any]:
+    if response is not None:
+        response.headers["ETag"] = etag(referral.version)
+    waits, parties = referral.waits, referral.parties(actor.agency)
+    holds = actor.agency == referral.responsible_agency
+    return {
+        "referral_id": referral.id,
+        **{name: getattr(referral, name) for name in _AS_THEY_ARE},
+        "waits": None
+        if waits is None
+        else WaitsAnswer(clock=waits.clock, agency_id=waits.agency, since=waits.since, due_on=waits.due_on),
+        "missing": list(referral.missing),
+        "next_moves": list(dict.fromkeys(move.name for move in legal_moves(referral, parties))),
+        "next_candidates": f"/v1/cases/{referral.case_id}/candidates" if referral.state in _CLOSED and holds else None,
+    }
+
+
+_AS_THEY_ARE = (
+    "case_id",
+    "municipality",
+    "verb",
+    "sender",
+    "receiver",
+    "coordinator",
+    "programme_id",
+    "course_run_id",
+    "state",
+    "responsible_agency",
+    "progress",
+    "reason",
+    "outcome",
+    "review_on",
+    "proposed_programme_id",
+    "proposed_course_run_id",
+    "group_id",
+    "rerouted_from",
+    "sent_at",
+    "version",
+)
+
+
+def refusal(outcome: NotSent | NotRerouted) -> Problem:
+    """What stands against a referral, and what to do about it."""
+    match outcome:
+        case TargetNotKnown():
+            return Problem(
+                NOT_FOUND,
+                detail="No such programme or course run is known here; take one from the candidates or the directory.",
+                detail_ja="この事業・コースはここではまだ分かりません。候補または事業の一覧から選んでください。",
+            )
+        case ConsentLacking(because):
+            return consent_missing(because)
+        case AlreadyReferred(referral_id):
+            return Problem(
+                ALREADY_REFERRED,
+                detail="Wait for the answer, withdraw that referral first, or send with `knowingly` (not to a course).",
+                detail_ja="返事を待つか、そのつなぎを取り下げてください。承知のうえで送るときは knowingly を付けます"
+                "(訓練コースを除く)。",
+                errors=[{"referral_id": str(referral_id)}],
+            )
+        case NotRerouted(reason):
+            detail, detail_ja = _NOT_REROUTED[reason]
+            return Problem(REROUTING_ENDS, detail=detail, detail_ja=detail_ja, errors=[{"code": reason}])
+        case _:
+            assert_never(outcome)
+
+
+_NOT_REROUTED = {
+    "in_the_chain": (
+        "It has been there already: it would go in a circle. Decline it with a reason; the coordinator goes on.",
+        "すでに通った機関です(たらい回しになります)。理由を付けて断ると、調整役が引き継ぎます。",
+    ),
+    "too_long": (
+        "It was passed on often enough. Decline it with a reason; the coordinator sits down with the person.",
+        "もう何度も回されています。理由を付けて断ると、調整役が本人と一緒に考えます。",
+    ),
+}

@@ -1,0 +1,114 @@
+"""Looking at referrals: who may see which, boxes, everything that waits, and where a case may go."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, and_, or_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain.moves import Referral
+from services.referral.domain.routing import Routing, route
+from services.referral.domain.states import State
+from services.referral.tables import directory, facts, referrals, schema
+from shared.auth import Actor, served
+from shared.problems import NOT_FOUND, Problem, case_not_known
+
+Box = Literal["in", "out", "review"]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A referral with everything that happened to it."""
+
+    referral: Referral
+    steps: Sequence[Row[Any]]
+    outcomes: Sequence[Row[Any]]
+    chain: Sequence[Referral]
+    next_id: UUID | None
+
+
+def visible(referral: Referral | None, actor: Actor) -> Referral:
+    """For its parties and the agencies of the municipality; a draft for its writer. For others there is none."""
+    if referral is None or not (referral.parties(actor.agency) or actor.serves(referral.municipality)):
+        raise Problem(NOT_FOUND)
+    if referral.state is State.DRAFT and referral.sender != actor.agency:
+        raise Problem(NOT_FOUND)
+    return referral
+
+
+async def get_referral(session: AsyncSession, referral_id: UUID, actor: Actor) -> Whole:
+    """A referral with its steps, outcomes, and the places it came through."""
+    referral = visible(await referrals.find_referral(session, referral_id), actor)
+    return Whole(
+        referral,
+        await referrals.steps_of(session, referral_id),
+        await referrals.outcomes_of(session, referral_id),
+        await referrals.chain_of(session, referral),
+        await referrals.next_in_chain(session, referral_id) if referral.state is State.REROUTED else None,
+    )
+
+
+async def list_referrals(
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    box: Box | None,
+    state: str | None,
+    case_id: UUID | None,
+    group_id: UUID | None,
+    before: UUID | None,
+    limit: int,
+) -> Sequence[Referral]:
+    """What my agency receives (`in`), what it sent (`out`), what it has to review, or everything that it may see."""
+    column = schema.referral.c
+    boxes: dict[str, ColumnElement[bool]] = {
+        "in": and_(column.receiver == actor.agency, column.state != State.DRAFT),
+        "out": column.sender == actor.agency,
+        "review": and_(column.coordinator == actor.agency, column.state == State.DECLINE_PENDING),
+    }
+    seen = or_(boxes["in"], boxes["out"], and_(_served(actor), column.state != State.DRAFT))
+    chosen = [seen if box is None else boxes[box]]
+    if state is not None:
+        chosen.append(column.state == state)
+    if case_id is not None:
+        chosen.append(column.case_id == case_id)
+    if group_id is not None:
+        chosen.append(column.group_id == group_id)
+    return await referrals.list_referrals(session, *chosen, before=before, limit=limit)
+
+
+async def list_waiting(
+    session: AsyncSession, actor: Actor, *, mine: bool, after: tuple[date, UUID] | None, limit: int
+) -> Sequence[Referral]:
+    """Everything that waits, the earliest day first: for my agency, or in the municipalities that it serves."""
+    column = schema.referral.c
+    own = column.waits_for == actor.agency
+    seen = own if mine else or_(own, column.sender == actor.agency, column.receiver == actor.agency, _served(actor))
+    return await referrals.list_waiting(session, seen, after=after, limit=limit)
+
+
+def _served(actor: Actor) -> ColumnElement[bool]:
+    return or_(
+        served(schema.referral.c.municipality, actor.municipalities), schema.referral.c.coordinator == actor.agency
+    )
+
+
+async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, now: datetime) -> Routing:
+    """Where a case may go, best first. There is always somebody: the opener, if nobody else."""
+    return await candidates(session, concerning(await facts.find_case_fact(session, case_id), actor), now)
+
+
+async def candidates(session: AsyncSession, fact: Row[Any], now: datetime) -> Routing:
+    """The same for a case that is known."""
+    case = await facts.case_to_route(session, fact)
+    return route(case, await directory.options_near(session, fact.municipality, now), now)
+
+
+def concerning(fact: Row[Any] | None, actor: Actor) -> Row[Any]:
+    """The case, for who opened it, who holds it, and the agencies of its municipality. For others there is none."""
+    if fact is None or not (actor.agency in {fact.opened_by, fact.holder} or actor.serves(fact.municipality)):
+        raise case_not_known()
+    return fact

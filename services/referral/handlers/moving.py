@@ -1,0 +1,316 @@
+"""Moving referrals: by agencies, by training's facts, by what the person says about consent, by the clock.
+
+Who moves several referrals of a case, or asks for its consent, locks the case's row first; else one is locked.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain import clocks
+from services.referral.domain.chain import NotRerouted, Place, reroute
+from services.referral.domain.moves import Moved, NotMoved, Referral, Said, advance, legal_moves
+from services.referral.domain.routing import CourseRun
+from services.referral.domain.states import Kind, Party, State, Verb
+from services.referral.handlers.looking import candidates, visible
+from services.referral.handlers.referrals import (
+    AlreadyReferred,
+    Order,
+    Sent,
+    Target,
+    TargetNotKnown,
+    consent_lacks,
+    receiver_of,
+    send,
+    with_clock,
+)
+from services.referral.handlers.telling import moving, sending, taking_over
+from services.referral.tables import facts, referrals, schema
+from shared.auth import Actor
+from shared.bus.mailbox import emit
+from shared.consent import FOR_REFERRAL, FOR_TRAINING, Consent, ConsentLacking, takes_back
+from shared.events import Event, ReferralRerouted
+from shared.service import expect
+
+Told = list[tuple[Event, int]]
+_NOTHING = Said()
+
+
+@dataclass(frozen=True, slots=True)
+class NotInvolved:
+    """It may be looked at from the municipality, but only its parties move it."""
+
+
+Outcome = Moved | NotMoved | NotInvolved | ConsentLacking | NotRerouted | TargetNotKnown | AlreadyReferred
+
+
+async def move_referral(
+    session: AsyncSession,
+    referral_id: UUID,
+    name: str,
+    *,
+    actor: Actor,
+    now: datetime,
+    said: Said = _NOTHING,
+    target: Target | None = None,
+    read: int | None = None,
+) -> Outcome:
+    """Make an agency's move."""
+    seen = visible(await referrals.find_referral(session, referral_id), actor)
+    parties = seen.parties(actor.agency)
+    if not parties:
+        return NotInvolved()
+    return await move(
+        session, seen, name, parties=parties, by=actor.agency, now=now, said=said, target=target, read=read
+    )
+
+
+async def move(
+    session: AsyncSession,
+    seen: Referral,
+    name: str,
+    *,
+    parties: Collection[Party],
+    by: str,
+    now: datetime,
+    said: Said = _NOTHING,
+    target: Target | None = None,
+    read: int | None = None,
+) -> Outcome:
+    """Make a move for these parties, by whichever door they came; `seen` is what was looked at, not locked."""
+    fact = await facts.lock_case_fact(session, seen.case_id) if _needs_case(seen, name) else None
+    referral = await referrals.lock_referral(session, seen.id)
+    assert referral is not None  # nothing is deleted
+    if read is not None:
+        expect(referral.version, read)
+    moved = advance(referral, name, parties, said)
+    if isinstance(moved, NotMoved):
+        return moved
+    if moved.move.name == "reroute":
+        assert fact is not None
+        assert target is not None
+        return await _reroute(session, referral, moved, fact, target, by=by, now=now)
+    if fact is not None and (lacking := _lacks(fact, referral, moved, now)) is not None:
+        return lacking
+    stored = await _store(session, referral, moved, said, by=by, now=now)
+    told = stored.told
+    if stored.referral.state is State.ACCEPTED:
+        told += await _win(session, stored.referral, now)
+    if name == "send":
+        task_id = await referrals.task_of(session, referral.id)
+        sent = sending(stored.referral, hold_until=None, task_id=task_id)
+        told = [(event, stored.referral.version) for event in sent]
+    await emit(session, *told, at=now)
+    return Moved(stored.referral, moved.move)
+
+
+def _needs_case(seen: Referral, name: str) -> bool:
+    """Whether its consent is asked, or rivals are moved with it."""
+    accepts = name in {"accept", "overrule_forward"}
+    return name in {"send", "reroute", "overrule_forward"} or (
+        accepts and (seen.group_id is not None or seen.verb is Verb.REQUEST)
+    )
+
+
+def _lacks(fact: Row[Any], referral: Referral, moved: Moved, now: datetime) -> ConsentLacking | None:
+    """Somebody who was not told of the case by its sender may only be told of it with consent."""
+    if moved.move.name == "accept" and referral.verb is not Verb.REQUEST:
+        return None
+    return consent_lacks(fact, Target(referral.programme_id, referral.course_run_id), referral.receiver, now)
+
+
+async def _win(session: AsyncSession, won: Referral, now: datetime) -> Told:
+    """Of rivals the first to accept has it; what the others had been asked for is over, without anybody's help."""
+    if won.group_id is None or (await referrals.find_group(session, won.group_id)).mode != "first":
+        return []
+    await referrals.set_winner(session, won.group_id, won.id)
+    told: Told = []
+    said = Said(reason="another_accepted")
+    for rival in await referrals.lock_rivals(session, won):
+        lost = advance(rival, "lose", {Party.SERVICE}, said)
+        assert isinstance(lost, Moved)  # it is in flight
+        told += (await _store(session, rival, lost, said, by=Party.SERVICE.value, now=now)).told
+    return told
+
+
+async def _reroute(
+    session: AsyncSession, referral: Referral, moved: Moved, fact: Row[Any], target: Target, *, by: str, now: datetime
+) -> Outcome:
+    """Pass it on: this one ends, and one of the same sender goes to the better place."""
+    receiver = await receiver_of(session, target)
+    if receiver is None:
+        return TargetNotKnown()
+    places = [
+        Place(each.receiver, each.programme_id or each.course_run_id)
+        for each in await referrals.chain_of(session, referral)
+    ]
+    refused = reroute(places, Place(receiver, target.programme_id or target.course_run_id))
+    if refused is not None:
+        return refused
+    task_id = await referrals.task_of(session, referral.id)
+    order = Order(target, referral.verb, task_id=task_id, group_id=referral.group_id, rerouted_from=referral.id)
+    sent = await send(session, fact, order, sender=referral.sender, now=now)
+    if not isinstance(sent, Sent):
+        return sent
+    stored = await _store(session, referral, moved, Said(), by=by, now=now)
+    event = ReferralRerouted(
+        case_id=referral.case_id,
+        referral_id=referral.id,
+        sender=referral.sender,
+        receiver=referral.receiver,
+        next_referral_id=sent.referral.id,
+        next_receiver=receiver,
+    )
+    await emit(session, *stored.told, (event, stored.referral.version), at=now)
+    return Moved(stored.referral, moved.move)
+
+
+# --- Others' facts ---------------------------------------------------------------------------------------------------
+
+
+async def follow_training(
+    session: AsyncSession,
+    *,
+    case_id: UUID,
+    referral_id: UUID | None,
+    name: str,
+    now: datetime,
+    reason: str | None = None,
+    seat_request_id: UUID | None = None,
+    party: Party = Party.TRAINING,
+) -> None:
+    """Let a fact about a seat move its referral; what is not legal (any more) changes nothing."""
+    if referral_id is None:
+        return  # a seat that was asked for directly
+    referral = await referrals.lock_referral(session, referral_id)
+    if referral is not None and referral.case_id == case_id:
+        await _follow(session, referral, name, party, reason=reason, seat_request_id=seat_request_id, now=now)
+
+
+async def follow_nomination(
+    session: AsyncSession, *, case_id: UUID, course_run_id: UUID, seat_request_id: UUID, name: str, now: datetime
+) -> None:
+    """The same for facts that name no referral: case, course and seat lead to it."""
+    for referral in await referrals.lock_in_flight(session, case_id, course_run_id=course_run_id):
+        if referral.seat_request_id == seat_request_id:
+            await _follow(session, referral, name, Party.TRAINING, seat_request_id=seat_request_id, now=now)
+
+
+async def _follow(
+    session: AsyncSession,
+    referral: Referral,
+    name: str,
+    party: Party,
+    *,
+    now: datetime,
+    reason: str | None = None,
+    seat_request_id: UUID | None,
+) -> None:
+    said = Said(reason=reason)
+    moved = advance(referral, name, {party}, said)
+    if isinstance(moved, NotMoved):
+        return
+    seat = replace(moved.referral, seat_request_id=seat_request_id or referral.seat_request_id)
+    stored = await _store(session, referral, replace(moved, referral=seat), said, by=party.value, now=now)
+    await emit(session, *stored.told, at=now)
+
+
+async def note_consent(
+    session: AsyncSession,
+    case_id: UUID,
+    consent: Consent,
+    *,
+    version: int,
+    now: datetime,
+    because: str = "consent_withdrawn",
+) -> None:
+    """Keep the newest word about consent; what it takes back ends, unless somebody has accepted it."""
+    newest = await facts.put_case_fact(
+        session,
+        case_id,
+        schema.case_fact.c.consent_version,
+        consent_version=version,
+        consent_state=consent.state,
+        consent_purposes=sorted(consent.purposes),
+        consent_recipients=sorted(consent.recipients),
+        consent_valid_until=consent.valid_until,
+        consent_valid_from=consent.valid_from,
+    )
+    if not newest:
+        return
+    said = Said(reason="consent_refused" if consent.state == "refused" else because)
+    told: Told = []
+    for referral in await referrals.lock_in_flight(session, case_id):
+        if not _is_taken_back(consent, referral):
+            continue
+        moved = advance(referral, "end_consent", {Party.PERSON}, said)
+        assert isinstance(moved, Moved)  # what is in flight can always be taken back
+        told += (await _store(session, referral, moved, said, by=Party.PERSON.value, now=now)).told
+    await emit(session, *told, at=now)
+
+
+def _is_taken_back(consent: Consent, referral: Referral) -> bool:
+    purposes = FOR_REFERRAL if referral.kind is Kind.PROGRAMME else FOR_TRAINING
+    return takes_back(consent, purposes=purposes, receiver=referral.receiver)
+
+
+# --- The clock -------------------------------------------------------------------------------------------------------
+
+
+async def take_over(session: AsyncSession, referral: Referral, now: datetime) -> None:
+    """Nobody has acted, at any tier: the coordinator holds it from now on, and is told where it may go next."""
+    names = [move.name for move in legal_moves(referral, {Party.CLOCK})]
+    if not names:
+        return  # it is the coordinator's already
+    moved = advance(referral, names[0], {Party.CLOCK})
+    assert isinstance(moved, Moved)
+    stored = await _store(session, referral, moved, Said(), by=Party.CLOCK.value, now=now)
+    await emit(session, *stored.told, at=now)
+
+
+# --- Store and tell --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    referral: Referral
+    told: Told
+
+
+async def _store(
+    session: AsyncSession, before: Referral, moved: Moved, said: Said, *, by: str, now: datetime
+) -> _Stored:
+    """Write the move and its step; what there is to tell about it."""
+    runs_on = clocks.continues(before, moved.referral)
+    after = moved.referral if runs_on else await with_clock(session, moved.referral, now)
+    await referrals.store_move(session, after, step=moved.move.name, by=by, reason=said.reason, at=now)
+    number = 0 if said.outcome is None else await referrals.add_outcome(session, after, by=by, at=now)
+    event = moving(before, moved, outcomes=number)
+    told: Told = [] if event is None else [(event, after.version)]
+    if moved.move.to is Party.COORDINATOR:
+        if moved.move.name != "take_over":
+            after = await _propose(session, after, now)
+        told.append((taking_over(before, after, moved.move), after.version))
+    return _Stored(after, told)
+
+
+async def _propose(session: AsyncSession, referral: Referral, now: datetime) -> Referral:
+    """Look at once where it may go next; the way that is closed stands among the declined ones already."""
+    fact = await facts.find_case_fact(session, referral.case_id)
+    routing = None if fact is None else await candidates(session, fact, now)
+    if routing is None or not routing.items:
+        return referral
+    best = routing.items[0].option
+    course = isinstance(best, CourseRun)
+    proposed = replace(
+        referral,
+        proposed_programme_id=None if course else best.id,
+        proposed_course_run_id=best.id if course else None,
+    )
+    await referrals.store_proposal(session, proposed)
+    return proposed
