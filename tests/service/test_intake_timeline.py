@@ -183,7 +183,12 @@ async def test_what_arrives_twice_stands_there_once(world: World) -> None:
 async def test_who_only_does_its_part_does_not_hold_the_case(world: World) -> None:
     intake = world.service("intake")
     case_id = await open_case(intake)
-    parts = {"case_id": case_id, "referral_id": R, "sender": "kagoshima-desk", "receiver": "kirishima-npo"}
+    parts: dict[str, Any] = {
+        "case_id": case_id,
+        "referral_id": R,
+        "sender": "kagoshima-desk",
+        "receiver": "kirishima-npo",
+    }
     await intake.hear(ReferralAccepted(**parts, verb="refer"))
     (case,) = await intake.rows("SELECT holder_agency FROM case_")
     assert case["holder_agency"] == "kagoshima-desk"
@@ -192,7 +197,12 @@ async def test_who_only_does_its_part_does_not_hold_the_case(world: World) -> No
 async def test_the_coordinator_that_takes_over_holds_the_case(world: World) -> None:
     intake = world.service("intake")
     case_id = await open_case(intake)
-    taken = {"case_id": case_id, "referral_id": R, "coordinator": "kagoshima-city", "because": "silence"}
+    taken: dict[str, Any] = {
+        "case_id": case_id,
+        "referral_id": R,
+        "coordinator": "kagoshima-city",
+        "because": "silence",
+    }
     await intake.hear(ReferralTakenOver(**taken, before="sakura-npo"))
     (case,) = await intake.rows("SELECT holder_agency FROM case_")
     assert case["holder_agency"] == "kagoshima-desk", "who did not hold it has nothing to hand over"
