@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import assessments, bus, cases, imports, persons, seats, start
+from bench import assessments, bus, cases, imports, persons, referrals, seats, start
 from bench.report import Report, console, machine_load, show, write
 from embedded.postgres import StartFailed
 
@@ -24,6 +24,7 @@ class What(StrEnum):
     PERSONS = "persons"
     CASES = "cases"
     ASSESSMENTS = "assessments"
+    REFERRALS = "referrals"
 
 
 def main(
@@ -53,6 +54,7 @@ def main(
         What.PERSONS: lambda progress: persons.measure(progress, rounds=rounds, persons=people),
         What.CASES: lambda progress: cases.measure(progress, rounds=rounds, seconds=seconds, cases=people),
         What.ASSESSMENTS: lambda progress: assessments.measure(progress, rounds=rounds, seconds=seconds),
+        What.REFERRALS: lambda progress: referrals.measure(progress, rounds=rounds, seconds=seconds),
     }
     chosen = list(measures) if what is What.ALL else [what]
     try:

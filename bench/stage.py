@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,11 @@ async def admin(server: EmbeddedPostgres, database: str) -> asyncpg.Connection:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A service that answers, and a token that is good there for an hour."""
+    """A service that answers, and tokens that are good there for an hour: the desk's, and any other agency's."""
 
     port: int
     token: str
+    token_of: Callable[[str], str]
 
 
 @contextlib.asynccontextmanager
@@ -105,14 +106,14 @@ async def served(
         for each in (issuer_port, port):
             if not await answers(each, "/health/ready", seconds=30):
                 raise RuntimeError(f"the service did not start:\n{tail(log)}")
-        yield Served(port, _token(key, service, roles))
+        yield Served(port, _token(key, service, roles), lambda agency: _token(key, service, roles, agency))
 
 
-def _token(key: ECKey, service: str, roles: Sequence[Role]) -> str:
+def _token(key: ECKey, service: str, roles: Sequence[Role], agency: str = "kagoshima-desk") -> str:
     client = Client(
         client_id="bench-client",
         public_key={},
-        agency="kagoshima-desk",
+        agency=agency,
         agency_kind="self_reliance_desk",
         municipalities=[MUNICIPALITY],
         roles=list(roles),

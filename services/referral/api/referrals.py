@@ -23,7 +23,7 @@ from services.referral.handlers import referrals as handlers
 from services.referral.handlers.referrals import Order, Sent, SentTogether, Target
 from shared.auth import Caller, Role, requires
 from shared.problems import INVALID, Problem
-from shared.service import Now, Page, Pages, Transaction, page, router
+from shared.service import Now, Page, Pages, Transaction, moment, page, router
 
 referrals = router(tag="referrals")
 
@@ -148,10 +148,10 @@ async def list_referrals(
         state=state,
         case_id=case_id,
         group_id=group_id,
-        before=pages.begin(UUID),
+        before=pages.begin(lambda sent_at, referral_id: (moment(sent_at), UUID(referral_id))),
         limit=pages.one_more,
     )
-    return page(rows, pages, key=lambda referral: (referral.id,), show=lambda each: answers.answer(each, actor))
+    return page(rows, pages, key=lambda each: (each.sent_at, each.id), show=lambda each: answers.answer(each, actor))
 
 
 @referrals.get(

@@ -20,9 +20,8 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
         return False
     waits = referral.waits
     assert waits is not None  # only a clock that runs has a tier
-    is_open = await calendars.opening_days(session, waits.agency)
-    days = await calendars.days_of(session, referral)
-    then = next_tier(waits, kind=referral.kind, is_open=is_open, days=days)
+    calendar = await calendars.calendar_of(session, waits.agency, referral.programme_id)
+    then = next_tier(waits, kind=referral.kind, is_open=calendar.is_open, days=calendar.days)
     await referrals.store_tier(session, referral.id, then)
     if waits.tier is Tier.TAKE_OVER:
         await take_over(session, referral, now)

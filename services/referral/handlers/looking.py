@@ -59,7 +59,7 @@ async def list_referrals(
     state: str | None,
     case_id: UUID | None,
     group_id: UUID | None,
-    before: UUID | None,
+    before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Sequence[Referral]:
     """What my agency receives (`in`), what it sent (`out`), what it has to review, or everything that it may see."""

@@ -156,8 +156,7 @@ async def request_case(
 async def receiver_of(session: AsyncSession, target: Target) -> str | None:
     """Whose programme or course run it is."""
     if target.programme_id is not None:
-        programme = await directory.find_programme(session, target.programme_id)
-        return None if programme is None else str(programme.agency_id)
+        return await directory.agency_of(session, target.programme_id)
     assert target.course_run_id is not None
     course = await facts.find_course(session, target.course_run_id)
     return None if course is None else str(course.provider)
@@ -173,10 +172,9 @@ async def _open_there(session: AsyncSession, case_id: UUID, order: Order) -> UUI
     """An unanswered referral to the same target. Two for one seat are one too many; for a programme it may be meant."""
     if order.knowingly and order.target.course_run_id is None:
         return None
-    for waiting in await referrals.lock_in_flight(session, case_id):
-        if (waiting.programme_id, waiting.course_run_id) == (order.target.programme_id, order.target.course_run_id):
-            return waiting.id
-    return None
+    target = order.target.programme_id or order.target.course_run_id
+    assert target is not None
+    return await referrals.find_in_flight(session, case_id, target)
 
 
 async def _new(
@@ -217,6 +215,6 @@ async def with_clock(session: AsyncSession, referral: Referral, now: datetime) -
     running = clocks.waits_for(referral)
     if running is None:
         return replace(referral, waits=None)
-    is_open = await calendars.opening_days(session, referral.agency(running[1]))
-    days = await calendars.days_of(session, referral)
-    return replace(referral, waits=clocks.start(referral, today=day_in_japan(now), is_open=is_open, days=days))
+    calendar = await calendars.calendar_of(session, referral.agency(running[1]), referral.programme_id)
+    waits = clocks.start(referral, today=day_in_japan(now), is_open=calendar.is_open, days=calendar.days)
+    return replace(referral, waits=waits)

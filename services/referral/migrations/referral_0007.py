@@ -86,8 +86,12 @@ def upgrade() -> None:
         """
     )
     op.execute("DROP INDEX referral_open_programme_id")
-    op.execute("CREATE INDEX referral_inbox ON referral (receiver, state, id DESC)")
-    op.execute("CREATE INDEX referral_coordinator ON referral (coordinator, id DESC)")
+    # By the day it was sent and not by id, or the planner walks the primary key past everybody else's.
+    for column in ("sender", "receiver", "municipality", "case_id"):
+        op.execute(f"DROP INDEX referral_{column}")
+        op.execute(f"CREATE INDEX referral_{column} ON referral ({column}, sent_at DESC, id DESC)")
+    op.execute("CREATE INDEX referral_inbox ON referral (receiver, state, sent_at DESC, id DESC)")
+    op.execute("CREATE INDEX referral_coordinator ON referral (coordinator, sent_at DESC, id DESC)")
     op.execute("CREATE INDEX referral_waits ON referral (waits_for, due_on, id) WHERE waits_for IS NOT NULL")
     op.execute("CREATE INDEX referral_waits_there ON referral (municipality, due_on, id) WHERE waits_for IS NOT NULL")
     op.execute("CREATE INDEX referral_tier_on ON referral (tier_on, id) WHERE tier_on IS NOT NULL")
@@ -115,6 +119,9 @@ def downgrade() -> None:
         "inbox", "coordinator", "waits", "waits_there", "tier_on", "group_of", "rerouted",
     ):  # fmt: skip
         op.execute(f"DROP INDEX referral_{name}")
+    for column in ("sender", "receiver", "municipality", "case_id"):
+        op.execute(f"DROP INDEX referral_{column}")
+        op.execute(f"CREATE INDEX referral_{column} ON referral ({column}, id DESC)")
     # What 0.1.0 has no word for stands as what it knows: nobody's referral is lost, its finer state is.
     op.execute("DELETE FROM referral_step WHERE referral_id IN (SELECT id FROM referral WHERE state = 'draft')")
     op.execute("DELETE FROM referral WHERE state = 'draft'")

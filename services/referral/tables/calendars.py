@@ -1,43 +1,52 @@
 """When an agency is open, how long its programmes may take to answer, and who coordinates where."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.clocks import DAYS, IsOpen
-from services.referral.domain.moves import Referral
+from services.referral.domain.clocks import DAYS
 from services.referral.domain.states import Clock
+from shared.database import Hot
 from shared.service import is_holiday
 
-_HOURS = text("SELECT closed_weekdays, closed_days FROM agency WHERE agency_id = :agency_id")
-_DAYS = text("SELECT acknowledge_days, contact_days, start_days FROM programme WHERE id = :programme_id")
-_COORDINATOR = text("SELECT agency_id FROM coordinator WHERE municipality = :municipality")
-_OFFICE_CLOSED = frozenset({5, 6})
+_CALENDAR = Hot(
+    "SELECT a.closed_weekdays, a.closed_days, p.acknowledge_days, p.contact_days, p.start_days"
+    " FROM (SELECT) AS one LEFT JOIN agency a ON a.agency_id = :agency_id LEFT JOIN programme p ON p.id = :programme_id"
+)
+_COORDINATOR = Hot("SELECT agency_id FROM coordinator WHERE municipality = :municipality")
+_OFFICE_CLOSED = (5, 6)
+_OWN_DAYS = {
+    Clock.ACKNOWLEDGE: "acknowledge_days",
+    Clock.CONTACT: "contact_days",
+    Clock.START: "start_days",
+}
 
 
-async def opening_days(session: AsyncSession, agency_id: str) -> IsOpen:
-    """Whether the agency is open on a day; one that the directory doesn't have keeps a public office's days."""
-    row = (await session.execute(_HOURS, {"agency_id": agency_id})).one_or_none()
-    weekdays, closed = (_OFFICE_CLOSED, frozenset()) if row is None else map(frozenset, row)
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """When the agency that has to act is open, and how many working days each clock has."""
 
-    def is_open(day: date) -> bool:
-        return day.weekday() not in weekdays and day not in closed and not is_holiday(day)
+    closed_weekdays: frozenset[int]
+    closed_days: frozenset[date]
+    days: Mapping[Clock, int]
 
-    return is_open
+    def is_open(self, day: date) -> bool:
+        """Whether a day counts."""
+        return day.weekday() not in self.closed_weekdays and day not in self.closed_days and not is_holiday(day)
 
 
-async def days_of(session: AsyncSession, referral: Referral) -> dict[Clock, int]:
-    """How many working days each clock has, for the referral's programme."""
-    if referral.programme_id is None:
-        return dict(DAYS)
-    row: Row[Any] | None = (await session.execute(_DAYS, {"programme_id": referral.programme_id})).one_or_none()
-    own = {} if row is None else dict(zip((Clock.ACKNOWLEDGE, Clock.CONTACT, Clock.START), row, strict=True))
-    return dict(DAYS) | {clock: days for clock, days in own.items() if days is not None}
+async def calendar_of(session: AsyncSession, agency_id: str, programme_id: UUID | None) -> Calendar:
+    """Of an agency that has to act; one that the directory doesn't have keeps a public office's days."""
+    (row,) = await _CALENDAR.rows(session, {"agency_id": agency_id, "programme_id": programme_id})
+    weekdays = _OFFICE_CLOSED if row["closed_weekdays"] is None else row["closed_weekdays"]
+    own = {clock: row[name] for clock, name in _OWN_DAYS.items() if row[name] is not None}
+    return Calendar(frozenset(weekdays), frozenset(row["closed_days"] or ()), {**DAYS, **own})
 
 
 async def find_coordinator(session: AsyncSession, municipality: str) -> str | None:
     """調整役: the agency of the municipality that was named."""
-    found: str | None = (await session.execute(_COORDINATOR, {"municipality": municipality})).scalar_one_or_none()
-    return found
+    rows = await _COORDINATOR.rows(session, {"municipality": municipality})
+    return rows[0]["agency_id"] if rows else None

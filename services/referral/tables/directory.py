@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.routing import Capacity, CourseRun, Pool, Programme, Stage
 from services.referral.tables.schema import agency, course_option, course_pool, programme
+from shared.database import Hot
 
 _AREA = case(
     (func.cardinality(programme.c.municipalities) == 0, agency.c.municipalities_served),
@@ -21,9 +22,13 @@ _STILL_TOLD = timedelta(days=14)
 """A deadline just missed is worth knowing; older course runs are history."""
 
 
-async def find_programme(session: AsyncSession, programme_id: UUID) -> Row[Any] | None:
-    """A programme of the directory."""
-    return (await session.execute(select(programme).where(programme.c.id == programme_id))).one_or_none()
+_AGENCY_OF = Hot("SELECT agency_id FROM programme WHERE id = :id")
+
+
+async def agency_of(session: AsyncSession, programme_id: UUID) -> str | None:
+    """Whose programme it is; None where the directory has none."""
+    rows = await _AGENCY_OF.rows(session, {"id": programme_id})
+    return rows[0]["agency_id"] if rows else None
 
 
 async def options_near(session: AsyncSession, municipality: str, now: datetime) -> Sequence[Programme | CourseRun]:
