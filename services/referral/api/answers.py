@@ -32,10 +32,7 @@ def whole(found: Whole, actor: Actor, response: Response) -> ReferralWithSteps:
     """The same with everything that happened to it."""
     return ReferralWithSteps(
         **_shown(found.referral, actor, response),
-        steps=[
-            StepAnswer(version=row.version, step=row.step, by=row.by, reason=row.reason, at=row.at)
-            for row in found.steps
-        ],
+        steps=[StepAnswer(**row) for row in found.steps],
         outcomes=[
             OutcomeAnswer(number=row.number, outcome=row.outcome, by=row.by, at=row.at) for row in found.outcomes
         ],

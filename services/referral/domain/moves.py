@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import product
 from uuid import UUID
 
 from services.referral.domain.states import BY_PERSON, Kind, Party, Progress, State, Verb, Waits
@@ -184,6 +185,13 @@ MOVES: tuple[Move, ...] = (
 """The state machine. Code, interface texts, documents and tests read this table; nothing else knows what is legal."""
 
 _FORWARD = tuple(Progress)
+_FROM: dict[tuple[Kind, Verb, State], tuple[Move, ...]] = {
+    (kind, verb, state): tuple(
+        move for move in MOVES if kind in move.kinds and verb in move.verbs and state in move.sources
+    )
+    for kind, verb, state in product(Kind, Verb, State)
+}
+"""The same table by where a referral stands: a list shows what may be done with each of its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +284,8 @@ class NotMoved:
 
 def legal_moves(referral: Referral, parties: Collection[Party] = frozenset(Party)) -> tuple[Move, ...]:
     """What these parties may do now, in the table's order."""
-    return tuple(move for move in MOVES if move.by & frozenset(parties) and _is_open_to(move, referral))
+    there = _FROM[referral.kind, referral.verb, referral.state]
+    return tuple(move for move in there if not move.by.isdisjoint(parties) and _is_open_to(move, referral))
 
 
 def advance(referral: Referral, name: str, parties: Collection[Party], said: Said = _NOTHING) -> Moved | NotMoved:
@@ -305,8 +314,6 @@ def _after(referral: Referral, move: Move, said: Said) -> Referral:
 
 
 def _is_open_to(move: Move, referral: Referral) -> bool:
-    if referral.kind not in move.kinds or referral.verb not in move.verbs or referral.state not in move.sources:
-        return False
     # Nobody is made to go where they said they don't want to: their own no is confirmed, or asked about again.
     if move.name == "overrule_forward" and referral.reason in BY_PERSON:
         return False

@@ -1,6 +1,6 @@
 """Looking at referrals: who may see which, boxes, everything that waits, and where a case may go."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -24,7 +24,7 @@ class Whole:
     """A referral with everything that happened to it."""
 
     referral: Referral
-    steps: Sequence[Row[Any]]
+    steps: Sequence[Mapping[str, Any]]
     outcomes: Sequence[Row[Any]]
     chain: Sequence[Referral]
     next_id: UUID | None
@@ -45,7 +45,7 @@ async def get_referral(session: AsyncSession, referral_id: UUID, actor: Actor) -
     return Whole(
         referral,
         await referrals.steps_of(session, referral_id),
-        await referrals.outcomes_of(session, referral_id),
+        [] if referral.outcome is None else await referrals.outcomes_of(session, referral_id),
         await referrals.chain_of(session, referral),
         await referrals.next_in_chain(session, referral_id) if referral.state is State.REROUTED else None,
     )

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.moves import IN_FLIGHT, OPEN, Referral
 from services.referral.domain.states import Clock, Progress, State, Tier, Verb, Waits
-from services.referral.tables.schema import referral, referral_group, referral_outcome, referral_step
+from services.referral.tables.schema import referral, referral_group, referral_outcome
 from shared.database import Hot
 
 IN_FLIGHT_STATES = referral.c.state.in_(sorted(IN_FLIGHT))
@@ -193,10 +193,12 @@ async def outcomes_of(session: AsyncSession, referral_id: UUID) -> Sequence[Row[
     return (await session.execute(query.order_by(referral_outcome.c.number))).all()
 
 
-async def steps_of(session: AsyncSession, referral_id: UUID) -> Sequence[Row[Any]]:
+_STEPS = Hot("SELECT version, step, by, reason, at FROM referral_step WHERE referral_id = :id ORDER BY version")
+
+
+async def steps_of(session: AsyncSession, referral_id: UUID) -> Sequence[Mapping[str, Any]]:
     """Everything that happened to a referral, in order."""
-    query = select(referral_step).where(referral_step.c.referral_id == referral_id).order_by(referral_step.c.version)
-    return (await session.execute(query)).all()
+    return await _STEPS.rows(session, {"id": referral_id})
 
 
 async def list_referrals(
