@@ -1,10 +1,18 @@
 """How a referral is shown, and how what can't be done with one is told."""
 
+from dataclasses import asdict
 from typing import Any, assert_never
 
 from fastapi import Response
 
-from services.referral.api.shapes import OutcomeAnswer, ReferralAnswer, ReferralWithSteps, StepAnswer, WaitsAnswer
+from services.referral.api.shapes import (
+    OutcomeAnswer,
+    ReferralAnswer,
+    ReferralWithSteps,
+    StepAnswer,
+    ToldAnswer,
+    WaitsAnswer,
+)
 from services.referral.domain.chain import NotRerouted
 from services.referral.domain.moves import Referral, legal_moves
 from services.referral.domain.states import State
@@ -38,6 +46,7 @@ def whole(found: Whole, actor: Actor, response: Response) -> ReferralWithSteps:
         ],
         chain=[each.id for each in found.chain[:-1]],
         next_id=found.next_id,
+        told=None if found.told is None else ToldAnswer(**asdict(found.told)),
     )
 
 

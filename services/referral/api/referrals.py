@@ -185,6 +185,8 @@ def _key(referral: Referral) -> tuple[object, ...]:
     summary="A referral with its steps",
     description="つなぎの今の状態とこれまでの経過。送った機関、受けた機関、その市町村の機関だけが見られます。",
 )
-async def get_referral(referral_id: UUID, response: Response, session: Transaction, actor: Caller) -> ReferralWithSteps:
+async def get_referral(
+    referral_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller
+) -> ReferralWithSteps:
     """Its ETag may be sent with the next move."""
-    return answers.whole(await looking.get_referral(session, referral_id, actor), actor, response)
+    return answers.whole(await looking.get_referral(session, referral_id, actor, now), actor, response)

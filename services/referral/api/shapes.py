@@ -224,6 +224,16 @@ class StepAnswer(BaseModel):
     at: datetime
 
 
+class ToldAnswer(BaseModel):
+    """What the receiver is told of the case here. Words about the person are read in intake, on the same consent."""
+
+    needs: list[str]
+    topics: list[str]
+    urgent: bool
+    withheld: bool = Field(description="More is on record than the person agreed to share.")
+    basis: Literal["consent"] = "consent"
+
+
 class OutcomeAnswer(BaseModel):
     """What came of it, one by one."""
 
@@ -240,6 +250,7 @@ class ReferralWithSteps(ReferralAnswer):
     outcomes: list[OutcomeAnswer]
     chain: list[UUID] = Field(description="The referrals that led here by rerouting, the first one first.")
     next_id: UUID | None = Field(description="Of a rerouted one: the referral that follows.")
+    told: ToldAnswer | None = Field(description="Null where it has ended, or the consent covers it no more.")
 
 
 class TogetherAnswer(BaseModel):

@@ -9,12 +9,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, and_, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.moves import Referral
+from services.referral.domain.moves import IN_FLIGHT, OPEN, Referral
 from services.referral.domain.routing import Routing, route
-from services.referral.domain.states import State
+from services.referral.domain.states import Kind, State, Verb
+from services.referral.domain.told import Told, told
 from services.referral.tables import directory, facts, referrals, schema
 from shared.auth import Actor, served
+from shared.consent import FOR_REFERRAL, FOR_TRAINING, consent_gap
 from shared.problems import NOT_FOUND, Problem, case_not_known
+from shared.service import day_in_japan
 
 Box = Literal["in", "out", "review"]
 
@@ -28,6 +31,8 @@ class Whole:
     outcomes: Sequence[Row[Any]]
     chain: Sequence[Referral]
     next_id: UUID | None
+    told: Told | None
+    """What the receiver is told of the case; None where nothing may be."""
 
 
 def visible(referral: Referral | None, actor: Actor) -> Referral:
@@ -39,7 +44,7 @@ def visible(referral: Referral | None, actor: Actor) -> Referral:
     return referral
 
 
-async def get_referral(session: AsyncSession, referral_id: UUID, actor: Actor) -> Whole:
+async def get_referral(session: AsyncSession, referral_id: UUID, actor: Actor, now: datetime) -> Whole:
     """A referral with its steps, outcomes, and the places it came through."""
     referral = visible(await referrals.find_referral(session, referral_id), actor)
     return Whole(
@@ -48,7 +53,21 @@ async def get_referral(session: AsyncSession, referral_id: UUID, actor: Actor) -
         [] if referral.outcome is None else await referrals.outcomes_of(session, referral_id),
         await referrals.chain_of(session, referral),
         await referrals.next_in_chain(session, referral_id) if referral.state is State.REROUTED else None,
+        await _told(session, referral, now),
     )
+
+
+async def _told(session: AsyncSession, referral: Referral, now: datetime) -> Told | None:
+    """While it is open, and as far as the consent goes today. Who only asks for a case is told once it is given."""
+    fact = await facts.find_case_fact(session, referral.case_id)
+    asks = referral.verb is Verb.REQUEST and referral.state in IN_FLIGHT
+    if fact is None or asks or referral.state not in OPEN:
+        return None
+    consent = facts.consent_of(fact)
+    purposes = FOR_REFERRAL if referral.kind is Kind.PROGRAMME else FOR_TRAINING
+    if consent_gap(consent, purposes=purposes, receiver=referral.receiver, today=day_in_japan(now)) is not None:
+        return None
+    return told(fact.needs, fact.topics, urgent=fact.urgent, categories=consent.categories)
 
 
 async def list_referrals(

@@ -240,6 +240,7 @@ async def note_consent(
         consent_recipients=sorted(consent.recipients),
         consent_valid_until=consent.valid_until,
         consent_valid_from=consent.valid_from,
+        consent_categories=sorted(consent.categories),
     )
     if not newest:
         return

@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.execute(
         """
         ALTER TABLE case_fact ADD COLUMN holder text, ADD COLUMN closed_at timestamptz,
-            ADD COLUMN holder_version bigint
+            ADD COLUMN holder_version bigint, ADD COLUMN consent_categories text[] NOT NULL DEFAULT '{}'
         """
     )
     op.execute("UPDATE case_fact SET holder = opened_by")
@@ -167,4 +167,7 @@ def downgrade() -> None:
         "CREATE UNIQUE INDEX referral_open_programme_id ON referral (case_id, programme_id)"
         " WHERE state IN ('sent', 'received')"
     )
-    op.execute("ALTER TABLE case_fact DROP COLUMN holder, DROP COLUMN closed_at, DROP COLUMN holder_version")
+    op.execute(
+        "ALTER TABLE case_fact DROP COLUMN holder, DROP COLUMN closed_at, DROP COLUMN holder_version,"
+        " DROP COLUMN consent_categories"
+    )

@@ -20,6 +20,7 @@ async def put_case_fact(
 ) -> bool:
     """Write what was heard about a case. With a guard column, only if its new value is greater than the one known."""
     values = {"topics": [], "needs": [], "urgent": False, "consent_purposes": [], "consent_recipients": []} | facts
+    values.setdefault("consent_categories", [])
     statement = upsert(case_fact).values(case_id=case_id, **values)
     newer = None if guard is None else or_(guard.is_(None), guard < facts[guard.name])
     written = statement.on_conflict_do_update(index_elements=[case_fact.c.case_id], set_=facts, where=newer)
@@ -51,6 +52,7 @@ def consent_of(fact: Row[Any]) -> Consent:
         recipients=frozenset(fact.consent_recipients),
         valid_until=fact.consent_valid_until,
         valid_from=fact.consent_valid_from,
+        categories=frozenset(fact.consent_categories),
     )
 
 

@@ -95,6 +95,7 @@ case_fact = Table(
     Column("consent_recipients", ARRAY(Text), nullable=False),
     Column("consent_valid_until", Date),
     Column("consent_valid_from", Date),
+    Column("consent_categories", ARRAY(Text), nullable=False),
     Column("assessment_number", Integer),
     Column("levels", JSONB),
     Column("prolongation_risk", Text),
