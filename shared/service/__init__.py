@@ -6,7 +6,7 @@ A service declares a `Service`; `create_app` makes it run, alone in its containe
 from shared.service.app import create_app, make_transport
 from shared.service.clock import JST, Clock, day_in_japan, is_holiday, is_working_day, working_day_after
 from shared.service.declare import Service, Sweep
-from shared.service.paging import LongPages, Page, Pages, Paging, moment, number, page
+from shared.service.paging import LongPages, Page, Pages, Paging, moment, number, page, paging
 from shared.service.route import router
 from shared.service.strict import Body
 from shared.service.transaction import Now, Reading, Together, Transaction, gathered
@@ -38,6 +38,7 @@ __all__ = [
     "moment",
     "number",
     "page",
+    "paging",
     "router",
     "working_day_after",
 ]

@@ -84,6 +84,41 @@ _WORDS: dict[str, tuple[str, str]] = {
         "With the answer `known` name your own case; with the others, none",
         "「知っている」(known)には自機関のケース(case_id)を書き、ほかの回答には書かないでください",
     ),
+    "not_in_vocabulary": ("Not a code of the directory's list", "名簿の用語一覧にないコードです"),
+    "legal_basis": (
+        "Not an act with its article, e.g. self_reliance_act_3, or ordinance, or own",
+        "法律の略号と条(例: self_reliance_act_3)、ordinance、own のどれかで書いてください",
+    ),
+    "weekdays": ("Not weekdays, e.g. 土 日, or なし", "曜日(例: 土 日、ないときは「なし」)ではありません"),
+    "opening_hours": ("Not hours, e.g. 月-金 08:30-17:15", "受付時間(例: 月-金 08:30-17:15)ではありません"),
+    "trial_steps": ("Not trial places, e.g. 見学:3/1、一週間:2", "受入れ段階(例: 見学:3/1、一週間:2)ではありません"),
+    "too_many_parts": ("More parts than there are in a line", "「|」で区切った項目が多すぎます"),
+    "email_needed": (
+        "Who is told by e-mail needs an e-mail address",
+        "連絡方法が「メール」のときは、連絡先メールも書いてください",
+    ),
+    "ends_before_it_starts": ("The last day lies before the first one", "終わりの日が始まりの日より前です"),
+    "more_free_than_all": ("More places free than there are", "空きの数が定員より多くなっています"),
+    "free_without_room": (
+        "Full, or with a waiting list, there is no place free",
+        "「満員」「待機」のときは、空きの数は0か空欄にしてください",
+    ),
+    "room_without_free": (
+        "With room, at least one place is free; leave the number out if it is not known",
+        "「空きあり」のときは、空きの数は1以上か空欄にしてください",
+    ),
+    "certificate_missing": (
+        "A certified firm has the day of its certificate and who gave it",
+        "「認定」のときは、認定日と認定者コードを書いてください",
+    ),
+    "certificate_too_early": (
+        "A firm that isn't certified yet has no certificate: leave its day and authority out",
+        "認定の前は、認定日と認定者コードを空欄にしてください",
+    ),
+    "follow_up_missing": (
+        "A firm on its way needs the day on which it is called next",
+        "「関心あり」「申請中」のときは、次の連絡日を書いてください",
+    ),
     "greater_than_equal": ("Too small", "小さすぎます"),
     "less_than_equal": ("Too large", "大きすぎます"),
     "empty": ("This must not be empty", "空にはできません"),
@@ -112,6 +147,7 @@ _LIMITS = {
     "expected": ("allowed: {}", "使えるもの: {}"),
     "max_length": ("at most {}", "{}まで"),
     "min_length": ("at least {}", "{}以上"),
+    "nearest": ("did you mean {}?", "近いコード: {}"),
     "le": ("at most {}", "{}まで"),
     "ge": ("at least {}", "{}以上"),
 }

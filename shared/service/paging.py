@@ -72,12 +72,12 @@ def moment(text: str) -> datetime:
     return found.astimezone(UTC)
 
 
-def paging(most: int) -> Callable[..., Awaitable[Paging]]:
+def paging(most: int, *, usual: int = 50) -> Callable[..., Awaitable[Paging]]:
     """Reads the two parameters, for a list of which a page holds `most` at the most. 422 for another list's cursor."""
 
     async def read(
         request: Request,
-        limit: Annotated[int, Query(ge=1, le=most, description="At most this many.")] = 50,
+        limit: Annotated[int, Query(ge=1, le=most, description="At most this many.")] = usual,
         cursor: Annotated[
             str | None, Query(max_length=512, description="`next_cursor` of the page before, with the same filters.")
         ] = None,

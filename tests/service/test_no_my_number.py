@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from services.intake.api.lists import ListedRow
-from services.referral.api.directory import AgencyRow, ProgrammeRow
+from services.referral.api.rows import AgencyRow, FirmRow, ProfessionalRow, ProgrammeRow, WorkplaceRow
 from services.training.api.courses import CourseRunRow
 from shared.auth import Role
 from shared.service.imports import FileRow
@@ -104,6 +104,9 @@ async def test_a_number_that_may_not_be_kept_is_refused_wherever_a_caller_may_wr
 IMPORTS: dict[str, tuple[str, type[FileRow]]] = {
     "agency": ("referral", AgencyRow),
     "programme": ("referral", ProgrammeRow),
+    "professional": ("referral", ProfessionalRow),
+    "host-workplace": ("referral", WorkplaceRow),
+    "training-firm": ("referral", FirmRow),
     "course-run": ("training", CourseRunRow),
     "case": ("intake", ListedRow),
 }

@@ -1,12 +1,14 @@
-"""Shapes, permissions and status codes: referrals, candidates, and the directory with its two files."""
+"""Shapes, permissions and status codes: referrals, candidates, and the directory with its files."""
 
-from services.referral.api import candidates, directory, moves, referrals
+from services.referral.api import candidates, directory, files, keeping, moves, referrals, resources
 
 routers = [
     referrals.referrals,
     moves.moves,
     candidates.candidates,
     directory.directory,
-    directory.agency_files,
-    directory.programme_files,
+    keeping.keeping,
+    resources.resources,
+    files.exports,
+    *files.imports,
 ]

@@ -1,4 +1,4 @@
-"""Keeping the directory as files and agencies tell it; what is the same already is no change, and every change is told."""
+"""Keeping the directory as files and agencies tell it; the same again is no change, and every change is told."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +8,8 @@ from typing import Any, Literal
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.tables import directory, keeping
+from services.referral.domain.firms import Firm, FirmState, NoWay, move_firm
+from services.referral.tables import directory, keeping, listing
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
 from shared.events import AgencyListed, Event, ProgrammeListed
@@ -134,29 +135,75 @@ class AgencyNotKnown:
     """An entry's agency has to be in the directory first."""
 
 
+@dataclass(frozen=True, slots=True)
+class FirmCantGo:
+    """A firm that is known can't take this step from where it stands; where it can."""
+
+    legal: tuple[FirmState, ...]
+
+
+Outcome = Kept | AgencyNotKnown | FirmCantGo
+
+
 async def keep_entries(
     session: AsyncSession, entries: Sequence[Entry], *, told: Collection[str], by: str, now: datetime
-) -> list[Kept | AgencyNotKnown]:
+) -> list[Outcome]:
     """Write entries of one kind, or bring them up to date, each once. What the file doesn't tell stays as it is."""
-    if not entries:
-        return []
-    kind, told = KIND_OF[type(entries[0])], set(told)
-    if told & _ROOM:
-        told |= _ROOM
-    known = set() if kind == "agency" else await directory.known_agencies(session, {e.agency_id for e in entries})
-    rows = [asdict(entry) for entry in entries if kind == "agency" or entry.agency_id in known]
-    if kind != "agency":
-        rows = [{"id": new_id(), **row} for row in rows]
-    written = await keeping.keep(session, kind, rows, told=told, by=by, now=now, today=day_in_japan(now))
-    await tell(session, kind, written, now=now)
-    key = keeping.KEYS[kind]
-    versions = {tuple(row[name] for name in key): row["version"] for row in written}
-    return [
-        _kept(versions.get(tuple(getattr(entry, name) for name in key)))
-        if kind == "agency" or entry.agency_id in known
-        else AgencyNotKnown()
-        for entry in entries
+    kind = KIND_OF[type(entries[0])]
+    refused = await _refused(session, kind, entries)
+    rows = [
+        ({} if kind == "agency" else {"id": new_id()}) | asdict(entry)
+        for number, entry in enumerate(entries)
+        if number not in refused
     ]
+    # The word about room is one word: it is told as a whole, or not at all.
+    told = {*told, *(_ROOM if _ROOM & set(told) else ())}
+    before = await _standing(session, entries)
+    written = await keeping.keep(session, kind, rows, told=told, by=by, now=now, today=day_in_japan(now))
+    if kind == "training_firm":
+        await note_steps(session, [(before.get(_key(kind, row)), row) for row in written], by=by, now=now)
+    await tell(session, kind, written, now=now)
+    versions = {_key(kind, row): row["version"] for row in written}
+    kept = [_kept(versions.get(_key(kind, asdict(entry)))) for entry in entries]
+    return [refused.get(number, outcome) for number, outcome in enumerate(kept)]
+
+
+async def _refused(
+    session: AsyncSession, kind: str, entries: Sequence[Entry]
+) -> dict[int, AgencyNotKnown | FirmCantGo]:
+    """Which entries can't be kept as the directory stands, by their place."""
+    if kind == "agency":
+        return {}
+    known = await directory.known_agencies(session, {entry.agency_id for entry in entries})
+    refused: dict[int, AgencyNotKnown | FirmCantGo] = {
+        number: AgencyNotKnown() for number, entry in enumerate(entries) if entry.agency_id not in known
+    }
+    firms = await _standing(session, entries)
+    for number, entry in enumerate(entries):
+        firm = firms.get(_key(kind, asdict(entry)))
+        if isinstance(entry, FirmEntry) and firm is not None and firm.state != entry.state:
+            to = Firm(FirmState(entry.state), entry.follow_up_on, entry.certified_on, entry.certified_by)
+            if isinstance(outcome := move_firm(firm, to), NoWay):
+                refused[number] = FirmCantGo(outcome.legal)
+    return refused
+
+
+async def _standing(session: AsyncSession, entries: Sequence[Entry]) -> dict[tuple[Any, ...], Firm]:
+    """Where the firms among them stand, locked."""
+    keys = {(entry.agency_id, entry.firm_code) for entry in entries if isinstance(entry, FirmEntry)}
+    return dict(await listing.known_firms(session, keys)) if keys else {}
+
+
+async def note_steps(
+    session: AsyncSession, moved: Sequence[tuple[Firm | None, Mapping[str, Any]]], *, by: str, now: datetime
+) -> None:
+    """Add to the history of each firm that stands elsewhere than before, or is new."""
+    steps = [
+        {"firm_id": row["id"], "version": row["version"], "was": was and was.state, "state": row["state"]}
+        for was, row in moved
+        if was is None or was.state != row["state"]
+    ]
+    await listing.note_firm_steps(session, [{**step, "by": by, "at": now} for step in steps])
 
 
 async def tell(session: AsyncSession, kind: str, rows: Sequence[asyncpg.Record], *, now: datetime) -> None:
@@ -165,6 +212,10 @@ async def tell(session: AsyncSession, kind: str, rows: Sequence[asyncpg.Record],
         await emit(session, *((_agency_listed(row), row["version"]) for row in rows), at=now)
     elif kind == "programme":
         await emit(session, *((_programme_listed(row), row["version"]) for row in rows), at=now)
+
+
+def _key(kind: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in keeping.KEYS[kind])
 
 
 def _agency_listed(row: Mapping[str, Any]) -> Event:

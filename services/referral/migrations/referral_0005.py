@@ -148,7 +148,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX directory_version_at ON directory_version (kind, at)")
     for kind, key in (("agency", "agency_id"), ("programme", "id::text")):
         op.execute(
-            "INSERT INTO directory_version (kind, entry_id, version, entry, by, at)"
+            "INSERT INTO directory_version (kind, entry_id, version, entry, by, at)"  # noqa: S608 - our own names
             f" SELECT '{kind}', {key}, version, to_jsonb({kind}), 'tsunagu', now() FROM {kind}"
         )
     for table in ("training_firm_step", "directory_version"):

@@ -1,14 +1,16 @@
 """The directory, and what of it and of the courses may answer a case."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.referral.domain.directory import Days
 from services.referral.domain.routing import Capacity, CourseRun, Pool, Programme, Stage
+from services.referral.tables.listing import is_stale
 from services.referral.tables.schema import agency, course_option, course_pool, programme
 from shared.database import Hot
 
@@ -16,7 +18,9 @@ _AREA = case(
     (func.cardinality(programme.c.municipalities) == 0, agency.c.municipalities_served),
     else_=programme.c.municipalities,
 )
-_WITHOUT_AREA = [column for column in programme.c if column.name != "municipalities"]
+_SHOWN: Select[Any] = select(programme, _AREA.label("area"), agency.c.name.label("agency_name")).join(
+    agency, agency.c.agency_id == programme.c.agency_id
+)
 _WITHIN_REACH = 500
 _STILL_TOLD = timedelta(days=14)
 """A deadline just missed is worth knowing; older course runs are history."""
@@ -102,12 +106,21 @@ async def known_agencies(session: AsyncSession, agency_ids: Collection[str]) -> 
 
 
 async def list_agencies(
-    session: AsyncSession, *, municipality: str | None, after: str | None, limit: int
+    session: AsyncSession,
+    *,
+    municipality: str | None,
+    stale: bool | None,
+    today: date,
+    days: Days,
+    after: str | None,
+    limit: int,
 ) -> Sequence[Row[Any]]:
     """By id."""
     query = select(agency).order_by(agency.c.agency_id).limit(limit)
     if municipality is not None:
         query = query.where(_in_area(municipality, agency.c.municipalities_served))
+    if stale is not None:
+        query = query.where(is_stale(agency, today, days) == stale)
     if after is not None:
         query = query.where(agency.c.agency_id > after)
     return (await session.execute(query)).all()
@@ -119,26 +132,31 @@ async def list_programmes(
     municipality: str | None,
     function: str | None,
     stage: str | None,
+    agency_id: str | None,
+    stale: bool | None,
+    today: date,
+    days: Days,
     after: tuple[str, str] | None,
     limit: int,
 ) -> Sequence[Row[Any]]:
     """By agency and code; each with its agency's name and the area it really covers."""
-    query: Select[Any] = (
-        select(*_WITHOUT_AREA, _AREA.label("municipalities"), agency.c.name.label("agency_name"))
-        .join(agency, agency.c.agency_id == programme.c.agency_id)
-        .order_by(programme.c.agency_id, programme.c.programme_code)
-        .limit(limit)
-    )
+    query = _SHOWN.order_by(programme.c.agency_id, programme.c.programme_code).limit(limit)
     if municipality is not None:
         query = query.where(_in_area(municipality, _AREA))
-    if function is not None:
-        query = query.where(programme.c.function == function)
-    if stage is not None:
-        query = query.where(programme.c.stage == stage)
+    wanted = {"function": function, "stage": stage, "agency_id": agency_id}
+    query = query.where(*(programme.c[name] == value for name, value in wanted.items() if value is not None))
+    if stale is not None:
+        query = query.where(is_stale(programme, today, days) == stale)
     if after is not None:
         query = query.where(tuple_(programme.c.agency_id, programme.c.programme_code) > tuple_(*after))
     rows: Sequence[Row[Any]] = (await session.execute(query)).all()
     return rows
+
+
+async def find_programme_shown(session: AsyncSession, programme_id: UUID) -> Row[Any] | None:
+    """A programme as a list shows it."""
+    found: Row[Any] | None = (await session.execute(_SHOWN.where(programme.c.id == programme_id))).one_or_none()
+    return found
 
 
 def _in_area(municipality: str, area: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""Writing entries of the directory: what is new or different, raised in version, with a full copy kept of every version.
+"""Writing entries of the directory: what is new or different, raised in version, with a full copy of every version.
 
 All of it is one statement, so that an entry and its copy can't part. A later word of confirmation, or of room, is never
 pushed aside by an older file; a day that hasn't come yet is no word at all.

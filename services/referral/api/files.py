@@ -1,0 +1,174 @@
+"""The directory as files: five kinds of CSV, taken in by two steps, written so that what goes out comes in again."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.api.keeping import AGENCY_NOT_KNOWN
+from services.referral.api.rows import (
+    FIRM_STATES,
+    AgencyRow,
+    DirectoryRow,
+    FirmRow,
+    ProfessionalRow,
+    ProgrammeRow,
+    WorkplaceRow,
+)
+from services.referral.domain.routing import Capacity
+from services.referral.handlers import directory as handlers
+from services.referral.handlers.directory import (
+    AgencyEntry,
+    AgencyNotKnown,
+    Entry,
+    FirmCantGo,
+    FirmEntry,
+    Outcome,
+    ProfessionalEntry,
+    ProgrammeEntry,
+    WorkplaceEntry,
+)
+from services.referral.tables import keeping, listing
+from shared.auth import Actor, Caller, Role, requires
+from shared.service import Paging, Transaction, page, paging, router
+from shared.service.exports import Encoding, csv_answer
+from shared.service.imports import Became, Fault, import_router
+from shared.service.imports.taking import TakeRows
+
+exports = router(tag="directory")
+
+_FilePages = Annotated[Paging, Depends(paging(20_000, usual=10_000))]
+"""An import takes 20,000 rows and 8 MB: a file of the usual length goes in again whole."""
+_Wanted = Annotated[Encoding, Query(description="文字コード: `cp932` か `utf-8`(BOM付き)")]
+_CSV: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "CSV"}
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One kind of file: its rows, and what a row says."""
+
+    kind: str
+    name: str
+    title_ja: str
+    row: type[DirectoryRow]
+    entry: Callable[[Any, Actor], Entry]
+
+
+def agency_entry(row: AgencyRow, _: Actor) -> AgencyEntry:
+    """支援機関."""
+    return AgencyEntry(**row.model_dump())
+
+
+def programme_entry(row: ProgrammeRow, actor: Actor) -> ProgrammeEntry:
+    """事業. Who sends the file confirms it, if it doesn't say who did; a word about room is as old as its line."""
+    said = row.model_dump()
+    said["confirmed_by"] = row.confirmed_by or actor.agency
+    if row.capacity_state is not Capacity.UNKNOWN and row.capacity_confirmed_on is None:
+        said["capacity_confirmed_on"] = row.confirmed_on
+    return ProgrammeEntry(**said)
+
+
+_FILES = (
+    _File("agency", "agencies", "支援機関", AgencyRow, agency_entry),
+    _File("programme", "programmes", "事業", ProgrammeRow, programme_entry),
+    _File(
+        "professional", "professionals", "専門職", ProfessionalRow, lambda row, _: ProfessionalEntry(**row.model_dump())
+    ),
+    _File("host_workplace", "host-workplaces", "職親", WorkplaceRow, lambda row, _: WorkplaceEntry(**row.model_dump())),
+    _File(
+        "training_firm",
+        "training-firms",
+        "認定就労訓練をめざす事業者",
+        FirmRow,
+        lambda row, _: FirmEntry(**row.model_dump()),
+    ),
+)
+
+
+def became(outcome: Outcome) -> Became | Fault:
+    """What is told of a row."""
+    match outcome:
+        case AgencyNotKnown():
+            return Fault("機関ID", "agency_not_known", *AGENCY_NOT_KNOWN)
+        case FirmCantGo(legal):
+            words = [japanese for japanese, state in FIRM_STATES.items() if state in legal]
+            return Fault(
+                "状態",
+                "illegal_move",
+                f"From where this firm stands it can go to: {', '.join(legal)}",
+                f"この事業者がいまの状態から進めるのは、{'・'.join(words)}です",
+            )
+        case handlers.Kept(what):
+            return what
+
+
+def _taker(file: _File) -> TakeRows[Any]:
+    async def take(
+        session: AsyncSession, rows: Sequence[DirectoryRow], actor: Actor, now: datetime
+    ) -> list[Became | Fault]:
+        entries = [file.entry(row, actor) for row in rows]
+        told = rows[0].told | {"confirmed_by"}  # whoever confirms says so, with a column or without
+        outcomes = await handlers.keep_entries(session, entries, told=told, by=actor.agency, now=now)
+        return [became(outcome) for outcome in outcomes]
+
+    return take
+
+
+imports = [
+    import_router(
+        path=f"/v1/{file.kind.replace('_', '-')}-imports",
+        tag="directory",
+        role=Role.DIRECTORY,
+        row=file.row,
+        take=_taker(file),
+        title_ja=file.title_ja,
+    )
+    for file in _FILES
+]
+
+
+def _exporter(file: _File) -> Callable[..., Any]:
+    async def export(
+        session: Transaction, _: Caller, pages: _FilePages, encoding: _Wanted = Encoding.CP932
+    ) -> Response:
+        key = keeping.KEYS[file.kind]
+        after = pages.begin(lambda *texts: _of_length(texts, len(key)))
+        rows = await listing.whole_entries(session, file.kind, after=after, limit=pages.one_more)
+        shown = page(rows, pages, key=lambda row: tuple(getattr(row, name) for name in key), show=lambda row: row)
+        lines = [file.row.header(), *(file.row.line(row._asdict()) for row in shown.items)]
+        answer = await asyncio.to_thread(csv_answer, file.title_ja, lines, encoding)
+        if shown.next_cursor is not None:
+            answer.headers["Link"] = (
+                f'<?cursor={shown.next_cursor}&limit={pages.limit}&encoding={encoding}>; rel="next"'
+            )
+        return answer
+
+    return export
+
+
+def _of_length(texts: tuple[str, ...], length: int) -> tuple[str, ...]:
+    if len(texts) != length:
+        raise ValueError("another list's place")
+    return texts
+
+
+for _file in _FILES:
+    exports.add_api_route(
+        f"/v1/exports/{_file.name}.csv",
+        _exporter(_file),
+        methods=["GET"],
+        dependencies=[requires(*Role)],
+        name=f"export_{_file.name.replace('-', '_')}",
+        summary="A CSV file of the directory",
+        description=f"{_file.title_ja}の名簿をCSVで書き出します。そのまま取り込めます。続きがあるときは、"
+        '`Link` ヘッダーの `rel="next"` が次の部分を示します。cp932にない文字があるときは、行と文字を示して'
+        "断ります(UTF-8なら書き出せます)。",
+        response_class=Response,
+        responses=_CSV,
+    )
