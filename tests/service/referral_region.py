@@ -20,22 +20,26 @@ from shared.events import (
     SeatReleased,
     topic_of,
 )
+from shared.service.clock import day_in_japan, wall_time
 from tests.world import KAGOSHIMA, KIRISHIMA, Running
 
 AT = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 CLOSES = datetime(2099, 1, 31, 7, 0, tzinfo=UTC)
 COURSE, POOL, SEAT = UUID(int=500), UUID(int=501), UUID(int=502)
 
+TODAY = day_in_japan(wall_time())
+"""Entries are confirmed today: what is said of room is worth something for thirty days."""
 AGENCIES = (
     "機関ID,法人番号,名称,カナ,種別,所在地コード,対象地域コード,電話,確認者,確認日\n"
-    "sakura-npo,7000012050002,桜の会,サクラノカイ,npo,462012,462012 462187,099-000-0000,福祉課,令和8年11月1日\n"
-    "zama-npo,,座間の会,ザマノカイ,npo,142166,142166,,福祉課,2026/11/1\n"
+    "sakura-npo,7000012050002,桜の会,サクラノカイ,npo,462012,462012 462187,099-000-0000,福祉課,"
+    f"令和{TODAY.year - 2018}年{TODAY.month}月{TODAY.day}日\n"
+    f"zama-npo,,座間の会,ザマノカイ,npo,142166,142166,,福祉課,{TODAY:%Y/%m/%d}\n"
 )
 PROGRAMMES = (
     "機関ID,事業コード,事業名,支援機能,系統,段階,対象地域コード,対応する課題,空き状況,確認日\n"
-    "sakura-npo,ibasho,桜の居場所,drop_in_space,4,居場所,,isolation with_people,空きあり,2026-11-01\n"
-    "sakura-npo,junbi,桜の就労準備,work_readiness,4,work_readiness,462012,with_tasks、with_people,full,2026-11-01\n"
-    "zama-npo,ibasho,座間の居場所,drop_in_space,4,drop_in,,isolation,,2026-11-01\n"
+    f"sakura-npo,ibasho,桜の居場所,drop_in_space,4,居場所,,isolation with_people,空きあり,{TODAY}\n"
+    f"sakura-npo,junbi,桜の就労準備,work_readiness,4,work_readiness,462012,with_tasks、with_people,full,{TODAY}\n"
+    f"zama-npo,ibasho,座間の居場所,drop_in_space,4,drop_in,,isolation,,{TODAY}\n"
 )
 
 

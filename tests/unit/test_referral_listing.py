@@ -31,7 +31,7 @@ from services.referral.domain.firms import (
     move_firm,
 )
 from services.referral.domain.routing import Capacity, Stage
-from services.referral.handlers.vocabulary import vocabulary
+from services.referral.tables.vocabulary import vocabulary
 
 TODAY = date(2026, 11, 30)
 DAYS = Days(ageing=90, stale=180, room=30)

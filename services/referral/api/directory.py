@@ -19,9 +19,9 @@ from services.referral.api.listed import (
 )
 from services.referral.domain.directory import ACTS, freshness
 from services.referral.domain.routing import Stage
-from services.referral.handlers.vocabulary import vocabulary
 from services.referral.tables import directory as tables
 from services.referral.tables import listing
+from services.referral.tables.vocabulary import vocabulary
 from shared.auth import Caller, Role, requires
 from shared.codes import AgencyId, Code, MunicipalityCode
 from shared.problems import NOT_FOUND, Problem

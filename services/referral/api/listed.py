@@ -11,8 +11,8 @@ from services.referral.api.cells import Condition, Desk, OpeningHours, StepPlace
 from services.referral.domain.directory import Channel, Freshness, freshness, room_today
 from services.referral.domain.firms import WAYS, FirmState, is_due
 from services.referral.domain.routing import Capacity, Stage
-from services.referral.handlers.vocabulary import vocabulary
 from services.referral.tables import listing
+from services.referral.tables.vocabulary import vocabulary
 
 ID = "01920000-0000-7000-8000-0000000000a1"
 _CONFIRMED = {"confirmed_by": "鹿児島市福祉課", "confirmed_on": "2026-04-01", "freshness": "fresh", "version": 1}

@@ -8,11 +8,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Select, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.directory import Days
+from services.referral.domain.directory import Days, room_today
 from services.referral.domain.routing import Capacity, CourseRun, Pool, Programme, Stage
 from services.referral.tables.listing import is_stale
 from services.referral.tables.schema import agency, course_option, course_pool, programme
 from shared.database import Hot
+from services.referral.tables.vocabulary import vocabulary
+from shared.service import day_in_japan
 
 _AREA = case(
     (func.cardinality(programme.c.municipalities) == 0, agency.c.municipalities_served),
@@ -37,10 +39,11 @@ async def agency_of(session: AsyncSession, programme_id: UUID) -> str | None:
 
 async def options_near(session: AsyncSession, municipality: str, now: datetime) -> Sequence[Programme | CourseRun]:
     """Everything that may be an answer: the prefecture's programmes and course runs, and pools of the municipality."""
-    return [*await _programmes_near(session, municipality), *await _courses_near(session, municipality, now)]
+    programmes = await _programmes_near(session, municipality, day_in_japan(now))
+    return [*programmes, *await _courses_near(session, municipality, now)]
 
 
-async def _programmes_near(session: AsyncSession, municipality: str) -> Iterable[Programme]:
+async def _programmes_near(session: AsyncSession, municipality: str, today: date) -> Iterable[Programme]:
     query = (
         select(programme, _AREA.label("area"))
         .join(agency, agency.c.agency_id == programme.c.agency_id)
@@ -58,7 +61,7 @@ async def _programmes_near(session: AsyncSession, municipality: str) -> Iterable
             stage=Stage(row.stage),
             municipalities=frozenset(row.area),
             needs=frozenset(row.needs),
-            capacity=Capacity(row.capacity_state),
+            capacity=room_today(Capacity(row.capacity_state), row.capacity_confirmed_on, today, vocabulary().days),
         )
         for row in await session.execute(query)
     ]
