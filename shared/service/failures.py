@@ -84,6 +84,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "With the answer `known` name your own case; with the others, none",
         "「知っている」(known)には自機関のケース(case_id)を書き、ほかの回答には書かないでください",
     ),
+    "twice": ("The same entry stands there twice", "同じものが二度書かれています"),
     "not_in_vocabulary": ("Not a code of the directory's list", "名簿の用語一覧にないコードです"),
     "legal_basis": (
         "Not an act with its article, e.g. self_reliance_act_3, or ordinance, or own",

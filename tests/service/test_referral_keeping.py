@@ -279,8 +279,8 @@ async def test_a_coordinator_is_named_by_who_keeps_the_directory_there_and_read_
 async def test_an_import_tells_every_change_and_a_dry_run_tells_nothing(directory: Running) -> None:
     keeper = directory.as_("kagoshima-city", Role.DIRECTORY)
     changed = PROGRAMMES.replace("空きあり", "満員")
-    content = {"content": changed.encode(), "headers": {"Content-Type": "text/csv"}}
-    assert (await keeper.post("/v1/programme-imports", **content)).json()["updated"] == 1
+    checked = await keeper.post("/v1/programme-imports", content=changed.encode(), headers={"Content-Type": "text/csv"})
+    assert checked.json()["updated"] == 1
     assert await directory.told() == []
     await take_in(directory, "/v1/programme-imports", changed)
     (event,) = await directory.told()

@@ -1,6 +1,7 @@
 """Shapes, permissions and status codes: referrals, candidates, and the directory with its files."""
 
 from services.referral.api import candidates, directory, files, keeping, moves, referrals, resources
+from services.referral.api import candidates, directory, files, hsds, keeping, referrals, resources
 
 routers = [
     referrals.referrals,
@@ -11,4 +12,6 @@ routers = [
     resources.resources,
     files.exports,
     *files.imports,
+    hsds.hsds,
+    hsds.hsds_files,
 ]

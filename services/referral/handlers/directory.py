@@ -178,14 +178,24 @@ async def _refused(
     refused: dict[int, AgencyNotKnown | FirmCantGo] = {
         number: AgencyNotKnown() for number, entry in enumerate(entries) if entry.agency_id not in known
     }
-    firms = await _standing(session, entries)
+    stuck = await stuck_firms(session, entries)
     for number, entry in enumerate(entries):
-        firm = firms.get(_key(kind, asdict(entry)))
+        if isinstance(entry, FirmEntry) and (entry.agency_id, entry.firm_code) in stuck:
+            refused[number] = stuck[entry.agency_id, entry.firm_code]
+    return refused
+
+
+async def stuck_firms(session: AsyncSession, entries: Sequence[Entry]) -> dict[tuple[str, str], FirmCantGo]:
+    """Firms among them that are known, and can't go where the entry says."""
+    firms = await _standing(session, entries)
+    stuck = {}
+    for entry in entries:
+        firm = firms.get((entry.agency_id, entry.firm_code)) if isinstance(entry, FirmEntry) else None
         if isinstance(entry, FirmEntry) and firm is not None and firm.state != entry.state:
             to = Firm(FirmState(entry.state), entry.follow_up_on, entry.certified_on, entry.certified_by)
             if isinstance(outcome := move_firm(firm, to), NoWay):
-                refused[number] = FirmCantGo(outcome.legal)
-    return refused
+                stuck[entry.agency_id, entry.firm_code] = FirmCantGo(outcome.legal)
+    return stuck
 
 
 async def _standing(session: AsyncSession, entries: Sequence[Entry]) -> dict[tuple[Any, ...], Firm]:

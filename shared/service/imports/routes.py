@@ -17,10 +17,11 @@ from shared.auth import Actor, Caller, Role, requires
 from shared.bus.envelope import new_id
 from shared.problems import CONFLICT, NOT_FOUND, UNAVAILABLE, Problem
 from shared.service.imports.faults import Faults
+from shared.service.imports.forms import CSV, Form
 from shared.service.imports.keeping import put_away, take_out
 from shared.service.imports.report import Report, kept_report, made_report, read_report
-from shared.service.imports.rows import FileRow, R, Rows, look_through
-from shared.service.imports.sheet import MAX_BYTES, MAX_ROWS, charset_of, read_sheet, unreadable, write_sheet
+from shared.service.imports.rows import FileRow, R, Rows
+from shared.service.imports.sheet import MAX_BYTES, MAX_ROWS, charset_of, unreadable, write_sheet
 from shared.service.imports.taking import Taken, TakeRows, take_file
 from shared.service.route import router
 from shared.service.strict import Body
@@ -37,12 +38,20 @@ class CommitBody(Body):
 
 
 def import_router(
-    *, path: str, tag: str, role: Role, row: type[R], take: TakeRows[R], title_ja: str, most_rows: int = MAX_ROWS
+    *,
+    path: str,
+    tag: str,
+    role: Role,
+    row: type[R],
+    take: TakeRows[R],
+    title_ja: str,
+    most_rows: int = MAX_ROWS,
+    form: Form = CSV,
 ) -> APIRouter:
     """Four routes under `path`: check a file, see the report, take the error file, commit."""
     kind = path.rsplit("/", 1)[-1]
     name = kind.replace("-", "_")
-    files = _Files(kind, row, take, most_rows)
+    files = _Files(kind, row, take, most_rows, form)
     routes = router(prefix=path, tag=tag)
     may = requires(role)
     routes.add_api_route(
@@ -52,9 +61,10 @@ def import_router(
         status_code=201,
         dependencies=[may, Depends(_one_file_at_a_time)],
         name=f"check_{name}",
-        summary="Dry run of a CSV file",
-        description=f"{title_ja}のCSVを確かめます(まだ取り込みません)。UTF-8(BOM可)またはcp932。",
-        openapi_extra=_csv_body(row),
+        summary=f"Dry run of a {form.called} file",
+        description=f"{title_ja}の{form.called}を確かめます(まだ取り込みません)。"
+        + ("UTF-8(BOM可)またはcp932。" if form is CSV else "UTF-8。"),
+        openapi_extra=_body(form, row),
         max_body_size=MAX_BYTES,
     )
     routes.add_api_route(
@@ -64,7 +74,7 @@ def import_router(
         dependencies=[may],
         name=f"get_{name}",
         summary="The report of a file",
-        description=f"{title_ja}のCSVを確かめた結果、または取り込んだ結果です。",
+        description=f"{title_ja}の{form.called}を確かめた結果、または取り込んだ結果です。",
     )
     routes.add_api_route(
         "/{import_id}/errors.csv",
@@ -73,7 +83,9 @@ def import_router(
         dependencies=[may],
         name=f"get_{name}_errors",
         summary="The file with its error column",
-        description="元のファイルに「エラー」列を加えて、同じ文字コードで返します。",
+        description="元のファイルに「エラー」列を加えて、同じ文字コードで返します。"
+        if form is CSV
+        else "どの行に何の誤りがあるかを、CSVで返します。",
         response_class=Response,
         responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
     )
@@ -84,15 +96,13 @@ def import_router(
         dependencies=[may, Depends(_one_file_at_a_time)],
         name=f"commit_{name}",
         summary="Take the file in",
-        description=f"確かめた{title_ja}のCSVを取り込みます。",
+        description=f"確かめた{title_ja}の{form.called}を取り込みます。",
     )
     return routes
 
 
-def _csv_body(row: type[FileRow]) -> dict[str, Any]:
-    header = ",".join(field.alias or name for name, field in row.model_fields.items())
-    schema = {"type": "string", "examples": [header]}
-    return {"requestBody": {"required": True, "content": {"text/csv": {"schema": schema}}}}
+def _body(form: Form, row: type[FileRow]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {form.media_type: {"schema": form.schema(row)}}}}
 
 
 async def _one_file_at_a_time(request: Request) -> AsyncIterator[None]:
@@ -121,6 +131,7 @@ class _Files(Generic[R]):
     row: type[R]
     take: TakeRows[R]
     most_rows: int
+    form: Form
 
     async def check(
         self, request: Request, response: Response, session: Transaction, now: Now, actor: Caller
@@ -147,7 +158,7 @@ class _Files(Generic[R]):
         found = await self._find(session, import_id, actor)
         _, faults = read_report(found.report)
         whole = await take_out(session, import_id, found.content, actor)
-        content, charset = await asyncio.to_thread(_error_file, whole, faults)
+        content, charset = await asyncio.to_thread(_error_file, self.form, whole, faults)
         name = f"{self.kind.replace('-', '_')}_errors.csv"
         return Response(
             content,
@@ -172,7 +183,7 @@ class _Files(Generic[R]):
         self, session: AsyncSession, content: bytes, actor: Actor, now: datetime, *, keep: bool
     ) -> tuple[Rows[R], Taken]:
         # Seconds of plain computing: in a thread, since the loop serves everybody else.
-        rows = await asyncio.to_thread(look_through, content, self.row)
+        rows: Rows[R] = await asyncio.to_thread(self.form.rows, content, self.row)
         if len(rows.sheet.lines) > self.most_rows:
             raise unreadable(f"more than {self.most_rows:,} rows", f"{self.most_rows:,}行を超えています")
         return rows, await take_file(session, rows, self.take, actor, now, kind=self.kind, keep=keep)
@@ -197,9 +208,9 @@ _COMMITTED = text("UPDATE import_file SET report = :report, committed_at = :now 
 )
 
 
-def _error_file(content: bytes, faults: Faults) -> tuple[bytes, str]:
+def _error_file(form: Form, content: bytes, faults: Faults) -> tuple[bytes, str]:
     """The file, and its charset."""
-    sheet = read_sheet(content)
+    sheet = form.sheet(content)
     return write_sheet(sheet, faults.words()), charset_of(sheet.encoding)
 
 

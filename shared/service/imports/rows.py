@@ -74,8 +74,8 @@ def look_through(content: bytes, model: type[R]) -> Rows[R]:
         else:
             faults.add(number, outcome)
         forbidden += [(number, name) for name in columns.forbidden(cells, outcome)]
-    _refuse_my_numbers(forbidden)
-    good, repeats = _each_record_once(fitting, columns, faults)
+    refuse_my_numbers(forbidden)
+    good, repeats = each_record_once(fitting, columns.labels, faults)
     return Rows(sheet, good, repeats, faults, columns.ignored)
 
 
@@ -139,7 +139,8 @@ def _fault(field: str | None, code: str, context: Mapping[str, Any] | None, colu
     return Fault(column, code, *words_for(code, context))
 
 
-def _refuse_my_numbers(found: Sequence[tuple[int, str | None]]) -> None:
+def refuse_my_numbers(found: Sequence[tuple[int, str | None]]) -> None:
+    """A file that holds one, at these rows and columns, is refused whole. Raises `Problem(INVALID)`."""
     if found:
         english, japanese = words_for("personal_number")
         words = {"code": "personal_number", "message": english, "message_ja": japanese}
@@ -151,8 +152,8 @@ def _refuse_my_numbers(found: Sequence[tuple[int, str | None]]) -> None:
         )
 
 
-def _each_record_once(
-    fitting: Sequence[tuple[int, R]], columns: _Columns, faults: Faults
+def each_record_once(
+    fitting: Sequence[tuple[int, R]], labels: Mapping[str, str], faults: Faults
 ) -> tuple[list[tuple[int, R]], dict[int, int]]:
     """The rows to take, and which others repeat them word for word.
 
@@ -168,17 +169,17 @@ def _each_record_once(
             good.append((first, row))
             repeats |= {number: first for number, _ in others}
         else:
-            faults.add(first, [_contradiction(row, others[0][0], columns)])
+            faults.add(first, [_contradiction(row, others[0][0], labels)])
             for number, _ in others:
-                faults.add(number, [_contradiction(row, first, columns)])
+                faults.add(number, [_contradiction(row, first, labels)])
     return good, repeats
 
 
-def _contradiction(row: FileRow, other: int, columns: _Columns) -> Fault:
-    *_, column = labels = [columns.labels[name] for name in row.key]
+def _contradiction(row: FileRow, other: int, labels: Mapping[str, str]) -> Fault:
+    *_, column = names = [labels[name] for name in row.key]
     return Fault(
         column,
         "contradicts_another_row",
         f"Row {other} is about the same record and says otherwise",
-        f"{other}行目にも同じ{'・'.join(labels)}があり、内容が違います",
+        f"{other}行目にも同じ{'・'.join(names)}があり、内容が違います",
     )
