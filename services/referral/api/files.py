@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.api.keeping import AGENCY_NOT_KNOWN
@@ -135,7 +135,7 @@ imports = [
 
 def _exporter(file: _File) -> Callable[..., Any]:
     async def export(
-        session: Transaction, _: Caller, pages: _FilePages, encoding: _Wanted = Encoding.CP932
+        request: Request, session: Transaction, _: Caller, pages: _FilePages, encoding: _Wanted = Encoding.CP932
     ) -> Response:
         key = keeping.KEYS[file.kind]
         after = pages.begin(lambda *texts: _of_length(texts, len(key)))
@@ -144,9 +144,9 @@ def _exporter(file: _File) -> Callable[..., Any]:
         lines = [file.row.header(), *(file.row.line(row._asdict()) for row in shown.items)]
         answer = await asyncio.to_thread(csv_answer, file.title_ja, lines, encoding)
         if shown.next_cursor is not None:
-            answer.headers["Link"] = (
-                f'<?cursor={shown.next_cursor}&limit={pages.limit}&encoding={encoding}>; rel="next"'
-            )
+            # Relative, and with the filters that it was asked with: a cursor belongs to them.
+            more = request.url.include_query_params(cursor=shown.next_cursor).query
+            answer.headers["Link"] = f'<?{more}>; rel="next"'
         return answer
 
     return export
