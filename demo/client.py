@@ -110,6 +110,10 @@ class Agency:
         headers = {"Idempotency-Key": key or str(uuid4()), **kind}
         return (await self._send("POST", path, headers=headers, **sent)).json()
 
+    async def put(self, path: str, body: Any) -> Any:
+        """PUT of something that needs no ETag; raises `Refused`."""
+        return (await self._send("PUT", path, json=body)).json()
+
     async def every(self, path: str, **params: Any) -> list[Any]:
         """All items of a list, page by page."""
         items: list[Any] = []

@@ -22,6 +22,13 @@ _COLUMNS = (
     "講座番号", "講座名", "訓練種別", "分野", "実施機関ID", "所在地コード", "開始日", "終了日", "定員", "応募締切",
     "仮押さえ時間", "委ねる枠", "出典", "確認日",
 )  # fmt: skip
+_DIRECTORY = (
+    ("機関 agencies", "agency", "agencies.csv"),
+    ("事業 programmes", "programme", "programmes.csv"),
+    ("専門職 professionals", "professional", "professionals.csv"),
+    ("職親 host workplaces", "host-workplace", "host_workplaces.csv"),
+    ("認定就労訓練 training firms", "training-firm", "training_firms.csv"),
+)
 _CLOSES_DAYS_BEFORE = 14
 SOURCE = "架空 (定員の合計は鹿児島県の令和4年10〜12月の計画による)"
 
@@ -35,8 +42,7 @@ async def load_region(base: str, keys: Path, console: Console) -> None:
             return
         today = day_in_japan(wall_time())
         files = [
-            ("機関 agencies", "/referral/v1/agency-imports", (REGION / "agencies.csv").read_bytes()),
-            ("事業 programmes", "/referral/v1/programme-imports", (REGION / "programmes.csv").read_bytes()),
+            *((name, f"/referral/v1/{path}-imports", directory_file(file, today)) for name, path, file in _DIRECTORY),
             ("訓練コース course runs", "/training/v1/course-run-imports", course_run_file(today)),
         ]
         columns = (TextColumn("  … {task.description}"), BarColumn(), MofNCompleteColumn())
@@ -46,6 +52,8 @@ async def load_region(base: str, keys: Path, console: Console) -> None:
                 progress.update(task, description=name)
                 report = await take_in(planner, path, content, lambda: progress.advance(task))
                 console.print(f"  ✓ {name}: {report['created'] + report['updated'] + report['unchanged']}")
+        for municipality, agency in coordinators().items():
+            await planner.put(f"/referral/v1/coordinators/{municipality}", {"agency_id": agency})
 
 
 async def take_in(planner: Agency, path: str, content: bytes, advance: Any = lambda: None) -> Any:
@@ -57,6 +65,25 @@ async def take_in(planner: Agency, path: str, content: bytes, advance: Any = lam
     committed = await planner.post(f"{path}/{checked['import_id']}/commit", {})
     advance()
     return committed
+
+
+def directory_file(name: str, today: date) -> bytes:
+    """A file of the region's directory in its own encoding, confirmed today: whenever it is loaded, it is fresh."""
+    content = (REGION / name).read_bytes()
+    encoding = "utf-8-sig" if content.startswith(b"\xef\xbb\xbf") else "cp932"
+    header, *rows = csv.reader(io.StringIO(content.decode(encoding), newline=""))
+    place = header.index("確認日")
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(header)
+    writer.writerows([*row[:place], today.isoformat(), *row[place + 1 :]] for row in rows)
+    return out.getvalue().encode(encoding)
+
+
+def coordinators() -> dict[str, str]:
+    """Who coordinates in each municipality."""
+    with (REGION / "municipalities.csv").open(encoding="utf-8-sig", newline="") as file:
+        return {row["全国地方公共団体コード"]: row["調整役の機関ID"] for row in csv.DictReader(file)}
 
 
 def course_run_file(today: date) -> bytes:

@@ -8,9 +8,10 @@ from io import StringIO
 import pytest
 
 from demo.client import REGION, demo_agencies, municipality_names
-from demo.load import as_file, course_run_file, popular_course_file
+from demo.load import as_file, coordinators, course_run_file, directory_file, popular_course_file
 from demo.persons import invent
 from demo.play import POPULAR_SEATS, invented_number
+from services.referral.domain.routing import Stage
 from shared.codes import is_corporate_number, is_municipality_code
 
 TODAY = date(2026, 11, 25)
@@ -58,6 +59,20 @@ def test_whoever_is_named_in_a_file_is_in_the_directory_and_can_call() -> None:
     named = {row["機関ID"] for row in PROGRAMMES} | {row["実施機関ID"] for row in COURSES}
     assert named <= listed
     assert named <= callers
+    for name in ("professionals.csv", "host_workplaces.csv", "training_firms.csv"):
+        assert {row["機関ID"] for row in rows(name, "utf-8-sig")} <= callers
+    assert set(coordinators()) == set(municipality_names())
+    assert set(coordinators().values()) <= callers
+
+
+def test_every_rung_of_the_ladder_has_a_programme_but_the_courses_own() -> None:
+    assert {row["段階"] for row in PROGRAMMES} == {stage.value for stage in Stage} - {"vocational_training"}
+
+
+def test_the_directory_is_confirmed_on_the_day_on_which_it_is_loaded() -> None:
+    for name, encoding in (("agencies.csv", "cp932"), ("programmes.csv", "utf-8-sig")):
+        loaded = csv.DictReader(StringIO(directory_file(name, TODAY).decode(encoding)))
+        assert {row["確認日"] for row in loaded} == {"2026-11-25"}
 
 
 def test_files_are_sent_as_an_office_saves_them() -> None:
