@@ -353,7 +353,7 @@ class ProgrammeListed(Event, publisher="referral", about="programme_id"):
     municipalities: list[Municipality]
     needs: list[Coded]
     capacity_state: Coded
-    capacity_free: Count | None = None
+    capacity_vacant: Count | None = None
     confirmed_on: Day
     capacity_confirmed_on: Day | None = None
     starts_on: Day | None = None

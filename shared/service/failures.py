@@ -131,7 +131,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "too_long": ("Too long, or too many", "長すぎるか、多すぎます"),
     "too_short": ("Too short, or too few", "短すぎるか、足りません"),
     "string_type": ("A text is needed", "文字で書いてください"),
-    "list_type": ("A list is needed", "一覧([ … ])が必要です"),
+    **dict.fromkeys(("list_type", "tuple_type"), ("A list is needed", "一覧([ … ])が必要です")),
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), _OBJECT),
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
     **dict.fromkeys(("bool_type", "bool_parsing"), _YES_OR_NO),

@@ -45,7 +45,7 @@ async def test_an_agency_tells_its_own_room_and_everybody_hears(directory: Runni
     assert told["capacity_confirmed_on"] == TODAY.isoformat()
     (event,) = await directory.told()
     assert isinstance(event, ProgrammeListed)
-    assert (event.capacity_state, event.capacity_free, event.version) == ("has_room", 3, 2)
+    assert (event.capacity_state, event.capacity_vacant, event.version) == ("has_room", 3, 2)
 
 
 @pytest.mark.parametrize(

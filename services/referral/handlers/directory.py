@@ -234,8 +234,8 @@ def _agency_listed(row: Mapping[str, Any]) -> Event:
 
 
 def _programme_listed(row: Mapping[str, Any]) -> Event:
-    values = {name: row[name] for name in ProgrammeListed.model_fields if name != "programme_id"}
-    return ProgrammeListed(programme_id=row["id"], **values)
+    ours = {"programme_id": "id", "capacity_vacant": "capacity_free"}
+    return ProgrammeListed(**{name: row[ours.get(name, name)] for name in ProgrammeListed.model_fields})
 
 
 def _kept(version: int | None) -> Kept:
