@@ -5,10 +5,12 @@ Hears: `CaseOpened`, `CaseHandedOver`, `CaseReopened`, `CaseClosed`, `CaseErased
     owner's name); `CourseOffered`, `PoolChanged` (what training offers); `SeatHeld`, `SeatWaitlisted`, `SeatRefused`,
     `SeatReleased`, `TrainingNominated`, `NominationCountersigned`, `InstructionIssued`, `Enrolled` (they move a
     referral to a course).
-Tells: `ReferralSent`, `TrainingReferred`, `ReferralReceived`, `ReferralReturned`, `ReferralAccepted`,
-    `ReferralRerouted`, `ReferralDeclineProposed`, `ReferralDeclined`, `ReferralProgressed`, `ReferralOverdue`,
-    `ReferralTakenOver`, `ReferralOutcomeSet`, `ReferralClosed`, `ReferralWithdrawn`, `ReferralNotSent`.
-Keeps: agencies and programmes; facts about cases, courses and pools as the others told them; referrals, each with its
-    append-only steps and outcomes. At every instant exactly one agency is responsible for a referral: its sender until
-    somebody accepts, the coordinator once a decline is confirmed or nobody has answered.
+Tells: `AgencyListed`, `ProgrammeListed` (the directory); `ReferralSent`, `TrainingReferred`, `ReferralReceived`,
+    `ReferralReturned`, `ReferralAccepted`, `ReferralRerouted`, `ReferralDeclineProposed`, `ReferralDeclined`,
+    `ReferralProgressed`, `ReferralOverdue`, `ReferralTakenOver`, `ReferralOutcomeSet`, `ReferralClosed`,
+    `ReferralWithdrawn`, `ReferralNotSent`.
+Keeps: the directory (agencies, programmes, coordinators, professionals, host workplaces, firms) with every version of
+    every entry; facts about cases, courses and pools as the others told them; referrals, each with its append-only
+    steps and outcomes. At every instant exactly one agency is responsible for a referral: its sender until somebody
+    accepts, the coordinator once a decline is confirmed or nobody has answered.
 """

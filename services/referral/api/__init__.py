@@ -1,7 +1,6 @@
 """Shapes, permissions and status codes: referrals, candidates, and the directory with its files."""
 
-from services.referral.api import candidates, directory, files, keeping, moves, referrals, resources
-from services.referral.api import candidates, directory, files, hsds, keeping, referrals, resources
+from services.referral.api import candidates, directory, files, hsds, keeping, moves, referrals, resources
 
 routers = [
     referrals.referrals,

@@ -12,8 +12,8 @@ from services.referral.domain.directory import Days, room_today
 from services.referral.domain.routing import Capacity, CourseRun, Pool, Programme, Stage
 from services.referral.tables.listing import is_stale
 from services.referral.tables.schema import agency, course_option, course_pool, programme
-from shared.database import Hot
 from services.referral.tables.vocabulary import vocabulary
+from shared.database import Hot
 from shared.service import day_in_japan
 
 _AREA = case(
