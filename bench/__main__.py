@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import assessments, bus, cases, imports, persons, referrals, seats, start
+from bench import assessments, bus, candidates, cases, imports, persons, referrals, seats, start
 from bench.report import Report, console, machine_load, show, write
 from embedded.postgres import StartFailed
 
@@ -25,6 +25,7 @@ class What(StrEnum):
     CASES = "cases"
     ASSESSMENTS = "assessments"
     REFERRALS = "referrals"
+    CANDIDATES = "candidates"
 
 
 def main(
@@ -55,6 +56,7 @@ def main(
         What.CASES: lambda progress: cases.measure(progress, rounds=rounds, seconds=seconds, cases=people),
         What.ASSESSMENTS: lambda progress: assessments.measure(progress, rounds=rounds, seconds=seconds),
         What.REFERRALS: lambda progress: referrals.measure(progress, rounds=rounds, seconds=seconds),
+        What.CANDIDATES: lambda progress: candidates.measure(progress, rounds=rounds),
     }
     chosen = list(measures) if what is What.ALL else [what]
     try:

@@ -531,6 +531,24 @@ class ReferralWithdrawn(Event, publisher="referral"):
     reason: Coded
 
 
+class NeedUnmet(Event, publisher="referral"):
+    """Nobody in the region answers a need of the case (未充足), or, without one, the whole case; who coordinates it."""
+
+    case_id: Id
+    need: Coded | None = None
+    municipality: Municipality
+    coordinator: Agency
+    stage: Coded | None = None
+
+
+class NeedMet(Event, publisher="referral"):
+    """That need is no longer on record as unmet, with the reason; `case_closed` and the like: it ended unmet."""
+
+    case_id: Id
+    need: Coded | None = None
+    reason: Coded
+
+
 # --- 訓練 training: seats ------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,12 @@ service = Service(
     routers=api.routers,
     reactions=reactions,
     sweeps=sweeps,
-    tags={"referrals": "つなぎ", "candidates": "つなぎ先の候補", "directory": "支援機関・事業"},
+    tags={
+        "referrals": "つなぎ",
+        "candidates": "つなぎ先の候補",
+        "routing-rules": "つなぎ先の規則",
+        "directory": "支援機関・事業",
+    },
 )
 
 

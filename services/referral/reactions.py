@@ -5,8 +5,9 @@ from typing import Any
 from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.referral.domain.needs import EndReason
 from services.referral.domain.states import Party
-from services.referral.handlers import decided, moving
+from services.referral.handlers import decided, moving, needs
 from services.referral.tables import facts, schema
 from services.referral.tables.decided import Decided
 from shared.bus.inbox import News, Reaction
@@ -65,17 +66,20 @@ async def consent_changed(session: AsyncSession, event: Said, news: News) -> Non
 async def case_erased(session: AsyncSession, event: CaseErased, news: News) -> None:
     """Nobody is left to be referred: what nobody has accepted is taken back. Codes alone were kept here, and stay."""
     await moving.note_consent(session, event.case_id, AFTER_ERASURE, version=LAST_WORD, because=ERASED, now=news.now)
+    await needs.end_all(session, event.case_id, EndReason.CASE_ERASED, now=news.now)
     await decided.try_of_case(session, event.case_id, now=news.now)
 
 
 async def case_handed_over(session: AsyncSession, event: CaseHandedOver | CaseReopened, news: News) -> None:
-    """Another agency holds the case, or somebody does again."""
-    await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, closed_at=None)
+    """Another agency holds the case, or somebody does again: what it lacks is looked at anew today."""
+    facts_now = {"closed_at": None, "needs_looked_at": None}
+    await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, **facts_now)
 
 
 async def case_closed(session: AsyncSession, event: CaseClosed, news: News) -> None:
-    """Nobody need look for a place any more; what is under way goes on."""
+    """Nothing is looked for any more; what is under way goes on."""
     await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, closed_at=news.published_at)
+    await needs.end_all(session, event.case_id, EndReason.CASE_CLOSED, now=news.now)
 
 
 async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, _: News) -> None:

@@ -11,9 +11,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from services.intake.api.shapes import PersonSheet
-from services.referral.api import candidates
+from services.referral.api import reasons
 from services.referral.domain import routing
-from shared.problems import Problem, ProblemType
+from services.referral.domain.options import Capacity
+from shared.problems import _CONSENT_HELP, Problem, ProblemType
 from shared.service import Body
 from shared.service.failures import words_for
 from shared.service.imports import FileRow
@@ -111,9 +112,12 @@ def test_what_to_do_about_a_problem_is_said_in_both_languages() -> None:
 
 def test_every_reason_for_a_candidate_can_be_read_out_to_the_person() -> None:
     source = Path(routing.__file__).read_text(encoding="utf-8")
-    codes = set(re.findall(r'\bReason\(\s*"(\w+)"', source))
-    assert codes == set(candidates._TEXTS)
-    for japanese, english in candidates._TEXTS.values():
+    given = set(re.findall(r'\bReason\(\s*"(\w+)"', source)) | {f"consent_{lacks}" for lacks in _CONSENT_HELP}
+    given = given - {"consent_not_given"} | {state.value for state in Capacity} - {"unknown"}
+    assert given - set(reasons._TEXTS) == set(), "each reason has its words"
+    constants = {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
+    assert set(reasons._TEXTS) - given - constants == set(), "and no words are left over"
+    for japanese, english in reasons._TEXTS.values():
         assert speaks(japanese)
         assert not speaks(english)
 

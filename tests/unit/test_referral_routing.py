@@ -1,8 +1,10 @@
 """Where a case may go: reasons, order, and that nobody is left out for being difficult."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,22 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.domain.cases import Need, Topic
-from services.referral.api.candidates import _reason
+from services.referral.api.reasons import reason_answer
 from services.referral.api.words import WORDS_JA
-from services.referral.domain.routing import (
-    Capacity,
-    Case,
-    CourseRun,
-    Excluded,
-    Pool,
-    Programme,
-    Ranked,
-    Reason,
-    Routing,
-    Stage,
-    covers,
-    route,
-)
+from services.referral.domain import routing as domain
+from services.referral.domain.options import Capacity, CourseRun, Option, Pool, Programme, Stage, covers
+from services.referral.domain.routing import Case, Excluded, Ranked, Reason, Routing
+from services.referral.domain.routing_rules import FIRST, Exclusion, Fact, RuleSet, Weights
 
 NOW = datetime(2026, 4, 1, 3, tzinfo=UTC)
 KAGOSHIMA, KIRISHIMA, ZAMA = "462012", "462187", "142166"
@@ -52,6 +44,13 @@ COURSE = CourseRun(
     ends_on=date(2026, 7, 31),
     applications_close_at=NOW,
 )
+
+
+def route(
+    case: Case, options: Iterable[Option], now: datetime = NOW, rules: RuleSet = FIRST, **changes: Any
+) -> Routing:
+    """As asked on that day."""
+    return domain.route(case, options, rules, now=now, today=(now + timedelta(hours=9)).date(), **changes)
 
 
 def ids(routing: Routing) -> list[UUID]:
@@ -104,7 +103,7 @@ def test_a_topic_that_says_nothing_is_as_none() -> None:
 
 def test_reasons_name_needs_in_the_readers_language() -> None:
     assert WORDS_JA.keys() == {code.value for code in (*Topic, *Need)}
-    shown = _reason(Reason("answers_needs", about=("nothing_to_eat", "people")))
+    shown = reason_answer(Reason("answers_needs", about=("nothing_to_eat", "people")))
     assert shown.text_ja == "記録された課題に応えます(食べるものがない、人との習慣と力)"
     assert shown.text_en == "Answers needs on record (nothing to eat, people)"
 
@@ -196,6 +195,15 @@ programmes = st.builds(
     municipalities=st.frozensets(st.sampled_from([KAGOSHIMA, KIRISHIMA, ZAMA, "460001"]), max_size=3),
     needs=st.frozensets(st.sampled_from(NEEDS)),
     capacity=st.sampled_from(Capacity),
+    strand=st.integers(1, 6),
+    for_whom=st.frozensets(st.sampled_from(["youth", "withdrawal", "any"])),
+    conditions=st.frozensets(st.sampled_from(["living_alone"])),
+    legal_basis=st.sampled_from([None, "self_reliance_act_3"]),
+    starts_on=st.sampled_from([None, date(2026, 3, 1), date(2026, 5, 1)]),
+    ends_on=st.sampled_from([None, date(2026, 3, 31), date(2026, 4, 1)]),
+    capacity_total=st.none() | st.integers(0, 9),
+    capacity_confirmed_on=st.sampled_from([None, date(2026, 3, 30), date(2026, 1, 1)]),
+    confirmed_on=st.sampled_from([None, date(2026, 3, 30), date(2025, 1, 1)]),
 )
 pools = st.builds(
     Pool,
@@ -226,6 +234,9 @@ cases = st.builds(
     needs=st.frozensets(st.sampled_from(NEEDS)),
     urgent=st.booleans(),
     levels=levels,
+    stage=st.none() | st.sampled_from(Stage),
+    neighbours=st.frozensets(st.sampled_from([KIRISHIMA, ZAMA])),
+    served_needs=st.frozensets(st.sampled_from(NEEDS), max_size=1),
 )
 
 
@@ -261,6 +272,8 @@ def test_no_option_is_lost_and_somebody_always_holds_the_case(case: Case, offere
     assert all(codes(routing).values())
     assert routing.need_unmet == (not routing.items)
     assert routing.coordinator == "desk"
+    assert [ranked.score for ranked in routing.items] == sorted((each.score for each in routing.items), reverse=True)
+    assert all(ranked.score == sum(each.weight for each in ranked.reasons) for ranked in routing.items)
 
 
 @given(cases, options, st.randoms(use_true_random=False))
@@ -271,3 +284,226 @@ def test_the_order_does_not_depend_on_how_options_arrive(
     chance.shuffle(shuffled)
 
     assert route(case, shuffled, NOW) == route(case, offered, NOW)
+
+
+# --- the ladder, eligibility, room and consent ------------------------------------------------------------------------
+
+
+def reasons(routing: Routing, option: Option = DROP_IN) -> dict[str, Reason]:
+    placed: list[Ranked | Excluded] = [*routing.items, *routing.excluded]
+    return {reason.code: reason for entry in placed if entry.option.id == option.id for reason in entry.reasons}
+
+
+@pytest.mark.parametrize(
+    ("stands", "offered", "code", "count"),
+    [
+        (None, Stage.OUTREACH, None, None),
+        (None, Stage.DROP_IN, "next_rung", None),
+        (None, Stage.JOB, "rungs_skipped", 4),
+        (Stage.DROP_IN, Stage.DROP_IN, "same_rung", None),
+        (Stage.DROP_IN, Stage.WORK_READINESS, "next_rung", None),
+        (Stage.DROP_IN, Stage.VOCATIONAL_TRAINING, "rungs_skipped", 2),
+        (Stage.JOB, Stage.WORK_READINESS, "rungs_down", 3),
+        (Stage.JOB, Stage.RETENTION, "next_rung", None),
+    ],
+)
+def test_up_down_beside_and_skipping_are_remarked_and_never_barred(
+    stands: Stage | None, offered: Stage, code: str | None, count: int | None
+) -> None:
+    option = replace(DROP_IN, stage=offered)
+    found = route(replace(CASE, stage=stands), [option])
+
+    assert ids(found) == [option.id]
+    told = {name: reason.count for name, reason in reasons(found).items() if "rung" in name}
+    assert told == ({} if code is None else {code: count})
+
+
+def test_a_region_may_weigh_the_next_rung_and_what_is_skipped() -> None:
+    weighed = replace(FIRST, weights=Weights(next_rung=2, rung_skipped=-1))
+    near, far = replace(DROP_IN, id=UUID(int=99)), replace(DROP_IN, id=UUID(int=1), stage=Stage.JOB)
+
+    assert ids(route(CASE, [near, far])) == [far.id, near.id]
+    found = route(CASE, [near, far], rules=weighed)
+    assert ids(found) == [near.id, far.id]
+    assert (reasons(found, near)["next_rung"].weight, reasons(found, far)["rungs_skipped"].weight) == (2, -4)
+
+
+def test_a_neighbours_programme_comes_after_ones_own_and_only_where_the_rules_let_it() -> None:
+    next_door = replace(DROP_IN, id=UUID(int=1), municipalities=frozenset({KIRISHIMA}))
+    case = replace(CASE, neighbours=frozenset({KIRISHIMA}))
+
+    assert ids(route(case, [next_door, DROP_IN])) == [DROP_IN.id, next_door.id]
+    assert "neighbour_municipality" in reasons(route(case, [next_door]), next_door)
+    assert "serves_municipality" not in reasons(route(case, [next_door]), next_door)
+    for found in (route(CASE, [next_door]), route(case, [next_door], rules=replace(FIRST, neighbours=False))):
+        assert found.items == ()
+        assert "other_municipality" in reasons(found, next_door)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "code"),
+    [
+        ("not_given", "consent_needed"),
+        ("not_yet_valid", "consent_not_yet_valid"),
+        ("expired", "consent_expired"),
+        ("other_purpose", "consent_other_purpose"),
+        ("not_named", "consent_not_named"),
+    ],
+)
+def test_who_may_not_be_told_yet_is_shown_with_the_reason_and_not_hidden(lacks: str, code: str) -> None:
+    found = route(CASE, [DROP_IN], lacking=lambda *_: lacks)
+    assert ids(found) == [DROP_IN.id]
+    assert reasons(found)[code].weight == 0
+
+    strict = replace(FIRST, exclusions=(Exclusion("told", Fact.CONSENT),))
+    left_out = not ids(route(CASE, [DROP_IN], rules=strict, lacking=lambda *_: lacks))
+    assert left_out == (lacks in {"other_purpose", "not_named"}), "no consent yet never leaves an option out"
+
+
+def test_consent_is_asked_of_each_agency_and_for_a_course_as_a_course() -> None:
+    asked: set[tuple[str, bool]] = set()
+    route(replace(CASE, needs=frozenset()), [DROP_IN, COURSE], lacking=lambda *what: asked.add(what))
+    assert asked == {("npo", False), ("school", True)}
+
+
+TODAY = date(2026, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "option", "code"),
+    [
+        (Exclusion("x", Fact.PERIOD), replace(DROP_IN, ends_on=TODAY - timedelta(days=1)), "ended"),
+        (Exclusion("x", Fact.PERIOD), replace(DROP_IN, ends_on=TODAY), None),
+        (Exclusion("x", Fact.STAGE, values=frozenset({"drop_in"})), DROP_IN, "stage_left_out"),
+        (Exclusion("x", Fact.STAGE, values=frozenset({"vocational_training"})), COURSE, "stage_left_out"),
+        (Exclusion("x", Fact.STAGE, values=frozenset({"job"})), DROP_IN, None),
+        (Exclusion("x", Fact.STRAND, values=frozenset({"4"})), DROP_IN, "strand_left_out"),
+        (Exclusion("x", Fact.STRAND, values=frozenset({"5"})), DROP_IN, None),
+        (Exclusion("x", Fact.FUNCTION, values=frozenset({"drop_in_space"})), DROP_IN, "function_left_out"),
+        (Exclusion("x", Fact.CAPACITY), replace(DROP_IN, capacity=Capacity.FULL), "full"),
+        (Exclusion("x", Fact.CAPACITY), replace(DROP_IN, capacity=Capacity.UNKNOWN), None),
+        (
+            Exclusion("x", Fact.FOR_WHOM, values=frozenset({"withdrawal"})),
+            replace(DROP_IN, for_whom=frozenset({"withdrawal"})),
+            "not_for_whom",
+        ),
+        (
+            Exclusion("x", Fact.FOR_WHOM, values=frozenset({"withdrawal"})),
+            replace(DROP_IN, for_whom=frozenset({"withdrawal", "youth"})),
+            None,
+        ),
+        (Exclusion("x", Fact.FOR_WHOM, values=frozenset({"withdrawal"})), DROP_IN, None),
+        (Exclusion("x", Fact.NEEDS), replace(DROP_IN, needs=frozenset({"housing"})), "answers_no_need"),
+    ],
+)
+def test_an_exclusion_leaves_out_what_it_names_while_it_is_on(
+    rule: Exclusion, option: Option, code: str | None
+) -> None:
+    found = route(CASE, [option], rules=replace(FIRST, exclusions=(rule,)))
+    off = route(CASE, [option], rules=replace(FIRST, exclusions=(replace(rule, on=False),)))
+
+    assert [(each.code, each.rule) for entry in found.excluded for each in entry.reasons] == (
+        [] if code is None else [(code, "x")]
+    )
+    assert ids(off) == [option.id]
+
+
+def test_somebody_who_belongs_to_the_group_is_not_left_out() -> None:
+    rules = replace(FIRST, exclusions=(Exclusion("x", Fact.FOR_WHOM, values=frozenset({"withdrawal"})),))
+    option = replace(DROP_IN, for_whom=frozenset({"withdrawal"}))
+    case = replace(CASE, topics=frozenset({"withdrawal"}))
+
+    assert ids(route(case, [option], rules=rules)) == [option.id]
+    assert "ask_whether_eligible" not in reasons(route(case, [option]))
+
+
+def test_what_only_the_person_can_say_is_a_remark() -> None:
+    option = replace(
+        DROP_IN,
+        for_whom=frozenset({"youth"}),
+        conditions=frozenset({"living_alone"}),
+        starts_on=TODAY + timedelta(days=9),
+        confirmed_on=TODAY - timedelta(days=181),
+    )
+    found = reasons(route(CASE, [option]))
+
+    assert found["ask_whether_eligible"].about == ("youth",)
+    assert found["has_conditions"].about == ("living_alone",)
+    assert found["begins_later"].about == ("2026-04-10",)
+    assert found["stale_entry"].count == 180
+    fresh = replace(option, confirmed_on=TODAY - timedelta(days=180), starts_on=TODAY, for_whom=frozenset({"any"}))
+    assert not {"stale_entry", "begins_later", "ask_whether_eligible"} & reasons(route(CASE, [fresh])).keys()
+
+
+def test_room_that_nobody_confirmed_for_thirty_days_is_not_known() -> None:
+    told = replace(DROP_IN, capacity_confirmed_on=TODAY - timedelta(days=30))
+    assert "has_room" in reasons(route(CASE, [told]))
+    old = replace(DROP_IN, capacity_confirmed_on=TODAY - timedelta(days=31))
+    assert "capacity_unknown" in reasons(route(CASE, [old]))
+
+
+def test_without_a_candidate_the_municipalitys_coordinator_holds_it() -> None:
+    case = replace(CASE, coordinator="council")
+    assert route(case, []).coordinator == "council"
+    assert route(case, [DROP_IN]).coordinator == "desk", "until somebody accepts"
+
+
+def test_a_need_that_somebody_serves_already_is_not_unmet() -> None:
+    case = replace(CASE, needs=frozenset({"housing", "health"}), served_needs=frozenset({"health"}))
+    assert route(case, []).unmet_needs == ("housing",)
+
+
+def test_what_serves_the_person_already_says_so_and_stays() -> None:
+    found = route(replace(CASE, taken_targets=frozenset({DROP_IN.id})), [DROP_IN])
+    assert "there_already" in reasons(found)
+    assert ids(found) == [DROP_IN.id]
+
+
+exclusions = st.lists(
+    st.one_of(
+        st.builds(Exclusion, st.just("a"), st.sampled_from([Fact.NEEDS, Fact.PERIOD, Fact.CAPACITY, Fact.CONSENT])),
+        st.builds(
+            Exclusion,
+            st.just("b"),
+            st.just(Fact.STAGE),
+            values=st.frozensets(st.sampled_from([stage.value for stage in Stage]), min_size=1, max_size=3),
+        ),
+        st.just(Exclusion("c", Fact.FOR_WHOM, values=frozenset({"withdrawal"}))),
+    ),
+    max_size=4,
+).map(tuple)
+weight = st.integers(-100, 100)
+rule_sets = st.builds(
+    RuleSet,
+    version=st.just(2),
+    effective_from=st.just(TODAY),
+    weights=st.builds(Weights, **dict.fromkeys(Weights.__slots__, weight)),
+    early=st.dictionaries(st.sampled_from(Stage), st.integers(0, 100)),
+    neighbours=st.booleans(),
+    exclusions=exclusions,
+)
+
+
+@given(cases, options, rule_sets, levels, st.sampled_from([None, "true", "false", "undetermined"]))
+def test_under_no_rules_do_levels_or_the_flag_exclude_or_lower_anything(
+    case: Case, offered: list[Option], rules: RuleSet, others: dict[str, int], flag: str | None
+) -> None:
+    plain = route(replace(case, levels=None, prolongation_risk=None), offered, rules=rules)
+    rated = route(replace(case, levels=others, prolongation_risk=flag), offered, rules=rules)
+    before = {ranked.option.id: ranked.score for ranked in plain.items}
+
+    assert set(ids(rated)) == set(before)
+    assert all(ranked.score >= before[ranked.option.id] for ranked in rated.items)
+    assert rated.excluded == plain.excluded
+    assert rated.unmet_needs == plain.unmet_needs
+    flagged = route(replace(case, levels=others, prolongation_risk="true"), offered, rules=rules)
+    assert ids(flagged) == ids(rated)
+
+
+def test_no_rule_can_be_made_that_lowers_a_place_for_a_low_level() -> None:
+    with pytest.raises(ValueError, match="lowers no place"):
+        replace(FIRST, early={Stage.JOB: -1})
+    assert {"levels", "prolongation_risk"}.isdisjoint(domain.Asked.__slots__), "what exclusions see of a case"
+    assert {fact.value for fact in Fact} == {
+        "needs", "period", "stage", "strand", "function", "for_whom", "capacity", "consent",
+    }  # fmt: skip

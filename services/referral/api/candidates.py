@@ -1,80 +1,26 @@
-"""つなぎ先の候補: where a case may go, with reasons that a counsellor can read out to the person."""
+"""つなぎ先の候補: where a case may go, best first, with the proposal under which the answer is kept."""
 
-from datetime import date, datetime
-from typing import Any, Literal, assert_never
+from collections import Counter
+from typing import Annotated
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.referral.api.words import WORDS_JA
-from services.referral.domain.routing import CourseRun, Excluded, Programme, Ranked, Reason, Routing, Stage
-from services.referral.handlers import looking as handlers
+from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer, option_answer
+from services.referral.domain.options import Stage
+from services.referral.domain.routing import Routing
+from services.referral.handlers import proposals
+from services.referral.handlers import routing as handlers
+from services.referral.handlers.routing import Proposal
 from shared.auth import Caller, Role, requires
-from shared.service import Now, Transaction, router
+from shared.problems import NOT_FOUND, Problem
+from shared.service import Now, Pages, Paging, Transaction, number, page, router
 
 candidates = router(tag="candidates")
 
-_TEXTS = {
-    "answers_needs": ("記録された課題に応えます({about})", "Answers needs on record ({about})"),
-    "needs_not_recorded": ("課題の記録がまだありません", "No needs are on record yet"),
-    "serves_municipality": ("この市町村を対象としています", "Serves this municipality"),
-    "same_municipality": ("同じ市町村で開かれます", "Takes place in the same municipality"),
-    "within_reach": ("同じ都道府県内、または委ねられた枠があります", "In the prefecture, or with seats of your own"),
-    "has_room": ("空きがあります", "Has room"),
-    "ask_first": ("空きは要相談です", "Ask first whether there is room"),
-    "waiting_list": ("待機リストがあります", "Keeps a waiting list"),
-    "capacity_unknown": ("空き状況は分かっていません", "Whether there is room is not known"),
-    "full": ("今は満員です", "Full at present"),
-    "own_pool_free": (
-        "市町村に委ねられた枠に{count}席の空きがあります",
-        "{count} seats free in your municipality's own pool",
-    ),
-    "general_pool_free": ("一般枠に{count}席の空きがあります", "{count} seats free in the general pool"),
-    "seat_waiting_line": ("空席がなく、{count}人が順番を待っています", "No seat is free; {count} wait in line"),
-    "seats_unknown": ("席の状況はまだ届いていません", "Nothing is known about its seats yet"),
-    "urgent_and_room": ("急ぎのケースで、すぐに空きがあります", "The case is urgent and there is room at once"),
-    "earlier_stage_first": ("早い段階の支援から始めることを勧めます", "An earlier stage of support is suggested first"),
-    "plan_for_long_support": ("時間をかけた複数機関での支援を見込みます", "Plan for long support by several agencies"),
-    "declined_before": ("以前このつなぎ先から戻ってきています", "Gave a referral of this case back before"),
-    "other_municipality": ("この市町村は対象外です", "Does not serve this municipality"),
-    "deadline_passed": ("応募期限を過ぎています", "The application deadline has passed"),
-    "already_referred": ("返事待ちのつなぎがあります", "An open referral waits there"),
-    "answers_no_need": (
-        "記録された課題に応えるものではありません({about})",
-        "Answers none of the needs on record ({about})",
-    ),
-}
-
-
-class ReasonAnswer(BaseModel):
-    """One reason, as a code and for people."""
-
-    code: str
-    text_ja: str
-    text_en: str
-
-
-class OptionAnswer(BaseModel):
-    """A programme or a course run."""
-
-    kind: Literal["programme", "course_run"]
-    id: UUID
-    agency_id: str
-    name: str | None = None
-    course_number: str | None = None
-    function: str
-    stage: Stage
-    system: str | None = Field(default=None, description="Of a course: job_seeker_basic, public_in_house, ...")
-    starts_on: date | None = None
-    ends_on: date | None = None
-    applications_close_at: datetime | None = Field(default=None, description="Inclusive; nobody applies after it.")
-    reasons: list[ReasonAnswer]
-
-
-class CandidateAnswer(OptionAnswer):
-    """An option that could take the case, with the points its reasons add up to."""
-
-    score: int
+EXCLUDED_SHOWN = 50
+"""So many that were left out are shown with their reasons; all are counted, and all looked at are kept."""
 
 
 class CoordinatorAnswer(BaseModel):
@@ -83,6 +29,15 @@ class CoordinatorAnswer(BaseModel):
     agency_id: str
     text_ja: str
     text_en: str
+
+
+class CountsAnswer(BaseModel):
+    """How many there are of everything; no filter and no page changes that."""
+
+    candidates: int
+    by_stage: dict[Stage, int]
+    excluded: int = Field(description="Looked at one by one, and left out.")
+    beyond: int = Field(description="Further off in the region, and not looked at one by one.")
 
 
 class CandidatesAnswer(BaseModel):
@@ -101,8 +56,17 @@ class CandidatesAnswer(BaseModel):
                             "course_number": None,
                             "function": "drop_in_space",
                             "stage": "drop_in",
-                            "reasons": [{"code": "has_room", "text_ja": "空きがあります", "text_en": "Has room"}],
+                            "reasons": [
+                                {
+                                    "code": "has_room",
+                                    "text_ja": "空きがあります",
+                                    "text_en": "Has room",
+                                    "weight": 6,
+                                    "rule": None,
+                                }
+                            ],
                             "score": 6,
+                            "may_be_sent": True,
                         },
                         {
                             "kind": "course_run",
@@ -121,12 +85,24 @@ class CandidatesAnswer(BaseModel):
                                     "code": "seats_unknown",
                                     "text_ja": "席の状況はまだ届いていません",
                                     "text_en": "Nothing is known about its seats yet",
+                                    "weight": 1,
+                                    "rule": None,
                                 }
                             ],
-                            "score": 2,
+                            "score": 1,
+                            "may_be_sent": True,
                         },
                     ],
+                    "next_cursor": None,
+                    "counts": {
+                        "candidates": 2,
+                        "by_stage": {"drop_in": 1, "vocational_training": 1},
+                        "excluded": 0,
+                        "beyond": 0,
+                    },
                     "excluded": [],
+                    "proposal_id": "01920000-0000-7000-8000-0000000000f1",
+                    "rule_version": 1,
                     "need_unmet": False,
                     "unmet_needs": ["housing"],
                     "coordinator": {
@@ -139,8 +115,12 @@ class CandidatesAnswer(BaseModel):
         }
     )
 
-    items: list[CandidateAnswer]
-    excluded: list[OptionAnswer]
+    items: list[CandidateAnswer] = Field(description="Best first; the next page is of the same proposal.")
+    next_cursor: str | None
+    counts: CountsAnswer
+    excluded: list[OptionAnswer] = Field(description="On the first page, the nearest of those that were left out.")
+    proposal_id: UUID = Field(description="Under which the answer is kept: why was this proposed on that day?")
+    rule_version: int
     need_unmet: bool = Field(description="Nobody can take the case on now: a gap in the region.")
     unmet_needs: list[str] = Field(description="Needs on record that no candidate answers.")
     coordinator: CoordinatorAnswer
@@ -152,63 +132,77 @@ class CandidatesAnswer(BaseModel):
     summary="Where a case may go, with reasons",
     description=(
         "つなぎ先の候補を理由とともに返します。長期化の見込みで候補から外れたり順位が下がったりすることはありません。"
-        "候補がなくても、相談を受け付けた機関が調整役として残ります。"
+        "同意が及ばない候補も、理由を付けて示します。候補がなければ足りない支援として記録され、調整役が担当します。"
+        "続きのページは、同じ提案(proposal_id)の続きです。"
     ),
 )
-async def find_candidates(case_id: UUID, session: Transaction, now: Now, actor: Caller) -> CandidatesAnswer:
+async def find_candidates(
+    case_id: UUID,
+    session: Transaction,
+    now: Now,
+    actor: Caller,
+    pages: Pages,
+    stage: Annotated[Stage | None, Query(description="Only this rung of the ladder.")] = None,
+) -> CandidatesAnswer:
     """Best first; what is left out is named too."""
-    routing = await handlers.find_candidates(session, case_id, actor, now)
+    place = pages.begin(lambda proposal_id, index: (UUID(proposal_id), number(index)))
+    if place is None:
+        proposal = await handlers.find_candidates(session, case_id, actor, now)
+        return _answer(proposal, pages, stage, begin=0)
+    proposal_id, last = place
+    given = await proposals.get_proposal(session, proposal_id, actor)
+    if given.row.case_id != case_id:
+        raise Problem(NOT_FOUND)
+    kept = Proposal(proposal_id, case_id, given.row.rule_version, given.routing)
+    return _answer(kept, pages, stage, begin=last + 1)
+
+
+def _answer(proposal: Proposal, pages: Paging, stage: Stage | None, *, begin: int) -> CandidatesAnswer:
+    routing = proposal.routing
+    chosen = [each for each in routing.items if stage is None or each.stage is stage]
+    found = page(
+        list(enumerate(chosen))[begin : begin + pages.one_more],
+        pages,
+        key=lambda place: (proposal.id, place[0]),
+        show=lambda place: candidate_answer(place[1]),
+    )
     return CandidatesAnswer(
-        items=[CandidateAnswer(**_option(ranked).model_dump(), score=ranked.score) for ranked in routing.items],
-        excluded=[_option(left_out) for left_out in routing.excluded],
+        items=found.items,
+        next_cursor=found.next_cursor,
+        counts=counts(routing),
+        excluded=[] if begin else left_out(routing, stage),
+        proposal_id=proposal.id,
+        rule_version=proposal.rule_version,
         need_unmet=routing.need_unmet,
         unmet_needs=list(routing.unmet_needs),
-        coordinator=_coordinator(routing),
+        coordinator=coordinator(routing),
     )
 
 
-def _option(placed: Ranked | Excluded) -> OptionAnswer:
-    option = placed.option
-    place: dict[str, Any] = {"id": option.id, "stage": placed.stage, "reasons": [*map(_reason, placed.reasons)]}
-    match option:
-        case Programme():
-            return OptionAnswer(
-                kind="programme", agency_id=option.agency_id, name=option.name, function=option.function, **place
-            )
-        case CourseRun():
-            return OptionAnswer(
-                kind="course_run",
-                agency_id=option.provider,
-                course_number=option.number,
-                function=option.field,
-                system=option.system,
-                starts_on=option.starts_on,
-                ends_on=option.ends_on,
-                applications_close_at=option.applications_close_at,
-                **place,
-            )
-        case _:
-            assert_never(option)
-
-
-def _reason(reason: Reason) -> ReasonAnswer:
-    japanese, english = _TEXTS[reason.code]
-    about_ja = "、".join(WORDS_JA.get(code, code) for code in reason.about)
-    about = ", ".join(code.replace("_", " ") for code in reason.about)
-    return ReasonAnswer(
-        code=reason.code,
-        text_ja=japanese.format(about=about_ja, count=reason.count),
-        text_en=english.format(about=about, count=reason.count),
+def counts(routing: Routing) -> CountsAnswer:
+    """Of all stages."""
+    by_stage = Counter(each.stage for each in routing.items)
+    return CountsAnswer(
+        candidates=len(routing.items),
+        by_stage={stage: by_stage[stage] for stage in Stage if by_stage[stage]},
+        excluded=len(routing.excluded),
+        beyond=routing.beyond,
     )
 
 
-def _coordinator(routing: Routing) -> CoordinatorAnswer:
+def left_out(routing: Routing, stage: Stage | None = None) -> list[OptionAnswer]:
+    """The nearest first: those with the fewest reasons against them."""
+    chosen = [each for each in routing.excluded if stage is None or each.stage is stage]
+    nearest = sorted(chosen, key=lambda each: len(each.reasons))
+    return [option_answer(each) for each in nearest[:EXCLUDED_SHOWN]]
+
+
+def coordinator(routing: Routing) -> CoordinatorAnswer:
+    """Who holds the case meanwhile."""
     if routing.need_unmet:
-        japanese = (
-            "今は候補がありません。相談を受け付けた機関が調整役として担当を続け、足りない支援として記録されます。"
-        )
-        english = "There is no candidate now. The agency that opened the case coordinates on; the gap is on record."
+        japanese = "今は候補がありません。この機関が調整役として担当を続け、足りない支援として記録されます。"
+        english = "There is no candidate now. This agency coordinates on; the gap is on record."
     else:
-        japanese = "受諾されるまで、相談を受け付けた機関が引き続き担当します。"
-        english = "The agency that opened the case goes on holding it until somebody accepts."
+        japanese = "受諾されるまで、今の担当機関が引き続き担当します。"
+        english = "The agency that holds the case goes on holding it until somebody accepts."
     return CoordinatorAnswer(agency_id=routing.coordinator, text_ja=japanese, text_en=english)

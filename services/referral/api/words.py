@@ -27,3 +27,22 @@ WORDS_JA = {
     "other": "その他",
 }
 """A code that nobody here has heard of yet is shown as it is."""
+GROUPS_JA = {
+    "any": "どなたでも",
+    "youth": "若者",
+    "withdrawal": "ひきこもりの状態にある方",
+    "disability": "障害のある方",
+    "single_parent": "ひとり親",
+    "elderly": "高齢の方",
+}
+"""For whom a programme is."""
+STAGES_JA = {
+    "outreach": "アウトリーチ",
+    "drop_in": "居場所",
+    "work_readiness": "就労準備",
+    "work_training": "就労訓練",
+    "vocational_training": "職業訓練",
+    "job": "一般就労",
+    "retention": "定着支援",
+}
+"""The rungs of the ladder."""

@@ -1,32 +1,60 @@
 """Where a case may go: every option in its place, with reasons. Nobody is left out for being difficult."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
 from uuid import UUID
 
+from services.referral.domain.options import (
+    ENTRY,
+    LADDER,
+    Capacity,
+    CourseRun,
+    Option,
+    Pool,
+    Programme,
+    Stage,
+    covers,
+    receiver_of,
+    stage_of,
+)
+from services.referral.domain.routing_rules import FIRST, Exclusion, Fact, RuleSet
 
-class Stage(StrEnum):
-    """The ladder of staged support, lowest rung first."""
+__all__ = [
+    "Asked",
+    "Capacity",
+    "Case",
+    "CourseRun",
+    "Excluded",
+    "Option",
+    "Pool",
+    "Programme",
+    "Ranked",
+    "Reason",
+    "Routing",
+    "Stage",
+    "covers",
+    "route",
+]
 
-    OUTREACH = "outreach"
-    DROP_IN = "drop_in"
-    WORK_READINESS = "work_readiness"
-    WORK_TRAINING = "work_training"
-    VOCATIONAL_TRAINING = "vocational_training"
-    JOB = "job"
-    RETENTION = "retention"
+Lacking = Callable[[str, bool], str | None]
+"""What the person's consent lacks for an agency, in a course or not: a code of `shared.consent`, or nothing."""
 
 
-class Capacity(StrEnum):
-    """空き状況 of a programme. Not known is not room."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a rule may know of a case: neither FDP levels nor the prolongation flag are here (DOMAIN.md 4)."""
 
-    HAS_ROOM = "has_room"
-    FULL = "full"
-    WAITING_LIST = "waiting_list"
-    ASK_FIRST = "ask_first"
-    UNKNOWN = "unknown"
+    municipality: str
+    topics: frozenset[str]
+    needs: frozenset[str]
+    neighbours: frozenset[str]
+    open_targets: frozenset[UUID]
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The needs on record; until there are any, the topics speak."""
+        return self.needs or self.topics - _SAYS_NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,69 +72,38 @@ class Case:
     open_targets: frozenset[UUID] = frozenset()
     """Programmes and course runs that an open referral of this case waits at."""
     declined_targets: frozenset[UUID] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Programme:
-    """事業: what an agency offers, where, and for which needs."""
-
-    id: UUID
-    agency_id: str
-    name: str
-    function: str
-    stage: Stage
-    municipalities: frozenset[str]
-    needs: frozenset[str]
-    capacity: Capacity
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """枠: how many seats of a course run there are for a municipality, or for all."""
-
-    municipality: str | None
-    granted: int
-    held: int
-    filled: int
-    waiting: int
+    taken_targets: frozenset[UUID] = frozenset()
+    """Those that accepted it, and serve the person now."""
+    stage: Stage | None = None
+    """The rung of the newest accepted referral; none yet: the entry."""
+    served_needs: frozenset[str] = frozenset()
+    """Needs that somebody who accepted the case answers."""
+    neighbours: frozenset[str] = frozenset()
+    coordinator: str | None = None
+    """Who coordinates in the municipality; nobody named: the case's holder."""
 
     @property
-    def free(self) -> int:
-        """Never below nothing: a pool cut after seats were given has none free, not minus two."""
-        return max(0, self.granted - self.held - self.filled)
-
-
-@dataclass(frozen=True, slots=True)
-class CourseRun:
-    """訓練コースの開講."""
-
-    id: UUID
-    number: str
-    provider: str
-    field: str
-    system: str
-    municipality: str
-    starts_on: date
-    ends_on: date
-    applications_close_at: datetime
-    pools: tuple[Pool, ...] = ()
+    def asked(self) -> Asked:
+        """The part of it that rules may look at."""
+        return Asked(self.municipality, self.topics, self.needs, self.neighbours, self.open_targets)
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an option stands where it stands; `weight` is what it adds to the score."""
+    """Why an option stands where it stands; `weight` is what it adds to the score, `rule` the rule that left it out."""
 
     code: str
     weight: int = 0
     about: tuple[str, ...] = ()
     count: int | None = None
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """An option with its score and the reasons that make it up."""
 
-    option: Programme | CourseRun
+    option: Option
     stage: Stage
     score: int
     reasons: tuple[Reason, ...]
@@ -116,7 +113,7 @@ class Ranked:
 class Excluded:
     """An option that can't take this case now. None of the reasons is about the person's difficulty."""
 
-    option: Programme | CourseRun
+    option: Option
     stage: Stage
     reasons: tuple[Reason, ...]
 
@@ -129,10 +126,14 @@ class Routing:
     excluded: tuple[Excluded, ...]
     unmet_needs: tuple[str, ...]
     coordinator: str
+    beyond: int = 0
+    """Options of the region that are further off, and were not looked at one by one."""
+    at_entry: bool = True
+    """Whether nobody serves the person yet."""
 
     @property
     def need_unmet(self) -> bool:
-        """Nobody can take it on: a gap in the region, and the opener's to hold."""
+        """Nobody can take it on: a gap in the region, and the coordinator's to hold."""
         return not self.items
 
 
@@ -153,98 +154,234 @@ COUNTER_TOPICS = frozenset(
 )
 """What a person comes with, beside the needs of the same name, and what no course answers, however good it is."""
 _SAYS_NOTHING = frozenset({"other"})
-_EARLY = {Stage.DROP_IN: 15, Stage.WORK_READINESS: 15, Stage.WORK_TRAINING: 8}
-_ROOM = {
-    Capacity.HAS_ROOM: Reason("has_room", 6),
-    Capacity.ASK_FIRST: Reason("ask_first", 3),
-    Capacity.WAITING_LIST: Reason("waiting_list", 2),
-    Capacity.UNKNOWN: Reason("capacity_unknown", 1),
-    Capacity.FULL: Reason("full", 0),
-}
+_LOW = 2
 _AT_ONCE = frozenset({"has_room", "own_pool_free", "general_pool_free"})
+_NARROWER = frozenset({"other_purpose", "not_named"})
+"""A yes that doesn't reach this agency. Only this can leave an option out, and only where the rules say so."""
 
 
-def route(case: Case, options: Iterable[Programme | CourseRun], now: datetime) -> Routing:
+def _nothing_lacks(_agency: str, _course: bool) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked of every option: the case, by which rules, when, and what consent lacks."""
+
+    asked: Asked
+    rules: RuleSet
+    now: datetime
+    today: date
+    lacking: Lacking
+
+
+def route(
+    case: Case,
+    options: Iterable[Option],
+    rules: RuleSet = FIRST,
+    *,
+    now: datetime,
+    today: date,
+    lacking: Lacking = _nothing_lacks,
+    beyond: int = 0,
+) -> Routing:
     """Put every option into its place, with reasons.
 
     Low levels move earlier rungs of the ladder forward and leave everything else as it was. The prolongation flag adds
     a remark about the pace and nothing more: it never excludes and never lowers a place (DOMAIN.md 4).
     """
-    wanted = case.needs or case.topics - _SAYS_NOTHING
+    question = _Question(case.asked, rules, now, today, lacking)
+    wanted = question.asked.wanted
     items: list[Ranked] = []
     excluded: list[Excluded] = []
-    met: set[str] = set()
+    met: set[str] = set(case.served_needs)
     for option in options:
-        stage = option.stage if isinstance(option, Programme) else Stage.VOCATIONAL_TRAINING
-        answered = _answered(option, wanted)
-        against = _against(case, option, wanted, answered, now)
+        answered = answered_by(option, wanted)
+        against = _against(question, option, answered)
         if against:
-            excluded.append(Excluded(option, stage, against))
+            excluded.append(Excluded(option, stage_of(option), against))
             continue
         met |= answered
-        reasons = _reasons(case, option, stage, answered)
-        items.append(Ranked(option, stage, sum(reason.weight for reason in reasons), reasons))
-    items.sort(key=lambda ranked: (-ranked.score, str(ranked.option.id)))
-    excluded.sort(key=lambda left_out: str(left_out.option.id))
-    return Routing(tuple(items), tuple(excluded), tuple(sorted(wanted - met)), case.opened_by)
+        reasons = _reasons(case, question, option, answered)
+        items.append(Ranked(option, stage_of(option), sum(reason.weight for reason in reasons), reasons))
+    items.sort(key=lambda ranked: (-ranked.score, ranked.option.id.int))
+    excluded.sort(key=lambda left_out: left_out.option.id.int)
+    return Routing(
+        tuple(items),
+        tuple(excluded),
+        tuple(sorted(wanted - met)),
+        case.opened_by if items else case.coordinator or case.opened_by,
+        beyond,
+        at_entry=case.stage is None,
+    )
 
 
-def covers(codes: Collection[str], municipality: str) -> bool:
-    """Whether an area holds a municipality; a prefecture's own code (…000…) covers all its towns."""
-    return municipality in codes or any(code[2:5] == "000" and code[:2] == municipality[:2] for code in codes)
+def answered_by(option: Option, wanted: Collection[str]) -> frozenset[str]:
+    """Which of the needs an option answers."""
+    return answered_by_course(wanted) if isinstance(option, CourseRun) else option.needs.intersection(wanted)
 
 
-def _answered(option: Programme | CourseRun, wanted: Collection[str]) -> frozenset[str]:
-    if isinstance(option, CourseRun):
-        return frozenset(wanted) - COUNTER_NEEDS - COUNTER_TOPICS
-    return frozenset(wanted) & option.needs
+def answered_by_course(wanted: Collection[str]) -> frozenset[str]:
+    """Which of the needs a course helps with, whatever its subject."""
+    return frozenset(wanted) - COUNTER_NEEDS - COUNTER_TOPICS
 
 
-def _against(
-    case: Case, option: Programme | CourseRun, wanted: Collection[str], answered: Collection[str], now: datetime
-) -> tuple[Reason, ...]:
+# --- what speaks against it: of the case, only what `Asked` holds ----------------------------------------------------
+
+
+def _against(question: _Question, option: Option, answered: Collection[str]) -> tuple[Reason, ...]:
+    """What no rule decides comes first: other towns, deadlines, and an open referral."""
+    asked = question.asked
     found = []
-    if isinstance(option, Programme) and not covers(option.municipalities, case.municipality):
+    if isinstance(option, Programme) and _area(question, option) is None:
         found.append(Reason("other_municipality"))
-    if isinstance(option, CourseRun) and now > option.applications_close_at:
+    if isinstance(option, CourseRun) and question.now > option.applications_close_at:
         found.append(Reason("deadline_passed"))
-    if option.id in case.open_targets:
+    if option.id in asked.open_targets:
         found.append(Reason("already_referred"))
-    if wanted and not answered:
-        found.append(Reason("answers_no_need", about=tuple(sorted(wanted))))
+    for rule in question.rules.exclusions:
+        reason = _left_out(question, rule, option, answered) if rule.on else None
+        if reason is not None:
+            found.append(reason)
     return tuple(found)
 
 
-def _reasons(case: Case, option: Programme | CourseRun, stage: Stage, answered: Collection[str]) -> tuple[Reason, ...]:
-    found = [Reason("answers_needs", 10 * len(answered), about=tuple(sorted(answered)))]
+def _area(question: _Question, option: Programme) -> str | None:
+    if covers(option.municipalities, question.asked.municipality):
+        return "serves_municipality"
+    near = question.rules.neighbours and any(covers(option.municipalities, town) for town in question.asked.neighbours)
+    return "neighbour_municipality" if near else None
+
+
+def _left_out(question: _Question, rule: Exclusion, option: Option, answered: Collection[str]) -> Reason | None:
+    match rule.looks_at:
+        case Fact.NEEDS:
+            wanted = question.asked.wanted
+            missed = bool(wanted) and not answered
+            return Reason("answers_no_need", about=tuple(sorted(wanted)), rule=rule.code) if missed else None
+        case Fact.STAGE:
+            stage = stage_of(option).value
+            return Reason("stage_left_out", about=(stage,), rule=rule.code) if stage in rule.values else None
+        case Fact.CONSENT:
+            lacks = _lacks(question, option)
+            return Reason(f"consent_{lacks}", rule=rule.code) if lacks in _NARROWER else None
+        case _:
+            return _programme_left_out(question, rule, option) if isinstance(option, Programme) else None
+
+
+def _programme_left_out(question: _Question, rule: Exclusion, option: Programme) -> Reason | None:
+    match rule.looks_at:
+        case Fact.PERIOD:
+            left_out = option.ends_on is not None and option.ends_on < question.today
+            return Reason("ended", rule=rule.code) if left_out else None
+        case Fact.STRAND:
+            left_out = str(option.strand) in rule.values
+            return Reason("strand_left_out", count=option.strand, rule=rule.code) if left_out else None
+        case Fact.FUNCTION:
+            left_out = option.function in rule.values
+            return Reason("function_left_out", about=(option.function,), rule=rule.code) if left_out else None
+        case Fact.FOR_WHOM:
+            # Where one group of several is nothing that the case's codes can tell, only the person can say.
+            told = question.asked.topics | question.asked.needs
+            left_out = bool(option.for_whom) and option.for_whom <= rule.values and not option.for_whom & told
+            return Reason("not_for_whom", about=tuple(sorted(option.for_whom)), rule=rule.code) if left_out else None
+        case Fact.CAPACITY:
+            return Reason("full", rule=rule.code) if option.room_on(question.today) is Capacity.FULL else None
+        case _:
+            return None
+
+
+def _lacks(question: _Question, option: Option) -> str | None:
+    return question.lacking(receiver_of(option), isinstance(option, CourseRun))
+
+
+# --- what speaks for it, and remarks ----------------------------------------------------------------------------------
+
+
+def _reasons(case: Case, question: _Question, option: Option, answered: Collection[str]) -> tuple[Reason, ...]:
+    weights = question.rules.weights
+    found = [Reason("answers_needs", weights.answers_need * len(answered), about=tuple(sorted(answered)))]
     if not answered:
-        found = [Reason("needs_not_recorded")]
-    if isinstance(option, Programme):
-        found += [Reason("serves_municipality", 3), _ROOM[option.capacity]]
-    else:
-        near = option.municipality == case.municipality
-        found += [Reason("same_municipality", 3) if near else Reason("within_reach", 1), _seats(case, option.pools)]
+        # Without needs on record nothing can be compared; with some, a region may still want to see such an option.
+        found = [Reason("needs_not_recorded" if not question.asked.wanted else "answers_other_needs")]
+    found += _place_and_room(question, option)
     if case.urgent and found[-1].code in _AT_ONCE:
-        found.append(Reason("urgent_and_room", 4))
-    low = tuple(sorted(axis for axis, level in (case.levels or {}).items() if level <= 2))
-    if low and stage in _EARLY:
-        found.append(Reason("earlier_stage_first", _EARLY[stage], about=low))
+        found.append(Reason("urgent_and_room", weights.urgent_and_room))
+    found += _ladder(case, question.rules, stage_of(option))
     if case.prolongation_risk == "true":
         found.append(Reason("plan_for_long_support"))
     if option.id in case.declined_targets:
-        found.append(Reason("declined_before", -8))
+        found.append(Reason("declined_before", weights.declined_before))
+    if option.id in case.taken_targets:
+        found.append(Reason("there_already"))
+    if isinstance(option, Programme):
+        found += _remarks(question, option)
+    lacks = _lacks(question, option)
+    if lacks is not None:
+        found.append(Reason("consent_needed" if lacks == "not_given" else f"consent_{lacks}"))
     return tuple(found)
 
 
-def _seats(case: Case, pools: Sequence[Pool]) -> Reason:
+def _place_and_room(question: _Question, option: Option) -> list[Reason]:
+    """Where it is, then whether there is room."""
+    if isinstance(option, Programme):
+        area = _area(question, option) or "serves_municipality"
+        room = option.room_on(question.today)
+        return [_weighed(question, area), _weighed(question, _ROOM.get(room, room.value))]
+    near = option.municipality == question.asked.municipality
+    return [_weighed(question, "same_municipality" if near else "within_reach"), _seats(question, option.pools)]
+
+
+_ROOM = {Capacity.UNKNOWN: "capacity_unknown"}
+
+
+def _seats(question: _Question, pools: Sequence[Pool]) -> Reason:
     """A free seat of the municipality's own pool before one of the general pool, before a place in line."""
-    own = sum(pool.free for pool in pools if pool.municipality == case.municipality)
+    town = question.asked.municipality
+    own = sum(pool.free for pool in pools if pool.municipality == town)
     general = sum(pool.free for pool in pools if pool.municipality is None)
-    waiting = sum(pool.waiting for pool in pools if pool.municipality in {None, case.municipality})
     if own:
-        return Reason("own_pool_free", 8, count=own)
+        return _weighed(question, "own_pool_free", count=own)
     if general:
-        return Reason("general_pool_free", 6, count=general)
+        return _weighed(question, "general_pool_free", count=general)
     if pools:
-        return Reason("seat_waiting_line", 2, count=waiting)
-    return Reason("seats_unknown", 1)
+        waiting = sum(pool.waiting for pool in pools if pool.municipality in {None, town})
+        return _weighed(question, "seat_waiting_line", count=waiting)
+    return _weighed(question, "seats_unknown")
+
+
+def _weighed(question: _Question, code: str, *, count: int | None = None) -> Reason:
+    weight: int = getattr(question.rules.weights, code)
+    return Reason(code, weight, count=count)
+
+
+def _ladder(case: Case, rules: RuleSet, stage: Stage) -> list[Reason]:
+    """How far it is from where the person stands: up, down, skipping and beside are all allowed, with a remark (M8)."""
+    found = []
+    low = tuple(sorted(axis for axis, level in (case.levels or {}).items() if level <= _LOW))
+    if low and stage in rules.early:
+        found.append(Reason("earlier_stage_first", rules.early[stage], about=low))
+    distance = LADDER.index(stage) - LADDER.index(case.stage or ENTRY)
+    if distance == 1:
+        found.append(Reason("next_rung", rules.weights.next_rung))
+    elif distance > 1:
+        found.append(Reason("rungs_skipped", rules.weights.rung_skipped * (distance - 1), count=distance - 1))
+    elif case.stage is not None:
+        found.append(Reason("same_rung") if distance == 0 else Reason("rungs_down", count=-distance))
+    return found
+
+
+def _remarks(question: _Question, option: Programme) -> list[Reason]:
+    """What somebody has to ask before it is sent; nothing of it leaves anybody out."""
+    found = []
+    days = question.rules.stale_after_days
+    if option.confirmed_on is not None and (question.today - option.confirmed_on).days > days:
+        found.append(Reason("stale_entry", question.rules.weights.stale_entry, count=days))
+    if option.starts_on is not None and option.starts_on > question.today:
+        found.append(Reason("begins_later", about=(option.starts_on.isoformat(),)))
+    told = question.asked.topics | question.asked.needs
+    if option.for_whom and "any" not in option.for_whom and not option.for_whom & told:
+        found.append(Reason("ask_whether_eligible", about=tuple(sorted(option.for_whom))))
+    if option.conditions:
+        found.append(Reason("has_conditions", about=tuple(sorted(option.conditions))))
+    return found

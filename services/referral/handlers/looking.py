@@ -1,4 +1,4 @@
-"""Looking at referrals: who may see which, boxes, everything that waits, and where a case may go."""
+"""Looking at referrals: who may see which, boxes, and everything that waits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,9 @@ from sqlalchemy import ColumnElement, Row, and_, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.moves import IN_FLIGHT, OPEN, Referral
-from services.referral.domain.routing import Routing, route
 from services.referral.domain.states import Kind, State, Verb
 from services.referral.domain.told import Told, told
-from services.referral.tables import directory, facts, referrals, schema
+from services.referral.tables import facts, referrals, schema
 from shared.auth import Actor, served
 from shared.consent import FOR_REFERRAL, FOR_TRAINING, consent_gap
 from shared.problems import NOT_FOUND, Problem, case_not_known
@@ -113,17 +112,6 @@ def _served(actor: Actor) -> ColumnElement[bool]:
     return or_(
         served(schema.referral.c.municipality, actor.municipalities), schema.referral.c.coordinator == actor.agency
     )
-
-
-async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, now: datetime) -> Routing:
-    """Where a case may go, best first. There is always somebody: the opener, if nobody else."""
-    return await candidates(session, concerning(await facts.find_case_fact(session, case_id), actor), now)
-
-
-async def candidates(session: AsyncSession, fact: Row[Any], now: datetime) -> Routing:
-    """The same for a case that is known."""
-    case = await facts.case_to_route(session, fact)
-    return route(case, await directory.options_near(session, fact.municipality, now), now)
 
 
 def concerning(fact: Row[Any] | None, actor: Actor) -> Row[Any]:

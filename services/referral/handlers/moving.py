@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.referral.domain import clocks
 from services.referral.domain.chain import NotRerouted, Place, reroute
 from services.referral.domain.moves import Moved, NotMoved, Referral, Said, advance, legal_moves
-from services.referral.domain.routing import CourseRun
+from services.referral.domain.options import CourseRun
 from services.referral.domain.states import Kind, Party, State, Verb
-from services.referral.handlers.looking import candidates, visible
+from services.referral.handlers.looking import visible
 from services.referral.handlers.referrals import (
     AlreadyReferred,
     Order,
@@ -29,8 +29,9 @@ from services.referral.handlers.referrals import (
     send,
     with_clock,
 )
+from services.referral.handlers.routing import answer
 from services.referral.handlers.telling import moving, sending, taking_over
-from services.referral.tables import facts, referrals, schema
+from services.referral.tables import asked, facts, referrals, schema
 from shared.auth import Actor
 from shared.bus.mailbox import emit
 from shared.consent import FOR_REFERRAL, FOR_TRAINING, Consent, ConsentLacking, takes_back
@@ -302,11 +303,11 @@ async def _store(
 
 async def _propose(session: AsyncSession, referral: Referral, now: datetime) -> Referral:
     """Look at once where it may go next; the way that is closed stands among the declined ones already."""
-    fact = await facts.find_case_fact(session, referral.case_id)
-    routing = None if fact is None else await candidates(session, fact, now)
-    if routing is None or not routing.items:
+    found = await asked.find_asked(session, referral.case_id, now=now)
+    ranked = [] if found is None else answer(found, now).routing.items
+    if not ranked:
         return referral
-    best = routing.items[0].option
+    best = ranked[0].option
     course = isinstance(best, CourseRun)
     proposed = replace(
         referral,

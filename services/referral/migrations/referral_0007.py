@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "referral_0007"
-down_revision = "referral_0005"
+down_revision = "referral_0006"
 branch_labels = None
 depends_on = None
 
@@ -17,11 +17,10 @@ _REASON = "((state IN ('declined', 'withdrawn')) = (reason IS NOT NULL))"
 def upgrade() -> None:
     op.execute(
         """
-        ALTER TABLE case_fact ADD COLUMN holder text, ADD COLUMN closed_at timestamptz,
-            ADD COLUMN holder_version bigint, ADD COLUMN consent_categories text[] NOT NULL DEFAULT '{}'
+        ALTER TABLE case_fact ADD COLUMN holder_version bigint,
+            ADD COLUMN consent_categories text[] NOT NULL DEFAULT '{}'
         """
     )
-    op.execute("UPDATE case_fact SET holder = opened_by")
     op.execute(
         """
         CREATE TABLE referral_group (
@@ -167,7 +166,4 @@ def downgrade() -> None:
         "CREATE UNIQUE INDEX referral_open_programme_id ON referral (case_id, programme_id)"
         " WHERE state IN ('sent', 'received')"
     )
-    op.execute(
-        "ALTER TABLE case_fact DROP COLUMN holder, DROP COLUMN closed_at, DROP COLUMN holder_version,"
-        " DROP COLUMN consent_categories"
-    )
+    op.execute("ALTER TABLE case_fact DROP COLUMN holder_version, DROP COLUMN consent_categories")

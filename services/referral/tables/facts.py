@@ -3,15 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Row, Table, func, or_, select
+from sqlalchemy import Column, Row, Table, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.moves import IN_FLIGHT
-from services.referral.domain.routing import Case
-from services.referral.domain.states import State
-from services.referral.tables.referrals import IN_FLIGHT_STATES
-from services.referral.tables.schema import case_fact, course_option, referral
+from services.referral.tables.schema import case_fact, course_option
 from shared.consent import Consent
 
 
@@ -27,11 +23,9 @@ async def put_case_fact(
     return (await session.execute(written.returning(case_fact.c.case_id))).one_or_none() is not None
 
 
-async def put_holder(session: AsyncSession, case_id: UUID, holder: str, version: int, **closed_at: Any) -> None:
-    """Who holds a case, and whether it is closed; a later version of it is known at most once."""
-    await put_case_fact(
-        session, case_id, case_fact.c.holder_version, holder=holder, holder_version=version, **closed_at
-    )
+async def put_holder(session: AsyncSession, case_id: UUID, holder: str, version: int, **more: Any) -> None:
+    """Who holds a case, and what that changes, unless a later version of the case is known."""
+    await put_case_fact(session, case_id, case_fact.c.holder_version, holder=holder, holder_version=version, **more)
 
 
 async def lock_case_fact(session: AsyncSession, case_id: UUID) -> Row[Any] | None:
@@ -53,27 +47,6 @@ def consent_of(fact: Row[Any]) -> Consent:
         valid_until=fact.consent_valid_until,
         valid_from=fact.consent_valid_from,
         categories=frozenset(fact.consent_categories),
-    )
-
-
-async def case_to_route(session: AsyncSession, fact: Row[Any]) -> Case:
-    """The case with where it was referred to already."""
-    target = func.coalesce(referral.c.programme_id, referral.c.course_run_id)
-    query = select(target, referral.c.state).where(
-        referral.c.case_id == fact.case_id, or_(IN_FLIGHT_STATES, referral.c.state == State.DECLINED)
-    )
-    rows = (await session.execute(query)).all()
-    return Case(
-        case_id=fact.case_id,
-        municipality=fact.municipality,
-        opened_by=fact.opened_by,
-        topics=frozenset(fact.topics),
-        needs=frozenset(fact.needs),
-        urgent=fact.urgent,
-        levels=fact.levels,
-        prolongation_risk=fact.prolongation_risk,
-        open_targets=frozenset(where for where, state in rows if state in IN_FLIGHT),
-        declined_targets=frozenset(where for where, state in rows if state == State.DECLINED),
     )
 
 

@@ -1,6 +1,19 @@
 """The tables of referral; the migrations make them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, MetaData, SmallInteger, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
@@ -102,6 +115,8 @@ case_fact = Table(
     Column("holder", Text),
     Column("holder_version", BigInteger),
     Column("closed_at", DateTime(timezone=True)),
+    Column("closed_at", DateTime(timezone=True)),
+    Column("needs_looked_at", DateTime(timezone=True)),
 )
 referral = Table(
     "referral",
@@ -262,5 +277,67 @@ directory_version = Table(
     Column("version", Integer, primary_key=True),
     Column("entry", JSONB, nullable=False),
     Column("by", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+routing_rule = Table(
+    "routing_rule",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("effective_from", Date, nullable=False),
+    Column("rules", JSONB, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_on", Date, nullable=False),
+    Column("published_by", Text, nullable=False),
+    Column("published_at", DateTime(timezone=True), nullable=False),
+)
+option_seen = Table(
+    "option_seen",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("option", JSONB, nullable=False),
+)
+proposal = Table(
+    "proposal",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("case_id", Uuid, nullable=False),
+    Column("municipality", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("on_day", Date, nullable=False),
+    Column("rule_version", Integer, nullable=False),
+    Column("facts", JSONB, nullable=False),
+    Column("option_digests", ARRAY(LargeBinary), nullable=False),
+    Column("answer", JSONB, nullable=False),
+    Column("candidates", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+need_unmet = Table(
+    "need_unmet",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("case_id", Uuid, nullable=False),
+    Column("municipality", Text, nullable=False),
+    Column("need", Text),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("coordinator", Text, nullable=False),
+    Column("stage", Text),
+    Column("state", Text, nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("reason", Text),
+)
+neighbour = Table(
+    "neighbour",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("neighbour", Text, primary_key=True),
+    Column("set_by", Text, nullable=False),
+    Column("set_at", DateTime(timezone=True), nullable=False),
+)
+directory_change = Table(
+    "directory_change",
+    metadata,
+    Column("xid", BigInteger, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False),
 )

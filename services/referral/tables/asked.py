@@ -1,0 +1,107 @@
+"""Everything about a case that routing looks at, in one statement, beside the copy of the directory it is asked of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain.moves import AT_WORK, IN_FLIGHT
+from services.referral.domain.options import Stage
+from services.referral.domain.routing import Case, answered_by_course
+from services.referral.domain.routing_rules import RuleSet, rules_on
+from services.referral.domain.states import State
+from services.referral.tables import nearby
+from services.referral.tables.facts import consent_of
+from services.referral.tables.nearby import Memory
+from shared.consent import LAST_WORD, Consent
+from shared.database import Hot
+
+_FACTS = Hot(
+    "SELECT f.*, (SELECT agency_id FROM coordinator c WHERE c.municipality = f.municipality) AS coordinator,"  # noqa: S608 - our own words alone
+    " (SELECT coalesce(json_agg(json_build_array(coalesce(r.programme_id, r.course_run_id), r.state, p.stage, p.needs)"
+    " ORDER BY r.id), '[]') FROM referral r LEFT JOIN programme p ON p.id = r.programme_id"
+    " WHERE r.case_id = f.case_id) AS referrals,"
+    " ARRAY(SELECT coalesce(need, '') FROM need_unmet n WHERE n.case_id = f.case_id AND n.state = 'open') AS on_record,"
+    " (SELECT max(version) FROM routing_rule) AS rule_version,"
+    " CAST(pg_current_snapshot() AS text) AS snapshot,"
+    f" EXISTS ({nearby.SINCE.format(found='')} ORDER BY xid LIMIT 1) AS changed"
+    " FROM case_fact f WHERE f.case_id = :case_id AND f.municipality IS NOT NULL"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedOf:
+    """A case as it is now, and what it may be referred to."""
+
+    fact: Any
+    case: Case
+    consent: Consent
+    on_record: frozenset[str | None]
+    """Needs that are on record as unmet."""
+    memory: Memory
+
+    @property
+    def is_over(self) -> bool:
+        """Closed or erased: nothing is looked for any more."""
+        return self.fact.closed_at is not None or self.fact.consent_version == LAST_WORD
+
+    def rules_on(self, day: date) -> RuleSet:
+        """Which rules hold."""
+        return rules_on(self.memory.rules, day)
+
+
+async def find_asked(session: AsyncSession, case_id: UUID, *, now: datetime) -> AskedOf | None:
+    """None: no such case was heard of."""
+    memory = nearby.memory_of(session)
+    seen = memory.snapshot
+    rows = await _FACTS.rows(session, {"case_id": case_id, "seen": seen})
+    if not rows:
+        return None
+    fact: Any = SimpleNamespace(**rows[0])
+    if not memory.holds(seen, changed=bool(fact.changed), snapshot=fact.snapshot, now=now):
+        await nearby.bring_up_to_date(session, memory, now=now)
+    await nearby.bring_rules_up_to_date(session, memory, fact.rule_version)
+    on_record = frozenset(need or None for need in fact.on_record)
+    return AskedOf(fact, _case(fact, memory), consent_of(fact), on_record, memory)
+
+
+def _case(fact: Any, memory: Memory) -> Case:
+    referrals = [(UUID(target), state, stage, needs) for target, state, stage, needs in fact.referrals]
+    taken = [each for each in referrals if each[1] in AT_WORK]
+    return Case(
+        case_id=UUID(int=fact.case_id.int),
+        municipality=fact.municipality,
+        opened_by=fact.holder or fact.opened_by,
+        topics=frozenset(fact.topics),
+        needs=frozenset(fact.needs),
+        urgent=fact.urgent,
+        levels=fact.levels,
+        prolongation_risk=fact.prolongation_risk,
+        open_targets=frozenset(target for target, state, *_ in referrals if state in IN_FLIGHT),
+        declined_targets=frozenset(target for target, state, *_ in referrals if state == State.DECLINED),
+        taken_targets=frozenset(target for target, *_ in taken),
+        stage=_stage(taken[-1]) if taken else None,
+        served_needs=_served(taken, fact),
+        neighbours=memory.directory.neighbours.get(fact.municipality, frozenset()),
+        coordinator=fact.coordinator,
+    )
+
+
+_Taken = tuple[UUID, str, str | None, list[str] | None]
+
+
+def _stage(taken: _Taken) -> Stage:
+    _, _, stage, _ = taken
+    return Stage.VOCATIONAL_TRAINING if stage is None else Stage(stage)
+
+
+def _served(taken: Sequence[_Taken], fact: Any) -> frozenset[str]:
+    wanted = frozenset(fact.needs or fact.topics)
+    found: frozenset[str] = frozenset()
+    for _, _, _, needs in taken:
+        found |= answered_by_course(wanted) if needs is None else wanted & frozenset(needs)
+    return found

@@ -1,0 +1,58 @@
+"""Versions of routing's rules; nothing here is about a person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain.routing_rules import RuleSet, read, told
+from services.referral.tables.schema import routing_rule
+
+_LOCK = text("SELECT pg_advisory_xact_lock(7470038)")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A version of the rules, with who decided it (a council, say) and who wrote it down."""
+
+    rules: RuleSet
+    decided_by: str
+    decided_on: date
+    published_by: str
+    published_at: datetime
+
+
+async def list_rules(session: AsyncSession) -> Sequence[Published]:
+    """Every version, the oldest first."""
+    rows = await session.execute(select(routing_rule).order_by(routing_rule.c.version))
+    return [_published(row) for row in rows]
+
+
+async def lock_rules(session: AsyncSession) -> Sequence[Published]:
+    """The same, with nobody else publishing meanwhile."""
+    await session.execute(_LOCK)
+    return await list_rules(session)
+
+
+async def add_rules(session: AsyncSession, published: Published) -> None:
+    """One more version."""
+    rules = published.rules
+    await session.execute(
+        insert(routing_rule).values(
+            version=rules.version,
+            effective_from=rules.effective_from,
+            rules=told(rules),
+            decided_by=published.decided_by,
+            decided_on=published.decided_on,
+            published_by=published.published_by,
+            published_at=published.published_at,
+        )
+    )
+
+
+def _published(row: Any) -> Published:
+    rules = read(row.rules, version=row.version, effective_from=row.effective_from)
+    return Published(rules, row.decided_by, row.decided_on, row.published_by, row.published_at)

@@ -1,0 +1,561 @@
+"""Candidates by rules that are data: kept, paged, explained, made again; and never from an older directory."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from services.referral.domain.routing_rules import FIRST, told
+from services.referral.tables.nearby import memory_of
+from shared.auth import Role
+from shared.events import AssessmentRecorded
+from tests.service.referral_region import (
+    AGENCIES,
+    AT,
+    PROGRAMMES,
+    Region,
+    code,
+    consented,
+    offered,
+    opened,
+    seats,
+    take_in,
+)
+from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running, World
+
+LINE = "sakura-npo,{0},桜の{0},drop_in_space,4,{1},462012,with_people,has_room,2026-11-01\n"
+
+
+@pytest.fixture
+async def region(referral: Running) -> Region:
+    return await Region(referral).ready()
+
+
+@pytest.fixture
+def council(referral: Running) -> Caller:
+    return referral.as_("kagoshima-council", Role.RULES)
+
+
+def crowd(count: int, stage: str = "drop_in") -> str:
+    return PROGRAMMES.splitlines(keepends=True)[0] + "".join(LINE.format(f"p{n:03}", stage) for n in range(count))
+
+
+async def ask(region: Region, by: Caller | None = None, **params: Any) -> Any:
+    answer = await (by or region.desk).get(f"/v1/cases/{region.case_id}/candidates", params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def names(answer: Any) -> list[str]:
+    return [item["name"] or item["course_number"] for item in answer["items"]]
+
+
+def why(answer: Any, name: str) -> set[str]:
+    placed = [*answer["items"], *answer["excluded"]]
+    return {reason["code"] for item in placed if item["name"] == name for reason in item["reasons"]}
+
+
+# --- the answer -----------------------------------------------------------------------------------------------------
+
+
+async def test_an_answer_names_its_rules_and_the_proposal_under_which_it_is_kept(region: Region) -> None:
+    found = await ask(region)
+    kept = (await region.desk.get(f"/v1/proposals/{found['proposal_id']}")).json()
+
+    assert found["rule_version"] == 1
+    assert found["counts"] == {
+        "candidates": 3,
+        "by_stage": {"drop_in": 1, "work_readiness": 1, "vocational_training": 1},
+        "excluded": 0,
+        "beyond": 0,
+    }
+    assert {name: kept[name] for name in ("items", "excluded", "counts", "unmet_needs", "coordinator")} == {
+        name: found[name] for name in ("items", "excluded", "counts", "unmet_needs", "coordinator")
+    }
+
+
+async def test_the_next_page_is_of_the_same_proposal_whatever_the_directory_becomes(region: Region) -> None:
+    await take_in(region.running, "/v1/programme-imports", crowd(5))
+    whole = names(await ask(region))
+    first = await ask(region, limit=3)
+    await take_in(region.running, "/v1/programme-imports", crowd(5).replace("has_room", "full"))
+    second = await ask(region, limit=3, cursor=first["next_cursor"])
+    third = await ask(region, limit=3, cursor=second["next_cursor"])
+
+    assert names(first) + names(second) + names(third) == whole
+    assert (len(whole), third["next_cursor"]) == (8, None)
+    assert {page["proposal_id"] for page in (first, second, third)} == {first["proposal_id"]}
+    assert names(await ask(region)) != whole, "asked anew, the order is another"
+
+
+async def test_a_cursor_of_another_case_leads_nowhere(region: Region) -> None:
+    await take_in(region.running, "/v1/programme-imports", crowd(5))
+    other = uuid4()
+    await region.running.hear(opened(other), consented(other))
+    first = await ask(region, limit=1)
+    answer = await region.desk.get(f"/v1/cases/{other}/candidates", params={"limit": 1, "cursor": first["next_cursor"]})
+    assert answer.status_code == 422
+
+
+async def test_one_rung_can_be_asked_for_and_the_counts_stay(region: Region) -> None:
+    await take_in(region.running, "/v1/programme-imports", crowd(2, "job"))
+    found = await ask(region, stage="job", limit=1)
+    rest = await ask(region, stage="job", limit=1, cursor=found["next_cursor"])
+
+    assert {item["stage"] for item in (*found["items"], *rest["items"])} == {"job"}
+    assert (len(found["items"]), len(rest["items"]), rest["next_cursor"]) == (1, 1, None)
+    assert found["counts"]["candidates"] == 5
+    assert found["excluded"] == []
+
+
+async def test_who_may_not_be_told_is_shown_with_the_reason(region: Region) -> None:
+    assert all(item["may_be_sent"] for item in (await ask(region))["items"])
+    await region.running.hear(consented(region.case_id, 2, recipients=["career-center"]))
+    narrow = await ask(region)
+    assert narrow["counts"]["candidates"] == 3
+    assert "consent_not_named" in why(narrow, "桜の就労準備")
+    assert not any(item["may_be_sent"] for item in narrow["items"])
+
+    await region.running.hear(consented(region.case_id, 3, purposes=["training"]))
+    training = await ask(region)
+    assert {item["kind"]: item["may_be_sent"] for item in training["items"]} == {
+        "programme": False,
+        "course_run": True,
+    }
+    silent = uuid4()
+    await region.running.hear(opened(silent))
+    answer = (await region.desk.get(f"/v1/cases/{silent}/candidates")).json()
+    assert "consent_needed" in why(answer, "桜の就労準備")
+
+
+async def test_where_the_person_stands_on_the_ladder_follows_from_who_accepted(region: Region) -> None:
+    assert "rungs_skipped" not in why(await ask(region), "桜の居場所")
+    sent = await region.to_programme("sakura-npo/junbi")
+    await region.npo.post(f"/v1/referrals/{sent}/accept")
+    found = await ask(region)
+
+    assert {"same_rung", "there_already"} <= why(found, "桜の就労準備")
+    (course,) = [item for item in found["items"] if item["kind"] == "course_run"]
+    assert "rungs_skipped" in {reason["code"] for reason in course["reasons"]}, "work training lies between"
+
+
+# --- neighbours -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_neighbours_programme_is_a_candidate_once_the_neighbour_is_named(region: Region) -> None:
+    keeper = region.running.as_("kagoshima-city", Role.DIRECTORY)
+    line = LINE.format("hashi", "drop_in").replace("462012", KIRISHIMA)
+    await take_in(region.running, "/v1/programme-imports", PROGRAMMES.splitlines(keepends=True)[0] + line)
+    assert why(await ask(region), "桜のhashi") == {"other_municipality"}
+
+    path = f"/v1/neighbours/{KAGOSHIMA}"
+    answer = await keeper.put(path, {"neighbours": [ZAMA, KIRISHIMA, ZAMA]}, etag=None)
+    assert answer.json() == {"municipality": KAGOSHIMA, "neighbours": [ZAMA, KIRISHIMA]}
+    found = await ask(region)
+    assert {"neighbour_municipality", "has_room"} <= why(found, "桜のhashi")
+    assert (await region.desk.get(path)).json()["neighbours"] == [ZAMA, KIRISHIMA]
+
+    await keeper.put(path, {"neighbours": []}, etag=None)
+    assert why(await ask(region), "桜のhashi") == {"other_municipality"}
+
+
+async def test_a_towns_neighbours_are_set_by_its_own_keepers_and_are_others(region: Region) -> None:
+    keeper = region.running.as_("kagoshima-city", Role.DIRECTORY)
+    answer = await keeper.put(f"/v1/neighbours/{KIRISHIMA}", {"neighbours": [KAGOSHIMA]}, etag=None)
+    assert code(answer) == (403, "forbidden")
+    answer = await keeper.put(f"/v1/neighbours/{KAGOSHIMA}", {"neighbours": [KAGOSHIMA]}, etag=None)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "own_municipality")
+    answer = await keeper.put(f"/v1/neighbours/{KAGOSHIMA}", {"neighbours": ["462188"]}, etag=None)
+    assert answer.status_code == 422
+    assert await region.running.rows("SELECT * FROM neighbour") == []
+
+
+# --- no answer from an older directory --------------------------------------------------------------------------------
+
+
+async def test_what_another_process_changed_is_in_the_next_answer(region: Region, world: World) -> None:
+    other = world.declared(region.running.service)
+    elsewhere = other.as_("kagoshima-desk")
+    assert names(await ask(region, elsewhere)) == names(await ask(region))
+    await take_in(region.running, "/v1/programme-imports", crowd(3))
+    assert len(names(await ask(region, elsewhere))) == 6
+    await take_in(other, "/v1/agency-imports", _agencies(served="462187"))
+    assert "other_municipality" in why(await ask(region), "桜の居場所")
+    await other.hear(offered(applications_close_at=offered().applications_close_at + timedelta(days=1)), seats(3))
+    assert "own_pool_free" in {r["code"] for i in (await ask(region))["items"] for r in i["reasons"]}
+
+
+def _agencies(served: str) -> str:
+    return AGENCIES.replace("462012 462187", served)
+
+
+async def connect(world: World) -> asyncpg.Connection:
+    return await asyncpg.connect(user="postgres", database=world.database_name, host=str(world.postgres.socket_folder))
+
+
+FULL = "UPDATE referral.programme SET capacity_state = 'full' WHERE programme_code = $1"
+
+
+async def test_who_began_first_and_committed_last_is_not_overlooked(region: Region, world: World) -> None:
+    await take_in(region.running, "/v1/programme-imports", crowd(2))
+    await ask(region)
+    slow, fast = await connect(world), await connect(world)
+    try:
+        begun = slow.transaction()
+        await begun.start()
+        await slow.execute(FULL, "p000")
+        await fast.execute(FULL, "p001")
+        found = await ask(region)
+        assert ("full" in why(found, "桜のp000"), "full" in why(found, "桜のp001")) == (False, True)
+        await fast.execute(FULL, "junbi")
+        await ask(region)
+        await begun.commit()
+        assert "full" in why(await ask(region), "桜のp000")
+    finally:
+        await slow.close()
+        await fast.close()
+
+
+async def test_what_was_rolled_back_never_happened(region: Region, world: World) -> None:
+    await ask(region)
+    connection = await connect(world)
+    try:
+        begun = connection.transaction()
+        await begun.start()
+        await connection.execute("UPDATE referral.programme SET capacity_state = 'waiting_list'")
+        await begun.rollback()
+    finally:
+        await connection.close()
+    assert "full" in why(await ask(region), "桜の就労準備")
+
+
+async def test_an_entry_that_is_deleted_is_gone(region: Region, world: World) -> None:
+    await take_in(region.running, "/v1/programme-imports", crowd(2))
+    await ask(region)
+    connection = await connect(world)
+    await connection.execute("DELETE FROM referral.programme WHERE programme_code = 'p000'")
+    await connection.close()
+    found = await ask(region)
+    assert "桜のp000" not in names(found)
+    assert "桜のp001" in names(found)
+
+
+async def test_many_who_ask_while_the_directory_changes_see_every_change_in_order(region: Region, world: World) -> None:
+    await take_in(region.running, "/v1/programme-imports", crowd(1))
+    connection = await connect(world)
+    seen: list[tuple[int, int]] = []
+    done = 0
+
+    async def change() -> None:
+        nonlocal done
+        for number in range(1, 16):
+            await connection.execute(
+                "UPDATE referral.programme SET confirmed_on = date '2000-01-01' + $1::int, name = $2"
+                " WHERE programme_code = 'p000'",
+                number,
+                f"n{number}",
+            )
+            done = number
+
+    async def look() -> None:
+        while done < 15:
+            before = done
+            found = names(await ask(region))
+            (number,) = [int(name[1:]) for name in found if name.startswith("n")] or [0]
+            seen.append((before, number))
+
+    await asyncio.gather(change(), *(look() for _ in range(4)))
+    await connection.close()
+    assert seen
+    assert all(number >= before for before, number in seen)
+
+
+async def test_what_is_the_same_costs_no_reading_of_the_directory(region: Region) -> None:
+    await ask(region)
+    session = region.running.database.session()
+    memory = memory_of(session)
+    entries = dict(memory.directory.options)
+    await session.close()
+    await ask(region)
+    assert memory.directory.options.keys() == entries.keys()
+    assert all(memory.directory.options[number] is entry for number, entry in entries.items())
+
+
+async def test_old_changes_are_dropped_and_who_slept_longer_reads_everything_anew(region: Region, world: World) -> None:
+    await ask(region)
+    other = world.declared(region.running.service)
+    await take_in(other, "/v1/programme-imports", crowd(1))
+    for running in (other, region.running):
+        running.pass_time(timedelta(days=2))
+    await other.sweep()
+    assert await other.rows("SELECT * FROM directory_change") == []
+    assert "桜のp000" in names(await ask(region))
+
+
+# --- proposals --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_same_is_kept_once_a_day_and_an_option_once_for_ever(region: Region) -> None:
+    first = await ask(region)
+    again = await ask(region)
+    other = uuid4()
+    await region.running.hear(opened(other), consented(other))
+    await region.desk.get(f"/v1/cases/{other}/candidates")
+    assert first["proposal_id"] == again["proposal_id"]
+    assert len(await region.running.rows("SELECT 1 FROM option_seen")) == 3
+    assert len(await region.running.rows("SELECT 1 FROM proposal")) == 2
+
+    region.running.pass_time(timedelta(days=1))
+    assert (await ask(region))["proposal_id"] != first["proposal_id"]
+    listed = await region.desk.whole(f"/v1/cases/{region.case_id}/proposals", limit=1)
+    assert [each["case_id"] for each in listed] == [str(region.case_id)] * 2
+    assert listed[-1]["proposal_id"] == first["proposal_id"]
+
+
+@pytest.mark.parametrize("change", ["needs", "directory", "consent", "levels", "referral"])
+async def test_whatever_it_rests_on_makes_another_proposal(region: Region, change: str) -> None:
+    first = await ask(region)
+    match change:
+        case "needs":
+            await region.running.hear(opened(region.case_id, needs=("with_people", "health")))
+        case "directory":
+            await take_in(region.running, "/v1/programme-imports", PROGRAMMES.replace("full", "waiting_list"))
+        case "consent":
+            await region.running.hear(consented(region.case_id, 2, purposes=["training"]))
+        case "levels":
+            await region.running.hear(_rated(region.case_id, stress=1))
+        case _:
+            await region.to_programme("sakura-npo/junbi")
+    second = await ask(region)
+    assert second["proposal_id"] != first["proposal_id"]
+    for proposal in (first, second):
+        replayed = (await region.desk.get(f"/v1/proposals/{proposal['proposal_id']}/replay")).json()
+        assert replayed["identical"], replayed
+        shown = (await region.desk.get(f"/v1/proposals/{proposal['proposal_id']}")).json()
+        assert shown["items"] == proposal["items"]
+
+
+def _rated(case_id: UUID, *, stress: int) -> AssessmentRecorded:
+    return AssessmentRecorded(
+        case_id=case_id,
+        assessment_id=uuid4(),
+        number=1,
+        rubric="sample-1",
+        setting="solo",
+        prolongation_risk="true",
+        rated_at=AT,
+        stress=stress,
+    )
+
+
+async def test_only_those_who_may_see_the_case_see_what_was_proposed_for_it(region: Region) -> None:
+    proposal = (await ask(region))["proposal_id"]
+    stranger = region.running.as_("zama-desk", municipalities=[ZAMA])
+    for path in (f"/v1/proposals/{proposal}", f"/v1/proposals/{proposal}/replay", f"/v1/proposals/{uuid4()}"):
+        assert code(await stranger.get(path)) == (404, "not_found")
+    assert code(await stranger.get(f"/v1/cases/{region.case_id}/proposals")) == (404, "case_not_known")
+
+
+async def test_a_proposal_that_was_rewritten_is_found_out(region: Region, world: World, council: Caller) -> None:
+    proposal = (await ask(region))["proposal_id"]
+    other = uuid4()
+    await region.running.hear(opened(other))
+    await region.desk.get(f"/v1/cases/{other}/candidates")
+    pages = [await council.get("/v1/routing-rules/replay", params={"limit": 1})]
+    pages += [
+        await council.get("/v1/routing-rules/replay", params={"limit": 1, "cursor": pages[0].json()["next_cursor"]})
+    ]
+    assert [page.json()["replayed"] for page in pages] == [1, 1]
+    assert [page.json()["differ"] for page in pages] == [[], []]
+    assert pages[1].json()["next_cursor"] is None
+
+    connection = await connect(world)
+    await connection.execute(
+        "UPDATE referral.proposal SET answer = jsonb_set(answer, '{items,0,1}', '99') WHERE id = $1", UUID(proposal)
+    )
+    await connection.close()
+    assert (await council.get("/v1/routing-rules/replay")).json()["differ"] == [proposal]
+    found = (await region.desk.get(f"/v1/proposals/{proposal}/replay")).json()
+    assert (found["identical"], found["same_candidates"], found["same_reasons"]) == (False, True, False)
+
+
+@pytest.mark.parametrize("table", ["routing_rule", "option_seen", "proposal"])
+async def test_what_was_kept_is_never_changed_by_the_service_itself(region: Region, table: str) -> None:
+    await ask(region)
+    for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET {_column(table)} = {_column(table)}"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await region.running.rows(statement)
+
+
+def _column(table: str) -> str:
+    return {"routing_rule": "rules", "option_seen": "option", "proposal": "answer"}[table]
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+SHAPE = told(FIRST)
+
+
+def rules_body(**changes: Any) -> dict[str, Any]:
+    return {**SHAPE, "effective_from": "2099-04-01", "decided_by": "council", "decided_on": "2026-11-20", **changes}
+
+
+def without(facts: Mapping[str, Any], *on: str) -> dict[str, Any]:
+    """The first version's rules, with these exclusions alone on."""
+    chosen = [{**each, "on": each["code"] in on} for each in facts["exclusions"]]
+    return {**facts, "exclusions": chosen}
+
+
+async def test_the_first_version_is_what_held_before(council: Caller) -> None:
+    (first,) = (await council.get("/v1/routing-rules")).json()["rules"]
+    assert {name: first[name] for name in SHAPE} == SHAPE
+    assert (first["version"], first["decided_by"]) == (1, "tsunagu")
+
+
+async def test_a_version_is_tried_published_for_a_later_day_and_holds_from_then_on(
+    region: Region, council: Caller
+) -> None:
+    before = await ask(region)
+    today = date.fromisoformat((await region.desk.get(f"/v1/proposals/{before['proposal_id']}")).json()["on_day"])
+    no_courses = {
+        **SHAPE,
+        "exclusions": [
+            *SHAPE["exclusions"],
+            {"code": "later", "looks_at": "stage", "on": True, "values": ["vocational_training"]},
+        ],
+    }
+    tried = (await council.post("/v1/routing-rules/trial", no_courses)).json()
+    assert tried == {
+        "cases": 1,
+        "had_candidates": 1,
+        "other_candidates": 1,
+        "none_left": 0,
+        "cases_with_others": [str(region.case_id)],
+        "cases_with_none_left": [],
+        "could_be_published": True,
+    }
+    body = rules_body(**no_courses, effective_from=str(today + timedelta(days=1)))
+    published = await council.post("/v1/routing-rules", body)
+    assert published.status_code == 201, published.text
+    assert (published.json()["version"], published.json()["published_by"]) == (2, "kagoshima-council")
+
+    assert (await ask(region))["proposal_id"] == before["proposal_id"], "today nothing changes"
+    region.running.pass_time(timedelta(days=1))
+    after = await ask(region)
+    assert after["rule_version"] == 2
+    (course,) = [item for item in after["excluded"] if item["kind"] == "course_run"]
+    assert [(reason["code"], reason["rule"]) for reason in course["reasons"]] == [("stage_left_out", "later")]
+    assert (await council.get("/v1/routing-rules/replay")).json()["differ"] == []
+
+
+async def test_a_trial_counts_for_all_and_names_cases_to_those_whose_business_they_are(region: Region) -> None:
+    await ask(region)
+    everything = {**SHAPE, "exclusions": [_stages("work_readiness", "vocational_training", "drop_in")]}
+    far = region.running.as_("zama-council", Role.RULES, municipalities=[ZAMA])
+    tried = (await far.post("/v1/routing-rules/trial", everything)).json()
+    assert (tried["none_left"], tried["cases_with_none_left"], tried["could_be_published"]) == (1, [], False)
+    assert len(await region.running.rows("SELECT 1 FROM routing_rule")) == 1
+
+
+def _stages(*names_: str) -> dict[str, Any]:
+    return {"code": "shut", "looks_at": "stage", "on": True, "values": list(names_)}
+
+
+async def test_a_rule_that_excludes_everybody_is_refused_in_both_languages(region: Region, council: Caller) -> None:
+    shut = rules_body(exclusions=[_stages("work_readiness", "vocational_training", "drop_in")])
+    assert (await council.post("/v1/routing-rules", shut)).status_code == 201, "nothing was proposed yet"
+    await ask(region)
+    refused = await council.post("/v1/routing-rules", shut)
+    (error,) = refused.json()["errors"]
+    assert (refused.status_code, error["code"], error["pointer"]) == (422, "excludes_everybody", "/exclusions")
+    assert "候補が残りません" in error["message_ja"]
+    assert "nobody would have a candidate" in error["message"]
+
+    fair = rules_body(exclusions=[_stages("work_readiness", "drop_in")])
+    assert (await council.post("/v1/routing-rules", fair)).status_code == 201, "one way is left"
+    every = rules_body(exclusions=[_stages(*(stage for stage in _ALL_STAGES))])
+    assert (await council.post("/v1/routing-rules", every)).json()["errors"][0]["code"] == "excludes_everybody"
+
+
+_ALL_STAGES = (
+    "outreach", "drop_in", "work_readiness", "work_training", "vocational_training", "job", "retention",
+)  # fmt: skip
+
+
+async def test_cases_that_had_no_candidate_before_stop_no_new_rules(region: Region, council: Caller) -> None:
+    lonely = uuid4()
+    await region.running.hear(opened(lonely, needs=("health",), municipality=KAGOSHIMA))
+    assert (await region.desk.get(f"/v1/cases/{lonely}/candidates")).json()["need_unmet"]
+    assert (await council.post("/v1/routing-rules", rules_body())).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"effective_from": "2020-01-01"}, "/effective_from"),
+        ({"early": {"job": -1}}, "/early/*"),
+        ({"weights": {**SHAPE["weights"], "has_room": 101}}, "/weights/has_room"),
+        ({"weights": {**SHAPE["weights"], "levels": 5}}, "/weights"),
+        ({"weights": {**SHAPE["weights"], "capacity_unknown": 7}}, "/weights/capacity_unknown"),
+        ({"exclusions": [{"code": "x", "looks_at": "levels"}]}, "/exclusions/0/looks_at"),
+        ({"exclusions": [{"code": "x", "looks_at": "prolongation_risk"}]}, "/exclusions/0/looks_at"),
+        ({"exclusions": [{"code": "x", "looks_at": "stage"}]}, "/exclusions"),
+        ({"exclusions": [{"code": "x", "looks_at": "needs"}, {"code": "x", "looks_at": "period"}]}, "/exclusions"),
+        ({"levels": {"stress": -5}}, "/"),
+    ],
+)
+async def test_rules_that_can_not_hold_are_refused_with_their_place(
+    council: Caller, changes: dict[str, Any], place: str
+) -> None:
+    answer = await council.post("/v1/routing-rules", rules_body(**changes))
+    assert answer.status_code == 422, answer.text
+    assert place in [error["pointer"] for error in answer.json()["errors"]]
+
+
+async def test_two_who_publish_at_once_get_two_numbers(council: Caller) -> None:
+    answers = await asyncio.gather(*(council.post("/v1/routing-rules", rules_body()) for _ in range(4)))
+    assert sorted(answer.json()["version"] for answer in answers) == [2, 3, 4, 5]
+
+
+async def test_any_history_of_rules_directory_and_cases_is_made_again_identically(
+    region: Region, council: Caller
+) -> None:
+    """A seeded walk over everything an answer rests on; the plain rule is held by `tests/unit`."""
+    luck = random.Random(20261129)
+    cases = [region.case_id]
+    for number in range(60):
+        match luck.choice(["ask", "ask", "directory", "case", "rules", "day", "consent", "refer"]):
+            case "ask":
+                answer = await region.desk.get(f"/v1/cases/{luck.choice(cases)}/candidates")
+                assert answer.status_code == 200, answer.text
+            case "directory":
+                state = luck.choice(["full", "has_room", "", "waiting_list"])
+                text = crowd(luck.randint(1, 4), luck.choice(["drop_in", "job"])).replace("has_room", state)
+                await take_in(region.running, "/v1/programme-imports", text)
+            case "case":
+                cases.append(uuid4())
+                needs = tuple(luck.sample(["with_people", "isolation", "housing", "with_tasks"], luck.randint(0, 3)))
+                await region.running.hear(opened(cases[-1], needs=needs))
+            case "rules":
+                weights = {name: luck.randint(-9, 9) for name in SHAPE["weights"]}
+                weights["has_room"] = 9
+                after = date(2026, 11, 30) + timedelta(days=luck.randint(1, 30))
+                body = rules_body(weights=weights, effective_from=str(max(after, date(2026, 12, 1))))
+                await council.post("/v1/routing-rules", body)
+            case "day":
+                region.running.pass_time(timedelta(days=luck.randint(1, 9)))
+            case "consent":
+                await region.running.hear(consented(luck.choice(cases), number + 2, recipients=["x-desk"]))
+            case _:
+                await region.desk.post(
+                    "/v1/referrals",
+                    {"case_id": str(region.case_id), "programme_id": luck.choice([*region.programmes.values()])},
+                )
+    found = (await council.get("/v1/routing-rules/replay", params={"limit": 500})).json()
+    assert found["differ"] == []
+    assert found["replayed"] >= 10
