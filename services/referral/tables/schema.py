@@ -115,7 +115,6 @@ case_fact = Table(
     Column("holder", Text),
     Column("holder_version", BigInteger),
     Column("closed_at", DateTime(timezone=True)),
-    Column("closed_at", DateTime(timezone=True)),
     Column("needs_looked_at", DateTime(timezone=True)),
 )
 referral = Table(
