@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import assessments, bus, candidates, cases, imports, persons, referrals, seats, start
+from bench import assessments, bus, candidates, cases, function_map, imports, persons, referrals, seats, start
 from bench.report import Report, console, machine_load, show, write
 from embedded.postgres import StartFailed
 
@@ -26,6 +26,7 @@ class What(StrEnum):
     ASSESSMENTS = "assessments"
     REFERRALS = "referrals"
     CANDIDATES = "candidates"
+    FUNCTION_MAP = "function_map"
 
 
 def main(
@@ -54,6 +55,7 @@ def main(
         What.IMPORTS: lambda progress: imports.measure(progress, rows=rows),
         What.PERSONS: lambda progress: persons.measure(progress, rounds=rounds, persons=people),
         What.CASES: lambda progress: cases.measure(progress, rounds=rounds, seconds=seconds, cases=people),
+        What.FUNCTION_MAP: lambda progress: function_map.measure(progress, rounds=rounds),
         What.ASSESSMENTS: lambda progress: assessments.measure(progress, rounds=rounds, seconds=seconds),
         What.REFERRALS: lambda progress: referrals.measure(progress, rounds=rounds, seconds=seconds),
         What.CANDIDATES: lambda progress: candidates.measure(progress, rounds=rounds),

@@ -549,6 +549,22 @@ class NeedMet(Event, publisher="referral"):
     reason: Coded
 
 
+class FrictionRecorded(Event, publisher="referral"):
+    """A boundary between schemes blocked a person (制度の壁): which one, and where; not why this person stood there."""
+
+    case_id: Id
+    boundary: Coded
+    municipality: Municipality
+    agency: Agency
+
+
+class HopsAlarm(Event, publisher="referral"):
+    """A case was sent to so many different receivers (たらい回し): whoever holds it should look."""
+
+    case_id: Id
+    hops: Count
+
+
 # --- 訓練 training: seats ------------------------------------------------------------------------------------------
 
 

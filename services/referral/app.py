@@ -20,6 +20,9 @@ service = Service(
         "candidates": "つなぎ先の候補",
         "routing-rules": "つなぎ先の規則",
         "directory": "支援機関・事業",
+        "function_map": "支援機能の地図",
+        "frictions": "制度の壁",
+        "numbers": "つなぎの数字",
     },
 )
 

@@ -67,6 +67,7 @@ async def case_erased(session: AsyncSession, event: CaseErased, news: News) -> N
     """Nobody is left to be referred: what nobody has accepted is taken back. Codes alone were kept here, and stay."""
     await moving.note_consent(session, event.case_id, AFTER_ERASURE, version=LAST_WORD, because=ERASED, now=news.now)
     await needs.end_all(session, event.case_id, EndReason.CASE_ERASED, now=news.now)
+    await facts.put_case_fact(session, event.case_id, closed_at=news.now)
     await decided.try_of_case(session, event.case_id, now=news.now)
 
 

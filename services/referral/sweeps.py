@@ -1,9 +1,11 @@
-"""The clock's door: what waits too long, decided referrals whose facts have not come, needs that nobody answers."""
+"""The clock's door: what waits too long, what was decided elsewhere, needs that nobody answers, the month's map."""
 
 from datetime import timedelta
 
 from services.referral.handlers.clocks import ring
 from services.referral.handlers.decided import try_again
+from services.referral.handlers.function_map import keep_snapshot
+from services.referral.handlers.numbers import raise_hops_alarm
 from services.referral.handlers.routing import look_for_unmet_needs
 from services.referral.tables.nearby import drop_old_changes
 from shared.service import Sweep
@@ -13,4 +15,6 @@ sweeps = [
     Sweep("ring_referral_clocks", timedelta(minutes=1), ring),
     Sweep("look_for_unmet_needs", timedelta(minutes=1), look_for_unmet_needs),
     Sweep("drop_old_directory_changes", timedelta(hours=1), drop_old_changes),
+    Sweep("keep_map_snapshots", timedelta(hours=1), keep_snapshot),
+    Sweep("raise_hops_alarms", timedelta(minutes=10), raise_hops_alarm),
 ]

@@ -1,13 +1,17 @@
-"""Shapes, permissions and status codes: referrals, candidates and their rules, and the directory with its files."""
+"""Shapes, permissions and status codes: referrals, candidates and their rules, the directory, the map, the numbers."""
 
 from services.referral.api import (
     candidates,
     directory,
     files,
+    friction,
+    function_map,
     hsds,
     keeping,
     moves,
     neighbours,
+    numbers,
+    papers,
     proposals,
     referrals,
     resources,
@@ -30,4 +34,8 @@ routers = [
     *files.imports,
     hsds.hsds,
     hsds.hsds_files,
+    function_map.function_map,
+    papers.papers,
+    friction.frictions,
+    numbers.numbers,
 ]

@@ -1,0 +1,150 @@
+"""How long referrals take. Whoever still waits is counted beside the figures, so that silence hides behind none."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from services.referral.domain.moves import OPEN
+from services.referral.domain.states import BY_PERSON
+
+Value = TypeVar("Value")
+
+
+class Milestone(StrEnum):
+    """What is waited for, counted from the sending."""
+
+    RECEIVE = "receive"
+    ACCEPT = "accept"
+    START = "start"
+    CLOSE = "close"
+
+
+SIGNS: Mapping[Milestone, frozenset[str]] = {
+    # Whoever answers has seen it, whether or not they said so first.
+    Milestone.RECEIVE: frozenset(
+        {"receive", "accept", "decline", "return", "reroute", "wait", "contact", "start"}
+        | {"wait_for_seat", "hold_seat", "nominate", "countersign", "instruct", "enrol", "refuse_seat", "release_seat"}
+    ),
+    Milestone.ACCEPT: frozenset({"accept", "overrule_forward", "enrol"}),
+    Milestone.START: frozenset({"start", "enrol"}),
+    Milestone.CLOSE: frozenset({"close"}),
+}
+"""By which steps a milestone is reached; the first of them counts."""
+GOES_ON = OPEN
+"""States in which the next milestone is still waited for. In every other one the referral has ended."""
+HOPS = (3, 5, 8)
+"""So many different receivers of one case raise an alarm, each once (たらい回し)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A referral's way: when it was sent, and which milestone was reached when."""
+
+    sender: str
+    receiver: str
+    sent_at: datetime
+    reached: Mapping[Milestone, datetime]
+    goes_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time that was waited: on the clock, and in days on which offices are open."""
+
+    time: timedelta
+    working_days: int
+
+    @property
+    def hours(self) -> float:
+        """To a tenth."""
+        return round(self.time / timedelta(hours=1), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How long one milestone takes. The silent ones stand beside it, and in the two figures that begin with `least`."""
+
+    reached: int
+    median: Span | None
+    ninetieth: Span | None
+    waiting: int
+    """Not reached, and still waited for."""
+    longest_waiting: Span | None
+    ended: int
+    """Not reached, and not waited for any more: it came back, or was taken back."""
+    least_median: Span | None
+    """The median with the silent ones counted at their time so far: it will not be less."""
+    least_ninetieth: Span | None
+
+
+Days = Callable[[datetime, datetime], int]
+"""Working days from one moment to another: the day of the first doesn't count, that of the second does."""
+
+
+def nearest_rank(ordered: Sequence[Value], percent: int) -> Value | None:
+    """The smallest value that at least so many per cent of all values don't exceed; None of none.
+
+    Nearest rank: it is always a time that somebody really waited. Half of an even number is the lower of the two.
+    """
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else None
+
+
+def measure(ways: Iterable[Way], milestone: Milestone, *, now: datetime, days: Days) -> Measure:
+    """One milestone over these referrals."""
+    reached: list[timedelta] = []
+    waiting: list[timedelta] = []
+    reached_days: list[int] = []
+    waiting_days: list[int] = []
+    ended = 0
+    for way in ways:
+        at = way.reached.get(milestone)
+        if at is not None:
+            reached.append(at - way.sent_at)
+            reached_days.append(days(way.sent_at, at))
+        elif way.goes_on:
+            waiting.append(now - way.sent_at)
+            waiting_days.append(days(way.sent_at, now))
+        else:
+            ended += 1
+    return Measure(
+        reached=len(reached),
+        median=_at(reached, reached_days, 50),
+        ninetieth=_at(reached, reached_days, 90),
+        waiting=len(waiting),
+        longest_waiting=_at(waiting, waiting_days, 100),
+        ended=ended,
+        least_median=_at(reached + waiting, reached_days + waiting_days, 50),
+        least_ninetieth=_at(reached + waiting, reached_days + waiting_days, 90),
+    )
+
+
+def _at(times: Sequence[timedelta], days: Sequence[int], percent: int) -> Span | None:
+    time, working_days = nearest_rank(sorted(times), percent), nearest_rank(sorted(days), percent)
+    return None if time is None or working_days is None else Span(time, working_days)
+
+
+def by_pair(ways: Iterable[Way], *, now: datetime, days: Days) -> dict[tuple[str, str], dict[Milestone, Measure]]:
+    """Every milestone for every sender and receiver."""
+    pairs: dict[tuple[str, str], list[Way]] = defaultdict(list)
+    for way in ways:
+        pairs[way.sender, way.receiver].append(way)
+    return {pair: every_milestone(pairs[pair], now=now, days=days) for pair in sorted(pairs)}
+
+
+def every_milestone(ways: Collection[Way], *, now: datetime, days: Days) -> dict[Milestone, Measure]:
+    """All four over the same referrals."""
+    return {milestone: measure(ways, milestone, now=now, days=days) for milestone in Milestone}
+
+
+def is_by_person(reason: str) -> bool:
+    """Whether a decline's reason lies with the person rather than with the agency."""
+    return reason in BY_PERSON
+
+
+def thresholds_reached(hops: int, raised: Collection[int]) -> tuple[int, ...]:
+    """For which numbers of receivers an alarm has to be raised now: each once."""
+    return tuple(threshold for threshold in HOPS if hops >= threshold and threshold not in raised)

@@ -1,0 +1,56 @@
+"""Small counts of people, and what may be said of them to those whose business they are not (少数の秘匿)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+LEAST_SHOWN = 5
+"""From so many people on a count is shown to everybody. None at all is shown, too: nobody is recognised by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A count as a reader sees it: exactly, or only that it is at least so many."""
+
+    count: int | None
+    at_least: int
+    below: int | None = None
+    """With a small count of its own that is hidden: it is less than this."""
+
+    @property
+    def text_ja(self) -> str:
+        """As it stands on paper."""
+        if self.count is not None:
+            return f"{self.count}"
+        return f"{self.at_least}以上" if self.below is None else f"{self.below}未満"
+
+
+@lru_cache(maxsize=4_096)  # a map has tens of thousands of counts, most of them the same few
+def show(count: int, *, own: bool, least: int = LEAST_SHOWN) -> Shown:
+    """A count for a reader: whole to the municipality's own agencies, and to others unless it is small."""
+    if own or count == 0 or count >= least:
+        return Shown(count, count)
+    return Shown(None, 1, below=least)
+
+
+def total(parts: Iterable[Shown]) -> Shown:
+    """A sum of what is shown: exact only if every part is, so that no hidden part can be reckoned back from it.
+
+    This is the secondary suppression: the sum itself is hidden, and no further part. Its lower bound is made of what
+    is shown anyway, so that whatever the hidden counts are, the reader sees the same.
+    """
+    every = list(parts)
+    least = sum(part.at_least for part in every)
+    return Shown(least if all(part.count is not None for part in every) else None, least)
+
+
+def union(parts: Iterable[Shown], count: int) -> Shown:
+    """How many different people stand behind several counts: exact only if each of these is, and else the most sure.
+
+    Where all of them stand behind one count, that one says it.
+    """
+    every = list(parts)
+    if all(part.count is not None for part in every):
+        return Shown(count, count)
+    some = [part for part in every if part.at_least]
+    return some[0] if len(some) == 1 else Shown(None, max(part.at_least for part in some))

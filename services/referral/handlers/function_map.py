@@ -1,0 +1,144 @@
+"""The map of functions: drawn from what holds now, kept by month, compared, and opened to the records behind it."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain.function_map import (
+    UNANSWERED,
+    Cell,
+    Kind,
+    Picture,
+    Thresholds,
+    draw,
+    offers_behind,
+)
+from services.referral.domain.map_views import Change, Seen, changes, see
+from services.referral.tables import function_map as tables
+from shared.auth import Actor
+from shared.service import day_in_japan
+
+PERIOD = timedelta(days=365)
+"""How far back refusals for lack of room are counted."""
+SUPPLY = frozenset({"programmes", "with_room", "stale", "unknown", "places"})
+"""Numbers behind which programmes stand; behind all others stand cases, referrals and unmet needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which part of a map is looked at; None: all of it."""
+
+    prefecture: str
+    function: str | None = None
+    stage: str | None = None
+    strand: int | None = None
+    municipality: str | None = None
+
+    def holds(self, cell: Cell) -> bool:
+        """Whether a cell belongs to it. Municipalities beyond the prefecture only lend; their own map is another."""
+        return (
+            cell.municipality[:2] == self.prefecture
+            and self.municipality in {None, cell.municipality}
+            and self.function in {None, cell.kind.function}
+            and self.stage in {None, cell.kind.stage}
+            and self.strand in {None, cell.kind.strand}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NotServed:
+    """The records behind a number are for the municipality's own agencies."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSnapshot:
+    """No map is kept of that month."""
+
+
+async def draw_map(session: AsyncSession, wanted: Wanted, *, actor: Actor, now: datetime) -> list[Seen]:
+    """The map as of now, as the caller may see it; by kind and municipality."""
+    cells = await _drawn(session, wanted.prefecture, now, Thresholds())
+    chosen = sorted((cell for cell in cells if wanted.holds(cell)), key=lambda cell: (cell.kind, cell.municipality))
+    return [see(cell, own=actor.serves) for cell in chosen]
+
+
+async def records_behind(
+    session: AsyncSession,
+    number: str,
+    *,
+    municipality: str,
+    kind: Kind,
+    actor: Actor,
+    now: datetime,
+    after: UUID | None,
+    limit: int,
+) -> Sequence[UUID] | NotServed:
+    """The ids that a cell's number counts."""
+    if not actor.serves(municipality):
+        return NotServed()
+    picture = await _look(session, municipality[:2], now)
+    if number in SUPPLY:
+        ids = offers_behind(picture, Thresholds(), number, municipality, kind)
+        return [each for each in ids if after is None or each > after][:limit]
+    needs = {
+        need
+        for offer in picture.offers
+        if offer.runs(picture.today) and kind in {offer.kind, UNANSWERED}
+        for need in offer.needs
+    }
+    return await tables.behind(
+        session,
+        number,
+        town=municipality,
+        kind=kind,
+        needs=needs,
+        since=now - PERIOD,
+        until=now,
+        after=after,
+        limit=limit,
+    )
+
+
+async def keep_snapshot(session: AsyncSession, now: datetime) -> bool:
+    """Keep this month's map of one prefecture, as early in the month as the clock's door opens."""
+    month = day_in_japan(now).replace(day=1)
+    prefecture = await tables.find_prefecture_to_draw(session, month)
+    if prefecture is None:
+        return False
+    by = Thresholds()
+    own = [cell for cell in await _drawn(session, prefecture, now, by) if cell.municipality[:2] == prefecture]
+    await tables.keep_snapshot(session, prefecture, month, own, by, now=now)
+    return True
+
+
+async def list_snapshots(session: AsyncSession, prefecture: str) -> Sequence[Mapping[str, Any]]:
+    """The months of which a map is kept, newest first."""
+    return await tables.list_snapshots(session, prefecture)
+
+
+async def compare_months(
+    session: AsyncSession, wanted: Wanted, *, earlier: date, later: date, actor: Actor
+) -> Sequence[Change] | NoSnapshot:
+    """What the caller sees differ between two kept maps."""
+    kept = {row["month"] for row in await tables.list_snapshots(session, wanted.prefecture)}
+    if not {earlier, later} <= kept:
+        return NoSnapshot()
+    before, after = [
+        [cell for cell in await tables.find_snapshot(session, wanted.prefecture, month) if wanted.holds(cell)]
+        for month in (earlier, later)
+    ]
+    return changes(before, after, own=actor.serves)
+
+
+async def _drawn(session: AsyncSession, prefecture: str, now: datetime, by: Thresholds) -> Collection[Cell]:
+    """In a thread of its own: a second of reckoning would keep everybody else's requests waiting."""
+    return (await asyncio.to_thread(draw, await _look(session, prefecture, now), by)).values()
+
+
+async def _look(session: AsyncSession, prefecture: str, now: datetime) -> Picture:
+    return await tables.look(session, prefecture, now=now, today=day_in_japan(now), since=now - PERIOD)

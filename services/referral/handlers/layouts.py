@@ -1,0 +1,43 @@
+"""Files for the sub-committee (分科会) and for agencies: their columns are layouts that an office may edit."""
+
+import tomllib
+from collections.abc import Collection, Mapping
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.service.exports import Layout, read_layout
+
+_FOLDER = Path(__file__).resolve().parent.parent / "layouts"
+_KIND = {"function", "stage", "strand", "municipality"}
+_TIMES = {
+    *("reached", "median_hours", "median_days", "ninetieth_hours", "ninetieth_days", "waiting", "longest_hours"),
+    *("ended", "least_median_hours", "least_ninetieth_hours"),
+}
+_BOTH = {"state", "why", "proposal", "lenders", "programmes", "places", "wanting", "turned_away"}
+FIELDS_OF: Mapping[str, Collection[str]] = {
+    "function_map": _KIND | _BOTH | {"with_room", "stale", "unknown", "open_needs", "waiting", "unmet"},
+    "map_changes": _KIND | {f"{name}_{when}" for name in _BOTH for when in ("before", "after")},
+    "friction_year": {"scheme", "boundary", "words", "municipality", "first", "second", "third", "fourth", "year"},
+    "pair_times": _TIMES | {"sender", "receiver", "milestone"},
+    "give_back": _TIMES | {"section", "item", "side"},
+}
+"""Which fields each file knows."""
+
+
+def layout(session: AsyncSession, name: str) -> Layout:
+    """The office's own layout of a file, where it has one, and else the one that comes along."""
+    own: Path | None = session.info["settings"].layouts_path
+    candidates = [own / f"{name}.toml"] if own is not None else []
+    path = next((each for each in candidates if each.is_file()), _FOLDER / f"{name}.toml")
+    return read_layout(path.read_text(encoding="utf-8-sig"), FIELDS_OF[name])
+
+
+@cache
+def words_of(name: str) -> Mapping[str, Mapping[str, str]]:
+    """The tables of words that come along with a layout, for pages."""
+    words: Mapping[str, Mapping[str, str]] = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))[
+        "words"
+    ]
+    return words

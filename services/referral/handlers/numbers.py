@@ -1,0 +1,130 @@
+"""Times, answers and outcomes of referrals, for whoever took part in them; and the alarm about a case passed about."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain.numbers import (
+    Days,
+    Measure,
+    Milestone,
+    Way,
+    by_pair,
+    every_milestone,
+    thresholds_reached,
+)
+from services.referral.tables import numbers as tables
+from services.referral.tables.schema import referral
+from shared.auth import Actor
+from shared.bus.mailbox import emit
+from shared.events import HopsAlarm
+from shared.service import day_in_japan, is_working_day
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Referrals sent from one moment to another."""
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """How many referrals a receiver declined for one reason."""
+
+    receiver: str
+    reason: str
+    referrals: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """What an agency gets back for taking part: how it was answered, how it answers, and what came of it."""
+
+    sent: int
+    answered_us: Mapping[Milestone, Measure]
+    received: int
+    we_answered: Mapping[Milestone, Measure]
+    declined: Sequence[Declined]
+    states: Mapping[str, int]
+    outcomes: Mapping[str, int]
+
+
+async def times_by_pair(
+    session: AsyncSession, period: Period, actor: Actor, now: datetime
+) -> Mapping[tuple[str, str], Mapping[Milestone, Measure]]:
+    """Every sender and receiver of referrals that the caller may count."""
+    ways = await tables.ways(session, _visible(actor), since=period.since, until=period.until)
+    return by_pair(ways, now=now, days=_days(ways, now))
+
+
+async def declines(session: AsyncSession, period: Period, actor: Actor) -> list[Declined]:
+    """By receiver and reason."""
+    found = await tables.declines(session, _visible(actor), since=period.since, until=period.until)
+    return [Declined(*each) for each in found]
+
+
+async def hops(session: AsyncSession, period: Period, actor: Actor) -> Mapping[int, int]:
+    """How many cases were sent to how many different receivers."""
+    return await tables.hops(session, _visible(actor), since=period.since, until=period.until)
+
+
+async def give_back(session: AsyncSession, period: Period, agency: str, now: datetime) -> GiveBack:
+    """The page of one agency, for itself."""
+    sent = await tables.ways(session, referral.c.sender == agency, since=period.since, until=period.until)
+    received = await tables.ways(session, referral.c.receiver == agency, since=period.since, until=period.until)
+    days = _days([*sent, *received], now)
+    whose = referral.c.receiver == agency
+    found = await tables.declines(session, whose, since=period.since, until=period.until)
+    return GiveBack(
+        sent=len(sent),
+        answered_us=every_milestone(sent, now=now, days=days),
+        received=len(received),
+        we_answered=every_milestone(received, now=now, days=days),
+        declined=[Declined(*each) for each in found],
+        states=await tables.states(session, referral.c.sender == agency, since=period.since, until=period.until),
+        outcomes=await tables.outcomes(session, agency, since=period.since, until=period.until),
+    )
+
+
+async def raise_hops_alarm(session: AsyncSession, now: datetime) -> bool:
+    """Tell of one open case that was sent to more receivers than it was last told of."""
+    found = await tables.lock_case_of_many_hops(session)
+    if found is None:
+        return False
+    case_id, hops = found
+    thresholds = thresholds_reached(hops, await tables.raised(session, case_id))
+    for threshold in thresholds:
+        await tables.add_alarm(session, case_id, threshold=threshold, hops=hops, at=now)
+    if thresholds:
+        await emit(session, (HopsAlarm(case_id=case_id, hops=hops), max(thresholds)), at=now)
+    return True
+
+
+async def list_hops_alarms(
+    session: AsyncSession, actor: Actor, *, after: tuple[datetime, UUID] | None, limit: int
+) -> Sequence[Row[Any]]:
+    """The caller's own cases that were passed about."""
+    return await tables.list_alarms(session, actor.agency, after=after, limit=limit)
+
+
+def _visible(actor: Actor) -> ColumnElement[bool]:
+    return tables.visible(actor.agency, actor.municipalities)
+
+
+def _days(ways: Sequence[Way], now: datetime) -> Days:
+    """Working days between two moments, looked up: each day of the period is asked for once."""
+    first = min((day_in_japan(way.sent_at) for way in ways), default=day_in_japan(now))
+    counted: dict[date, int] = {}
+    day, count = first, 0
+    while day <= day_in_japan(now):
+        count += is_working_day(day)
+        counted[day] = count
+        day += timedelta(days=1)
+    return lambda begin, end: counted[day_in_japan(end)] - counted[day_in_japan(begin)]

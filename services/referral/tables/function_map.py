@@ -1,0 +1,349 @@
+"""What the map of functions is drawn from, with people grouped already; and the records behind each of its numbers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import to_json
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain.function_map import (
+    UNANSWERED,
+    Cell,
+    Coverage,
+    Demand,
+    Group,
+    Kind,
+    Offer,
+    Picture,
+    Proposal,
+    Supply,
+    Thresholds,
+    TurnedAway,
+    Unmet,
+    Waiting,
+    Why,
+)
+from shared.database import Hot
+
+ANSWERING = ("accepted", "contact_made", "in_service", "no_show", "on_hold", "outcome_set")
+"""States in which somebody has taken a case on, so that the needs that the programme answers are not open."""
+WAITS = "waiting"
+LACK_OF_ROOM = "no_capacity"
+
+# As routing reads a case: the needs on record, and as long as there are none, what the person came with.
+_WANTED = "CASE WHEN cardinality(f.needs) > 0 THEN f.needs ELSE array_remove(f.topics, 'other') END"
+_OPEN_CASES = f"""
+    answered AS (
+        SELECT r.case_id, array_agg(DISTINCT need) AS needs
+        FROM referral r JOIN programme p ON p.id = r.programme_id CROSS JOIN LATERAL unnest(p.needs) AS need
+        WHERE r.state = ANY(CAST(:answering AS text[])) AND r.municipality = ANY(CAST(:towns AS text[]))
+        GROUP BY r.case_id
+    ),
+    open_case AS (
+        SELECT f.case_id, f.municipality,
+            CASE WHEN a.case_id IS NULL THEN {_WANTED}
+                 ELSE ARRAY(SELECT unnest({_WANTED}) EXCEPT SELECT unnest(a.needs)) END AS needs
+        FROM case_fact f LEFT JOIN answered a ON a.case_id = f.case_id
+        WHERE f.closed_at IS NULL AND f.municipality = ANY(CAST(:towns AS text[]))
+    )
+"""  # noqa: S608 - our own words alone
+_AREA = """
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN cardinality(p.municipalities) = 0 THEN a.municipalities_served
+                    ELSE p.municipalities END AS codes
+    ) AS area
+"""
+_KIND = "p.function = :function AND p.stage = :stage AND p.strand = CAST(:strand AS smallint)"
+
+_TOWNS = Hot(
+    """
+    WITH known AS (
+        SELECT municipality AS code FROM agency
+        UNION SELECT unnest(municipalities_served) FROM agency
+        UNION SELECT unnest(municipalities) FROM programme
+        UNION SELECT municipality FROM neighbour
+        UNION SELECT neighbour FROM neighbour
+        UNION SELECT DISTINCT municipality FROM case_fact WHERE closed_at IS NULL
+    )
+    SELECT code FROM known WHERE left(code, 2) = CAST(:prefecture AS text) AND substr(code, 3, 3) <> '000'
+    """
+)
+_NEIGHBOURS = Hot(
+    "SELECT municipality, neighbour FROM neighbour WHERE left(municipality, 2) = CAST(:prefecture AS text)"
+)
+_OFFERS = Hot(
+    f"""
+    SELECT p.id, p.function, p.stage, p.strand, area.codes AS area, p.needs, p.capacity_state, p.capacity_free,
+        p.confirmed_on, p.capacity_confirmed_on, p.starts_on, p.ends_on
+    FROM programme p JOIN agency a ON a.agency_id = p.agency_id {_AREA}
+    WHERE area.codes && CAST(:towns AS text[])
+        OR EXISTS (SELECT 1 FROM unnest(area.codes) AS code
+                   WHERE substr(code, 3, 3) = '000' AND left(code, 2) = ANY(CAST(:prefectures AS text[])))
+    """  # noqa: S608
+)
+_GROUPS = Hot(
+    f"""
+    WITH {_OPEN_CASES}
+    SELECT municipality, needs, count(*) AS people FROM open_case WHERE cardinality(needs) > 0 GROUP BY 1, 2
+    """  # noqa: S608
+)
+_WAITING = Hot(
+    f"""
+    WITH {_OPEN_CASES}
+    SELECT r.id, o.municipality, r.case_id, p.function, p.stage, p.strand, o.needs
+    FROM referral r JOIN open_case o ON o.case_id = r.case_id JOIN programme p ON p.id = r.programme_id
+    WHERE r.state = CAST(:waits AS text)
+    """  # noqa: S608
+)
+_UNMET = Hot(
+    f"""
+    WITH {_OPEN_CASES}
+    SELECT u.id, o.municipality, u.case_id, u.need, o.needs
+    FROM need_unmet u JOIN open_case o ON o.case_id = u.case_id
+    WHERE u.state = 'open'
+    """  # noqa: S608
+)
+_DECLINED = """
+    FROM referral_step s JOIN referral r ON r.id = s.referral_id JOIN programme p ON p.id = r.programme_id
+    WHERE s.step = 'decline' AND s.reason = CAST(:lack_of_room AS text)
+        AND s.at >= CAST(:since AS timestamptz) AND s.at <= CAST(:until AS timestamptz)
+"""
+_TURNED_AWAY = Hot(
+    f"""
+    SELECT r.municipality, p.function, p.stage, p.strand, count(DISTINCT r.id) AS referrals {_DECLINED}
+        AND left(r.municipality, 2) = ANY(CAST(:prefectures AS text[]))
+    GROUP BY 1, 2, 3, 4
+    """
+)
+
+
+async def look(session: AsyncSession, prefecture: str, *, now: datetime, today: date, since: datetime) -> Picture:
+    """Everything about a prefecture's municipalities and their neighbours beyond it, at this moment."""
+    neighbours: dict[str, set[str]] = {}
+    for row in await _NEIGHBOURS.rows(session, {"prefecture": prefecture}):
+        neighbours.setdefault(row["municipality"], set()).add(row["neighbour"])
+    towns = {row["code"] for row in await _TOWNS.rows(session, {"prefecture": prefecture})}
+    towns = towns.union(*neighbours.values())
+    prefectures = sorted({town[:2] for town in towns} | {prefecture})
+    period = {"lack_of_room": LACK_OF_ROOM, "since": since, "until": now, "prefectures": prefectures}
+    away = await _TURNED_AWAY.rows(session, period)
+    towns |= {row["municipality"] for row in away if row["municipality"][:2] == prefecture}
+    people = {"towns": sorted(towns), "answering": list(ANSWERING)}
+    offers = await _OFFERS.rows(session, {"towns": sorted(towns), "prefectures": prefectures})
+    return Picture(
+        today=today,
+        municipalities=frozenset(towns),
+        offers=[_offer(row) for row in offers],
+        groups=[
+            Group(row["municipality"], frozenset(row["needs"]), row["people"])
+            for row in await _GROUPS.rows(session, people)
+        ],
+        waiting=[
+            Waiting(row["municipality"], row["case_id"], _kind(row), frozenset(row["needs"]))
+            for row in await _WAITING.rows(session, {**people, "waits": WAITS})
+        ],
+        unmet=[
+            Unmet(row["municipality"], row["case_id"], row["need"], frozenset(row["needs"]))
+            for row in await _UNMET.rows(session, people)
+        ],
+        turned_away=[TurnedAway(row["municipality"], _kind(row), row["referrals"]) for row in away],
+        neighbours={town: frozenset(near) for town, near in neighbours.items()},
+    )
+
+
+def _kind(row: Mapping[str, Any]) -> Kind:
+    return Kind(row["function"], row["stage"], row["strand"])
+
+
+def _offer(row: Mapping[str, Any]) -> Offer:
+    return Offer(
+        id=row["id"],
+        kind=_kind(row),
+        area=frozenset(row["area"]),
+        needs=frozenset(row["needs"]),
+        capacity=row["capacity_state"],
+        free=row["capacity_free"],
+        confirmed_on=row["confirmed_on"],
+        capacity_confirmed_on=row["capacity_confirmed_on"],
+        starts_on=row["starts_on"],
+        ends_on=row["ends_on"],
+    )
+
+
+# --- The records behind a number -------------------------------------------------------------------------------------
+
+_PAGE = "AND {id} > CAST(:after AS uuid) ORDER BY {id} LIMIT CAST(:most AS integer)"
+_MATCHES = "CASE WHEN CAST(:nobody AS boolean) THEN NOT ({needs} <@ :needs) ELSE {needs} && :needs END".replace(
+    ":needs", "CAST(:needs AS text[])"
+)
+_UNMET_MATCHES = (
+    f"CASE WHEN u.need IS NULL THEN CAST(:nobody AS boolean) ELSE {_MATCHES.format(needs='ARRAY[u.need]')} END"
+)
+_BEHIND = {
+    "open_needs": Hot(
+        f"""
+        WITH {_OPEN_CASES}
+        SELECT o.case_id AS id FROM open_case o WHERE {_MATCHES.format(needs="o.needs")}
+        {_PAGE.format(id="o.case_id")}
+        """  # noqa: S608
+    ),
+    "waiting": Hot(
+        f"""
+        WITH {_OPEN_CASES}
+        SELECT r.id FROM referral r JOIN open_case o ON o.case_id = r.case_id JOIN programme p ON p.id = r.programme_id
+        WHERE r.state = CAST(:waits AS text) AND {_KIND} {_PAGE.format(id="r.id")}
+        """  # noqa: S608
+    ),
+    "unmet": Hot(
+        f"""
+        WITH {_OPEN_CASES}
+        SELECT u.id FROM need_unmet u JOIN open_case o ON o.case_id = u.case_id
+        WHERE u.state = 'open' AND {_UNMET_MATCHES} {_PAGE.format(id="u.id")}
+        """  # noqa: S608
+    ),
+    "wanting": Hot(
+        f"""
+        WITH {_OPEN_CASES}
+        SELECT o.case_id AS id FROM open_case o
+        WHERE ({_MATCHES.format(needs="o.needs")} OR EXISTS (
+            SELECT 1 FROM referral r JOIN programme p ON p.id = r.programme_id
+            WHERE r.case_id = o.case_id AND r.state = CAST(:waits AS text) AND {_KIND}
+        ) OR EXISTS (
+            SELECT 1 FROM need_unmet u WHERE u.case_id = o.case_id AND u.state = 'open' AND {_UNMET_MATCHES}
+        )) {_PAGE.format(id="o.case_id")}
+        """  # noqa: S608
+    ),
+    "turned_away": Hot(
+        f"""
+        SELECT id FROM (
+            SELECT DISTINCT r.id {_DECLINED} AND r.municipality = CAST(:town AS text) AND {_KIND}
+        ) AS away WHERE true {_PAGE.format(id="id")}
+        """  # noqa: S608
+    ),
+}
+
+
+async def behind(
+    session: AsyncSession,
+    number: str,
+    *,
+    town: str,
+    kind: Kind,
+    needs: Iterable[str],
+    since: datetime,
+    until: datetime,
+    after: UUID | None,
+    limit: int,
+) -> Sequence[UUID]:
+    """The ids of the records that a number counts, in order. `needs`: what the kind answers; all answered, for none."""
+    values = {
+        "town": town,
+        "towns": [town],
+        "function": kind.function,
+        "stage": kind.stage,
+        "strand": kind.strand,
+        "needs": sorted(needs),
+        "nobody": kind == UNANSWERED,
+        "answering": list(ANSWERING),
+        "waits": WAITS,
+        "lack_of_room": LACK_OF_ROOM,
+        "since": since,
+        "until": until,
+        "after": after or UUID(int=0),
+        "most": limit,
+    }
+    return [row["id"] for row in await _BEHIND[number].rows(session, values)]
+
+
+# --- Snapshots -------------------------------------------------------------------------------------------------------
+
+_COUNTS = (
+    *("programmes", "with_room", "stale", "unknown", "places"),
+    *("open_needs", "waiting", "unmet", "wanting", "turned_away"),
+)
+_COLUMNS = ("function", "stage", "strand", "municipality", "state", "why", "proposal", "lenders", *_COUNTS)
+_KEEP_SNAPSHOT = Hot(
+    "INSERT INTO map_snapshot (prefecture, month, drawn_at, thresholds) VALUES (CAST(:prefecture AS text),"
+    " CAST(:month AS date), CAST(:drawn_at AS timestamptz), CAST(:thresholds AS jsonb))"
+    " ON CONFLICT DO NOTHING RETURNING month"
+)
+_KEEP_CELLS = Hot(
+    f"INSERT INTO map_snapshot_cell (prefecture, month, {', '.join(_COLUMNS)})"  # noqa: S608 - our own columns
+    f" SELECT CAST(:prefecture AS text), CAST(:month AS date), {', '.join(_COLUMNS)}"
+    " FROM json_populate_recordset(NULL::map_snapshot_cell, CAST(:cells AS json))"
+)
+_PREFECTURE_TO_DRAW = Hot(
+    """
+    SELECT DISTINCT left(a.municipality, 2) AS prefecture FROM agency a
+    WHERE NOT EXISTS (SELECT 1 FROM map_snapshot s
+                      WHERE s.prefecture = left(a.municipality, 2) AND s.month = CAST(:month AS date))
+    ORDER BY 1 LIMIT 1
+    """
+)
+_CELLS_OF = Hot(
+    f"SELECT {', '.join(_COLUMNS)} FROM map_snapshot_cell"  # noqa: S608
+    " WHERE prefecture = CAST(:prefecture AS text) AND month = CAST(:month AS date)"
+)
+_SNAPSHOTS = Hot(
+    "SELECT month, drawn_at, thresholds FROM map_snapshot WHERE prefecture = CAST(:prefecture AS text)"
+    " ORDER BY month DESC LIMIT 240"
+)
+
+
+async def find_prefecture_to_draw(session: AsyncSession, month: date) -> str | None:
+    """One with agencies whose map of that month is not kept yet."""
+    rows = await _PREFECTURE_TO_DRAW.rows(session, {"month": month})
+    return rows[0]["prefecture"] if rows else None
+
+
+async def keep_snapshot(
+    session: AsyncSession, prefecture: str, month: date, cells: Iterable[Cell], by: Thresholds, *, now: datetime
+) -> bool:
+    """Keep a month's map, once: whether it is new."""
+    place = {"prefecture": prefecture, "month": month}
+    thresholds = to_json(asdict(by)).decode()
+    if not await _KEEP_SNAPSHOT.rows(session, {**place, "drawn_at": now, "thresholds": thresholds}):
+        return False
+    rows = [_row_of(cell) for cell in cells]
+    await _KEEP_CELLS.rows(session, {**place, "cells": to_json(rows).decode()})
+    return True
+
+
+async def list_snapshots(session: AsyncSession, prefecture: str) -> Sequence[Mapping[str, Any]]:
+    """The months of which a map is kept, newest first."""
+    return await _SNAPSHOTS.rows(session, {"prefecture": prefecture})
+
+
+async def find_snapshot(session: AsyncSession, prefecture: str, month: date) -> list[Cell]:
+    """The map as it was kept."""
+    rows = await _CELLS_OF.rows(session, {"prefecture": prefecture, "month": month})
+    return [_cell(row) for row in rows]
+
+
+def _row_of(cell: Cell) -> dict[str, Any]:
+    return {
+        **asdict(cell.kind),
+        **asdict(cell.supply),
+        **asdict(cell.demand),
+        "municipality": cell.municipality,
+        "state": cell.state,
+        "why": cell.why,
+        "proposal": cell.proposal,
+        "lenders": cell.lenders,
+    }
+
+
+def _cell(row: Mapping[str, Any]) -> Cell:
+    return Cell(
+        municipality=row["municipality"],
+        kind=_kind(row),
+        supply=Supply(*(row[name] for name in _COUNTS[:5])),
+        demand=Demand(*(row[name] for name in _COUNTS[5:])),
+        state=Coverage(row["state"]),
+        why=Why(row["why"]),
+        proposal=Proposal(row["proposal"]),
+        lenders=tuple(row["lenders"]),
+    )

@@ -1,0 +1,307 @@
+"""The map of functions recomputed the slow way: from the log of events alone, one cell after another, by loops.
+
+It shares no line with the service: whatever an event doesn't tell, it doesn't know.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from shared.events import (
+    AgencyListed,
+    CaseClosed,
+    CaseErased,
+    CaseOpened,
+    CaseReopened,
+    Event,
+    NeedMet,
+    NeedUnmet,
+    ProgrammeListed,
+    ReferralAccepted,
+    ReferralClosed,
+    ReferralDeclined,
+    ReferralDeclineProposed,
+    ReferralOutcomeSet,
+    ReferralProgressed,
+    ReferralReceived,
+    ReferralRerouted,
+    ReferralReturned,
+    ReferralSent,
+    ReferralTakenOver,
+    ReferralWithdrawn,
+)
+
+Told = tuple[Event, datetime]
+Place = tuple[str, str, str, int]
+NONE = ("none", "none", 0)
+HELPED = {"accepted", "contact_made", "in_service", "no_show", "on_hold", "outcome_set"}
+
+
+@dataclass
+class Oracle:
+    """What the events leave behind."""
+
+    agencies: dict[str, AgencyListed] = field(default_factory=dict)
+    programmes: dict[UUID, ProgrammeListed] = field(default_factory=dict)
+    cases: dict[UUID, CaseOpened] = field(default_factory=dict)
+    closed: set[UUID] = field(default_factory=set)
+    referrals: dict[UUID, ReferralSent] = field(default_factory=dict)
+    states: dict[UUID, str] = field(default_factory=dict)
+    refusals: list[tuple[UUID, datetime]] = field(default_factory=list)
+    unmet: set[tuple[UUID, str | None]] = field(default_factory=set)
+
+    def hear(self, event: Event, at: datetime) -> None:
+        match event:
+            case AgencyListed():
+                self.agencies[event.agency_id] = event
+            case ProgrammeListed():
+                self.programmes[event.programme_id] = event
+            case CaseOpened():
+                self.cases[event.case_id] = event
+            case CaseClosed() | CaseErased():
+                self.closed.add(event.case_id)
+            case CaseReopened():
+                self.closed.discard(event.case_id)
+            case NeedUnmet():
+                self.unmet.add((event.case_id, event.need))
+            case NeedMet():
+                self.unmet.discard((event.case_id, event.need))
+            case _:
+                self._hear_referral(event, at)
+
+    def _hear_referral(self, event: Event, at: datetime) -> None:
+        match event:
+            case ReferralSent():
+                self.referrals[event.referral_id] = event
+                self.states[event.referral_id] = "sent"
+            case ReferralReceived():
+                self.states[event.referral_id] = "received"
+            case ReferralAccepted():
+                self.states[event.referral_id] = "accepted"
+            case ReferralWithdrawn():
+                self.states[event.referral_id] = "withdrawn"
+            case ReferralProgressed():
+                self.states[event.referral_id] = event.state
+            case ReferralReturned() | ReferralRerouted() | ReferralDeclined() | ReferralClosed():
+                self.states[event.referral_id] = "nobody waits"
+            case ReferralTakenOver(ended=True):
+                self.states[event.referral_id] = "nobody waits"
+            case ReferralOutcomeSet():
+                if self.states[event.referral_id] != "nobody waits":
+                    self.states[event.referral_id] = "outcome_set"
+            case ReferralDeclineProposed():
+                self.states[event.referral_id] = "decline_pending"
+                if event.reason == "no_capacity":
+                    self.refusals.append((event.referral_id, at))
+            case _:
+                pass
+
+
+def recompute(
+    log: Iterable[Told], *, prefecture: str, now: datetime, neighbours: Mapping[str, set[str]]
+) -> dict[Place, dict[str, Any]]:
+    """Every cell of a prefecture."""
+    oracle = Oracle()
+    for event, at in log:
+        oracle.hear(event, at)
+    return _Recomputation(oracle, prefecture, now, neighbours).cells()
+
+
+class _Recomputation:
+    def __init__(self, told: Oracle, prefecture: str, now: datetime, neighbours: Mapping[str, set[str]]) -> None:
+        self.told, self.prefecture, self.now, self.neighbours = told, prefecture, now, neighbours
+        self.today: date = now.astimezone(ZoneInfo("Asia/Tokyo")).date()
+        self.towns = self._towns()
+        self.running = [each for each in told.programmes.values() if self._runs(each) and self._near(each)]
+        self.by_kind: dict[tuple[str, str, int], list[ProgrammeListed]] = defaultdict(list)
+        for programme in self.running:
+            self.by_kind[_kind(programme)].append(programme)
+        answered = {need for programme in self.running for need in programme.needs}
+        self.open_needs = {case: self._open_needs(case) for case in told.cases if case not in told.closed}
+        self.unanswered = {need for needs in self.open_needs.values() for need in needs} - answered
+        self.unanswered |= {need for _, need in told.unmet if need is not None} - answered
+        self.in_town: dict[str, list[UUID]] = defaultdict(list)
+        for case in self.open_needs:
+            self.in_town[told.cases[case].municipality].append(case)
+        self.wants: dict[tuple[str, Any], set[UUID]] = {}
+
+    def _towns(self) -> set[str]:
+        codes: set[str] = set()
+        for agency in self.told.agencies.values():
+            codes |= {agency.municipality, *agency.municipalities_served}
+        for programme in self.told.programmes.values():
+            codes |= set(programme.municipalities)
+        codes |= {case.municipality for id_, case in self.told.cases.items() if id_ not in self.told.closed}
+        for town, near in self.neighbours.items():
+            codes |= {town} | near
+        codes |= {self.told.cases[self.told.referrals[each].case_id].municipality for each, _ in self._refused()}
+        own = {code for code in codes if code[:2] == self.prefecture and code[2:5] != "000"}
+        return own | {near for town in own for near in self.neighbours.get(town, ())}
+
+    def _refused(self) -> list[tuple[UUID, datetime]]:
+        return [each for each in self.told.refusals if self.now - timedelta(days=365) <= each[1] <= self.now]
+
+    def _runs(self, programme: ProgrammeListed) -> bool:
+        begun = programme.starts_on is None or programme.starts_on <= self.today
+        return begun and (programme.ends_on is None or programme.ends_on >= self.today)
+
+    def _area(self, programme: ProgrammeListed) -> list[str]:
+        return programme.municipalities or self.told.agencies[programme.agency_id].municipalities_served
+
+    def _serves(self, programme: ProgrammeListed, town: str) -> bool:
+        return any(code == town or (code[2:5] == "000" and code[:2] == town[:2]) for code in self._area(programme))
+
+    def _near(self, programme: ProgrammeListed) -> bool:
+        return any(self._serves(programme, town) for town in self.towns)
+
+    def _open_needs(self, case: UUID) -> set[str]:
+        opened = self.told.cases[case]
+        needs = set(opened.needs) or set(opened.topics) - {"other"}
+        for id_, sent in self.told.referrals.items() if case in self._helped() else ():
+            if sent.case_id == case and self.told.states[id_] in HELPED and sent.programme_id is not None:
+                needs -= set(self.told.programmes[sent.programme_id].needs)
+        return needs
+
+    def _helped(self) -> set[UUID]:
+        if not hasattr(self, "_known_helped"):
+            self._known_helped = {
+                self.told.referrals[each].case_id for each, state in self.told.states.items() if state in HELPED
+            }
+        return self._known_helped
+
+    def _free(self, programme: ProgrammeListed) -> int:
+        if programme.capacity_state != "has_room" or self._is_stale(programme):
+            return 0
+        told_on = programme.capacity_confirmed_on
+        if told_on is not None and (self.today - told_on).days > 30:
+            return 0
+        return 3 if programme.capacity_vacant is None else programme.capacity_vacant
+
+    def _is_stale(self, programme: ProgrammeListed) -> bool:
+        return (self.today - programme.confirmed_on).days > 180
+
+    def _answers(self, kind: tuple[str, str, int]) -> set[str]:
+        if kind == NONE:
+            return self.unanswered
+        return {need for programme in self.by_kind[kind] for need in programme.needs}
+
+    def _asked(self, town: str, kind: tuple[str, str, int]) -> dict[str, Any]:
+        needs = self._answers(kind)
+        asking = {case for case in self.in_town[town] if self.open_needs[case] & needs}
+        waiting = (
+            [
+                sent.case_id
+                for id_, sent in self.told.referrals.items()
+                if self.told.states[id_] == "waiting"
+                and sent.case_id in self.open_needs
+                and self.told.cases[sent.case_id].municipality == town
+                and sent.programme_id is not None
+                and _kind(self.told.programmes[sent.programme_id]) == kind
+            ]
+            if kind in self._waited_for()
+            else []
+        )
+        unmet = [
+            case
+            for case, need in self.told.unmet
+            if case in self.open_needs
+            and self.told.cases[case].municipality == town
+            and (kind == NONE if need is None else need in needs)
+        ]
+        away = {
+            id_
+            for id_, _ in self._refused()
+            if self._kind_of(id_) == kind and self.told.cases[self.told.referrals[id_].case_id].municipality == town
+        }
+        self.wants[town, kind] = asking | set(waiting) | set(unmet)
+        return {
+            "open_needs": len(asking),
+            "waiting": len(waiting),
+            "unmet": len(unmet),
+            "wanting": len(self.wants[town, kind]),
+            "turned_away": len(away),
+        }
+
+    def _waited_for(self) -> set[Any]:
+        return {self._kind_of(id_) for id_, state in self.told.states.items() if state == "waiting"}
+
+    def _kind_of(self, referral: UUID) -> Any:
+        programme = self.told.referrals[referral].programme_id
+        return None if programme is None else _kind(self.told.programmes[programme])
+
+    def cells(self) -> dict[Place, dict[str, Any]]:
+        kinds = {*self.by_kind, NONE, *(self._kind_of(each) for each in self.told.referrals)} - {None}
+        found: dict[Place, dict[str, Any]] = {}
+        for kind in kinds:
+            cells = {town: self._asked(town, kind) for town in self.towns}
+            for town, cell in cells.items():
+                serving = [each for each in self.by_kind[kind] if self._serves(each, town)]
+                if serving or cell["wanting"] or cell["turned_away"]:
+                    cell.update(self._supplied(serving))
+                    cell["state"], cell["why"] = self._judged(town, kind, cell, serving)
+            for town, cell in cells.items():
+                if "state" in cell and town[:2] == self.prefecture:
+                    lenders = self._lenders(town, kind, cells) if cell["state"] in {"thin", "missing"} else []
+                    missing = "borrow" if lenders else "create"
+                    cell["lenders"] = lenders
+                    cell["proposal"] = {"thin": "extend", "missing": missing}.get(cell["state"], "none")
+                    found[town, *kind] = cell
+        return found
+
+    def _supplied(self, serving: list[ProgrammeListed]) -> dict[str, int]:
+        fresh = [each for each in serving if not self._is_stale(each)]
+        vague = [
+            each
+            for each in fresh
+            if not self._free(each) and each.capacity_state in {"has_room", "unknown"} and each.capacity_vacant != 0
+        ]
+        return {
+            "programmes": len(serving),
+            "with_room": len([each for each in serving if self._free(each)]),
+            "stale": len(serving) - len(fresh),
+            "unknown": len(vague),
+            "places": sum(map(self._free, serving)),
+        }
+
+    def _judged(self, town: str, kind: Any, cell: dict[str, Any], serving: list[ProgrammeListed]) -> tuple[str, str]:
+        if not cell["wanting"] and not cell["turned_away"]:
+            return ("unused" if cell["places"] else "covered"), "nothing"
+        if not serving:
+            return "missing", "no_supply"
+        if not cell["places"]:
+            if cell["stale"] == len(serving):
+                return "thin", "stale"
+            return "thin", "room_unknown" if cell["stale"] + cell["unknown"] == len(serving) else "full"
+        if cell["turned_away"] >= 3:
+            return "thin", "turned_away"
+        if cell["wanting"]:
+            enough = Fraction(0)
+            for programme in serving:
+                everybody = sum(len(self.wants[each, kind]) for each in self.towns if self._serves(programme, each))
+                enough += Fraction(self._free(programme), everybody)
+            if enough < 1:
+                return "thin", "short"
+        return "covered", "nothing"
+
+    def _lenders(self, town: str, kind: Any, cells: Mapping[str, Any]) -> list[str]:
+        near = self.neighbours.get(town, set())
+        found = []
+        for other in self.towns:
+            within = other in near or other[:2] == town[:2]
+            able = cells[other].get("state") in {"covered", "unused"}
+            spare = any(
+                self._free(each) and self._serves(each, other) and not self._serves(each, town)
+                for each in self.by_kind[kind]
+            )
+            if within and able and spare:
+                found.append(other)
+        return sorted(found, key=lambda other: (other not in near, other))[:5]
+
+
+def _kind(programme: ProgrammeListed) -> tuple[str, str, int]:
+    return programme.function, programme.stage, programme.strand

@@ -1,0 +1,359 @@
+"""The map of functions over HTTP: who sees which numbers, what stands behind them, months, files and paper."""
+
+import csv
+import io
+import re
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from services.referral.domain.map_views import NUMBERS
+from services.referral.handlers import function_map as handlers
+from services.referral.handlers.function_map import SUPPLY, NotServed
+from shared.auth import Role
+from shared.events import CaseClosed, CaseReopened, ReferralDeclineProposed, ReferralSent
+from shared.service.clock import wall_time
+from tests.service.map_oracle import recompute
+from tests.service.map_region import NOW, Dice, acting, drawn, listed, take_in
+from tests.service.referral_region import AGENCIES, PROGRAMMES, Region, erased, opened
+from tests.service.referral_region import take_in as take_file
+from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running, World
+
+PATH = "/v1/function-map"
+WITHIN = {"prefecture": "46"}
+
+
+@pytest.fixture
+async def region(world: World) -> Region:
+    """Two programmes of Kagoshima: one with room that serves Kirishima, too, and one that is full."""
+    return await Region(world.service("referral")).ready()
+
+
+def outsider(running: Running, role: Role = Role.PLANNER) -> Caller:
+    return running.as_("planner", role, municipalities=[ZAMA])
+
+
+async def cells(caller: Caller, path: str = PATH, **params: Any) -> list[Any]:
+    return await caller.whole(path, **WITHIN, **params)
+
+
+async def cell(caller: Caller, municipality: str = KAGOSHIMA, function: str = "drop_in_space") -> Any:
+    (found,) = await cells(caller, municipality=municipality, function=function)
+    return found
+
+
+async def more_cases(running: Running, many: int, municipality: str = KAGOSHIMA, *needs: str) -> None:
+    await running.hear(
+        *(opened(uuid4(), needs=needs or ("isolation",), municipality=municipality) for _ in range(many))
+    )
+
+
+# --- What is seen ----------------------------------------------------------------------------------------------------
+
+
+async def test_the_map_shows_supply_and_demand_side_by_side(region: Region) -> None:
+    found = await cell(region.desk)
+    assert found == {
+        "function": "drop_in_space",
+        "stage": "drop_in",
+        "strand": 4,
+        "municipality": KAGOSHIMA,
+        "state": "covered",
+        "why": "nothing",
+        "proposal": "none",
+        "lenders": [],
+        "programmes": 1,
+        "with_room": 1,
+        "stale": 0,
+        "room_unknown": 0,
+        "places": 3,
+        "open_needs": {"count": 1, "at_least": 1, "below": None},
+        "waiting": {"count": 0, "at_least": 0, "below": None},
+        "unmet": {"count": 0, "at_least": 0, "below": None},
+        "wanting": {"count": 1, "at_least": 1, "below": None},
+        "turned_away": {"count": 0, "at_least": 0, "below": None},
+    }
+    full = await cell(region.desk, function="work_readiness")
+    assert (full["state"], full["why"], full["proposal"]) == ("thin", "full", "extend")
+
+
+async def test_a_closed_or_erased_case_asks_for_nothing_and_a_reopened_one_asks_again(region: Region) -> None:
+    closed = CaseClosed(case_id=region.case_id, agency_id="kagoshima-desk", ended="goal_reached")
+    for event, count in (
+        (closed, 0),
+        (CaseReopened(case_id=region.case_id, agency_id="kagoshima-desk"), 1),
+        (erased(region.case_id), 0),
+    ):
+        await region.running.hear(event)
+        assert (await cell(region.desk))["open_needs"]["count"] == count
+
+
+async def test_whoever_is_being_helped_asks_for_nothing_more(region: Region) -> None:
+    referral = await region.to_programme()
+    assert (await cell(region.desk))["open_needs"]["count"] == 1
+    await region.npo.post(f"/v1/referrals/{referral}/accept")
+    assert (await cell(region.desk))["open_needs"]["count"] == 0
+
+
+async def test_outsiders_see_no_small_count_and_no_sum_that_gives_it_away(region: Region) -> None:
+    await more_cases(region.running, 6)
+    await more_cases(region.running, 2, KIRISHIMA)
+    few = {"count": None, "at_least": 1, "below": 5}
+    for role in (Role.COUNSELLOR, Role.DIRECTORY, Role.RULES, Role.PLANNER, Role.OBSERVER):
+        other = outsider(region.running, role)
+        assert (await cell(other))["open_needs"] == {"count": 7, "at_least": 7, "below": None}
+        assert (await cell(other, KIRISHIMA))["open_needs"] == few
+        (total,) = await cells(other, f"{PATH}/totals", function="drop_in_space")
+        assert total["open_needs"] == total["wanting"] == {"count": None, "at_least": 8, "below": None}
+    own = region.running.as_("kirishima-desk", municipalities=[KIRISHIMA])
+    assert (await cell(own, KIRISHIMA))["open_needs"]["count"] == 2
+    whole = region.running.as_("kagoshima-ken", Role.PLANNER, municipalities=["prefecture:46"])
+    (total,) = await cells(whole, f"{PATH}/totals", function="drop_in_space")
+    assert (total["open_needs"]["count"], total["thin"], total["unused"]) == (9, 2, 0)
+
+
+async def test_two_regions_that_differ_in_hidden_counts_alone_look_the_same(region: Region) -> None:
+    other = outsider(region.running)
+    await more_cases(region.running, 2, KIRISHIMA)
+    paths = (PATH, f"{PATH}/totals")
+    before = [[without_state(each) for each in await cells(other, path)] for path in paths]
+    await more_cases(region.running, 1, KIRISHIMA)
+    after = [[without_state(each) for each in await cells(other, path)] for path in paths]
+    assert before == after
+
+
+def without_state(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name not in {"state", "why", "proposal", "covered", "thin"}}
+
+
+async def test_the_choice_narrows_the_map(region: Region) -> None:
+    everything = await cells(region.desk)
+    assert {each["function"] for each in everything} == {"drop_in_space", "work_readiness"}
+    for narrow in ({"stage": "drop_in"}, {"function": "drop_in_space"}, {"municipality": KIRISHIMA}, {"strand": 4}):
+        found = await cells(region.desk, **narrow)
+        ((name, value),) = narrow.items()
+        assert found == [each for each in everything if each[name] == value]
+        assert found
+    assert await cells(region.desk, strand=1) == []
+    assert (await region.desk.get(PATH, params={"prefecture": "48"})).status_code == 422
+    assert await region.desk.whole(PATH, prefecture="14", municipality=KAGOSHIMA) == []
+
+
+async def test_the_map_is_read_page_by_page(region: Region) -> None:
+    await more_cases(region.running, 1, KIRISHIMA, "debt")
+    for path in (PATH, f"{PATH}/totals"):
+        whole = await cells(region.desk, path)
+        assert await region.desk.whole(path, **WITHIN, limit=1) == whole
+        assert len(whole) > 2
+
+
+async def test_a_need_that_nobody_answers_has_a_place_of_its_own(region: Region) -> None:
+    await more_cases(region.running, 1, KAGOSHIMA, "debt")
+    found = await cell(region.desk, function="none")
+    assert (found["state"], found["proposal"], found["strand"]) == ("missing", "create", 0)
+
+
+# --- The records behind ----------------------------------------------------------------------------------------------
+
+
+async def test_every_number_opens_to_the_records_behind_it(referral: Running) -> None:
+    """On a region of dice: as many ids as the number says, each once, for every number of every cell."""
+    region = Dice(3, municipalities=3, functions=2, programmes=40, cases=60, referrals=150).roll()
+    await take_in(referral, region)
+    actor, with_records = acting("prefecture:46"), set()
+    for seen in await drawn(referral, actor):
+        for number in (*SUPPLY, *NUMBERS):
+            async with referral.database.transaction() as session:
+                found = await handlers.records_behind(
+                    *(session, number),
+                    municipality=seen.municipality,
+                    kind=seen.kind,
+                    actor=actor,
+                    now=NOW,
+                    after=None,
+                    limit=1_000,
+                )
+            assert not isinstance(found, NotServed)
+            expected = getattr(seen.supply, number) if number in SUPPLY else getattr(seen, number).count
+            if number == "places":
+                expected = seen.supply.with_room  # the programmes that have them
+            assert (len(found), len(set(found))) == (expected, expected), (seen.municipality, seen.kind, number)
+            with_records |= {number} if expected else set()
+    assert len(with_records) == 10
+
+
+async def test_records_are_opened_by_agencies_of_the_municipality_alone(region: Region) -> None:
+    await more_cases(region.running, 2)
+    place = {"municipality": KAGOSHIMA, "function": "drop_in_space", "stage": "drop_in", "strand": 4}
+    behind = await region.desk.whole(f"{PATH}/records", **place, number="open_needs", limit=1)
+    assert len(behind) == 3
+    assert {"what": "case", "id": str(region.case_id)} in behind
+    (programme,) = await region.desk.whole(f"{PATH}/records", **place, number="programmes")
+    assert programme == {"what": "programme", "id": region.programmes["sakura-npo/ibasho"]}
+    assert await region.desk.whole(f"{PATH}/records", **place, number="places", limit=1) == [programme]
+    assert await region.desk.whole(f"{PATH}/records", **place, number="room_unknown") == []
+    refused = await outsider(region.running).get(f"{PATH}/records", params={**place, "number": "open_needs"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert refused.json()["detail_ja"]
+    assert (await region.desk.get(f"{PATH}/records", params={**place, "number": "rooms"})).status_code == 422
+
+
+# --- Against the events that were really told ------------------------------------------------------------------------
+
+
+async def test_referrals_moved_over_http_and_their_own_events_make_the_same_map(region: Region) -> None:
+    running = region.running
+    await region.to_programme()
+    second = await region.to_programme("sakura-npo/junbi")
+    await region.npo.post(f"/v1/referrals/{second}/decline", {"reason": "no_capacity"})
+    now = wall_time()
+    log = [*await listed(running), (opened(region.case_id), now), *((event, now) for event in await running.told())]
+    assert {ReferralSent, ReferralDeclineProposed} <= {type(event) for event, _ in log}
+    expected = recompute(log, prefecture="46", now=now, neighbours={})
+    found = await cells(region.desk)
+    assert len(found) == len(expected) == 3
+    for each in found:
+        told = expected[each["municipality"], each["function"], each["stage"], each["strand"]]
+        words = ("state", "why", "proposal", "lenders", "programmes", "places")
+        assert [each[name] for name in words] == [told[name] for name in words]
+        for number in ("open_needs", "waiting", "unmet", "wanting", "turned_away"):
+            assert each[number]["count"] == told[number]
+    assert (await cell(region.desk, function="work_readiness"))["turned_away"]["count"] == 1
+
+
+# --- Months ----------------------------------------------------------------------------------------------------------
+
+
+async def two_months(region: Region) -> tuple[str, str]:
+    """A map kept in one month; then five more people ask, and a month later it is kept again."""
+    await region.running.sweep()
+    await more_cases(region.running, 5)
+    await more_cases(region.running, 1, KIRISHIMA)
+    region.running.pass_time(timedelta(days=31))
+    await region.running.sweep()
+    kept = await region.desk.whole(f"{PATH}/snapshots", **WITHIN)
+    earlier, later = (each["month"][:7] for each in kept)
+    return earlier, later
+
+
+async def test_a_map_is_kept_once_a_month_and_stays_as_it_was(region: Region) -> None:
+    earlier, later = await two_months(region)
+    assert earlier < later
+    assert await region.running.sweep() == 0
+    kept = await region.desk.whole(f"{PATH}/snapshots", **WITHIN)
+    assert kept[0]["thresholds"]["stale_days"] == 180
+    counted = await region.running.rows(
+        "SELECT month, open_needs FROM map_snapshot_cell WHERE municipality = $1 AND function = 'drop_in_space'"
+        " ORDER BY month",
+        KAGOSHIMA,
+    )
+    assert [row["open_needs"] for row in counted] == [1, 6]
+    prefectures = await region.running.rows("SELECT DISTINCT prefecture FROM map_snapshot ORDER BY 1")
+    assert [row["prefecture"] for row in prefectures] == ["14", "46"]
+
+
+@pytest.mark.parametrize("table", ["map_snapshot", "map_snapshot_cell", "friction", "hops_alarm"])
+async def test_what_is_kept_is_added_to_and_never_rewritten(referral: Running, table: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await referral.rows(f"DELETE FROM {table}")
+    columns = {"map_snapshot": "drawn_at = now()", "map_snapshot_cell": "places = 0", "friction": "boundary = ''"}
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await referral.rows(f"UPDATE {table} SET {columns.get(table, 'hops = 9')}")
+
+
+async def test_two_months_are_compared(region: Region) -> None:
+    earlier, later = await two_months(region)
+    months = {"from": earlier, "to": later}
+    own = await cells(region.desk, f"{PATH}/changes", **months, function="drop_in_space")
+    # The people's own programme was confirmed long ago meanwhile, or not: what differs is who asks.
+    assert [each["municipality"] for each in own] == [KAGOSHIMA, KIRISHIMA]
+    before, after = own[0]["before"], own[0]["after"]
+    assert (before["wanting"]["count"], after["wanting"]["count"]) == (1, 6)
+    assert (before["state"], after["state"]) == ("covered", "thin")
+    answer = await region.desk.get(f"{PATH}/changes", params=WITHIN | months | {"to": "2020-01"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert answer.json()["detail_ja"]
+    assert (await region.desk.get(f"{PATH}/changes", params=WITHIN | months | {"to": "2026-13"})).status_code == 422
+    same = await cells(region.desk, f"{PATH}/changes", **{"from": later, "to": later})
+    assert same == []
+    answer = await region.desk.get(f"{PATH}/changes.csv", params=WITHIN | months | {"encoding": "utf-8"})
+    first, second, *_ = table(answer)
+    assert first["市町村コード"] == KAGOSHIMA
+    assert (first["判定(前)"], first["判定(後)"], first["求める人(後)"]) == ("充足", "不足", "6")
+    assert second["市町村コード"] == KIRISHIMA
+
+
+async def test_a_hidden_count_that_becomes_another_is_no_difference_to_others(region: Region) -> None:
+    await more_cases(region.running, 2, KIRISHIMA, "with_people")
+    await region.running.sweep()
+    await more_cases(region.running, 1, KIRISHIMA, "with_people")
+    region.running.pass_time(timedelta(days=31))
+    await region.running.sweep()
+    kept = await region.desk.whole(f"{PATH}/snapshots", **WITHIN)
+    months = {"from": kept[0]["month"][:7], "to": kept[1]["month"][:7]}
+    narrow = {"municipality": KIRISHIMA, "function": "work_readiness"}
+    assert await cells(outsider(region.running), f"{PATH}/changes", **months, **narrow) == []
+    own = region.running.as_("kirishima-desk", municipalities=[KIRISHIMA])
+    assert len(await cells(own, f"{PATH}/changes", **months, **narrow)) == 1
+
+
+# --- Files and paper -------------------------------------------------------------------------------------------------
+
+
+def table(answer: Any, encoding: str = "utf-8-sig") -> list[dict[str, str]]:
+    assert answer.status_code == 200, answer.text
+    return list(csv.DictReader(io.StringIO(answer.content.decode(encoding))))
+
+
+async def test_the_sub_committee_gets_the_map_as_a_file(region: Region) -> None:
+    await more_cases(region.running, 6)
+    await more_cases(region.running, 2, KIRISHIMA)
+    answer = await outsider(region.running).get(f"{PATH}.csv", params=WITHIN)
+    assert "charset=" in answer.headers["content-type"]
+    lines = table(answer, "cp932")
+    first = lines[0]
+    assert (first["支援機能"], first["段階"], first["系統"]) == ("drop_in_space", "居場所", "(4)生活困窮者自立支援")
+    assert (first["判定"], first["理由"], first["提案"]) == ("不足", "求める人に空きが足りない", "広げる")
+    assert [(each["市町村コード"], each["求める人"]) for each in lines[:3]] == [
+        (KAGOSHIMA, "7"),
+        (KIRISHIMA, "5未満"),
+        ("計", "8以上"),
+    ]
+    same = table(await outsider(region.running).get(f"{PATH}.csv", params=WITHIN | {"encoding": "utf-8"}))
+    assert same == lines
+
+
+async def test_an_empty_region_is_an_empty_file_and_a_page_that_says_so(referral: Running) -> None:
+    caller = referral.as_()
+    assert table(await caller.get(f"{PATH}.csv", params=WITHIN), "cp932") == []
+    answer = await caller.get(f"{PATH}.html", params=WITHIN)
+    assert answer.status_code == 200
+    assert "まだありません" in answer.text
+    assert await caller.whole(PATH, **WITHIN) == []
+
+
+async def test_the_map_is_a_page_to_print(region: Region) -> None:
+    await more_cases(region.running, 6)
+    await more_cases(region.running, 2, KIRISHIMA)
+    answer = await outsider(region.running).get(f"{PATH}.html", params=WITHIN | {"stage": "drop_in"})
+    assert answer.status_code == 200, answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    text = re.sub(r"<[^>]+>", " ", answer.text)
+    for words in ("支援機能の地図", "居場所", KAGOSHIMA, KIRISHIMA, "△不足", "5未満", "8以上", "広げる"):
+        assert words in text, words
+    assert "work_readiness" not in text
+    assert "landscape" in answer.text
+
+
+async def test_a_page_too_long_to_print_asks_for_a_choice(referral: Running) -> None:
+    lines = "".join(f"npo-a,p{number},名,f{number},4,居場所,,isolation,空きあり,2026-11-01\n" for number in range(151))
+    agency = "npo-a,,甲,コウ,npo,462012,462012,,福祉課,2026-11-01\n"
+    await take_file(referral, "/v1/agency-imports", AGENCIES.splitlines()[0] + "\n" + agency)
+    await take_file(referral, "/v1/programme-imports", PROGRAMMES.splitlines()[0] + "\n" + lines)
+    answer = await referral.as_().get(f"{PATH}.html", params=WITHIN)
+    assert (answer.status_code, answer.json()["code"]) == (409, "map_too_long")
+    assert answer.json()["detail_ja"]
+    assert (await referral.as_().get(f"{PATH}.html", params=WITHIN | {"function": "f1"})).status_code == 200

@@ -1,0 +1,295 @@
+"""The map of functions: what a cell says, what it proposes, and what outsiders may read of it."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.referral.domain.function_map import (
+    UNANSWERED,
+    Cell,
+    Coverage,
+    Demand,
+    Group,
+    Kind,
+    Offer,
+    Picture,
+    Proposal,
+    Supply,
+    Thresholds,
+    TurnedAway,
+    Unmet,
+    Waiting,
+    Why,
+    classify,
+    draw,
+    propose,
+)
+from services.referral.domain.small_counts import Shown, show, total, union
+
+TODAY = date(2026, 11, 30)
+A, B, C, FAR = "462012", "462187", "462039", "142166"
+DROP_IN = Kind("drop_in_space", "drop_in", 4)
+READY = Kind("work_readiness", "work_readiness", 4)
+BY = Thresholds()
+
+
+def offer(**changes: Any) -> Offer:
+    values: dict[str, Any] = {
+        "id": uuid4(),
+        "kind": DROP_IN,
+        "area": frozenset({A}),
+        "needs": frozenset({"isolation"}),
+        "capacity": "has_room",
+        "free": 5,
+        "confirmed_on": TODAY,
+    }
+    return Offer(**(values | changes))
+
+
+def group(people: int, municipality: str = A, *needs: str) -> Group:
+    return Group(municipality, frozenset(needs or {"isolation"}), people)
+
+
+def drawn(**parts: Any) -> dict[tuple[str, Kind], Cell]:
+    return draw(
+        Picture(today=TODAY, municipalities=parts.pop("municipalities", frozenset({A, B, C, FAR})), **parts), BY
+    )
+
+
+def words(cell: Cell) -> tuple[Coverage, Why, Proposal]:
+    return cell.state, cell.why, cell.proposal
+
+
+# --- What a cell says ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "people", "says"),
+    [
+        ({}, 5, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
+        ({}, 6, (Coverage.THIN, Why.SHORT, Proposal.EXTEND)),
+        ({}, 0, (Coverage.UNUSED, Why.NOTHING, Proposal.NONE)),
+        ({"free": None}, 3, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
+        ({"free": None}, 4, (Coverage.THIN, Why.SHORT, Proposal.EXTEND)),
+        ({"free": 0}, 1, (Coverage.THIN, Why.FULL, Proposal.EXTEND)),
+        ({"capacity": "full", "free": 9}, 1, (Coverage.THIN, Why.FULL, Proposal.EXTEND)),
+        ({"capacity": "full"}, 0, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
+        ({"capacity": "ask_first"}, 1, (Coverage.THIN, Why.FULL, Proposal.EXTEND)),
+        ({"capacity": "unknown", "free": None}, 1, (Coverage.THIN, Why.ROOM_UNKNOWN, Proposal.EXTEND)),
+        ({"confirmed_on": TODAY - timedelta(days=180)}, 1, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
+        ({"confirmed_on": TODAY - timedelta(days=181)}, 1, (Coverage.THIN, Why.STALE, Proposal.EXTEND)),
+        ({"capacity_confirmed_on": TODAY - timedelta(days=30)}, 1, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
+        ({"capacity_confirmed_on": TODAY - timedelta(days=31)}, 1, (Coverage.THIN, Why.ROOM_UNKNOWN, Proposal.EXTEND)),
+        ({"area": frozenset({"460001"})}, 5, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
+        ({"ends_on": TODAY}, 5, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
+        ({"starts_on": TODAY}, 5, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
+    ],
+)
+def test_a_cell_weighs_room_that_can_be_relied_on_against_who_wants_it(
+    changes: dict[str, Any], people: int, says: Any
+) -> None:
+    cells = drawn(offers=[offer(**changes)], groups=[group(people)] if people else [])
+    assert words(cells[A, DROP_IN]) == says
+
+
+@pytest.mark.parametrize("period", [{"ends_on": TODAY - timedelta(days=1)}, {"starts_on": TODAY + timedelta(days=1)}])
+def test_what_is_not_offered_today_is_no_supply_and_answers_nothing(period: dict[str, Any]) -> None:
+    cells = drawn(offers=[offer(**period)], groups=[group(2)])
+    assert cells.keys() == {(A, UNANSWERED)}
+    assert words(cells[A, UNANSWERED]) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.CREATE)
+
+
+def test_a_need_that_something_elsewhere_answers_is_missing_here() -> None:
+    cells = drawn(offers=[offer(area=frozenset({FAR}))], groups=[group(2)])
+    assert words(cells[A, DROP_IN]) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.CREATE)
+    assert cells[A, DROP_IN].demand == Demand(open_needs=2, wanting=2)
+
+
+def test_a_neighbour_with_room_is_named_before_others_of_the_prefecture() -> None:
+    near, other = offer(area=frozenset({C})), offer(area=frozenset({B}))
+    cells = drawn(offers=[near, other], groups=[group(2)], neighbours={A: frozenset({C})})
+    assert words(cells[A, DROP_IN]) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.BORROW)
+    assert cells[A, DROP_IN].lenders == (C, B)
+
+
+def test_a_neighbour_beyond_the_prefecture_lends_too() -> None:
+    cells = drawn(offers=[offer(area=frozenset({FAR}))], groups=[group(2)], neighbours={A: frozenset({FAR})})
+    assert cells[A, DROP_IN].lenders == (FAR,)
+
+
+def test_nobody_lends_what_is_short_at_home_or_what_is_shared_already() -> None:
+    short = drawn(offers=[offer(area=frozenset({B}), free=1)], groups=[group(2), group(2, B)])
+    assert words(short[A, DROP_IN]) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.CREATE)
+    shared = drawn(offers=[offer(area=frozenset({A, B}), free=1)], groups=[group(2)])
+    assert (shared[A, DROP_IN].state, shared[B, DROP_IN].state) == (Coverage.THIN, Coverage.UNUSED)
+    assert shared[A, DROP_IN].lenders == ()
+
+
+def test_no_more_than_a_few_lenders_are_named() -> None:
+    towns = [f"4630{number}" for number in range(10, 18)]
+    cells = drawn(
+        offers=[offer(area=frozenset({town})) for town in towns],
+        groups=[group(1)],
+        municipalities=frozenset({A, *towns}),
+    )
+    assert cells[A, DROP_IN].lenders == tuple(towns[:5])
+
+
+def test_places_are_shared_by_everybody_whom_a_programme_serves() -> None:
+    shared = offer(area=frozenset({A, B}), free=5)
+    enough = drawn(offers=[shared], groups=[group(3), group(2, B)])
+    assert (enough[A, DROP_IN].state, enough[B, DROP_IN].state) == (Coverage.COVERED, Coverage.COVERED)
+    short = drawn(offers=[shared], groups=[group(3), group(3, B)])
+    assert (short[A, DROP_IN].state, short[B, DROP_IN].state) == (Coverage.THIN, Coverage.THIN)
+    helped = drawn(offers=[shared, offer(free=1)], groups=[group(3), group(3, B)])
+    assert (helped[A, DROP_IN].state, helped[B, DROP_IN].state) == (Coverage.COVERED, Coverage.THIN)
+
+
+def test_people_turned_away_for_lack_of_room_weigh_more_than_room_on_paper() -> None:
+    says = [(Coverage.COVERED, Why.NOTHING, Proposal.NONE), (Coverage.THIN, Why.TURNED_AWAY, Proposal.EXTEND)]
+    for referrals, each in zip((2, 3), says, strict=True):
+        cells = drawn(offers=[offer()], groups=[group(1)], turned_away=[TurnedAway(A, DROP_IN, referrals)])
+        assert words(cells[A, DROP_IN]) == each
+    gone = drawn(turned_away=[TurnedAway(A, DROP_IN, 1)])
+    assert words(gone[A, DROP_IN]) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.CREATE)
+
+
+# --- Who asks --------------------------------------------------------------------------------------------------------
+
+
+def test_a_case_with_two_needs_wants_one_place_and_asks_in_every_kind_that_answers() -> None:
+    drop_in = offer(needs=frozenset({"isolation", "family"}))
+    ready = offer(kind=READY, needs=frozenset({"family"}))
+    cells = drawn(offers=[drop_in, ready], groups=[group(2, A, "isolation", "family"), group(1, A, "isolation")])
+    assert (cells[A, DROP_IN].demand.open_needs, cells[A, READY].demand.open_needs) == (3, 2)
+
+
+def test_who_waits_or_has_nobody_is_counted_once_beside_the_open_needs() -> None:
+    known, other, whole = uuid4(), uuid4(), uuid4()
+    cells = drawn(
+        offers=[offer()],
+        groups=[group(1), group(1, A, "debt")],
+        waiting=[
+            Waiting(A, known, DROP_IN, frozenset({"isolation"})),
+            Waiting(A, other, DROP_IN, frozenset()),
+            Waiting(A, other, DROP_IN, frozenset()),
+        ],
+        unmet=[
+            Unmet(A, known, "isolation", frozenset({"isolation"})),
+            Unmet(A, other, "isolation", frozenset()),
+            Unmet(A, whole, None, frozenset()),
+        ],
+    )
+    assert cells[A, DROP_IN].demand == Demand(open_needs=1, waiting=3, unmet=2, wanting=2)
+    assert cells[A, UNANSWERED].demand == Demand(open_needs=1, unmet=1, wanting=2)
+
+
+def test_an_unmet_need_that_nobody_else_has_on_record_still_has_its_place() -> None:
+    cells = drawn(unmet=[Unmet(A, uuid4(), "debt", frozenset())])
+    assert cells[A, UNANSWERED].demand == Demand(unmet=1, wanting=1)
+
+
+def test_what_waits_for_a_kind_that_is_offered_no_more_is_missing() -> None:
+    cells = drawn(waiting=[Waiting(A, uuid4(), READY, frozenset())])
+    assert words(cells[A, READY]) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.CREATE)
+
+
+def test_the_numbers_of_supply() -> None:
+    old = TODAY - timedelta(days=200)
+    cells = drawn(
+        offers=[
+            offer(),
+            offer(free=None),
+            offer(free=0),
+            offer(capacity="full"),
+            offer(capacity="unknown", free=None),
+            offer(confirmed_on=old),
+            offer(area=frozenset({B})),
+        ]
+    )
+    assert cells[A, DROP_IN].supply == Supply(programmes=6, with_room=2, stale=1, unknown=1, places=8)
+
+
+def test_stale_and_unknown_together_are_unknown_and_one_full_among_them_is_full() -> None:
+    old, unknown, full = offer(confirmed_on=date(2026, 1, 1)), offer(capacity="unknown"), offer(capacity="waiting_list")
+    for offers, why in (([old, unknown], Why.ROOM_UNKNOWN), ([old, full], Why.FULL), ([old, old], Why.STALE)):
+        assert drawn(offers=offers, groups=[group(1)])[A, DROP_IN].why is why
+
+
+def test_nothing_at_all_is_an_empty_map() -> None:
+    assert drawn() == {}
+    assert drawn(groups=[Group(A, frozenset(), 4)]) == {}
+
+
+counts = st.integers(0, 9)
+
+
+@given(counts, counts, counts, counts, counts, st.fractions(0, 3))
+def test_every_cell_has_one_state_that_says_what_it_means(
+    programmes: int, with_room: int, stale: int, wanting: int, turned_away: int, share: Fraction
+) -> None:
+    with_room, stale = min(programmes, with_room), min(programmes, stale)
+    supply = Supply(programmes, with_room, stale, 0, with_room)
+    demand = Demand(wanting, 0, 0, wanting, turned_away)
+    state, why = classify(supply, demand, share, BY)
+    asked = wanting > 0 or turned_away > 0
+    assert (state is Coverage.MISSING) == (asked and programmes == 0)
+    assert (state is Coverage.UNUSED) == (not asked and with_room > 0)
+    assert (why is Why.NOTHING) == (state in {Coverage.COVERED, Coverage.UNUSED})
+    if state is Coverage.COVERED and asked:
+        assert with_room
+        assert share >= 1 or not wanting
+    for lenders in ((), (B,)):
+        assert (propose(state, lenders) is Proposal.NONE) == (state in {Coverage.COVERED, Coverage.UNUSED})
+
+
+@given(st.lists(st.tuples(st.sampled_from([A, B]), st.sampled_from(["isolation", "family"]), counts), max_size=5))
+def test_more_room_never_makes_a_cell_worse(asked: list[tuple[str, str, int]]) -> None:
+    order = [Coverage.MISSING, Coverage.THIN, Coverage.COVERED, Coverage.UNUSED]
+    groups = [group(people, town, need) for town, need, people in asked]
+    base = offer(area=frozenset({A, B}), id=UUID(int=1), free=2)
+    before = drawn(offers=[base], groups=groups)
+    after = drawn(offers=[replace(base, free=4)], groups=groups)
+    for place, cell in before.items():
+        assert order.index(after[place].state) >= order.index(cell.state)
+
+
+# --- Small counts ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "own", "text"),
+    [(0, False, "0"), (1, False, "5未満"), (4, False, "5未満"), (5, False, "5"), (4, True, "4")],
+)
+def test_small_counts_are_hidden_from_others(count: int, own: bool, text: str) -> None:
+    assert show(count, own=own).text_ja == text
+
+
+def test_a_sum_is_exact_only_if_each_of_its_parts_is() -> None:
+    assert total([Shown(7, 7), Shown(0, 0)]) == Shown(7, 7)
+    assert total([show(7, own=False), show(3, own=False)]) == Shown(None, 8)
+    assert total([show(7, own=False), show(3, own=False)]).text_ja == "8以上"
+    assert total([]) == Shown(0, 0)
+    assert union([Shown(7, 7), Shown(2, 2)], 8) == Shown(8, 8)
+    assert union([Shown(7, 7), show(3, own=False)], 8) == Shown(None, 7)
+    assert union([Shown(0, 0), show(3, own=False)], 3) == Shown(None, 1, below=5)
+    assert union([show(2, own=False), show(3, own=False)], 4) == Shown(None, 1)
+
+
+hidden = st.integers(1, 4)
+
+
+@given(st.lists(st.one_of(st.just(0), st.integers(5, 50), st.tuples(hidden, hidden)), max_size=8))
+def test_whatever_the_hidden_counts_are_a_reader_sees_the_same(row: list[Any]) -> None:
+    """The whole of secondary suppression: nothing that is shown depends on what is hidden."""
+    seen = []
+    for version in (0, 1):
+        parts = [show(each[version] if isinstance(each, tuple) else each, own=False) for each in row]
+        seen.append((parts, total(parts), union(parts, 99) if any(p.count is None for p in parts) else None))
+    assert seen[0] == seen[1]
