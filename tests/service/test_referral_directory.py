@@ -23,6 +23,7 @@ async def test_both_files_come_in_and_can_be_found(referral: Running) -> None:
     assert await names(referral, "/v1/programmes", municipality=KIRISHIMA) == ["桜の居場所"]
     assert await names(referral, "/v1/programmes", function="work_readiness") == ["桜の就労準備"]
     assert await names(referral, "/v1/programmes", stage="drop_in") == ["桜の居場所", "座間の居場所"]
+    assert await names(referral, "/v1/programmes", agency_id="zama-npo") == ["座間の居場所"]
 
 
 async def test_a_programme_without_an_area_of_its_own_shows_its_agencys(referral: Running) -> None:

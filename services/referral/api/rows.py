@@ -5,6 +5,7 @@ Framework (政府相互運用性フレームワーク: 451-4 行政サービス�
 prefix and without it.
 """
 
+import functools
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
@@ -60,13 +61,18 @@ FIRM_STATES = {
 }
 
 
+@functools.cache
+def _functions_by_word() -> Mapping[str, str]:
+    functions = vocabulary().functions.values()
+    return {unicodedata.normalize("NFKC", function.japanese): function.code for function in functions}
+
+
 def _known_function(code: Any) -> Any:
-    known = vocabulary().functions
+    """The office's own word, or our code."""
     if not isinstance(code, str):
         return code
     written = unicodedata.normalize("NFKC", code)
-    by_word = {unicodedata.normalize("NFKC", function.japanese): function.code for function in known.values()}
-    return by_word.get(written, written)
+    return _functions_by_word().get(written, written)
 
 
 def _listed_function(code: str) -> str:
