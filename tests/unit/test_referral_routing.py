@@ -171,6 +171,15 @@ def test_a_low_level_suggests_earlier_rungs_first() -> None:
     assert ids(route(replace(CASE, levels={"stress": 2, "mental": 4}), [early, late], NOW)) == [early.id, late.id]
 
 
+def test_who_answers_more_of_the_needs_comes_first() -> None:
+    case = replace(CASE, needs=frozenset({"with_people", "housing"}))
+    both = replace(DROP_IN, id=UUID(int=99), needs=case.needs)
+
+    routing = route(case, [DROP_IN, both])
+    assert ids(routing) == [both.id, DROP_IN.id]
+    assert [reasons(routing, each)["answers_needs"].weight for each in (both, DROP_IN)] == [20, 10]
+
+
 def test_an_agency_that_gave_the_case_back_comes_later_but_stays() -> None:
     other = replace(DROP_IN, id=UUID(int=99))
 
