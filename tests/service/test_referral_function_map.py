@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from datetime import timedelta
+from itertools import product
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ import pytest
 from services.referral.domain.map_views import NUMBERS
 from services.referral.handlers import function_map as handlers
 from services.referral.handlers.function_map import SUPPLY, NotServed
+from services.referral.tables.vocabulary import vocabulary
 from shared.auth import Role
 from shared.events import CaseClosed, CaseReopened, ReferralDeclineProposed, ReferralSent
 from shared.service.clock import wall_time
@@ -349,11 +351,15 @@ async def test_the_map_is_a_page_to_print(region: Region) -> None:
 
 
 async def test_a_page_too_long_to_print_asks_for_a_choice(referral: Running) -> None:
-    lines = "".join(f"npo-a,p{number},名,f{number},4,居場所,,isolation,空きあり,2026-11-01\n" for number in range(151))
+    kinds = list(product(sorted(vocabulary().functions), range(1, 7)))[:151]
+    lines = "".join(
+        f"npo-a,p{number},名,{function},{strand},居場所,,isolation,空きあり,2026-11-01\n"
+        for number, (function, strand) in enumerate(kinds)
+    )
     agency = "npo-a,,甲,コウ,npo,462012,462012,,福祉課,2026-11-01\n"
     await take_file(referral, "/v1/agency-imports", AGENCIES.splitlines()[0] + "\n" + agency)
     await take_file(referral, "/v1/programme-imports", PROGRAMMES.splitlines()[0] + "\n" + lines)
     answer = await referral.as_().get(f"{PATH}.html", params=WITHIN)
     assert (answer.status_code, answer.json()["code"]) == (409, "map_too_long")
     assert answer.json()["detail_ja"]
-    assert (await referral.as_().get(f"{PATH}.html", params=WITHIN | {"function": "f1"})).status_code == 200
+    assert (await referral.as_().get(f"{PATH}.html", params=WITHIN | {"function": kinds[0][0]})).status_code == 200

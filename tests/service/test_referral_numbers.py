@@ -31,7 +31,9 @@ async def referred(
     referral = uuid4()
     sender, reason = more.get("sender", "kagoshima-desk"), more.get("reason")
     await region.running.rows(
-        "INSERT INTO referral VALUES ($1, $2, $3, $4, $5, $6, NULL, NULL, $7, $4, NULL, $8, $9, 1)",
+        "INSERT INTO referral (id, case_id, municipality, sender, receiver, programme_id, state, responsible_agency,"
+        " reason, sent_at, version, coordinator, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7, $4, $8, $9, 1, $4,"
+        " CASE WHEN $7 IN ('outcome_set', 'closed') THEN 'completed' END)",
         *(referral, more.get("case_id", region.case_id), more.get("municipality", KAGOSHIMA), sender, receiver),
         *(UUID(region.programmes["sakura-npo/ibasho"]), state, reason, FRIDAY),
     )
