@@ -584,30 +584,3 @@ async def test_a_closed_course_and_one_where_a_referral_waits_are_left_out_with_
 async def test_candidates_of_another_towns_case_are_not_shown(region: Region) -> None:
     stranger = region.running.as_("zama-desk", municipalities=[ZAMA])
     assert code(await stranger.get(f"/v1/cases/{region.case_id}/candidates")) == (404, "case_not_known")
-
-
-# --- What the receiver is told ---------------------------------------------------------------------------------------
-
-
-async def test_the_receiver_is_told_what_the_consent_covers_while_it_is_open(region: Region) -> None:
-    case_id = region.case_id = uuid4()
-    needs = ("health", "with_people")
-    await region.running.hear(opened(case_id, needs=needs), consented(case_id, categories=["story"]))
-    referral = await region.to_programme()
-
-    async def told() -> Any:
-        return (await region.npo.get(f"/v1/referrals/{referral}")).json()["told"]
-
-    assert await told() == {
-        "needs": ["with_people"],
-        "topics": ["job_search"],
-        "urgent": False,
-        "withheld": True,
-        "basis": "consent",
-    }
-    await region.running.hear(consented(case_id, 2, categories=["story", "health"]))
-    assert (await told())["needs"] == ["health", "with_people"]
-    await region.npo.post(f"/v1/referrals/{referral}/accept")
-    assert (await told())["withheld"] is False
-    await region.running.hear(ConsentWithdrawn(case_id=case_id, consent_version=3))
-    assert await told() is None
