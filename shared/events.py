@@ -488,7 +488,10 @@ class ReferralOverdue(Event, publisher="referral"):
 
 
 class ReferralTakenOver(Event, publisher="referral"):
-    """The coordinator is responsible from now on, for silence or after a decline; where it may go next, if anywhere."""
+    """The coordinator is responsible from now on, for silence or after a decline; where it may go next, if anywhere.
+
+    `verb` as in ReferralSent: of what is only referred the coordinator has the referral, and the case keeps its holder.
+    """
 
     case_id: Id
     referral_id: Id
@@ -496,6 +499,7 @@ class ReferralTakenOver(Event, publisher="referral"):
     coordinator: Agency
     because: Coded
     ended: Flag = True
+    verb: Coded = "transfer"
     proposed_programme_id: Id | None = None
     proposed_course_run_id: Id | None = None
 

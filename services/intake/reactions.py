@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.intake.handlers import cases as handlers
 from services.intake.handlers import custody
+from services.intake.handlers.responsibility import note_responsibility
 from shared.bus.inbox import News, Reaction
 from shared.events import (
     AssessmentRecorded,
@@ -45,6 +46,15 @@ from shared.events import (
 )
 
 
+def followed(kind: str, *shown: str) -> Reaction:
+    """The same of a referral's step, which also says who answers for it from now on."""
+
+    async def note(session: AsyncSession, event: Event, news: News) -> None:
+        await _follow(session, event, news, kind, *shown)
+
+    return note
+
+
 def noted(kind: str, *shown: str) -> Reaction:
     """Keeps the named fields. FDP levels are not among them: a timeline is read by more people than a rating."""
 
@@ -57,21 +67,28 @@ def noted(kind: str, *shown: str) -> Reaction:
 async def referral_accepted(session: AsyncSession, event: ReferralAccepted, news: News) -> None:
     """The receiver took it on. Where that is a hand-over, it holds the case from now on, if the sender did."""
     fields = ("referral_id", "sender", "receiver", "verb")
-    if await _note(session, event, news, "referral_accepted", *fields) and event.verb != "refer":
+    if await _follow(session, event, news, "referral_accepted", *fields) and event.verb != "refer":
         await custody.hand_over(session, event.case_id, sender=event.sender, receiver=event.receiver, now=news.now)
 
 
 async def referral_taken_over(session: AsyncSession, event: ReferralTakenOver, news: News) -> None:
-    """Silence, or a decline: the municipality's coordinator is responsible from now on, and holds the case."""
+    """Silence, or a decline: the municipality's coordinator answers for it. It holds the case, if that was to move."""
     shown = ("referral_id", "before", "coordinator", "because", "proposed_programme_id", "proposed_course_run_id")
-    if await _note(session, event, news, "referral_taken_over", *shown):
+    if await _follow(session, event, news, "referral_taken_over", *shown) and event.verb != "refer":
         await custody.hand_over(session, event.case_id, sender=event.before, receiver=event.coordinator, now=news.now)
 
 
 async def referral_received(session: AsyncSession, event: ReferralReceived, news: News) -> None:
     """The receiver has seen it: if it carries a hand-off, that is acknowledged, and no longer open."""
-    if await _note(session, event, news, "referral_received", "referral_id", "receiver"):
+    if await _follow(session, event, news, "referral_received", "referral_id", "receiver"):
         await custody.acknowledge(session, event.case_id, event.referral_id)
+
+
+async def _follow(session: AsyncSession, event: Event, news: News, kind: str, *shown: str) -> bool:
+    known = await _note(session, event, news, kind, *shown)
+    if known:
+        await note_responsibility(session, event, now=news.now)
+    return known
 
 
 async def _note(session: AsyncSession, event: Event, news: News, kind: str, *shown: str) -> bool:
@@ -88,19 +105,21 @@ async def _note(session: AsyncSession, event: Event, news: News, kind: str, *sho
 
 reactions: dict[type[Event], Reaction] = {
     AssessmentRecorded: noted("assessment_recorded", "assessment_id", "number", "setting", "prolongation_risk"),
-    ReferralSent: noted("referral_sent", "referral_id", "sender", "receiver", "programme_id", "course_run_id", "verb"),
+    ReferralSent: followed(
+        "referral_sent", "referral_id", "sender", "receiver", "programme_id", "course_run_id", "verb"
+    ),
     ReferralReceived: referral_received,
     ReferralAccepted: referral_accepted,
-    ReferralDeclined: noted("referral_declined", "referral_id", "sender", "receiver", "reason"),
-    ReferralWithdrawn: noted("referral_withdrawn", "referral_id", "sender", "receiver", "reason"),
-    ReferralReturned: noted("referral_returned", "referral_id", "sender", "receiver", "missing"),
-    ReferralRerouted: noted("referral_rerouted", "referral_id", "receiver", "next_referral_id", "next_receiver"),
-    ReferralDeclineProposed: noted("referral_decline_proposed", "referral_id", "receiver", "coordinator", "reason"),
-    ReferralProgressed: noted("referral_progressed", "referral_id", "receiver", "state", "review_on"),
+    ReferralDeclined: followed("referral_declined", "referral_id", "sender", "receiver", "reason"),
+    ReferralWithdrawn: followed("referral_withdrawn", "referral_id", "sender", "receiver", "reason"),
+    ReferralReturned: followed("referral_returned", "referral_id", "sender", "receiver", "missing"),
+    ReferralRerouted: followed("referral_rerouted", "referral_id", "receiver", "next_referral_id", "next_receiver"),
+    ReferralDeclineProposed: followed("referral_decline_proposed", "referral_id", "receiver", "coordinator", "reason"),
+    ReferralProgressed: followed("referral_progressed", "referral_id", "receiver", "state", "review_on"),
     ReferralOverdue: noted("referral_overdue", "referral_id", "waits_for", "clock", "tier", "due_on"),
     ReferralTakenOver: referral_taken_over,
-    ReferralOutcomeSet: noted("referral_outcome_set", "referral_id", "receiver", "outcome", "number"),
-    ReferralClosed: noted("referral_closed", "referral_id", "receiver", "outcome"),
+    ReferralOutcomeSet: followed("referral_outcome_set", "referral_id", "receiver", "outcome", "number"),
+    ReferralClosed: followed("referral_closed", "referral_id", "receiver", "outcome"),
     SeatHeld: noted("seat_held", "seat_request_id", "referral_id", "course_run_id", "pool_kind", "expires_at"),
     SeatWaitlisted: noted("seat_waitlisted", "seat_request_id", "referral_id", "course_run_id", "position"),
     SeatRefused: noted("seat_refused", "referral_id", "course_run_id", "reason"),

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from services.referral.handlers.clocks import ring
+from services.referral.handlers.clocks import ring, start_missing
 from services.referral.handlers.decided import try_again
 from services.referral.handlers.function_map import keep_snapshot
 from services.referral.handlers.numbers import raise_hops_alarm
@@ -12,6 +12,8 @@ from shared.service import Sweep
 
 sweeps = [
     Sweep("try_decided_referrals", timedelta(minutes=1), try_again),
+    # Removable once no installation comes from 0.1.0, whose referrals wait for nobody.
+    Sweep("start_missing_clocks", timedelta(minutes=10), start_missing),
     Sweep("ring_referral_clocks", timedelta(minutes=1), ring),
     Sweep("look_for_unmet_needs", timedelta(minutes=1), look_for_unmet_needs),
     Sweep("drop_old_directory_changes", timedelta(hours=1), drop_old_changes),

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -39,6 +40,8 @@ async def _withdraw(platform: Platform) -> None:
 
         desk, npo, placement = agency("kagoshima-desk"), agency("npo-hinata"), agency("kagoshima-placement")
         case = f"/intake/v1/cases/{await _referred_case(desk, placement)}"
+        under_way = await _on_every_way(desk, case[-36:], agency)
+        assert under_way >= {"sent", "returned", "waiting", "decline_pending"}
         ratings = f"/assessment/v1/cases/{case[-36:]}/assessments"
         assert await _basis(npo, case, "referral") == "consent"
         await _seconds(0, lambda: _rated_by(npo, ratings), until=[desk.agency])
@@ -59,7 +62,10 @@ async def _withdraw(platform: Platform) -> None:
 async def _referred_case(desk: Agency, placement: Agency) -> str:
     """A case with everything in flight that may rest on consent: referrals, a nominated seat, a held one."""
     consent = {"state": "given", "purposes": ["referral", "training", "assessment"]}
-    opened = await desk.post("/intake/v1/cases", {"topics": ["job_search"], "needs": ["people"], "consent": consent})
+    opened = await desk.post(
+        "/intake/v1/cases",
+        {"topics": ["job_search"], "needs": ["people", "experience", "isolation"], "consent": consent},
+    )
     case_id: str = opened["case_id"]
     rating = f"/assessment/v1/cases/{case_id}/assessments"
     await eventually(lambda: desk.post(rating, {"levels": {"mental": 3}}), what="case known to assessment")
@@ -90,6 +96,20 @@ async def _referred_case(desk: Agency, placement: Agency) -> str:
         f"/intake/v1/cases/{case_id}/disclosures", disclosure | {"until": until, "reason": "protects_person"}
     )
     return case_id
+
+
+async def _on_every_way(desk: Agency, case_id: str, agency: Callable[[str], Agency]) -> set[str]:
+    """Referrals that their receivers have sent back, put in line and declined; in which states they all stand."""
+    found = (await desk.get(f"/referral/v1/cases/{case_id}/candidates"))["items"]
+    there = {referral["programme_id"] for referral in await desk.every("/referral/v1/referrals", case_id=case_id)}
+    others = [item for item in found if item["kind"] == "programme" and item["id"] not in there]
+    others = [item for item in others if item["agency_id"] != desk.agency]
+    day = (day_in_japan(wall_time()) + timedelta(days=9)).isoformat()
+    moves = {"return": {"missing": ["wishes"]}, "wait": {"review_on": day}, "decline": {"reason": "no_capacity"}}
+    for item, (name, said) in zip(others, moves.items(), strict=False):
+        sent = await desk.post("/referral/v1/referrals", {"case_id": case_id, "programme_id": item["id"]})
+        await agency(item["agency_id"]).post(f"/referral/v1/referrals/{sent['referral_id']}/{name}", said)
+    return await _referrals(desk, case_id)
 
 
 async def _basis(caller: Agency, case: str, purpose: str) -> str:

@@ -197,5 +197,22 @@ class Region:
         return answer.json()
 
 
+async def coordinated(running: Running, agency: str, municipality: str = KAGOSHIMA) -> None:
+    """Name a municipality's coordinator, by hand."""
+    await running.rows(
+        "INSERT INTO agency (agency_id, name, kana, kind, municipality, municipalities_served, confirmed_by,"
+        " confirmed_on) VALUES ($1, $1, 'チョウセイ', 'municipality', $2, ARRAY[$2], '福祉課', '2026-11-01')"
+        " ON CONFLICT DO NOTHING",
+        agency,
+        municipality,
+    )
+    await running.rows(
+        "INSERT INTO coordinator (municipality, agency_id, set_by, set_at) VALUES ($1, $2, 'x', now())"
+        " ON CONFLICT (municipality) DO UPDATE SET agency_id = excluded.agency_id",
+        municipality,
+        agency,
+    )
+
+
 def code(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]

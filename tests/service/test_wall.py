@@ -30,7 +30,15 @@ from tests.service import intake_counter
 from tests.world import KAGOSHIMA, KIRISHIMA, MASTER_KEYS, ZAMA, Running, World, execute_as_admin
 
 ROOT = Path(__file__).resolve().parents[2]
-OF_A_CASE = ("case_consent", "screening", "timeline", "custody", "personal_value", "retention_notice")
+OF_A_CASE = (
+    "case_consent",
+    "screening",
+    "timeline",
+    "custody",
+    "personal_value",
+    "retention_notice",
+    "referral_custody",
+)
 OF_A_SUBJECT = ("data_key", "access_log", "erasure", "erasure_order", "legal_hold")
 OF_AN_AGENCY = ("draft", "custody_proof", "import_file")
 WALLED = ("case_", *OF_A_CASE, *OF_A_SUBJECT, *OF_AN_AGENCY)
@@ -51,7 +59,7 @@ async def furnished(intake: Running) -> UUID:
     screened = await intake.as_().post(f"/v1/cases/{case_id}/screenings", {"outcome": "support"})
     assert screened.status_code == 201, screened.text
     assert (await intake.as_().post("/v1/drafts", {"person": {"name": "下書き"}})).status_code == 201
-    for table in ("retention_notice", "erasure", "erasure_order", "legal_hold"):
+    for table in ("retention_notice", "erasure", "erasure_order", "legal_hold", "referral_custody"):
         await intake.rows(f"INSERT INTO {table} {INTO[table]}", case_id)
     await intake.rows("INSERT INTO custody_proof (agency, day, document) VALUES ('kagoshima-desk', '2026-11-01', '{}')")
     await intake.rows(
@@ -166,6 +174,8 @@ INTO = {
     "screening": "(id, case_id, outcome, recorded_by, at) VALUES (gen_random_uuid(), $1, 'support', 'x', now())",
     "timeline": "(case_id, at, kind, service, codes) VALUES ($1, now(), 'x', 'x', '{}')",
     "custody": "(case_id, number, step, holder, by, at) VALUES ($1, 2, 'handed_over', 'x', 'x', now())",
+    "referral_custody": "(referral_id, number, case_id, state, holder, sender, receiver, verb, at)"
+    " VALUES ($1, 1, $1, 'sent', 'x', 'x', 'x', 'refer', now())",
     "personal_value": "(case_id, field, version, written_by, at) VALUES ($1, 'name', 9, 'x', now())",
     "disclosure": "(id, case_id, recipient, purpose, sets, basis, until, reason, made_by, at)"
     " VALUES (gen_random_uuid(), $1, 'x', 'support', '{story}', 'appi_69_2_3', now(), 'x', 'x', now())",
@@ -328,6 +338,7 @@ async def stored(intake: Running, case: Mapping[str, Any]) -> None:
             "timeline",
             "personal_value",
             "retention_notice",
+            "referral_custody",
             "erasure",
             "erasure_order",
             "legal_hold",

@@ -98,6 +98,7 @@ SEATS = """
 sender       send              draft -> sent
 sender       withdraw          draft sent received returned waiting decline_pending -> withdrawn
 person       end_consent       sent received returned waiting decline_pending -> withdrawn
+service      lose              sent received returned waiting decline_pending -> withdrawn
 training     wait_for_seat     sent received -> received
 training     hold_seat         sent received -> received
 training     nominate          sent received -> received
@@ -180,6 +181,29 @@ def test_nobody_is_made_to_go_where_they_said_no(reason: DeclineReason) -> None:
     forward = set() if reason in BY_PERSON else {"overrule_forward"}
 
     assert names == {"confirm_decline", "overrule_back"} | forward
+
+
+@pytest.mark.parametrize(("verb", "asker"), [(Verb.TRANSFER, "desk"), (Verb.REFER, "desk"), (Verb.REQUEST, "npo")])
+def test_who_asked_does_not_overrule_the_no_to_it(verb: Verb, asker: str) -> None:
+    declined = replace(TO_PROGRAMME, verb=verb, state=State.DECLINE_PENDING, reason="no_capacity", coordinator=asker)
+
+    assert {each.name for each in legal_moves(declined, {Party.COORDINATOR})} == {"confirm_decline", "overrule_back"}
+
+
+def test_a_draft_that_is_thrown_away_has_left_no_desk() -> None:
+    draft = replace(TO_PROGRAMME, state=State.DRAFT)
+    thrown = move(draft, "withdraw", {Party.SENDER}, Said(reason="person_wishes"))
+    taken_back = move(TO_PROGRAMME, "withdraw", {Party.SENDER}, Said(reason="person_wishes"))
+    assert isinstance(thrown, Moved)
+    assert isinstance(taken_back, Moved)
+    assert (draft.has_left, thrown.referral.has_left, taken_back.referral.has_left) == (False, False, True)
+
+
+def test_what_is_taken_over_on_hold_still_knows_where_it_stood() -> None:
+    held = replace(TO_PROGRAMME, state=State.ON_HOLD, before_hold=State.IN_SERVICE, responsible_agency="npo")
+    taken = move(held, "take_over", {Party.CLOCK})
+    assert isinstance(taken, Moved)
+    assert taken.referral.before_hold is State.IN_SERVICE
 
 
 def test_why_it_was_declined_is_kept_when_that_is_confirmed_and_gone_when_it_is_overruled() -> None:

@@ -84,13 +84,20 @@ class CustodyEntry(BaseModel):
 
 
 class CustodyProof(BaseModel):
-    """Every case that ever came to the agency, and how it stands: came = held + closed + handed_on."""
+    """Every case that ever came to the agency, and how it stands: came = held + closed + handed_on.
+
+    And every referral that it ever answered for: came = held + ended + handed_on. Proofs of before 0.2.0 have none.
+    """
 
     agency: str
     day: date
     before: str = Field(description="The digest of the proof before; so each vouches for all before it.")
     counts: dict[str, int]
     cases: list[dict[str, Any]]
+    referrals: list[dict[str, Any]] = Field(
+        default=[], description="held: its state and whom it waits for; handed_on: to whom; ended: with which code."
+    )
+    referral_counts: dict[str, int] = Field(default={})
     digest: str
 
 
@@ -140,6 +147,7 @@ async def list_custody(case_id: UUID, session: Transaction, actor: Caller, pages
 
 @custody.get(
     "/v1/custody-proofs",
+    response_model_exclude_unset=True,  # the digest is of what was kept, and an older proof has no referrals
     summary="The daily proofs of the own agency",
     description="自機関に来たケースが、担当中・終結・引継済みのどれかに必ずあることの日ごとの証明です(古い順)。前日の証明と鎖のようにつながります。",
     dependencies=[requires(Role.COUNSELLOR)],

@@ -13,6 +13,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from services.intake.domain import responsibility
+from services.intake.domain.responsibility import Stands
+
 
 class Step(StrEnum):
     """What happens to the custody of a case."""
@@ -171,12 +174,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Every case that ever came to an agency is held by it, closed by it with a reason, or held by who accepted it."""
+    """Every case that ever came to an agency is held by it, closed by it with a reason, or held by who accepted it.
+
+    And every referral that it ever answered for: held, ended with a code, or answered for by another.
+    """
 
     agency: str
     day: date
     before: str
     cases: tuple[Held, ...]
+    referrals: tuple[Stands, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -227,6 +234,7 @@ def document(proof: Proof) -> dict[str, Any]:
             }
             for case in proof.cases
         ],
+        **responsibility.shown(proof.referrals),
     }
     return plain | {"digest": digest(plain)}
 
@@ -280,4 +288,4 @@ def _check_one(plain: Mapping[str, Any], before: Mapping[str, Any] | None) -> li
             for case in before["cases"]
             if case["case_id"] not in there
         ]
-    return found
+    return found + responsibility.check(plain, before)

@@ -7,13 +7,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.intake.domain import custody
+from services.intake.domain import custody, responsibility
 from services.intake.domain.cases import FIRST_STEP, Case
 from services.intake.domain.custody import Interruption, Moved, Outcome, Proof, Refused
 from services.intake.handlers import persons
 from services.intake.handlers.access import agreed_to_work_on, concerning, refuse_erased
 from services.intake.tables import cases
 from services.intake.tables import custody as tables
+from services.intake.tables import responsibility as referral_ledger
 from shared import vault
 from shared.auth import Actor
 from shared.bus.mailbox import emit
@@ -111,8 +112,7 @@ async def prove(session: AsyncSession, agency: str, day: date, *, until: datetim
         found: Mapping[str, Any] = last.document
         return found
     before = custody.first_link(agency) if last is None else last.document["digest"]
-    entries = await tables.entries_of_agency(session, agency, until=until)
-    made = custody.document(Proof(agency, day, before, custody.standings(agency, entries)))
+    made = custody.document(await _proof(session, agency, day, before, until=until))
     await tables.add_proof(session, agency, day, made)
     return made
 
@@ -121,8 +121,13 @@ async def standing(session: AsyncSession, agency: str, *, now: datetime) -> Mapp
     """How it stands at this moment, on demand: the same list and counts, chained to the last proof, and not kept."""
     last = await tables.lock_proofs(session, agency)
     before = custody.first_link(agency) if last is None else last.document["digest"]
-    entries = await tables.entries_of_agency(session, agency, until=now)
-    return custody.document(Proof(agency, day_in_japan(now), before, custody.standings(agency, entries)))
+    return custody.document(await _proof(session, agency, day_in_japan(now), before, until=now))
+
+
+async def _proof(session: AsyncSession, agency: str, day: date, before: str, *, until: datetime) -> Proof:
+    cases_ = custody.standings(agency, await tables.entries_of_agency(session, agency, until=until))
+    answered = await referral_ledger.entries_of_agency(session, agency, until=until)
+    return Proof(agency, day, before, cases_, responsibility.standings(agency, answered))
 
 
 async def prove_yesterday(session: AsyncSession, now: datetime) -> bool:

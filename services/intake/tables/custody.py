@@ -27,9 +27,11 @@ _HAND_OFF = text(
     " JOIN case_ k ON k.id = s.case_id AND k.hand_off_open WHERE s.case_id = :case_id ORDER BY s.id DESC LIMIT 1"
 )
 # By its own topic's order, its sending stands in the timeline before anything else that is told of a referral.
+# A request that the holder has seen is no hand-off that anybody took.
 _SENT = text(
     "SELECT codes->>'sender' AS sender, codes->>'receiver' AS receiver, at FROM timeline"
-    " WHERE case_id = :case_id AND kind = 'referral_sent' AND codes->>'referral_id' = :referral_id LIMIT 1"
+    " WHERE case_id = :case_id AND kind = 'referral_sent' AND codes->>'referral_id' = :referral_id"
+    " AND codes->>'verb' IS DISTINCT FROM 'request' LIMIT 1"
 )
 # Every step of every case that ever came to the agency, up to a moment.
 _OF_AGENCY = text(
@@ -46,8 +48,9 @@ _PROOFS = text(
     "SELECT day, document FROM custody_proof WHERE agency = :agency AND day > :after ORDER BY day LIMIT :limit"
 )
 _UNPROVEN = text(
-    "SELECT DISTINCT holder FROM custody c WHERE c.at < :until"
-    " AND NOT EXISTS (SELECT FROM custody_proof p WHERE p.agency = c.holder AND p.day >= :day) ORDER BY holder LIMIT 1"
+    "SELECT c.holder FROM (SELECT holder, at FROM custody UNION ALL SELECT holder, at FROM referral_custody) c"
+    " WHERE c.at < :until"
+    " AND NOT EXISTS (SELECT FROM custody_proof p WHERE p.agency = c.holder AND p.day >= :day) ORDER BY 1 LIMIT 1"
 )
 
 
@@ -110,5 +113,5 @@ async def find_proofs(session: AsyncSession, agency: str, *, after: date, limit:
 
 
 async def find_unproven(session: AsyncSession, day: date, *, until: datetime) -> str | None:
-    """An agency that held a case by the end of a day and has no proof of it yet."""
+    """An agency that held a case, or answered for a referral, by the end of a day and has no proof of it yet."""
     return (await session.execute(_UNPROVEN, {"day": day, "until": until})).scalar_one_or_none()

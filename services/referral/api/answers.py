@@ -17,7 +17,7 @@ from services.referral.domain.chain import NotRerouted
 from services.referral.domain.moves import Referral, legal_moves
 from services.referral.domain.states import State
 from services.referral.handlers.looking import Whole
-from services.referral.handlers.referrals import AlreadyReferred, NotSent, TargetNotKnown
+from services.referral.handlers.referrals import AlreadyReferred, NotSent, NotTheHolder, TargetNotKnown
 from shared.auth import Actor
 from shared.consent import ConsentLacking
 from shared.problems import NOT_FOUND, Problem, ProblemType, consent_missing
@@ -25,6 +25,9 @@ from shared.service import etag
 
 ALREADY_REFERRED = ProblemType(
     "already_referred", 409, "An open referral of this case is there", "同じつなぎ先へのつなぎがもうあります"
+)
+HOLDER_HAS_CHANGED = ProblemType(
+    "holder_has_changed", 409, "The case is held by another agency now", "このケースの担当は、いまは別の機関です"
 )
 REROUTING_ENDS = ProblemType("rerouting_ends", 409, "It can't be passed on there", "そこへは回せません")
 
@@ -91,7 +94,7 @@ _AS_THEY_ARE = (
 )
 
 
-def refusal(outcome: NotSent | NotRerouted) -> Problem:
+def refusal(outcome: NotSent | NotRerouted | NotTheHolder) -> Problem:
     """What stands against a referral, and what to do about it."""
     match outcome:
         case TargetNotKnown():
@@ -109,6 +112,12 @@ def refusal(outcome: NotSent | NotRerouted) -> Problem:
                 detail_ja="返事を待つか、そのつなぎを取り下げてください。承知のうえで送るときは knowingly を付けます"
                 "(訓練コースを除く)。",
                 errors=[{"referral_id": str(referral_id)}],
+            )
+        case NotTheHolder():
+            return Problem(
+                HOLDER_HAS_CHANGED,
+                detail="Only its holder gives a case. Decline the request; the agency asks the new holder.",
+                detail_ja="ケースを渡せるのは担当機関だけです。申し出は断り、相手から新しい担当機関へ申し出てもらってください。",
             )
         case NotRerouted(reason):
             detail, detail_ja = _NOT_REROUTED[reason]

@@ -16,13 +16,14 @@ from services.referral.api.shapes import (
     ReferralAnswer,
     ReturnBody,
     ReviewBody,
+    SendDraftBody,
     TargetBody,
     WithdrawBody,
 )
 from services.referral.domain.chain import NotRerouted
 from services.referral.domain.moves import MOVES, Move, Moved, NotMoved, Said
 from services.referral.handlers.moving import NotInvolved, move_referral
-from services.referral.handlers.referrals import AlreadyReferred, Target, TargetNotKnown
+from services.referral.handlers.referrals import AlreadyReferred, NotTheHolder, Target, TargetNotKnown
 from shared.auth import Caller, Role, requires
 from shared.consent import ConsentLacking
 from shared.problems import FORBIDDEN, Problem, illegal_move, invalid
@@ -54,6 +55,7 @@ class Words:
 
     said: Said
     target: Target | None = None
+    knowingly: bool = False
 
 
 def table_of(*names: str) -> str:
@@ -71,6 +73,11 @@ def _in_words(move: Move) -> str:
 async def nothing() -> Words:
     """It speaks for itself."""
     return Words(Said())
+
+
+async def send_now(body: SendDraftBody | None = None) -> Words:
+    """A draft, as it was written."""
+    return Words(Said(), knowingly=body is not None and body.knowingly)
 
 
 async def why_declined(body: DeclineBody) -> Words:
@@ -142,6 +149,7 @@ def _open(
             said=came_with.said,
             target=came_with.target,
             read=read,
+            knowingly=came_with.knowingly,
         )
         match outcome:
             case Moved(referral, _):
@@ -154,13 +162,13 @@ def _open(
                     detail="Only its sender, its receiver and its coordinator move a referral.",
                     detail_ja="つなぎを動かせるのは、送った機関、受けた機関と調整役だけです。",
                 )
-            case TargetNotKnown() | AlreadyReferred() | ConsentLacking() | NotRerouted():
+            case TargetNotKnown() | AlreadyReferred() | ConsentLacking() | NotRerouted() | NotTheHolder():
                 raise answers.refusal(outcome)
             case _:
                 assert_never(outcome)
 
 
-_open("send", _DESK, "Send a draft", "下書きを送ります。同意はこの時点で確かめます。")
+_open("send", _DESK, "Send a draft", "下書きを送ります。同意と、同じ所への重複は、この時点で確かめます。", send_now)
 _open("receive", _BOTH, "Say that it was seen", "受け取ったことを知らせます。責任はまだ送った機関にあります。")
 _open("accept", _BOTH, "Take it on", "受諾します。transfer と request では、これで担当が受けた機関に移ります。")
 _open(

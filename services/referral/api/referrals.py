@@ -45,11 +45,11 @@ async def send_referral(
 ) -> ReferralAnswer:
     """The sender stays responsible until somebody accepts."""
     target = target_of(body)
-    if body.hold_until is not None and (body.course_run_id is None or body.hold_until <= now):
+    if body.hold_until is not None and (body.course_run_id is None or body.hold_until <= now or body.draft):
         raise Problem(
             INVALID,
-            detail="hold_until is for a course run, and lies in the future.",
-            detail_ja="hold_until は訓練コースへのつなぎだけに、将来の日時で指定してください。",
+            detail="hold_until is for a course run, lies in the future, and is not kept with a draft.",
+            detail_ja="hold_until は訓練コースへのつなぎだけに、将来の日時で指定してください。下書きには残せません。",
         )
     order = Order(target, body.verb, body.hold_until, body.task_id, draft=body.draft, knowingly=body.knowingly)
     outcome = await handlers.send_referral(session, case_id=body.case_id, order=order, actor=actor, now=now)

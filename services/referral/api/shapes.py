@@ -59,6 +59,16 @@ class SendBody(TargetBody):
     )
 
 
+class SendDraftBody(Body):
+    """How a draft is sent."""
+
+    model_config = _shown({"knowingly": False})
+
+    knowingly: bool = Field(
+        default=False, description="Although an open referral to the same programme is there, as a 409 has said."
+    )
+
+
 class PartBody(TargetBody):
     """One of several."""
 
@@ -153,14 +163,14 @@ class ReferralAnswer(BaseModel):
             "verb": "transfer",
             "sender": "kagoshima-desk",
             "receiver": "sakurajima-npo",
-            "coordinator": "kagoshima-desk",
+            "coordinator": "kagoshima-city",
             "programme_id": _PROGRAMME,
             "course_run_id": None,
             "state": "decline_pending",
             "responsible_agency": "kagoshima-desk",
             "waits": {
                 "clock": "decide",
-                "agency_id": "kagoshima-desk",
+                "agency_id": "kagoshima-city",
                 "since": "2026-04-01",
                 "due_on": "2026-04-03",
             },
@@ -175,7 +185,7 @@ class ReferralAnswer(BaseModel):
             "rerouted_from": None,
             "sent_at": "2026-04-01T00:30:00Z",
             "version": 3,
-            "next_moves": ["confirm_decline", "overrule_forward", "overrule_back", "withdraw"],
+            "next_moves": ["confirm_decline", "overrule_forward", "overrule_back"],
             "next_candidates": None,
         }
     )

@@ -68,6 +68,12 @@ def start(referral: Referral, *, today: date, is_open: IsOpen, days: Mapping[Clo
     return Waits(clock, agency, today, due_on, Tier.REMIND, _passed(today, days[clock] // 2, is_open))
 
 
+def is_of(waits: Waits, referral: Referral) -> bool:
+    """Whether this is the clock of the state in which the referral stands."""
+    running = waits_for(referral)
+    return running is not None and (waits.clock, waits.agency) == (running[0], referral.agency(running[1]))
+
+
 def continues(before: Referral, moved: Referral) -> bool:
     """Whether accepting lets the clock of first contact run on: it began when the same agency received it."""
     same = before.waits is not None and waits_for(before) == waits_for(moved)

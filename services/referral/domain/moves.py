@@ -154,9 +154,9 @@ MOVES: tuple[Move, ...] = (
         _line("take_over", Party.CLOCK, state, state, to=Party.COORDINATOR)
         for state in (State.IN_SERVICE, State.ON_HOLD, State.OUTCOME_SET)
     ),
-    _line("lose", Party.SERVICE, IN_FLIGHT, State.WITHDRAWN, asks="reason"),
     *(
-        _line("end_consent", Party.PERSON, IN_FLIGHT, State.WITHDRAWN, kind=kind, asks="reason")
+        _line(name, party, IN_FLIGHT, State.WITHDRAWN, kind=kind, asks="reason")
+        for name, party in (("lose", Party.SERVICE), ("end_consent", Party.PERSON))
         for kind in (Kind.PROGRAMME, Kind.COURSE_RUN)
     ),
     # A seat held, a nomination, an instruction and an enrolment are four separate facts (DOMAIN.md 5): only the last
@@ -192,6 +192,10 @@ _FROM: dict[tuple[Kind, Verb, State], tuple[Move, ...]] = {
     for kind, verb, state in product(Kind, Verb, State)
 }
 """The same table by where a referral stands: a list shows what may be done with each of its rows."""
+
+
+NEVER_SENT = "never_sent"
+"""The reason of a withdrawn draft, whatever was said: by it its sender's own words stay its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +250,11 @@ class Referral:
     def agency(self, party: Party) -> str:
         """Which agency has this part."""
         return {Party.SENDER: self.sender, Party.RECEIVER: self.receiver, Party.COORDINATOR: self.coordinator}[party]
+
+    @property
+    def has_left(self) -> bool:
+        """Whether anybody but its sender may know of it: a draft, and one that was thrown away, has left no desk."""
+        return self.state is not State.DRAFT and self.reason != NEVER_SENT
 
     def parties(self, agency: str) -> frozenset[Party]:
         """In which parts an agency takes part; several, when it refers within its own house or coordinates."""
@@ -303,9 +312,8 @@ def _after(referral: Referral, move: Move, said: Said) -> Referral:
         state=target,
         responsible_agency=referral.responsible_agency if move.to is None else referral.agency(move.to),
         progress=move.progress or referral.progress,
-        # Why it is declined stays to be read while the coordinator looks at it, and after.
-        reason=said.reason or (referral.reason if move.name == "confirm_decline" else None),
-        before_hold=referral.state if target is State.ON_HOLD else None,
+        reason=_reason_after(referral, move, said),
+        before_hold=_before_hold(referral, target),
         outcome=said.outcome or referral.outcome,
         missing=said.missing,
         review_on=said.day,
@@ -313,9 +321,26 @@ def _after(referral: Referral, move: Move, said: Said) -> Referral:
     )
 
 
+def _reason_after(referral: Referral, move: Move, said: Said) -> str | None:
+    if move.name == "withdraw" and referral.state is State.DRAFT:
+        return NEVER_SENT
+    # Why it is declined stays to be read while the coordinator looks at it, and after.
+    return said.reason or (referral.reason if move.name == "confirm_decline" else None)
+
+
+def _before_hold(referral: Referral, target: State) -> State | None:
+    if target is not State.ON_HOLD:
+        return None
+    # Taken over while it is on hold, it still goes on from where it stood.
+    return referral.before_hold if referral.state is State.ON_HOLD else referral.state
+
+
 def _is_open_to(move: Move, referral: Referral) -> bool:
     # Nobody is made to go where they said they don't want to: their own no is confirmed, or asked about again.
     if move.name == "overrule_forward" and referral.reason in BY_PERSON:
+        return False
+    # Nor does who asks for something make the other side do it: where the asker coordinates, it can only ask again.
+    if move.name == "overrule_forward" and referral.coordinator == referral.agency(referral.asker):
         return False
     if move.name == "take_over" and referral.responsible_agency == referral.coordinator:
         return False

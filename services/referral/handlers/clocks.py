@@ -1,13 +1,16 @@
 """The clock's door for referrals: remind, tell the whole municipality, let the coordinator take over."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.referral.domain import clocks
 from services.referral.domain.clocks import next_tier
 from services.referral.domain.states import Tier
 from services.referral.handlers.moving import take_over
-from services.referral.tables import calendars, referrals
+from services.referral.handlers.referrals import coordinator_of, with_clock
+from services.referral.tables import calendars, facts, referrals
 from shared.bus.mailbox import emit
 from shared.events import ReferralOverdue
 from shared.service import day_in_japan
@@ -20,6 +23,10 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
         return False
     waits = referral.waits
     assert waits is not None  # only a clock that runs has a tier
+    if not clocks.is_of(waits, referral):
+        # The release before moved it beside us, and left its clock as it was: nobody is reminded of the wrong thing.
+        await referrals.store_waits(session, await with_clock(session, referral, now))
+        return True
     calendar = await calendars.calendar_of(session, waits.agency, referral.programme_id)
     then = next_tier(waits, kind=referral.kind, is_open=calendar.is_open, days=calendar.days)
     await referrals.store_tier(session, referral.id, then)
@@ -38,4 +45,18 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
         due_on=waits.due_on,
     )
     await emit(session, (event, referral.version), at=now)
+    return True
+
+
+async def start_missing(session: AsyncSession, now: datetime) -> bool:
+    """One open referral without a clock, as the release before writes them: it waits for somebody from today on."""
+    found = await referrals.lock_clockless(session)
+    if found is None:
+        return False
+    fact = await facts.find_case_fact(session, found.case_id)
+    assert fact is not None  # a referral is of a case that was heard of
+    parties = {"sender": found.sender, "receiver": found.receiver}
+    coordinator = await coordinator_of(session, fact, found.verb, **parties)
+    named = replace(found, coordinator=coordinator) if found.coordinator == found.sender else found
+    await referrals.store_waits(session, await with_clock(session, named, now))
     return True

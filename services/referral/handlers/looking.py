@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, and_, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.moves import IN_FLIGHT, OPEN, Referral
+from services.referral.domain.moves import IN_FLIGHT, NEVER_SENT, OPEN, Referral
 from services.referral.domain.states import Kind, State, Verb
 from services.referral.domain.told import Told, told
 from services.referral.tables import facts, referrals, schema
@@ -35,10 +35,10 @@ class Whole:
 
 
 def visible(referral: Referral | None, actor: Actor) -> Referral:
-    """For its parties and the agencies of the municipality; a draft for its writer. For others there is none."""
+    """For its parties and the agencies of the municipality; what was never sent for its writer. For others none."""
     if referral is None or not (referral.parties(actor.agency) or actor.serves(referral.municipality)):
         raise Problem(NOT_FOUND)
-    if referral.state is State.DRAFT and referral.sender != actor.agency:
+    if not referral.has_left and referral.sender != actor.agency:
         raise Problem(NOT_FOUND)
     return referral
 
@@ -82,12 +82,13 @@ async def list_referrals(
 ) -> Sequence[Referral]:
     """What my agency receives (`in`), what it sent (`out`), what it has to review, or everything that it may see."""
     column = schema.referral.c
+    has_left = and_(column.state != State.DRAFT, column.reason.is_distinct_from(NEVER_SENT))
     boxes: dict[str, ColumnElement[bool]] = {
-        "in": and_(column.receiver == actor.agency, column.state != State.DRAFT),
+        "in": and_(column.receiver == actor.agency, has_left),
         "out": column.sender == actor.agency,
         "review": and_(column.coordinator == actor.agency, column.state == State.DECLINE_PENDING),
     }
-    seen = or_(boxes["in"], boxes["out"], and_(_served(actor), column.state != State.DRAFT))
+    seen = or_(boxes["in"], boxes["out"], and_(_served(actor), has_left))
     chosen = [seen if box is None else boxes[box]]
     if state is not None:
         chosen.append(column.state == state)

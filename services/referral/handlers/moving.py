@@ -17,14 +17,16 @@ from services.referral.domain.chain import NotRerouted, Place, reroute
 from services.referral.domain.moves import Moved, NotMoved, Referral, Said, advance, legal_moves
 from services.referral.domain.options import CourseRun
 from services.referral.domain.states import Kind, Party, State, Verb
-from services.referral.handlers.looking import visible
+from services.referral.handlers.looking import concerning, visible
 from services.referral.handlers.referrals import (
     AlreadyReferred,
+    NotTheHolder,
     Order,
     Sent,
     Target,
     TargetNotKnown,
     consent_lacks,
+    open_there,
     receiver_of,
     send,
     with_clock,
@@ -47,7 +49,9 @@ class NotInvolved:
     """It may be looked at from the municipality, but only its parties move it."""
 
 
-Outcome = Moved | NotMoved | NotInvolved | ConsentLacking | NotRerouted | TargetNotKnown | AlreadyReferred
+Outcome = (
+    Moved | NotMoved | NotInvolved | ConsentLacking | NotRerouted | TargetNotKnown | AlreadyReferred | NotTheHolder
+)
 
 
 async def move_referral(
@@ -60,14 +64,27 @@ async def move_referral(
     said: Said = _NOTHING,
     target: Target | None = None,
     read: int | None = None,
+    knowingly: bool = False,
 ) -> Outcome:
     """Make an agency's move."""
     seen = visible(await referrals.find_referral(session, referral_id), actor)
     parties = seen.parties(actor.agency)
     if not parties:
         return NotInvolved()
+    if name == "send" and Party.SENDER in parties:
+        # A draft is older than what happened since: whose business the case was then may be nobody's now.
+        concerning(await facts.find_case_fact(session, seen.case_id), actor)
     return await move(
-        session, seen, name, parties=parties, by=actor.agency, now=now, said=said, target=target, read=read
+        session,
+        seen,
+        name,
+        parties=parties,
+        by=actor.agency,
+        now=now,
+        said=said,
+        target=target,
+        read=read,
+        knowingly=knowingly,
     )
 
 
@@ -82,6 +99,7 @@ async def move(
     said: Said = _NOTHING,
     target: Target | None = None,
     read: int | None = None,
+    knowingly: bool = False,
 ) -> Outcome:
     """Make a move for these parties, by whichever door they came; `seen` is what was looked at, not locked."""
     fact = await facts.lock_case_fact(session, seen.case_id) if _needs_case(seen, name) else None
@@ -96,17 +114,21 @@ async def move(
         assert fact is not None
         assert target is not None
         return await _reroute(session, referral, moved, fact, target, by=by, now=now)
-    if fact is not None and (lacking := _lacks(fact, referral, moved, now)) is not None:
-        return lacking
-    stored = await _store(session, referral, moved, said, by=by, now=now)
-    told = stored.told
-    if stored.referral.state is State.ACCEPTED:
-        told += await _win(session, stored.referral, now)
+    if fact is not None and (refused := await _refusal(session, fact, moved, knowingly=knowingly, now=now)) is not None:
+        return refused
     if name == "send":
-        task_id = await referrals.task_of(session, referral.id)
-        sent = sending(stored.referral, hold_until=None, task_id=task_id)
-        told = [(event, stored.referral.version) for event in sent]
-    await emit(session, *told, at=now)
+        return await _send_draft(session, referral, moved, by=by, now=now)
+    stored = await _store(session, referral, moved, said, by=by, now=now)
+    await emit(session, *stored.told, *await _win(session, stored.referral, now), at=now)
+    return Moved(stored.referral, moved.move)
+
+
+async def _send_draft(session: AsyncSession, draft: Referral, moved: Moved, *, by: str, now: datetime) -> Moved:
+    """From now on the receiver may know of it."""
+    sent = replace(moved, referral=replace(moved.referral, sent_at=now))
+    stored = await _store(session, draft, sent, _NOTHING, by=by, now=now)
+    told = sending(stored.referral, hold_until=None, task_id=await referrals.task_of(session, draft.id))
+    await emit(session, *((event, stored.referral.version) for event in told), at=now)
     return Moved(stored.referral, moved.move)
 
 
@@ -118,16 +140,28 @@ def _needs_case(seen: Referral, name: str) -> bool:
     )
 
 
-def _lacks(fact: Row[Any], referral: Referral, moved: Moved, now: datetime) -> ConsentLacking | None:
-    """Somebody who was not told of the case by its sender may only be told of it with consent."""
-    if moved.move.name == "accept" and referral.verb is not Verb.REQUEST:
-        return None
-    return consent_lacks(fact, Target(referral.programme_id, referral.course_run_id), referral.receiver, now)
+async def _refusal(
+    session: AsyncSession, fact: Row[Any], moved: Moved, *, knowingly: bool, now: datetime
+) -> ConsentLacking | NotTheHolder | AlreadyReferred | None:
+    """What stands against a move that the table has; asked under the case's lock."""
+    to, name = moved.referral, moved.move.name
+    if name == "accept" and to.verb is not Verb.REQUEST:
+        return None  # it was told of the case by its sender
+    if to.verb is Verb.REQUEST and to.sender != (fact.holder or fact.opened_by):
+        return NotTheHolder()
+    target = Target(to.programme_id, to.course_run_id)
+    lacking = consent_lacks(fact, target, to.receiver, now)
+    if lacking is None and name == "send":
+        there = await open_there(session, to.case_id, Order(target, knowingly=knowingly))
+        return None if there is None else AlreadyReferred(there)
+    return lacking
 
 
 async def _win(session: AsyncSession, won: Referral, now: datetime) -> Told:
     """Of rivals the first to accept has it; what the others had been asked for is over, without anybody's help."""
-    if won.group_id is None or (await referrals.find_group(session, won.group_id)).mode != "first":
+    if won.state is not State.ACCEPTED or won.group_id is None:
+        return []
+    if (await referrals.find_group(session, won.group_id)).mode != "first":
         return []
     await referrals.set_winner(session, won.group_id, won.id)
     told: Told = []
@@ -188,9 +222,14 @@ async def follow_training(
     """Let a fact about a seat move its referral; what is not legal (any more) changes nothing."""
     if referral_id is None:
         return  # a seat that was asked for directly
+    seen = await referrals.find_referral(session, referral_id)
+    if seen is None or seen.case_id != case_id:
+        return
+    if seen.group_id is not None:
+        await facts.lock_case_fact(session, case_id)  # before its rivals, which an enrolment moves too
     referral = await referrals.lock_referral(session, referral_id)
-    if referral is not None and referral.case_id == case_id:
-        await _follow(session, referral, name, party, reason=reason, seat_request_id=seat_request_id, now=now)
+    assert referral is not None  # nothing is deleted
+    await _follow(session, referral, name, party, reason=reason, seat_request_id=seat_request_id, now=now)
 
 
 async def follow_nomination(
@@ -218,7 +257,7 @@ async def _follow(
         return
     seat = replace(moved.referral, seat_request_id=seat_request_id or referral.seat_request_id)
     stored = await _store(session, referral, replace(moved, referral=seat), said, by=party.value, now=now)
-    await emit(session, *stored.told, at=now)
+    await emit(session, *stored.told, *await _win(session, stored.referral, now), at=now)
 
 
 async def note_consent(
@@ -257,6 +296,9 @@ async def note_consent(
 
 
 def _is_taken_back(consent: Consent, referral: Referral) -> bool:
+    if referral.verb is Verb.REQUEST:
+        # It has told its asker nothing, and needs no yes until it is agreed to. A no ends it all the same.
+        return consent.state in {"withdrawn", "refused"}
     purposes = FOR_REFERRAL if referral.kind is Kind.PROGRAMME else FOR_TRAINING
     return takes_back(consent, purposes=purposes, receiver=referral.receiver)
 

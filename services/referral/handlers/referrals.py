@@ -19,7 +19,7 @@ from services.referral.tables.referrals import Group
 from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
-from shared.consent import FOR_REFERRAL, FOR_TRAINING, ConsentLacking, consent_gap
+from shared.consent import FOR_REFERRAL, FOR_TRAINING, LAST_WORD, ConsentLacking, consent_gap
 from shared.problems import case_not_known
 from shared.service import day_in_japan
 
@@ -69,6 +69,11 @@ class TargetNotKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class NotTheHolder:
+    """Who was asked for the case doesn't hold it any more, and can't give it."""
+
+
+@dataclass(frozen=True, slots=True)
 class AlreadyReferred:
     """An open referral of this case is there already."""
 
@@ -94,7 +99,7 @@ async def send(session: AsyncSession, fact: Row[Any], order: Order, *, sender: s
         return TargetNotKnown()
     if not order.draft and (lacking := consent_lacks(fact, order.target, receiver, now)) is not None:
         return lacking
-    if (there := await _open_there(session, fact.case_id, order)) is not None:
+    if (there := await open_there(session, fact.case_id, order)) is not None:
         return AlreadyReferred(there)
     made = await _new(session, fact, order, sender=sender, receiver=receiver, now=now)
     step = "draft" if order.draft else "send"
@@ -135,22 +140,29 @@ def order_in(group: Group, order: Order) -> Order:
 async def request_case(
     session: AsyncSession, *, case_id: UUID, programme_id: UUID, actor: Actor, now: datetime
 ) -> Sent | NotSent:
-    """Ask the holder of a case for it, for a programme of one's own. Nothing about the case is told by asking."""
+    """Ask the holder of a case for it, for a programme of one's own. Nothing about the case is told by asking.
+
+    Not even whose it is: asking is for who may know that already, and of an erased case there is nothing to ask for.
+    """
     fact = await facts.lock_case_fact(session, case_id)
-    if fact is None:
+    if fact is None or fact.consent_version == LAST_WORD or not await _knows(session, fact, actor):
         raise case_not_known()
     order = Order(Target(programme_id, None), Verb.REQUEST)
     receiver = await receiver_of(session, order.target)
     holder = fact.holder or fact.opened_by
     if receiver != actor.agency or holder == actor.agency:
         return TargetNotKnown()
-    if (there := await _open_there(session, fact.case_id, order)) is not None:
+    if (there := await open_there(session, fact.case_id, order)) is not None:
         return AlreadyReferred(there)
     made = await _new(session, fact, order, sender=holder, receiver=actor.agency, now=now)
     await referrals.add_referral(session, made, step="send", by=actor.agency, task_id=None, at=now)
     told = sending(made, hold_until=None, task_id=None)
     await emit(session, *((event, made.version) for event in told), at=now)
     return Sent(made)
+
+
+async def _knows(session: AsyncSession, fact: Row[Any], actor: Actor) -> bool:
+    return actor.serves(fact.municipality) or await referrals.was_told(session, fact.case_id, actor.agency)
 
 
 async def receiver_of(session: AsyncSession, target: Target) -> str | None:
@@ -168,13 +180,13 @@ def consent_lacks(fact: Row[Any], target: Target, receiver: str, now: datetime) 
     return consent_gap(facts.consent_of(fact), purposes=purposes, receiver=receiver, today=day_in_japan(now))
 
 
-async def _open_there(session: AsyncSession, case_id: UUID, order: Order) -> UUID | None:
-    """An unanswered referral to the same target. Two for one seat are one too many; for a programme it may be meant."""
+async def open_there(session: AsyncSession, case_id: UUID, order: Order) -> UUID | None:
+    """An open referral to the same target. Two for one seat are one too many; for a programme it may be meant."""
     if order.knowingly and order.target.course_run_id is None:
         return None
     target = order.target.programme_id or order.target.course_run_id
     assert target is not None
-    return await referrals.find_in_flight(session, case_id, target)
+    return await referrals.find_open(session, case_id, target)
 
 
 async def _new(
@@ -186,7 +198,7 @@ async def _new(
         municipality=fact.municipality,
         sender=sender,
         receiver=receiver,
-        coordinator=await _coordinator(session, fact, sender=sender, receiver=receiver),
+        coordinator=await coordinator_of(session, fact, order.verb, sender=sender, receiver=receiver),
         verb=order.verb,
         programme_id=order.target.programme_id,
         course_run_id=order.target.course_run_id,
@@ -203,10 +215,14 @@ async def _new(
     return await with_clock(session, made, now)
 
 
-async def _coordinator(session: AsyncSession, fact: Row[Any], *, sender: str, receiver: str) -> str:
-    """The municipality's, else who holds the case, else who opened it; nobody judges a decline of their own."""
+async def coordinator_of(session: AsyncSession, fact: Row[Any], verb: Verb, *, sender: str, receiver: str) -> str:
+    """The municipality's, else who holds the case, else who opened it; nobody judges a decline of their own.
+
+    Of a request neither who declines it nor who asked: only where there is nobody else does its holder's word stand.
+    """
     named = await calendars.find_coordinator(session, fact.municipality)
-    others = (agency for agency in (named, fact.holder, fact.opened_by, sender) if agency not in {None, receiver})
+    partial = {receiver, sender} if verb is Verb.REQUEST else {receiver}
+    others = (agency for agency in (named, fact.holder, fact.opened_by) if agency is not None and agency not in partial)
     return next(others, sender)
 
 

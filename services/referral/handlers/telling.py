@@ -61,6 +61,8 @@ def moving(before: Referral, moved: Moved, *, outcomes: int) -> Event | None:
     about: dict[str, Any] = {"case_id": to.case_id, "referral_id": to.id, "sender": to.sender, "receiver": to.receiver}
     if moved.move.by == {Party.TRAINING} and to.state is before.state:
         return None
+    if name in {"reroute", "take_over"} or (name == "expire" and moved.move.to is not None):
+        return None  # told with what follows from it; nothing follows on a request that nobody answered
     if name in {"set_outcome", "add_outcome"}:
         return ReferralOutcomeSet(**about, outcome=to.outcome or "", number=outcomes)
     reason = to.reason or ""
@@ -80,10 +82,6 @@ def moving(before: Referral, moved: Moved, *, outcomes: int) -> Event | None:
             return None if before.state is State.DRAFT else ReferralWithdrawn(**about, reason=reason)
         case State.CLOSED:
             return ReferralClosed(**about, outcome=to.outcome or "")
-        case State.REROUTED | State.EXPIRED:
-            return None  # told with what follows from it
-        case _ if name == "take_over":
-            return None
         case _:
             return ReferralProgressed(**about, state=to.state, move=name, review_on=to.review_on)
 
@@ -97,6 +95,7 @@ def taking_over(before: Referral, to: Referral, move: Move) -> Event:
         coordinator=to.coordinator,
         because="declined" if to.state is State.DECLINED else "silence",
         ended=move.name != "take_over",
+        verb=to.verb,
         proposed_programme_id=to.proposed_programme_id,
         proposed_course_run_id=to.proposed_course_run_id,
     )

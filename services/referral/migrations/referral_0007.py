@@ -94,6 +94,13 @@ def upgrade() -> None:
     op.execute("CREATE INDEX referral_waits ON referral (waits_for, due_on, id) WHERE waits_for IS NOT NULL")
     op.execute("CREATE INDEX referral_waits_there ON referral (municipality, due_on, id) WHERE waits_for IS NOT NULL")
     op.execute("CREATE INDEX referral_tier_on ON referral (tier_on, id) WHERE tier_on IS NOT NULL")
+    # What stands here already, and what the release before writes beside us, gets its clock from a sweep.
+    op.execute(
+        """
+        CREATE INDEX referral_clockless ON referral (id) WHERE clock IS NULL
+            AND state IN ('sent', 'received') AND (state = 'sent' OR course_run_id IS NULL)
+        """
+    )
     op.execute("CREATE INDEX referral_group_of ON referral (group_id) WHERE group_id IS NOT NULL")
     op.execute("CREATE INDEX referral_rerouted ON referral (rerouted_from) WHERE rerouted_from IS NOT NULL")
     op.execute(
@@ -115,7 +122,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP TABLE referral_outcome")
     for name in (
-        "inbox", "coordinator", "waits", "waits_there", "tier_on", "group_of", "rerouted",
+        "inbox", "coordinator", "clockless", "waits", "waits_there", "tier_on", "group_of", "rerouted",
     ):  # fmt: skip
         op.execute(f"DROP INDEX referral_{name}")
     for column in ("sender", "receiver", "municipality", "case_id"):

@@ -9,10 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import ColumnElement, Row, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.moves import IN_FLIGHT, OPEN, Referral
+from services.referral.domain.moves import IN_FLIGHT, NEVER_SENT, OPEN, Referral
 from services.referral.domain.states import Clock, Progress, State, Tier, Verb, Waits
 from services.referral.tables.schema import referral, referral_group, referral_outcome
 from shared.database import Hot
@@ -58,6 +58,18 @@ async def lock_due(session: AsyncSession, *, today: date) -> Referral | None:
     """One referral whose clock has reached its next tier; one that somebody moves just now is left to them."""
     query = select(referral).where(referral.c.tier_on <= today).order_by(referral.c.tier_on, referral.c.id).limit(1)
     row = (await session.execute(query.with_for_update(skip_locked=True))).mappings().one_or_none()
+    return None if row is None else _referral(row)
+
+
+# As the partial index has it. Courses that were seen wait for seats, which have clocks of their own in training; what
+# 0.1.0 knew as accepted is left in peace, for there it was the end: nobody shall take over years of good work.
+_CLOCKLESS = text("clock IS NULL AND state IN ('sent', 'received') AND (state = 'sent' OR course_run_id IS NULL)")
+
+
+async def lock_clockless(session: AsyncSession) -> Referral | None:
+    """An open referral that waits for nobody, as the release before leaves them."""
+    query = select(referral).where(_CLOCKLESS).limit(1).with_for_update(skip_locked=True)
+    row = (await session.execute(query)).mappings().one_or_none()
     return None if row is None else _referral(row)
 
 
@@ -145,10 +157,19 @@ _THERE = Hot(
 )
 
 
-async def find_in_flight(session: AsyncSession, case_id: UUID, target: UUID) -> UUID | None:
-    """An unanswered referral of the case to a programme or course run. The case's row is locked by whoever asks."""
-    rows = await _THERE.rows(session, {"case_id": case_id, "states": sorted(IN_FLIGHT), "target": target})
+async def find_open(session: AsyncSession, case_id: UUID, target: UUID) -> UUID | None:
+    """An open referral of the case to a programme or course run. The case's row is locked by whoever asks."""
+    rows = await _THERE.rows(session, {"case_id": case_id, "states": sorted(OPEN), "target": target})
     return rows[0]["id"] if rows else None
+
+
+async def was_told(session: AsyncSession, case_id: UUID, agency: str) -> bool:
+    """Whether an agency took part in a referral of the case, so that it knows of it."""
+    column = referral.c
+    told = and_(column.receiver == agency, column.verb != Verb.REQUEST, column.state != State.DRAFT)
+    part = or_(column.sender == agency, told, column.coordinator == agency)
+    query = select(referral.c.id).where(column.case_id == case_id, column.reason.is_distinct_from(NEVER_SENT), part)
+    return (await session.execute(query.limit(1))).one_or_none() is not None
 
 
 async def task_of(session: AsyncSession, referral_id: UUID) -> UUID | None:
@@ -171,6 +192,12 @@ async def list_waiting(
 async def store_tier(session: AsyncSession, referral_id: UUID, waits: Waits) -> None:
     """Write that a clock has reached a tier: nobody has moved anything."""
     await session.execute(update(referral).where(referral.c.id == referral_id).values(**_waiting(waits)))
+
+
+async def store_waits(session: AsyncSession, of: Referral) -> None:
+    """Write which clock runs, and who coordinates: nobody has moved anything. The row is locked by whoever calls."""
+    values = _waiting(of.waits) | {"coordinator": of.coordinator}
+    await session.execute(update(referral).where(referral.c.id == of.id).values(**values))
 
 
 async def store_proposal(session: AsyncSession, of: Referral) -> None:

@@ -1,0 +1,127 @@
+"""docs/referral-moves.md is the table of moves that the code goes by.
+
+Written anew by `python -m tests.architecture.test_referral_moves`.
+"""
+
+from pathlib import Path
+
+from services.referral.domain.clocks import _RUNS, DAYS
+from services.referral.domain.moves import AT_WORK, ENDED, IN_FLIGHT, MOVES, Move
+from services.referral.domain.states import Clock, Kind, Party, State, Verb
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "referral-moves.md"
+PARTIES = {
+    Party.SENDER: "送った機関 sender",
+    Party.RECEIVER: "受けた機関 receiver",
+    Party.COORDINATOR: "調整役 coordinator",
+    Party.TRAINING: "訓練の席 training",
+    Party.PERSON: "本人(同意) person",
+    Party.CLOCK: "期限 clock",
+    Party.SERVICE: "ほかのつなぎ service",
+}
+VERBS = {Verb.REFER: "refer", Verb.TRANSFER: "transfer", Verb.REQUEST: "request"}
+STATES = {
+    State.DRAFT: "下書き",
+    State.SENT: "送った",
+    State.RECEIVED: "受領した",
+    State.RETURNED: "退回(情報不足)",
+    State.WAITING: "空き待ち",
+    State.DECLINE_PENDING: "断り(調整役が確認中)",
+    State.ACCEPTED: "受諾した",
+    State.CONTACT_MADE: "連絡がついた",
+    State.IN_SERVICE: "支援中",
+    State.NO_SHOW: "来所なし",
+    State.ON_HOLD: "休止中",
+    State.OUTCOME_SET: "結果が出た",
+    State.CLOSED: "終えた",
+    State.DECLINED: "断りが確定",
+    State.REROUTED: "再転した",
+    State.WITHDRAWN: "取下げ",
+    State.EXPIRED: "返事なし(調整役へ)",
+}
+CLOCKS = {
+    Clock.ACKNOWLEDGE: "受領",
+    Clock.CONTACT: "返事・初回連絡",
+    Clock.START: "開始・結果",
+    Clock.ANSWER: "追記",
+    Clock.DECIDE: "調整役の判断",
+    Clock.REVIEW: "見直し",
+}
+HEAD = """# つなぎの動き / The moves of a referral
+
+この表はコード(`services/referral/domain/moves.py`)から作られ、違えばテストが失敗します。手で直さないでください。
+Made from the code, and held to it by a test: `python -m tests.architecture.test_referral_moves` writes it.
+
+`refer` はケースの担当が残り、`transfer` は受諾で担当が移り、`request` は受けたい機関が担当機関に申し出ます。
+"""
+AFTER = """
+- 本人が断った(`person_declined`・`no_contact`)つなぎは、調整役でも受諾にできません。
+- 頼んだ機関が調整役を兼ねるときも、断りを受諾に変えることはできません。
+- `take_over` は、調整役がすでに責任を持っているときは起きません。席は前にだけ進みます(`progress`)。
+- 下書きの取下げは `never_sent` となり、ほかの機関には見えないままです。
+"""
+
+
+def page() -> str:
+    """The document as it has to stand."""
+    return HEAD + _moves() + AFTER + _states()
+
+
+def _moves() -> str:
+    lines = [
+        "",
+        "## 動き / Moves",
+        "",
+        "| move | だれが by | どこへ kind, verb | from | to | 責任 responsible | asks |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|")
+    return "\n".join((*lines, *(_line(move) for move in MOVES), ""))
+
+
+def _line(move: Move) -> str:
+    by = "、".join(words for party, words in PARTIES.items() if party in move.by)
+    verbs = " ".join(words for verb, words in VERBS.items() if verb in move.verbs)
+    kinds = " ".join(sorted(kind.value for kind in move.kinds))
+    sources = " ".join(state.value for state in State if state in move.sources)
+    target = "休止の前 where it stood" if move.target is None else move.target.value
+    holds = "変わらない unchanged" if move.to is None else PARTIES[move.to]
+    return f"| `{move.name}` | {by} | {kinds}: {verbs} | {sources} | {target} | {holds} | {move.asks or ''} |"
+
+
+def _states() -> str:
+    lines = [
+        "",
+        "## 状態と期限 / States and clocks",
+        "",
+        "| state | 意味 | 種類 sort | 待つ相手と期限(開庁日) |",
+        "|---|---|---|---|",
+    ]
+    sorts = [
+        ({State.DRAFT}, "下書き draft"),
+        (IN_FLIGHT, "返事待ち in flight"),
+        (AT_WORK, "支援中 at work"),
+        (ENDED, "終わり ended"),
+    ]
+    for state, words in STATES.items():
+        sort = next(name for states, name in sorts if state in states)
+        lines.append(f"| `{state.value}` | {words} | {sort} | {_clock(state)} |")
+    return "\n".join((*lines, ""))
+
+
+def _clock(state: State) -> str:
+    if state not in _RUNS:
+        return "なし"
+    clock, party = _RUNS[state]
+    who = "頼まれた機関 asked" if party is None else PARTIES[party]
+    return f"{who}: {CLOCKS[clock]} `{clock.value}` {DAYS[clock]} 日"
+
+
+def test_the_page_of_moves_is_the_table_that_the_code_goes_by() -> None:
+    assert set(STATES) == set(State)
+    assert set(CLOCKS) == set(Clock)
+    assert {kind for move in MOVES for kind in move.kinds} == set(Kind)
+    assert PAGE.read_text(encoding="utf-8") == page(), "python -m tests.architecture.test_referral_moves"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,116 @@
+"""Several at once: of four who accept one has it, whatever else goes on beside them, and nobody waits for ever."""
+
+import asyncio
+import json
+import os
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.events import ConsentWithdrawn, ReferralAccepted
+from tests.service.referral_region import Region, consented, opened
+from tests.world import KAGOSHIMA, Caller, World
+
+ROUNDS = int(os.environ.get("REFERRAL_ROUNDS", "150"))
+"""1,000 by night."""
+AT_ONCE = 4
+
+
+@pytest.fixture
+async def region(world: World) -> Region:
+    region = await Region(world.service("referral")).ready()
+    await region.running.rows(
+        "INSERT INTO agency (agency_id, name, kana, kind, municipality, municipalities_served, confirmed_by,"
+        " confirmed_on) SELECT 'rival-' || n, 'x', 'x', 'npo', '462012', '{462012}', 'x', now()"
+        " FROM generate_series(1, 4) AS n"
+    )
+    await region.running.rows(
+        "INSERT INTO programme (id, agency_id, programme_code, name, function, strand, stage, municipalities, needs,"
+        " capacity_state, confirmed_on) SELECT gen_random_uuid(), 'rival-' || n, 'x', 'x', 'drop_in_space', 4,"
+        " 'drop_in', '{}', '{}', 'has_room', now() FROM generate_series(1, 4) AS n"
+    )
+    found = await region.running.rows("SELECT id, agency_id FROM programme WHERE agency_id LIKE 'rival-%'")
+    region.programmes |= {row["agency_id"]: str(row["id"]) for row in found}
+    return region
+
+
+async def a_case(region: Region) -> None:
+    region.case_id = uuid4()
+    await region.running.hear(opened(region.case_id), consented(region.case_id))
+
+
+async def rivals(region: Region) -> dict[str, str]:
+    """Who was sent the case of this round, of whom the first has it."""
+    parts = [{"programme_id": region.programmes[f"rival-{n}"], "verb": "transfer"} for n in range(1, AT_ONCE + 1)]
+    body = {"case_id": str(region.case_id), "mode": "first", "parts": parts}
+    sent = (await region.desk.post("/v1/referral-groups", body)).json()["referrals"]
+    return {referral["receiver"]: referral["referral_id"] for referral in sent}
+
+
+def accepting(region: Region, sent: dict[str, str]) -> list[Any]:
+    return [_as(region, agency).post(f"/v1/referrals/{referral}/accept") for agency, referral in sent.items()]
+
+
+def _as(region: Region, agency: str) -> Caller:
+    return region.running.as_(agency, municipalities=[KAGOSHIMA])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["one referral", "four rivals"])
+async def test_of_four_who_accept_at_once_one_has_it_every_time(region: Region, mode: str) -> None:
+    for _ in range(ROUNDS):
+        await a_case(region)
+        if mode == "one referral":
+            referral = await region.to_programme()
+            at_once = [region.npo.post(f"/v1/referrals/{referral}/accept") for _ in range(AT_ONCE)]
+        else:
+            at_once = accepting(region, await rivals(region))
+        answers = await asyncio.gather(*at_once)
+        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+        assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"illegal_move"}
+    accepted = [event.case_id for event in await region.running.told() if isinstance(event, ReferralAccepted)]
+    assert len(accepted) == len(set(accepted)) == ROUNDS
+    shown = await region.running.rows("SELECT state, count(*) AS n FROM referral GROUP BY state")
+    lost = {} if mode == "one referral" else {"withdrawn": ROUNDS * (AT_ONCE - 1)}
+    assert {row["state"]: row["n"] for row in shown} == {"accepted": ROUNDS} | lost
+    groups = await region.running.rows(
+        "SELECT g.winner, r.state FROM referral_group g LEFT JOIN referral r ON r.id = g.winner AND r.group_id = g.id"
+    )
+    assert {row["state"] for row in groups} <= {"accepted"}
+
+
+@pytest.mark.slow
+async def test_beside_a_withdrawn_consent_the_clock_and_the_sender_nobody_waits_for_ever(region: Region) -> None:
+    """Four accept while the person says no, the sender takes one back, one is passed on and the clock rings."""
+    ends: list[str] = []
+    for _ in range(ROUNDS // 5):
+        await a_case(region)
+        sent = await rivals(region)
+        region.running.pass_time(timedelta(days=1))
+        first, last = sent["rival-1"], sent["rival-4"]
+        elsewhere = {"programme_id": region.programmes["zama-npo/ibasho"]}
+        no = ConsentWithdrawn(case_id=region.case_id, consent_version=2)
+        *answers, _, _ = await asyncio.gather(
+            *accepting(region, sent),
+            region.desk.post(f"/v1/referrals/{last}/withdraw"),
+            _as(region, "rival-1").post(f"/v1/referrals/{first}/reroute", elsewhere),
+            _as(region, "rival-2").post(f"/v1/referrals/{sent['rival-2']}/decline", {"reason": "no_capacity"}),
+            region.running.hear(no),
+            region.running.sweep(),
+        )
+        assert {answer.status_code for answer in answers} <= {200, 409}, [answer.text for answer in answers]
+        rows = await region.running.rows("SELECT * FROM referral WHERE case_id = $1", region.case_id)
+        accepted = [row for row in rows if row["state"] == "accepted"]
+        assert len(accepted) <= 1
+        assert {row["state"] for row in rows} <= {"accepted", "withdrawn", "rerouted"}, "the no took back the rest"
+        ((winner,),) = await region.running.rows("SELECT winner FROM referral_group WHERE case_id = $1", region.case_id)
+        assert winner == (accepted[0]["id"] if accepted else None)
+        ends.append(json.dumps(sorted(row["state"] for row in rows)))
+    assert len(set(ends)) > 1, "it went one way and another"
+    steps = await region.running.rows(
+        "SELECT referral_id, count(*) AS n, max(version) AS v FROM referral_step GROUP BY 1"
+    )
+    assert all(row["n"] == row["v"] for row in steps)
+    assert isinstance(steps[0]["referral_id"], UUID)
