@@ -361,6 +361,8 @@ async def _assemble(home: Home, access: Access, port: int, *, demo: bool) -> Fas
         return {"keys": [{**key.as_dict(private=False), "kid": key.kid}]}
 
     bus_url = access.url_for("tsunagu_bus")
+    given = Settings()
+    public_url = given.public_url if "public_url" in given.model_fields_set else f"http://127.0.0.1:{port}"
     settings = {
         name: Settings(
             service=name,
@@ -372,6 +374,7 @@ async def _assemble(home: Home, access: Access, port: int, *, demo: bool) -> Fas
             issuer_profile="{}",
             checkpoints_path=home.checkpoints(name),
             erasures_path=home.erasures(name),
+            public_url=public_url,
             log_level="warning",
             log_format="console",
         )

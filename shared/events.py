@@ -569,6 +569,18 @@ class HopsAlarm(Event, publisher="referral"):
     hops: Count
 
 
+class LinkUndelivered(Event, publisher="referral"):
+    """A one-time link did not reach a receiver without an account, for a coded reason; its sender takes another way."""
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    coordinator: Agency
+    channel: Coded
+    reason: Coded
+
+
 # --- 訓練 training: seats ------------------------------------------------------------------------------------------
 
 

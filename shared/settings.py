@@ -83,6 +83,15 @@ class Settings(BaseSettings):
     layouts_path: Path | None = Field(
         default=None, description="A folder with the municipality's own layouts of exports, e.g. reception_list.toml."
     )
+    public_url: str = Field(
+        default="http://127.0.0.1:8080",
+        pattern=r"^https?://[^\s?#]+$",
+        description="The address under which people reach the platform; it stands in links that are sent to them.",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None, description="The mail server: smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]."
+    )
+    mail_from: str | None = Field(default=None, description="From which address mail is sent.")
     career_weeks: int = Field(
         default=8, ge=1, le=104, description="After so many weeks untouched career needs are reported."
     )
@@ -99,6 +108,12 @@ class Settings(BaseSettings):
             if url is not None and url.startswith(plain):
                 return "postgresql+asyncpg://" + url.removeprefix(plain)
         return url
+
+    @field_validator("smtp_url", "mail_from", mode="before")
+    @classmethod
+    def _given(cls, value: str | None) -> str | None:
+        """What is passed on empty was not given."""
+        return value or None
 
     @classmethod
     def settings_customise_sources(

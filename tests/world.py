@@ -26,7 +26,7 @@ from shared.bus.inbox import Inbox
 from shared.bus.port import Record
 from shared.database import BY_COMMAND, Acting, Database, begin
 from shared.events import Event, topic_of
-from shared.service.app import create_app, sweep_once
+from shared.service.app import create_app, errand_once, sweep_once
 from shared.service.clock import wall_time
 from shared.service.declare import Service
 from shared.service.keeping import erasing
@@ -158,6 +158,14 @@ class Running:
         erasures = [erasing(self.desk.settings, self.service.forgetters)] if self.service.keeps_persons else []
         for sweep in (*self.service.sweeps, *erasures):
             while await sweep_once(sweep, self.desk):
+                done += 1
+        return done
+
+    async def run_errands(self) -> int:
+        """Carry out of the house what is due, until nothing is; how many things were carried."""
+        done = 0
+        for errand in self.service.errands:
+            while await errand_once(errand, self.desk):
                 done += 1
         return done
 

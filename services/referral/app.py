@@ -4,8 +4,9 @@ from fastapi import FastAPI
 
 from services.referral import api
 from services.referral.reactions import reactions
-from services.referral.sweeps import sweeps
+from services.referral.sweeps import errands, sweeps
 from shared.service import Service, create_app
+from shared.service.mail import read_mail_server
 from shared.settings import Settings
 
 service = Service(
@@ -15,6 +16,8 @@ service = Service(
     routers=api.routers,
     reactions=reactions,
     sweeps=sweeps,
+    errands=errands,
+    prepare=lambda app: read_mail_server(app.state.desk.settings),
     tags={
         "referrals": "つなぎ",
         "candidates": "つなぎ先の候補",

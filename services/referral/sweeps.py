@@ -1,14 +1,15 @@
-"""The clock's door: what waits too long, what was decided elsewhere, needs that nobody answers, the month's map."""
+"""The clock's door: what waits too long, what was decided elsewhere, needs that nobody answers, maps and mail."""
 
 from datetime import timedelta
 
 from services.referral.handlers.clocks import ring, start_missing
 from services.referral.handlers.decided import try_again
 from services.referral.handlers.function_map import keep_snapshot
+from services.referral.handlers.mails import carry, note, take_up
 from services.referral.handlers.numbers import raise_hops_alarm
 from services.referral.handlers.routing import look_for_unmet_needs
 from services.referral.tables.nearby import drop_old_changes
-from shared.service import Sweep
+from shared.service import Errand, Sweep
 
 sweeps = [
     Sweep("try_decided_referrals", timedelta(minutes=1), try_again),
@@ -20,3 +21,4 @@ sweeps = [
     Sweep("keep_map_snapshots", timedelta(hours=1), keep_snapshot),
     Sweep("raise_hops_alarms", timedelta(minutes=10), raise_hops_alarm),
 ]
+errands = [Errand("mail_links", timedelta(seconds=10), take_up, carry, note)]

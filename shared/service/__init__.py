@@ -5,7 +5,7 @@ A service declares a `Service`; `create_app` makes it run, alone in its containe
 
 from shared.service.app import create_app, make_transport
 from shared.service.clock import JST, Clock, day_in_japan, is_holiday, is_working_day, working_day_after
-from shared.service.declare import Service, Sweep
+from shared.service.declare import Errand, Service, Settled, Sweep
 from shared.service.paging import LongPages, Page, Pages, Paging, moment, number, page, paging
 from shared.service.route import router
 from shared.service.strict import Body
@@ -16,6 +16,7 @@ __all__ = [
     "JST",
     "Body",
     "Clock",
+    "Errand",
     "IfMatch",
     "LongPages",
     "Now",
@@ -24,6 +25,7 @@ __all__ = [
     "Paging",
     "Reading",
     "Service",
+    "Settled",
     "Sweep",
     "Together",
     "Transaction",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 
 import structlog
 from fastapi import FastAPI
@@ -23,7 +24,7 @@ from shared.bus.relay import Relay
 from shared.database import BY_SWEEP, connect
 from shared.events import topic_of
 from shared.service.clock import Clock
-from shared.service.declare import Service, Sweep
+from shared.service.declare import Errand, Service, Settled, Sweep
 from shared.service.edge import Edge
 from shared.service.erasures import refuse_before_replay
 from shared.service.failures import answer_failures
@@ -193,20 +194,22 @@ def _loops(
         persons_keeping = (*keeping_the_log(service.name, desk.settings), erasing(desk.settings, service.forgetters))
     files = () if service.ends_files else (FORGET_FILES,)
     for sweep in (*service.sweeps, *HOUSEKEEPING, *files, *persons_keeping):
-        loops[sweep.name] = _sweeping(sweep, desk)
+        loops[sweep.name] = _again(functools.partial(sweep_once, sweep, desk), sweep.every)
+    for errand in service.errands:
+        loops[errand.name] = _again(functools.partial(errand_once, errand, desk), errand.every)
     if isinstance(transport, PostgresTransport):
         loops["prune_bus"] = lambda: _prune(transport)
     return loops
 
 
-def _sweeping(sweep: Sweep, desk: Desk) -> Callable[[], Awaitable[None]]:
-    async def sweep_on() -> None:
+def _again(once: Callable[[], Awaitable[bool]], every: timedelta) -> Callable[[], Awaitable[None]]:
+    async def on_and_on() -> None:
         while True:
-            while await sweep_once(sweep, desk):
+            while await once():
                 pass
-            await asyncio.sleep(sweep.every.total_seconds())
+            await asyncio.sleep(every.total_seconds())
 
-    return sweep_on
+    return on_and_on
 
 
 async def sweep_once(sweep: Sweep, desk: Desk) -> bool:
@@ -214,6 +217,23 @@ async def sweep_once(sweep: Sweep, desk: Desk) -> bool:
     async with desk.database.transaction(BY_SWEEP) as session:
         session.info["origin"] = Origin(cause=f"sweep:{sweep.name}")
         return await sweep.run(session, await desk.clock.now(session))
+
+
+async def errand_once(errand: Errand, desk: Desk) -> bool:
+    """One thing to carry; nothing is locked meanwhile. Whether there was one."""
+    origin = Origin(cause=f"errand:{errand.name}")
+    async with desk.database.transaction(BY_SWEEP) as session:
+        session.info["origin"] = origin
+        taken = await errand.take(session, await desk.clock.now(session))
+    if taken is None:
+        return False
+    if isinstance(taken, Settled):
+        return True
+    came_of_it = await errand.carry(taken, desk.settings)
+    async with desk.database.transaction(BY_SWEEP) as session:
+        session.info["origin"] = origin
+        await errand.note(session, taken, came_of_it, await desk.clock.now(session))
+    return True
 
 
 async def _watch_lag(service: str, transport: Transport, topics: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.bus.inbox import Ears, Projection, Reaction
 from shared.events import Event
+from shared.settings import Settings
 from shared.vault import Forget
 
 Run = Callable[[AsyncSession, datetime], Awaitable[bool]]
@@ -26,8 +27,28 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """Something was due, and there is nothing to carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What goes out of the house, such as mail: taken up in one transaction, carried with none open, noted in another.
+
+    `take` takes up **one** thing: it writes down that it is under way, and when it may be tried again, before anything
+    leaves; None: nothing is due. Killed in between, it is carried once more; what it carries must bear that.
+    """
+
+    name: str
+    every: timedelta
+    take: Callable[[AsyncSession, datetime], Awaitable[Any | None]]
+    carry: Callable[[Any, Settings], Awaitable[Any]]
+    note: Callable[[AsyncSession, Any, Any, datetime], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
-    """A service in one view: routers (HTTP), reactions (events), sweeps (the clock)."""
+    """A service in one view: routers (HTTP), reactions (events), sweeps (the clock), errands (out of the house)."""
 
     name: str
     title: str
@@ -36,6 +57,7 @@ class Service:
     reactions: Mapping[type[Event], Reaction] = field(default_factory=dict)
     projection: Projection | None = None
     sweeps: Sequence[Sweep] = ()
+    errands: Sequence[Errand] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     keeps_persons: bool = False
     """Whether it keeps data about persons: it then needs the master keys, and its access log is sealed."""

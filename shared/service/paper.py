@@ -6,7 +6,6 @@ page holds about a person was read, and logged, before it is made.
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -21,27 +20,31 @@ from shared.service.exports import in_era
 _SHEET = Path(__file__).parent / "sheet"
 
 
-def paper(folder: Path, template: str, *, demo: bool, **values: Any) -> HTMLResponse:
+def paper(
+    folder: Path, template: str, *, demo: bool, status: int = 200, forms: bool = False, **values: Any
+) -> HTMLResponse:
     """A template of the service's own folder as a page to print; `demo` says on it that all of it is invented.
 
-    A style sheet of the template's own name, where there is one, follows on ours.
+    A style sheet of the template's own name, where there is one, follows on ours. `forms`: it may send a form to us.
     """
-    style, headers = _style(folder / Path(template).with_suffix(".css"))
+    style, policy = _style(folder / Path(template).with_suffix(".css"))
     html = _environment(folder).get_template(template).render(demo=demo, style=style, **values)
-    return HTMLResponse(html, headers=headers)
+    headers = {
+        "Content-Language": "ja",
+        "Content-Security-Policy": policy + (" 'self'" if forms else " 'none'"),
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(html, status, headers=headers)
 
 
 @cache
-def _style(own: Path) -> tuple[str, Mapping[str, str]]:
-    """What stands in the page, and the headers that let nothing else stand there."""
+def _style(own: Path) -> tuple[str, str]:
+    """What stands in the page, and the policy that lets nothing else stand there."""
     style = "".join(path.read_text(encoding="utf-8") for path in (_SHEET / "sheet.css", own) if path.exists())
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return style, {
-        "Content-Language": "ja",
-        "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none';"
-        " form-action 'none'; frame-ancestors 'none'",
-        "Cache-Control": "no-store",
-    }
+    return style, (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'; form-action"
+    )
 
 
 @cache

@@ -131,7 +131,10 @@ def work_of(request: Request) -> Work:
 
 
 async def reading(request: Request) -> AsyncSession:
-    """A session without a key, for what keeps nothing for a repeat: whatever is public and only reads, and a search."""
+    """A session without a key, for what keeps nothing for a repeat: whatever is public and only reads, a search.
+
+    The form behind a one-time link is such, too: the link itself answers once.
+    """
     return work_of(request).session
 
 

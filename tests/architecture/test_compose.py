@@ -467,6 +467,14 @@ def test_a_caller_cannot_pretend_to_be_a_proxy(header: str) -> None:
     assert "proxy_set_header X-Forwarded-For $remote_addr;" in GATEWAY
 
 
+def test_no_log_line_holds_a_one_time_link_and_wrong_ones_are_counted_where_they_come_from() -> None:
+    listed = GATEWAY[GATEWAY.index("map $request_uri $path_asked") :]
+    assert listed.index("~^/referral/a/ /referral/a/-;") < listed.index("$path_alone;")
+    # What the gateway says of the caller is believed, since nobody else comes in.
+    assert CONTAINERS["referral"]["environment"]["FORWARDED_ALLOW_IPS"] == "*"
+    assert "ports" not in CONTAINERS["referral"]
+
+
 def test_no_log_line_holds_a_query_string() -> None:
     logged = re.search(r"log_format requests(.*?);", GATEWAY, re.DOTALL)
     assert logged is not None

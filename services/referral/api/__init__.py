@@ -1,13 +1,15 @@
-"""Shapes, permissions and status codes: referrals, candidates and their rules, the directory, the map, the numbers."""
+"""Shapes, permissions and status codes: referrals and links, candidates and rules, the directory, map and numbers."""
 
 from services.referral.api import (
     candidates,
     directory,
+    door,
     files,
     friction,
     function_map,
     hsds,
     keeping,
+    links,
     moves,
     neighbours,
     numbers,
@@ -22,6 +24,8 @@ from services.referral.api import (
 routers = [
     referrals.referrals,
     moves.moves,
+    links.links,
+    door.door,
     candidates.candidates,
     proposals.proposals,
     unmet_needs.unmet_needs,

@@ -232,6 +232,7 @@ class StepAnswer(BaseModel):
     )
     reason: str | None
     at: datetime
+    by_link: bool = Field(default=False, description="By a one-time link, from an agency without an account.")
 
 
 class ToldAnswer(BaseModel):

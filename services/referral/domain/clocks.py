@@ -94,6 +94,13 @@ def next_tier(waits: Waits, *, kind: Kind, is_open: IsOpen, days: Mapping[Clock,
             return Waits(waits.clock, waits.agency, waits.since, waits.due_on, None, None)
 
 
+def takes_over_on(waits: Waits, *, kind: Kind, is_open: IsOpen, days: Mapping[Clock, int]) -> date | None:
+    """The day on which the coordinator takes over, if nobody acts before; None where no clock leads there."""
+    while waits.tier in {Tier.REMIND, Tier.SECOND}:
+        waits = next_tier(waits, kind=kind, is_open=is_open, days=days)
+    return waits.tier_on
+
+
 def after(day: date, count: int, is_open: IsOpen) -> date:
     """The day that is so many working days after a day, which itself doesn't count (民法 Art. 140)."""
     for _ in range(_LONGEST):

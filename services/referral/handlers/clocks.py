@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.referral.domain import clocks
 from services.referral.domain.clocks import next_tier
 from services.referral.domain.states import Tier
+from services.referral.handlers.links import remind
 from services.referral.handlers.moving import take_over
 from services.referral.handlers.referrals import coordinator_of, with_clock
 from services.referral.tables import calendars, facts, referrals
@@ -44,6 +45,7 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
         tier=waits.tier or Tier.SECOND,
         due_on=waits.due_on,
     )
+    await remind(session, replace(referral, waits=then), now)
     await emit(session, (event, referral.version), at=now)
     return True
 

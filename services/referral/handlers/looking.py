@@ -52,11 +52,11 @@ async def get_referral(session: AsyncSession, referral_id: UUID, actor: Actor, n
         [] if referral.outcome is None else await referrals.outcomes_of(session, referral_id),
         await referrals.chain_of(session, referral),
         await referrals.next_in_chain(session, referral_id) if referral.state is State.REROUTED else None,
-        await _told(session, referral, now),
+        await told_of(session, referral, now),
     )
 
 
-async def _told(session: AsyncSession, referral: Referral, now: datetime) -> Told | None:
+async def told_of(session: AsyncSession, referral: Referral, now: datetime) -> Told | None:
     """While it is open, and as far as the consent goes today. Who only asks for a case is told once it is given."""
     fact = await facts.find_case_fact(session, referral.case_id)
     asks = referral.verb is Verb.REQUEST and referral.state in IN_FLIGHT

@@ -17,6 +17,7 @@ from services.referral.domain.chain import NotRerouted, Place, reroute
 from services.referral.domain.moves import Moved, NotMoved, Referral, Said, advance, legal_moves
 from services.referral.domain.options import CourseRun
 from services.referral.domain.states import Kind, Party, State, Verb
+from services.referral.handlers.links import keep_link
 from services.referral.handlers.looking import concerning, visible
 from services.referral.handlers.referrals import (
     AlreadyReferred,
@@ -340,6 +341,7 @@ async def _store(
         if moved.move.name != "take_over":
             after = await _propose(session, after, now)
         told.append((taking_over(before, after, moved.move), after.version))
+    await keep_link(session, after, now)
     return _Stored(after, told)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.referral.domain import clocks
 from services.referral.domain.moves import Referral
 from services.referral.domain.states import State, Verb
+from services.referral.handlers.links import keep_link
 from services.referral.handlers.looking import concerning
 from services.referral.handlers.telling import sending
 from services.referral.tables import calendars, directory, facts, referrals
@@ -105,6 +106,7 @@ async def send(session: AsyncSession, fact: Row[Any], order: Order, *, sender: s
     step = "draft" if order.draft else "send"
     await referrals.add_referral(session, made, step=step, by=sender, task_id=order.task_id, at=now)
     if not order.draft:
+        await keep_link(session, made, now)
         told = sending(made, hold_until=order.hold_until, task_id=order.task_id)
         await emit(session, *((event, made.version) for event in told), at=now)
     return Sent(made)

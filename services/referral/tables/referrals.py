@@ -220,7 +220,10 @@ async def outcomes_of(session: AsyncSession, referral_id: UUID) -> Sequence[Row[
     return (await session.execute(query.order_by(referral_outcome.c.number))).all()
 
 
-_STEPS = Hot("SELECT version, step, by, reason, at FROM referral_step WHERE referral_id = :id ORDER BY version")
+_STEPS = Hot(
+    "SELECT version, step, by, reason, at, link_id IS NOT NULL AS by_link FROM referral_step"
+    " LEFT JOIN link_step USING (referral_id, version) WHERE referral_id = :id ORDER BY version"
+)
 
 
 async def steps_of(session: AsyncSession, referral_id: UUID) -> Sequence[Mapping[str, Any]]:

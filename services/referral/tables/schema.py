@@ -392,3 +392,44 @@ hops_alarm = Table(
     Column("hops", Integer, nullable=False),
     Column("raised_at", DateTime(timezone=True), nullable=False),
 )
+answer_link = Table(
+    "answer_link",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("referral_id", Uuid, nullable=False),
+    Column("agency_id", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("printed_at", DateTime(timezone=True)),
+    Column("answered_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+)
+answer_secret = Table(
+    "answer_secret",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("link_id", Uuid, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+)
+link_step = Table(
+    "link_step",
+    metadata,
+    Column("referral_id", Uuid, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("link_id", Uuid, nullable=False),
+)
+mail_out = Table(
+    "mail_out",
+    metadata,
+    Column("link_id", Uuid, primary_key=True),
+    Column("referral_id", Uuid, nullable=False),
+    Column("to_agency", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("queued_at", DateTime(timezone=True), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("try_at", DateTime(timezone=True), nullable=False),
+    Column("last_error", Text),
+    Column("sent_at", DateTime(timezone=True)),
+)
