@@ -1,0 +1,117 @@
+"""訓練 training: seats."""
+
+from shared.events.base import Agency, Coded, Count, Day, Event, Id, Moment, Municipality
+
+
+class CourseOffered(Event, publisher="training", about="course_run_id"):
+    """A course run (開講) stands in the catalogue, or its entry was changed."""
+
+    course_run_id: Id
+    course_number: Coded
+    provider: Agency
+    prefecture: Coded
+    site_municipality: Municipality
+    system: Coded
+    field: Coded
+    starts_on: Day
+    ends_on: Day
+    applications_close_at: Moment
+    capacity: Count
+
+
+class PoolChanged(Event, publisher="training", about="pool_id"):
+    """The seats of a pool (枠) after a change: granted, held, filled, and how many wait."""
+
+    pool_id: Id
+    course_run_id: Id
+    kind: Coded
+    municipality: Municipality | None = None
+    granted: Count
+    held: Count
+    filled: Count
+    waiting: Count
+
+
+class SeatHeld(Event, publisher="training"):
+    """A seat is held for a person until a moment (仮押さえ). It is not an acceptance, instruction or enrolment."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    pool_id: Id
+    pool_kind: Coded
+    expires_at: Moment
+
+
+class SeatWaitlisted(Event, publisher="training"):
+    """No seat is free: the person stands in line (待ち)."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    pool_id: Id
+    position: Count
+
+
+class SeatRefused(Event, publisher="training"):
+    """A seat can't be asked for at all, with a coded reason."""
+
+    case_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    reason: Coded
+
+
+class SeatReleased(Event, publisher="training"):
+    """A held or waiting place ended: expired, withdrawn, consent_withdrawn, case_erased, course_cancelled."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    pool_id: Id
+    reason: Coded
+
+
+class TrainingNominated(Event, publisher="training"):
+    """The municipality's free job placement nominated the person for the seat (推薦)."""
+
+    case_id: Id
+    seat_request_id: Id
+    course_run_id: Id
+    by_agency: Agency
+    authority: Coded
+
+
+class NominationCountersigned(Event, publisher="training"):
+    """Hello Work countersigned the nomination, as today's law asks."""
+
+    case_id: Id
+    seat_request_id: Id
+    course_run_id: Id
+    by_agency: Agency
+
+
+class InstructionIssued(Event, publisher="training"):
+    """The training instruction (受講指示) was issued by the body that has the power to."""
+
+    case_id: Id
+    seat_request_id: Id
+    instruction_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    by_agency: Agency
+    authority: Coded
+
+
+class Enrolled(Event, publisher="training"):
+    """The person is enrolled (受講開始): the held seat is filled."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    pool_id: Id
+    starts_on: Day
