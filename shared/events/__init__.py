@@ -2,8 +2,8 @@
 
 Events are facts in the past tense, published by the service that owns them. They carry ids, codes and what a listener
 needs to act, and never a name, address, birth date, phone number or free text: `tests/contract` walks every field and
-admits only the classes named in `base`. Within a version fields are only added, with defaults; another meaning is another
-event. Readers ignore fields they don't know and must expect codes they don't know.
+admits only the classes named in `base`. Within a version fields are only added, with defaults; another meaning is
+another event. Readers ignore fields they don't know and must expect codes they don't know.
 """
 
 from shared.events.assessment import (
