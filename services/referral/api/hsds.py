@@ -38,10 +38,10 @@ class HsdsRow(FileRow):
 
     key: ClassVar = ("agency_id",)
     agency: AgencyRow
-    programmes: tuple[ProgrammeRow, ...] = Field(default=(), max_length=1_000)
-    professionals: tuple[ProfessionalRow, ...] = Field(default=(), max_length=1_000)
-    host_workplaces: tuple[WorkplaceRow, ...] = Field(default=(), max_length=1_000)
-    training_firms: tuple[FirmRow, ...] = Field(default=(), max_length=1_000)
+    programmes: tuple[ProgrammeRow, ...] = Field(default=(), max_length=5_000)
+    professionals: tuple[ProfessionalRow, ...] = Field(default=(), max_length=5_000)
+    host_workplaces: tuple[WorkplaceRow, ...] = Field(default=(), max_length=5_000)
+    training_firms: tuple[FirmRow, ...] = Field(default=(), max_length=5_000)
 
     @property
     def agency_id(self) -> str:
