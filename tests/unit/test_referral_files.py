@@ -354,8 +354,10 @@ def test_any_directory_comes_back_from_hsds_as_it_went(
     )
     services = [hsds_document.service(asdict(each) | own | {"id": uuid4()}, today) for each in offers]
     fits("organization", organization)
-    for service in services:
+    for service, offer in zip(services, offers, strict=True):
         fits("service", service)
+        ended = offer.ends_on is not None and offer.ends_on < today
+        assert service["status"] == ("inactive" if ended else "active")
     rows = read_hsds(json.dumps({"organizations": [organization], "services": services}).encode(), HsdsRow)
     assert rows.faults.total == 0, rows.faults.words()
     ((_, read),) = rows.good
