@@ -177,6 +177,26 @@ async def test_an_agency_sees_what_it_should_confirm(directory: Running) -> None
     }
 
 
+async def test_a_programme_that_has_ended_is_asked_about_its_room_no_more(directory: Running) -> None:
+    ended = PROGRAMMES.replace("確認日\n", "確認日,終了日\n").replace(f"{TODAY}\n", f"{TODAY},{TODAY}\n")
+    goes_on = ended.replace(f"full,{TODAY},{TODAY}", f"full,{TODAY},{TODAY + timedelta(days=30)}")
+    await take_in(directory, "/v1/programme-imports", goes_on)
+    directory.pass_time(timedelta(days=30))
+    asked = await directory.as_("sakura-npo").whole("/v1/agencies/sakura-npo/confirmations")
+    assert [item["name"] for item in asked] == ["桜の就労準備"]
+
+
+async def test_candidates_with_an_old_word_about_room_have_none_that_is_known(world: World) -> None:
+    region = await Region(world.service("referral")).ready()
+    codes = []
+    for days in (0, 30):
+        region.running.pass_time(timedelta(days=days))
+        items = (await region.candidates())["items"]
+        drop_in = next(item for item in items if item["id"] == region.programmes["sakura-npo/ibasho"])
+        codes.append({reason["code"] for reason in drop_in["reasons"]} & {"has_room", "capacity_unknown"})
+    assert codes == [{"has_room"}, {"capacity_unknown"}]
+
+
 async def test_a_day_that_has_not_come_confirms_nothing(directory: Running) -> None:
     later = TODAY + timedelta(days=2)
     await take_in(directory, "/v1/agency-imports", AGENCIES.replace(f"{TODAY:%Y/%m/%d}", f"{later:%Y/%m/%d}"))

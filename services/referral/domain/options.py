@@ -66,7 +66,7 @@ class Programme:
     def room_on(self, today: date) -> Capacity:
         """What is known of its room today."""
         told = self.capacity_confirmed_on
-        return Capacity.UNKNOWN if told is not None and today - told > ROOM_IS_NEWS_FOR else self.capacity
+        return Capacity.UNKNOWN if told is not None and today - told >= ROOM_IS_NEWS_FOR else self.capacity
 
 
 @dataclass(frozen=True, slots=True)
