@@ -171,6 +171,25 @@ def test_a_low_level_suggests_earlier_rungs_first() -> None:
     assert ids(route(replace(CASE, levels={"stress": 2, "mental": 4}), [early, late], NOW)) == [early.id, late.id]
 
 
+def test_only_an_urgent_case_is_told_that_there_is_room_at_once() -> None:
+    full = replace(DROP_IN, capacity=Capacity.FULL)
+    assert "urgent_and_room" not in reasons(route(CASE, [DROP_IN]))
+    assert reasons(route(replace(CASE, urgent=True), [DROP_IN]))["urgent_and_room"].weight == 4
+    assert "urgent_and_room" not in reasons(route(replace(CASE, urgent=True), [full]))
+
+
+def test_who_waits_for_another_towns_seats_does_not_stand_in_this_line() -> None:
+    elsewhere = Pool(KIRISHIMA, 0, 0, 0, 7)
+    found = route(CASE, [replace(COURSE, pools=(elsewhere, pool(own=False, free=0, waiting=2)))])
+    assert reasons(found, COURSE)["seat_waiting_line"].count == 2
+
+
+def test_once_needs_are_recorded_the_topics_speak_no_longer() -> None:
+    case = replace(CASE, topics=frozenset({"housing", "debt"}))
+    assert case.asked.wanted == CASE.needs
+    assert route(case, [DROP_IN]).unmet_needs == ()
+
+
 def test_who_answers_more_of_the_needs_comes_first() -> None:
     case = replace(CASE, needs=frozenset({"with_people", "housing"}))
     both = replace(DROP_IN, id=UUID(int=99), needs=case.needs)
