@@ -178,6 +178,11 @@ def test_only_an_urgent_case_is_told_that_there_is_room_at_once() -> None:
     assert "urgent_and_room" not in reasons(route(replace(CASE, urgent=True), [full]))
 
 
+def test_a_pool_that_was_cut_after_seats_were_given_takes_none_from_another() -> None:
+    cut, free = Pool(KAGOSHIMA, 1, 3, 0, 0), pool(own=True, free=1)
+    assert reasons(route(CASE, [replace(COURSE, pools=(cut, free))]), COURSE)["own_pool_free"].count == 1
+
+
 def test_who_waits_for_another_towns_seats_does_not_stand_in_this_line() -> None:
     elsewhere = Pool(KIRISHIMA, 0, 0, 0, 7)
     found = route(CASE, [replace(COURSE, pools=(elsewhere, pool(own=False, free=0, waiting=2)))])
