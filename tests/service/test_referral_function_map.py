@@ -14,6 +14,7 @@ import pytest
 from services.referral.domain.map_views import NUMBERS
 from services.referral.handlers import function_map as handlers
 from services.referral.handlers.function_map import SUPPLY, NotServed
+from services.referral.tables import function_map as tables
 from services.referral.tables.vocabulary import vocabulary
 from shared.auth import Role
 from shared.events import CaseClosed, CaseReopened, ReferralDeclineProposed, ReferralSent
@@ -255,6 +256,15 @@ async def test_a_map_is_kept_once_a_month_and_stays_as_it_was(region: Region) ->
     assert [row["open_needs"] for row in counted] == [1, 6]
     prefectures = await region.running.rows("SELECT DISTINCT prefecture FROM map_snapshot ORDER BY 1")
     assert [row["prefecture"] for row in prefectures] == ["14", "46"]
+
+
+async def test_a_large_map_is_kept_whole(referral: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    await take_in(referral, Dice(2).roll())
+    monkeypatch.setattr(tables, "_AT_ONCE", 7)
+    await referral.sweep()
+    kept = await referral.rows("SELECT count(*) AS cells FROM map_snapshot_cell WHERE prefecture = '46'")
+    whole = await referral.as_("ken", municipalities=["prefecture:46"]).whole(PATH, **WITHIN)
+    assert kept[0]["cells"] == len(whole) > 14
 
 
 @pytest.mark.parametrize("table", ["map_snapshot", "map_snapshot_cell", "friction", "hops_alarm"])

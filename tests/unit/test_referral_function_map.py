@@ -123,6 +123,13 @@ def test_a_neighbour_beyond_the_prefecture_lends_too() -> None:
     assert cells[A, DROP_IN].lenders == (FAR,)
 
 
+def test_who_has_enough_for_the_own_people_lends_as_well_and_asks_nobody() -> None:
+    cells = drawn(offers=[offer(area=frozenset({B})), offer(area=frozenset({C}))], groups=[group(2), group(2, B)])
+    assert (cells[B, DROP_IN].state, cells[C, DROP_IN].state) == (Coverage.COVERED, Coverage.UNUSED)
+    assert cells[A, DROP_IN].lenders == (C, B)
+    assert cells[B, DROP_IN].lenders == cells[C, DROP_IN].lenders == ()
+
+
 def test_nobody_lends_what_is_short_at_home_or_what_is_shared_already() -> None:
     short = drawn(offers=[offer(area=frozenset({B}), free=1)], groups=[group(2), group(2, B)])
     assert words(short[A, DROP_IN]) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.CREATE)

@@ -265,6 +265,8 @@ _COUNTS = (
     *("open_needs", "waiting", "unmet", "wanting", "turned_away"),
 )
 _COLUMNS = ("function", "stage", "strand", "municipality", "state", "why", "proposal", "lenders", *_COUNTS)
+_AT_ONCE = 5_000
+"""Cells in one statement: a whole prefecture's may be more than a statement has time for on a busy day."""
 _KEEP_SNAPSHOT = Hot(
     "INSERT INTO map_snapshot (prefecture, month, drawn_at, thresholds) VALUES (CAST(:prefecture AS text),"
     " CAST(:month AS date), CAST(:drawn_at AS timestamptz), CAST(:thresholds AS jsonb))"
@@ -308,7 +310,8 @@ async def keep_snapshot(
     if not await _KEEP_SNAPSHOT.rows(session, {**place, "drawn_at": now, "thresholds": thresholds}):
         return False
     rows = [_row_of(cell) for cell in cells]
-    await _KEEP_CELLS.rows(session, {**place, "cells": to_json(rows).decode()})
+    for begin in range(0, len(rows), _AT_ONCE):
+        await _KEEP_CELLS.rows(session, {**place, "cells": to_json(rows[begin : begin + _AT_ONCE]).decode()})
     return True
 
 
