@@ -91,8 +91,8 @@ class Dice:
         for version in (1, 2):
             for agency in agencies if version == 1 else agencies[:2]:
                 served = dice.sample(own, dice.randint(1, min(4, len(own))))
-                if dice.random() < 0.1:
-                    served = [prefecture_code(dice.choice(["46", "46", "45"]))]
+                if dice.random() < 0.25:
+                    served = [prefecture_code(dice.choice(["46", "46", "45", "14"]))]
                 region.tell(
                     AgencyListed(
                         agency_id=agency,
