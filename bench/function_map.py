@@ -58,7 +58,7 @@ async def measure(progress: Progress, *, rounds: int) -> Report:
                 rounds_found.append(await _draw(url))
                 progress.advance(task)
             raw[name] = rounds_found
-            figures += _figures(f"{strands} strand(s) for each function", rounds_found)
+            figures.append(_figure(strands, rounds_found))
         own = within / "served"
         own.mkdir()
         service = stage.served("referral", Role.PLANNER, server=server, database="plain", within=own)
@@ -70,13 +70,15 @@ async def measure(progress: Progress, *, rounds: int) -> Report:
     return Report("支援機能の地図 / the map of functions", figures, raw)
 
 
-def _figures(name: str, found: list[dict[str, float]]) -> list[Figure]:
+def _figure(strands: int, found: list[dict[str, float]]) -> Figure:
     # `busy` is this process's own time on a core: what the rest of a busy machine takes is not in it.
     names = ("load", "decide", "hide", "busy")
     parts = ", ".join(f"{part} {median([each[part] for each in found]):.2f} s" for part in names)
     whole = median([each["load"] + each["decide"] + each["hide"] for each in found])
-    cells = int(found[0]["cells"])
-    return [at_most(f"a prefecture, {cells:,} cells, {name}", whole, TARGET, unit=" s", beside=parts)]
+    name = f"a prefecture, {int(found[0]['cells']):,} cells"
+    if strands == 1:
+        return at_most(name, whole, TARGET, unit=" s", beside=parts)
+    return only_told(f"{name}, every function in {strands} strands at once", f"{whole:.2f} s ({parts})")
 
 
 async def _draw(url: str) -> dict[str, float]:
