@@ -12,6 +12,8 @@ from pydantic import SecretStr
 
 from services.referral.app import service
 from services.referral.domain.links import GIVES_UP
+from services.referral.handlers.mails import Parcel
+from services.referral.tables.links import queue_again
 from shared.events import LinkUndelivered, ReferralOverdue
 from shared.service.app import create_app
 from shared.service.mail import MailServer, read_mail_server
@@ -108,6 +110,23 @@ async def test_mail_that_need_not_go_out_any_more_does_not(region: Region, post:
     await region.running.run_errands()
     assert post.received == []
     assert [link["state"] for link in await links_of(region, referral_id)] == ["dropped"]
+
+
+async def test_a_reminder_that_is_asked_for_while_a_mail_is_on_its_way_goes_out_too(
+    region: Region, post: PostOffice
+) -> None:
+    await region.to_programme()
+    (errand,) = region.running.service.errands
+    async with region.running.database.transaction() as session:
+        taken = await errand.take(session, await region.running.desk.clock.now(session))
+        assert isinstance(taken, Parcel)
+    async with region.running.database.transaction() as session:
+        await queue_again(session, taken.link_id, await region.running.desk.clock.now(session))
+    came_of_it = await errand.carry(taken, region.running.desk.settings)
+    async with region.running.database.transaction() as session:
+        await errand.note(session, taken, came_of_it, await region.running.desk.clock.now(session))
+    assert await region.running.run_errands() == 1
+    assert len(post.received) == 2
 
 
 @pytest.mark.parametrize("because", ["replaced", "answered", "expired"])
