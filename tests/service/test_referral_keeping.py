@@ -10,7 +10,7 @@ import pytest
 from shared.auth import Role
 from shared.events import AgencyListed, ProgrammeListed
 from shared.service.clock import day_in_japan, wall_time
-from tests.service.referral_region import AGENCIES, PROGRAMMES, code, take_in
+from tests.service.referral_region import AGENCIES, PROGRAMMES, Region, code, take_in
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Running, World
 
 TODAY = day_in_japan(wall_time())
