@@ -18,6 +18,7 @@ from tests.service.referral_region import (
     AGENCIES,
     AT,
     PROGRAMMES,
+    TODAY,
     Region,
     code,
     consented,
@@ -28,7 +29,7 @@ from tests.service.referral_region import (
 )
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running, World
 
-LINE = "sakura-npo,{0},桜の{0},drop_in_space,4,{1},462012,with_people,has_room,2026-11-01\n"
+LINE = f"sakura-npo,{{0}},桜の{{0}},drop_in_space,4,{{1}},462012,with_people,has_room,{TODAY}\n"
 
 
 @pytest.fixture
