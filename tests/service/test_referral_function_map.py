@@ -11,6 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from services.referral.domain.function_map import Thresholds
 from services.referral.domain.map_views import NUMBERS
 from services.referral.handlers import function_map as handlers
 from services.referral.handlers.function_map import SUPPLY, NotServed
@@ -116,6 +117,14 @@ async def test_outsiders_see_no_small_count_and_no_sum_that_gives_it_away(region
     whole = region.running.as_("kagoshima-ken", Role.PLANNER, municipalities=["prefecture:46"])
     (total,) = await cells(whole, f"{PATH}/totals", function="drop_in_space")
     assert (total["open_needs"]["count"], total["thin"], total["unused"]) == (9, 2, 0)
+
+
+async def test_others_do_not_see_how_few_were_turned_away(region: Region) -> None:
+    referral = await region.to_programme("sakura-npo/junbi")
+    await region.npo.post(f"/v1/referrals/{referral}/decline", {"reason": "no_capacity"})
+    assert (await cell(region.desk, function="work_readiness"))["turned_away"]["count"] == 1
+    seen = await cell(outsider(region.running), function="work_readiness")
+    assert seen["turned_away"] == {"count": None, "at_least": 1, "below": 5}
 
 
 async def test_two_regions_that_differ_in_hidden_counts_alone_look_the_same(region: Region) -> None:
@@ -256,6 +265,14 @@ async def test_a_map_is_kept_once_a_month_and_stays_as_it_was(region: Region) ->
     assert [row["open_needs"] for row in counted] == [1, 6]
     prefectures = await region.running.rows("SELECT DISTINCT prefecture FROM map_snapshot ORDER BY 1")
     assert [row["prefecture"] for row in prefectures] == ["14", "46"]
+
+
+async def test_two_who_keep_the_same_month_keep_it_once(referral: Running) -> None:
+    await take_in(referral, Dice(1).roll())
+    async with referral.database.transaction() as session:
+        month, by = NOW.date().replace(day=1), Thresholds()
+        assert await tables.keep_snapshot(session, "46", month, [], by, now=NOW)
+        assert not await tables.keep_snapshot(session, "46", month, [], by, now=NOW)
 
 
 async def test_a_large_map_is_kept_whole(referral: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from services.referral.domain.function_map import (
     draw,
     propose,
 )
+from services.referral.domain.map_views import NUMBERS, see
 from services.referral.domain.small_counts import Shown, show, total, union
 
 TODAY = date(2026, 11, 30)
@@ -300,3 +301,27 @@ def test_whatever_the_hidden_counts_are_a_reader_sees_the_same(row: list[Any]) -
         parts = [show(each[version] if isinstance(each, tuple) else each, own=False) for each in row]
         seen.append((parts, total(parts), union(parts, 99) if any(p.count is None for p in parts) else None))
     assert seen[0] == seen[1]
+
+
+few = st.integers(1, 4)
+seen_counts = st.one_of(st.just((0, 0)), st.integers(5, 50).map(lambda count: (count, count)), st.tuples(few, few))
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(("open_needs", "waiting", "unmet", "turned_away"), seen_counts)))
+def test_nothing_of_a_cell_tells_others_which_small_count_it_hides(counts: dict[str, tuple[int, int]]) -> None:
+    """But for its state, which is a comparison with the real count."""
+    seen = []
+    for version in (0, 1):
+        numbers = {name: both[version] for name, both in counts.items()}
+        wanting = max(numbers["open_needs"], numbers["waiting"], numbers["unmet"])
+        cell = drawn(groups=[group(1, A, "debt")])[A, UNANSWERED]
+        seen.append(see(replace(cell, demand=Demand(**numbers, wanting=wanting)), own=lambda _: False))
+    assert seen[0] == seen[1]
+    for name, (first, second) in counts.items():
+        assert (getattr(seen[0], name).count is None) == (0 < first < 5 and 0 < second < 5)
+
+
+def test_the_municipality_itself_sees_its_own_numbers() -> None:
+    cell = replace(drawn(groups=[group(1)])[A, UNANSWERED], demand=Demand(1, 2, 3, 4, 1))
+    own = see(cell, own=lambda municipality: municipality == A)
+    assert [getattr(own, name).count for name in NUMBERS] == [1, 2, 3, 4, 1]
