@@ -313,7 +313,7 @@ def test_nothing_of_a_cell_tells_others_which_small_count_it_hides(counts: dict[
     seen = []
     for version in (0, 1):
         numbers = {name: both[version] for name, both in counts.items()}
-        wanting = max(numbers["open_needs"], numbers["waiting"], numbers["unmet"])
+        wanting = numbers["open_needs"] + numbers["waiting"] + numbers["unmet"]
         cell = drawn(groups=[group(1, A, "debt")])[A, UNANSWERED]
         seen.append(see(replace(cell, demand=Demand(**numbers, wanting=wanting)), own=lambda _: False))
     assert seen[0] == seen[1]
