@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from services.referral.domain.nearby import NAMED, STILL_TOLD, Directory
 from services.referral.domain.options import CourseRun, Option, Programme
 from services.referral.domain.routing import Case
-from services.referral.domain.routing_rules import FIRST, RuleSet
+from services.referral.domain.routing_rules import FIRST, Exclusion, Fact, RuleSet
 from tests.unit.test_referral_routing import (
     CASE,
     COURSE,
@@ -88,6 +88,15 @@ def test_what_answers_nothing_is_named_up_to_a_number_and_counted_beyond() -> No
 
     assert len(near.options) == 1 + NAMED
     assert near.beyond == 100 - NAMED
+
+
+def test_where_the_rules_ask_for_no_need_everything_of_the_town_is_looked_at() -> None:
+    others = [replace(DROP_IN, id=UUID(int=n), needs=frozenset({"housing"})) for n in range(100, 200)]
+    off = replace(FIRST, exclusions=(Exclusion("answers_no_need", Fact.NEEDS, on=False),))
+    near = directory_of([DROP_IN, *others]).near(CASE.asked, off, NOW)
+
+    assert (len(near.options), near.beyond) == (101, 0)
+    assert len(ids(route(CASE, near.options, rules=off))) == 101
 
 
 def test_the_same_help_in_another_town_is_named() -> None:
