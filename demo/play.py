@@ -195,6 +195,8 @@ async def _find_receiver(stage: Stage, person: Person, desk: Agency, choices: Se
         await receiver.post(f"{path}/receive")
         if (person.number + place) % 3 == 0:
             await receiver.post(f"{path}/decline", {"reason": "no_capacity"})
+            # No coordinator is named in the invented region: who sent it looks at the no, and goes on to the next.
+            await desk.post(f"{path}/confirm-decline")
             person.declined.append(choice["agency_id"])
             continue
         await receiver.post(f"{path}/accept")
