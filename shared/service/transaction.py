@@ -131,9 +131,9 @@ def work_of(request: Request) -> Work:
 
 
 async def reading(request: Request) -> AsyncSession:
-    """A session without a key, for what keeps nothing for a repeat: whatever is public and only reads, a search.
+    """A session without a key, for what keeps nothing for a repeat: whatever is public and only reads, and a search.
 
-    The form behind a one-time link is such, too: the link itself answers once.
+    So has the form behind a one-time link: the link answers once, and is the key.
     """
     return work_of(request).session
 
