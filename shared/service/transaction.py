@@ -133,7 +133,7 @@ def work_of(request: Request) -> Work:
 async def reading(request: Request) -> AsyncSession:
     """A session without a key, for what keeps nothing for a repeat: whatever is public and only reads, and a search.
 
-    So has the form behind a one-time link: the link answers once, and is the key.
+    The form behind a one-time link has none either: the link answers once, and is the key.
     """
     return work_of(request).session
 
