@@ -1,6 +1,9 @@
 """Candidates by rules that are data: kept, paged, explained, made again; and never from an older directory."""
 
 import asyncio
+import base64
+import hashlib
+import json
 import random
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -14,6 +17,7 @@ from services.referral.domain.routing_rules import FIRST, told
 from services.referral.tables.nearby import memory_of
 from shared.auth import Role
 from shared.events import AssessmentRecorded
+from shared.service.paging import _seal
 from tests.service.referral_region import (
     AGENCIES,
     AT,
@@ -101,6 +105,16 @@ async def test_a_cursor_of_another_case_leads_nowhere(region: Region) -> None:
     first = await ask(region, limit=1)
     answer = await region.desk.get(f"/v1/cases/{other}/candidates", params={"limit": 1, "cursor": first["next_cursor"]})
     assert answer.status_code == 422
+
+
+async def test_a_forged_cursor_shows_no_other_cases_proposal(region: Region) -> None:
+    other = uuid4()
+    await region.running.hear(opened(other), consented(other))
+    place = [(await ask(region))["proposal_id"], "0"]
+    path = f"/v1/cases/{other}/candidates"
+    filters = hashlib.sha256(f"{path}[]".encode()).hexdigest()[:12]
+    cursor = base64.urlsafe_b64encode(json.dumps([_seal(filters, place), *place]).encode()).decode().rstrip("=")
+    assert code(await region.desk.get(path, params={"cursor": cursor})) == (404, "not_found")
 
 
 async def test_one_rung_can_be_asked_for_and_the_counts_stay(region: Region) -> None:
