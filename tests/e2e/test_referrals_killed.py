@@ -75,7 +75,11 @@ class Killer:
                 continue
             await asyncio.to_thread(self.platform.kill, name)
             self.platform.begin(name)
-            await asyncio.to_thread(wait_until_ready, f"{self.platform.url}/{name}/health/ready")
+            # Its own process: while it was away, anybody on this machine may have taken its port and answer there.
+            process = self.platform.processes[name]
+            ready = f"{self.platform.url}/{name}/health/ready"
+            await asyncio.to_thread(wait_until_ready, ready, 120, process=process)
+            assert process.poll() is None, self.platform.output(name)[-2000:]
 
 
 class Office:
