@@ -81,8 +81,11 @@ class Layout:
         return frozenset(column.field for column in self.columns)
 
 
-def read_layout(text: str, fields: Collection[str]) -> Layout:
-    """A layout as it was written, for a file that knows these fields. Raises `Problem(LAYOUT_BROKEN)`."""
+def read_layout(text: str, fields: Collection[str], known: Mapping[str, Mapping[str, str]] | None = None) -> Layout:
+    """A layout as it was written, for a file that knows these fields. Raises `Problem(LAYOUT_BROKEN)`.
+
+    `known`: tables of words that stand elsewhere already; the layout's own words win.
+    """
     try:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -90,6 +93,7 @@ def read_layout(text: str, fields: Collection[str]) -> Layout:
     words, found, by_hand = plain.get("words", {}), plain.get("column", []), plain.get("by_hand", [])
     if not isinstance(words, dict) or not isinstance(found, list) or not found:
         raise _broken("there is no [[column]]", "[[column]] がありません")
+    words = {name: {**(known or {}).get(name, {}), **table} for name, table in words.items() if isinstance(table, dict)}
     columns = tuple(_column(number, each, words, fields) for number, each in enumerate(found, start=1))
     return Layout(str(plain.get("title", "export")), columns, _by_hand(by_hand))
 

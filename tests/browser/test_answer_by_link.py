@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, Route
 from services.referral.api.door import shown
 from services.referral.api.links import printed
 from services.referral.domain.codes import write_code
-from services.referral.domain.links import Answered, Channel, Standing
+from services.referral.domain.links import Answered, LinkChannel, Standing
 from services.referral.domain.states import Clock, Tier, Waits
 from services.referral.handlers.door import Asking, Looked, Seen, Throttled, Unknown
 from services.referral.handlers.links import Letter
@@ -122,7 +122,7 @@ def test_what_was_left_out_is_open_when_the_page_comes_back(phone: Page) -> None
 @pytest.mark.browser
 def test_a_letter_is_one_page_with_its_code_and_its_picture(page: Page) -> None:
     code = write_code(2**75 - 12345)
-    link = Link(UUID(int=1), TO_PROGRAMME.id, "npo", Channel.LETTER, NOW, ASKING.until, NOW, None, None)
+    link = Link(UUID(int=1), TO_PROGRAMME.id, "npo", LinkChannel.LETTER, NOW, ASKING.until, NOW, None, None)
     waits = Waits(Clock.ACKNOWLEDGE, "npo", date(2026, 11, 29), date(2026, 12, 2), Tier.REMIND, date(2026, 12, 1))
     letter = Letter(
         link,

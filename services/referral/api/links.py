@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
-from services.referral.domain.links import Channel
+from services.referral.domain.links import LinkChannel
 from services.referral.handlers import links as handlers
 from services.referral.handlers.links import Letter, NoAddress, NothingToAnswer, NotMade, NotTheirs
 from services.referral.tables.links import Link
@@ -59,7 +59,7 @@ class LinkAnswer(BaseModel):
 
     link_id: UUID
     agency_id: str
-    channel: Channel
+    channel: LinkChannel
     state: LinkState
     made_at: datetime
     expires_at: datetime
@@ -109,7 +109,7 @@ async def ask_link(referral_id: UUID, body: LinkBody, session: Transaction, now:
     return LinkAnswer(
         link_id=made.id,
         agency_id=made.agency_id,
-        channel=Channel(body.channel),
+        channel=LinkChannel(body.channel),
         state="queued",
         made_at=made.made_at,
         expires_at=made.expires_at,
@@ -151,7 +151,7 @@ def _row(row: Row[Any], now: datetime) -> LinkAnswer:
     return LinkAnswer(
         link_id=row.id,
         agency_id=row.agency_id,
-        channel=Channel(row.channel),
+        channel=LinkChannel(row.channel),
         state=_state(row, now),
         made_at=row.made_at,
         expires_at=row.expires_at,
@@ -171,7 +171,7 @@ def _state(row: Row[Any], now: datetime) -> LinkState:
         return "failed"
     if row.expires_at <= now:
         return "expired"
-    if row.channel == Channel.LETTER:
+    if row.channel == LinkChannel.LETTER:
         return "to_print" if row.printed_at is None else "printed"
     state: LinkState = row.state
     return state

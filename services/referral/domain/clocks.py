@@ -89,7 +89,8 @@ def next_tier(waits: Waits, *, kind: Kind, is_open: IsOpen, days: Mapping[Clock,
         case Tier.SECOND if kind is Kind.PROGRAMME:
             grace = max(1, (days[waits.clock] + 1) // 2)
             assert waits.tier_on is not None
-            return _at(waits, Tier.TAKE_OVER, after(waits.tier_on, grace, is_open))
+            # So many whole days more, of which that morning's may be the first.
+            return _at(waits, Tier.TAKE_OVER, _passed(waits.tier_on - timedelta(days=1), grace, is_open))
         case _:
             return Waits(waits.clock, waits.agency, waits.since, waits.due_on, None, None)
 

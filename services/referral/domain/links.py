@@ -14,7 +14,7 @@ from services.referral.domain.moves import ENDED, Referral, legal_moves
 from services.referral.domain.states import Party, State
 
 
-class Channel(StrEnum):
+class LinkChannel(StrEnum):
     """How an agency without an account is reached."""
 
     EMAIL = "email"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.referral.tables.vocabulary import vocabulary
 from shared.service.exports import Layout, read_layout
 
 _FOLDER = Path(__file__).resolve().parent.parent / "layouts"
@@ -31,13 +32,16 @@ def layout(session: AsyncSession, name: str) -> Layout:
     own: Path | None = session.info["settings"].layouts_path
     candidates = [own / f"{name}.toml"] if own is not None else []
     path = next((each for each in candidates if each.is_file()), _FOLDER / f"{name}.toml")
-    return read_layout(path.read_text(encoding="utf-8-sig"), FIELDS_OF[name])
+    return read_layout(path.read_text(encoding="utf-8-sig"), FIELDS_OF[name], {"function": _functions()})
 
 
 @cache
 def words_of(name: str) -> Mapping[str, Mapping[str, str]]:
     """The tables of words that come along with a layout, for pages."""
-    words: Mapping[str, Mapping[str, str]] = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))[
-        "words"
-    ]
-    return words
+    words: dict[str, dict[str, str]] = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))["words"]
+    return words if "function" not in words else words | {"function": {**_functions(), **words["function"]}}
+
+
+def _functions() -> dict[str, str]:
+    """Support functions in the words of the directory's list."""
+    return {code: function.japanese for code, function in vocabulary().functions.items()}

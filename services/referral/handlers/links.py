@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import clocks
 from services.referral.domain.codes import BITS, read_code, write_code
-from services.referral.domain.links import ASKS, Channel, ends_at, last_minute, wants_link
+from services.referral.domain.links import ASKS, LinkChannel, ends_at, last_minute, wants_link
 from services.referral.domain.moves import Referral
 from services.referral.domain.states import Party
 from services.referral.handlers.looking import visible
@@ -93,7 +93,7 @@ async def remind(session: AsyncSession, referral: Referral, now: datetime) -> No
         return
     live = await links.find_live(session, referral.id)
     if live is not None and live.expires_at > now:
-        if live.channel is Channel.EMAIL:
+        if live.channel is LinkChannel.EMAIL:
             await links.queue_again(session, live.id, now)
         return
     await keep_link(session, referral, now)
@@ -108,7 +108,7 @@ async def ask_link(session: AsyncSession, referral_id: UUID, *, actor: Actor, no
     if contact is None or contact.email is None:
         return NoAddress()
     live = await links.find_live(session, referral.id)
-    return await _make(session, referral, Channel.EMAIL, instead_of=live, now=now)
+    return await _make(session, referral, LinkChannel.EMAIL, instead_of=live, now=now)
 
 
 async def write_letter(session: AsyncSession, referral_id: UUID, *, actor: Actor, now: datetime) -> Letter | NotMade:
@@ -117,10 +117,10 @@ async def write_letter(session: AsyncSession, referral_id: UUID, *, actor: Actor
     if not isinstance(referral, Referral):
         return referral
     live = await links.find_live(session, referral.id)
-    if live is not None and live.channel is Channel.LETTER and live.printed_at is None and live.expires_at > now:
+    if live is not None and live.channel is LinkChannel.LETTER and live.printed_at is None and live.expires_at > now:
         link = live
     else:
-        link = await _make(session, referral, Channel.LETTER, instead_of=live, now=now)
+        link = await _make(session, referral, LinkChannel.LETTER, instead_of=live, now=now)
     code = write_code(secrets.randbits(BITS))
     await links.add_secret(session, link.id, read_code(code) or "", now)
     await links.change_link(session, link.id, printed_at=now)
@@ -159,7 +159,7 @@ async def _to_invite(session: AsyncSession, referral_id: UUID, actor: Actor) -> 
 
 
 async def _make(
-    session: AsyncSession, referral: Referral, channel: Channel, *, instead_of: Link | None, now: datetime
+    session: AsyncSession, referral: Referral, channel: LinkChannel, *, instead_of: Link | None, now: datetime
 ) -> Link:
     """A new link, and its mail. The one before is revoked first: a referral has one that is alive."""
     if instead_of is not None:
@@ -167,12 +167,12 @@ async def _make(
     until = await _ends_at(session, referral, now)
     made = Link(new_id(), referral.id, referral.receiver, channel, now, until, None, None, None)
     await links.add_link(session, made)
-    if channel is Channel.EMAIL:
+    if channel is LinkChannel.EMAIL:
         await links.queue_mail(session, made, now)
     return made
 
 
-async def _channel(session: AsyncSession, agency_id: str) -> Channel | None:
+async def _channel(session: AsyncSession, agency_id: str) -> LinkChannel | None:
     """How an agency without an account is reached; None: it has one."""
     contact = await links.find_contact(session, agency_id)
     return None if contact is None else contact.without_account

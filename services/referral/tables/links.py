@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Row, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.links import Answered, Channel
+from services.referral.domain.links import Answered, LinkChannel
 from services.referral.tables.schema import answer_link, answer_secret, link_step, mail_out, referral_step
 from shared.database import Hot
 
@@ -42,7 +42,7 @@ class Link:
     id: UUID
     referral_id: UUID
     agency_id: str
-    channel: Channel
+    channel: LinkChannel
     made_at: datetime
     expires_at: datetime
     printed_at: datetime | None
@@ -60,9 +60,9 @@ class Contact:
     email: str | None
 
     @property
-    def without_account(self) -> Channel | None:
+    def without_account(self) -> LinkChannel | None:
         """By which way, if it has no account. One of which nothing was said is taken to have one."""
-        return Channel(self.channel) if self.channel in set(Channel) else None
+        return LinkChannel(self.channel) if self.channel in set(LinkChannel) else None
 
 
 # --- Links -----------------------------------------------------------------------------------------------------------
@@ -217,4 +217,4 @@ async def add_wrong(session: AsyncSession, buckets: Sequence[int], *, now: datet
 
 def _link(row: Row[Any]) -> Link:
     values = {name: getattr(row, name) for name in Link.__slots__}
-    return Link(**values | {"channel": Channel(row.channel)})
+    return Link(**values | {"channel": LinkChannel(row.channel)})
