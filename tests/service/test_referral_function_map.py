@@ -344,7 +344,7 @@ async def test_the_sub_committee_gets_the_map_as_a_file(region: Region) -> None:
     assert "charset=" in answer.headers["content-type"]
     lines = table(answer, "cp932")
     first = lines[0]
-    assert (first["支援機能"], first["段階"], first["系統"]) == ("drop_in_space", "居場所", "(4)生活困窮者自立支援")
+    assert (first["支援機能"], first["段階"], first["系統"]) == ("居場所", "居場所", "(4)生活困窮者自立支援")
     assert (first["判定"], first["理由"], first["提案"]) == ("不足", "求める人に空きが足りない", "広げる")
     assert [(each["市町村コード"], each["求める人"]) for each in lines[:3]] == [
         (KAGOSHIMA, "7"),
