@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,17 +187,19 @@ async def _instruct_and_enrol(stage: Stage, person: Person, request: Mapping[str
 
 
 async def _find_receiver(stage: Stage, person: Person, desk: Agency, choices: Sequence[Mapping[str, Any]]) -> None:
-    """Ask one after the other until somebody accepts; until then the sender stays responsible."""
+    """Ask one after the other until somebody accepts; whom a coordinator took over from asks no more."""
+    holder = desk
     for place, choice in enumerate(choices[:3]):
         body = {"case_id": person.case_id, "programme_id": choice["id"]}
-        referral = await eventually(lambda body=body: desk.post("/referral/v1/referrals", body), what="consent known")  # type: ignore[misc]
+        referral = await eventually(partial(holder.post, "/referral/v1/referrals", body), what="consent known")
         receiver = stage.agencies[choice["agency_id"]]
         path = f"/referral/v1/referrals/{referral['referral_id']}"
         await receiver.post(f"{path}/receive")
         if (person.number + place) % 3 == 0:
             await receiver.post(f"{path}/decline", {"reason": "no_capacity"})
-            # No coordinator is named in the invented region: who sent it looks at the no, and goes on to the next.
-            await desk.post(f"{path}/confirm-decline")
+            # The municipality's coordinator looks at the no, holds the case from then on, and goes on to the next.
+            holder = stage.agencies[referral["coordinator"]]
+            await holder.post(f"{path}/confirm-decline")
             person.declined.append(choice["agency_id"])
             continue
         await receiver.post(f"{path}/accept")
