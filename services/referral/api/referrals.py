@@ -17,7 +17,7 @@ from services.referral.api.shapes import (
     TogetherAnswer,
 )
 from services.referral.domain.moves import Referral
-from services.referral.domain.states import State
+from services.referral.domain.states import State, Verb
 from services.referral.handlers import looking
 from services.referral.handlers import referrals as handlers
 from services.referral.handlers.referrals import Order, Sent, SentTogether, Target
@@ -51,7 +51,7 @@ async def send_referral(
             detail="hold_until is for a course run, lies in the future, and is not kept with a draft.",
             detail_ja="hold_until は訓練コースへのつなぎだけに、将来の日時で指定してください。下書きには残せません。",
         )
-    order = Order(target, body.verb, body.hold_until, body.task_id, draft=body.draft, knowingly=body.knowingly)
+    order = Order(target, Verb(body.verb), body.hold_until, body.task_id, draft=body.draft, knowingly=body.knowingly)
     outcome = await handlers.send_referral(session, case_id=body.case_id, order=order, actor=actor, now=now)
     if not isinstance(outcome, Sent):
         raise answers.refusal(outcome)
@@ -84,7 +84,7 @@ def target_of(body: TargetBody) -> Target:
 )
 async def send_together(body: SendTogetherBody, session: Transaction, now: Now, actor: Caller) -> TogetherAnswer:
     """All of them, or none."""
-    orders = [Order(target_of(part), part.verb) for part in body.parts]
+    orders = [Order(target_of(part), Verb(part.verb)) for part in body.parts]
     outcome = await handlers.send_together(
         session, case_id=body.case_id, orders=orders, mode=body.mode, actor=actor, now=now
     )

@@ -37,7 +37,7 @@ class TargetBody(Body):
     course_run_id: UUID | None = None
 
 
-GivenVerb = Literal[Verb.REFER, Verb.TRANSFER]
+GivenVerb = Literal["refer", "transfer"]
 
 
 class SendBody(TargetBody):
@@ -46,7 +46,7 @@ class SendBody(TargetBody):
     model_config = _shown({"case_id": _CASE, "programme_id": _PROGRAMME, "verb": "refer"})
 
     case_id: UUID
-    verb: GivenVerb = Verb.TRANSFER
+    verb: GivenVerb = "transfer"
     hold_until: AwareDatetime | None = Field(
         default=None, description="Only for a course: until when a seat should be held."
     )
@@ -72,7 +72,7 @@ class SendDraftBody(Body):
 class PartBody(TargetBody):
     """One of several."""
 
-    verb: GivenVerb = Verb.REFER
+    verb: GivenVerb = "refer"
 
 
 class SendTogetherBody(Body):
