@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.intake.domain.custody import Proof, check, digest, document, first_link
@@ -63,6 +63,10 @@ def kept(told: Sequence[Event], first_at: datetime = AT) -> list[Entry]:
 
 
 @given(STARTS, STEPS)
+@example((TO_PROGRAMME, Verb.TRANSFER), ["decline", "confirm_decline"])
+@example((TO_PROGRAMME, Verb.REQUEST), ["decline", "confirm_decline"])
+@example((TO_PROGRAMME, Verb.REQUEST), ["expire"])
+@example((TO_PROGRAMME, Verb.REFER), ["accept", "start", "take_over", "set_outcome", "close", "add_outcome"])
 def test_both_books_name_the_same_agency_and_the_same_state(start: tuple[Referral, Verb], steps: list[int]) -> None:
     referral, told = story(*start, steps)
     entries = kept(told)
