@@ -128,11 +128,24 @@ async def test_a_request_that_the_holder_has_seen_is_no_hand_off_that_anybody_to
     assert await referrals_of(intake, "kagoshima-desk") == [("held", "received", "kagoshima-desk", None)]
 
 
-async def test_the_book_is_added_to_only_and_of_an_unknown_case_nothing_is_kept(world: World) -> None:
+async def test_the_book_is_added_to_only_and_an_unknown_case_stops_nobody(world: World) -> None:
     intake = world.service("intake")
     case_id = await opened(intake.as_())
     await intake.hear(ReferralSent(**about(case_id)), ReferralSent(**about(str(uuid4()), S)))
-    assert [row["referral_id"] for row in await intake.rows("SELECT referral_id FROM referral_custody")] == [R]
+    rows = await intake.rows("SELECT referral_id FROM referral_custody ORDER BY referral_id")
+    assert [row["referral_id"] for row in rows] == [R, S]
+    assert await intake.rows("SELECT 1 FROM parked") == []
     for statement in ("UPDATE referral_custody SET holder = 'zama-npo'", "DELETE FROM referral_custody"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await intake.rows(statement)
+
+
+async def test_a_referral_that_is_told_to_be_sent_again_begins_nothing_and_stops_nobody(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await opened(intake.as_())
+    await intake.hear(
+        ReferralSent(**about(case_id)), ReferralAccepted(**about(case_id)), ReferralSent(**about(case_id))
+    )
+    rows = await intake.rows("SELECT number, state FROM referral_custody ORDER BY number")
+    assert [tuple(row) for row in rows] == [(1, "sent"), (2, "accepted")]
+    assert await intake.rows("SELECT 1 FROM parked") == []

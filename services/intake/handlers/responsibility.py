@@ -26,13 +26,15 @@ from shared.events import (
 
 async def note_responsibility(session: AsyncSession, event: Event, *, now: datetime) -> None:
     """The next entry of the referral that the event is about; what says nothing of who answers for it leaves none."""
-    if isinstance(event, ReferralSent):
-        await tables.add_entry(session, _sent(event, now))
-        return
-    heard = _heard(event, now)
     referral_id: UUID | None = getattr(event, "referral_id", None)
-    before = None if heard is None or referral_id is None else await tables.find_last(session, referral_id)
-    if heard is not None and before is not None:
+    if referral_id is None:
+        return
+    before, heard = await tables.find_last(session, referral_id), _heard(event, now)
+    if isinstance(event, ReferralSent):
+        # It is sent once. What is told again long afterwards (the operator let intake hear anew) begins nothing.
+        if before is None:
+            await tables.add_entry(session, _sent(event, now))
+    elif heard is not None and before is not None:
         await tables.add_entry(session, follow(before, heard))
 
 

@@ -14,7 +14,7 @@ _TABLE = """
     CREATE TABLE referral_custody (
         referral_id uuid NOT NULL,
         number      integer NOT NULL CHECK (number >= 1),
-        case_id     uuid NOT NULL REFERENCES case_,
+        case_id     uuid NOT NULL,
         state       text NOT NULL,
         holder      text NOT NULL,
         sender      text NOT NULL,
