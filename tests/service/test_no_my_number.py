@@ -18,7 +18,13 @@ NUMBER = "123456789018"
 """The documented fictitious example."""
 WRITTEN = (NUMBER, "1234-5678-9018")
 STREAMS = {"/v1/events", "/v1/figures/stream"}
-OTHER_WORDS = {"municipality": "municipality_code", "legal_entity": "corporate_number", "cursor": "", "types": ""}
+OTHER_WORDS = {
+    "municipality": "municipality_code",
+    "certified_by": "municipality_code",
+    "legal_entity": "corporate_number",
+    "cursor": "",
+    "types": "",
+}
 """Texts of one form alone, which no My Number has: they are refused as what they are not."""
 POSITIONS = {"last-event-id"}
 """A number in a sequence, compared and not kept."""

@@ -1,7 +1,7 @@
 """The directory for systems that speak Open Referral HSDS: a document to read page by page, and the same taken in."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, TypeGuard
 
@@ -134,16 +134,13 @@ def read_hsds(content: bytes, model: type[HsdsRow]) -> Rows[HsdsRow]:
     organizations, services = _parts(content)
     faults = Faults()
     fitting: list[tuple[int, HsdsRow]] = []
-    forbidden: list[tuple[int, str | None]] = []
     for number, organization in enumerate(organizations, start=2):
         own = services.pop(str(organization.get("id")), [])
-        forbidden += [(number, None) for text in _texts([organization, own]) if holds_my_number(text)]
         outcome = _fitted(organization, own, model)
         if isinstance(outcome, HsdsRow):
             fitting.append((number, outcome))
         else:
             faults.add(number, outcome)
-    refuse_my_numbers(forbidden[:1])
     if services:
         raise unreadable(
             "a service of an organization that is not there", "ない組織(organization_id)の service があります"
@@ -200,6 +197,7 @@ def _outcome(row: HsdsRow, stuck: Mapping[tuple[str, str], handlers.FirmCantGo],
 
 def _parts(content: bytes) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
     plain = loads(content.removeprefix(b"\xef\xbb\xbf"))
+    refuse_my_numbers([(number, None) for number, text in _texts(plain) if holds_my_number(text)])
     organizations, services = (
         plain.get(name) if isinstance(plain, dict) else None for name in ("organizations", "services")
     )
@@ -246,16 +244,29 @@ def _place(error: ErrorDetails) -> str | None:
     return "/".join(map(str, path)) or None
 
 
-def _texts(value: Any, name: str = "") -> list[str]:
+def _texts(plain: Any) -> Iterator[tuple[int, str]]:
+    """Every text of the document, names of fields too, with the row of its organization; 1 for all the others."""
+    organizations = plain.get("organizations") if isinstance(plain, dict) else None
+    if isinstance(organizations, list):
+        for number, organization in enumerate(organizations, start=2):
+            yield from ((number, text) for text in _texts_of(organization))
+        plain = {name: value for name, value in plain.items() if name != "organizations"}
+    yield from ((1, text) for text in _texts_of(plain))
+
+
+def _texts_of(value: Any, name: str = "") -> Iterator[str]:
     match value:
-        case str():
-            return [] if name == "number" else [value]  # a telephone's; its own type judges it
+        case str() if name != "number":  # a telephone's is judged by its own type
+            yield value
         case dict():
-            return [*map(str, value), *(text for key, each in value.items() for text in _texts(each, key))]
+            for key, each in value.items():
+                yield key
+                yield from _texts_of(each, key)
         case list():
-            return [text for each in value for text in _texts(each, name)]
+            for each in value:
+                yield from _texts_of(each, name)
         case _:
-            return []
+            pass
 
 
 def _sheet(organizations: Sequence[Mapping[str, Any]]) -> Sheet:
