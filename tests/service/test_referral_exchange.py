@@ -160,6 +160,34 @@ async def test_what_is_wrong_in_a_document_is_told_with_its_place(full: Running)
     assert code(refused) == (409, "conflict")
 
 
+async def test_the_same_programme_twice_is_none(full: Running) -> None:
+    keeper = full.as_("kagoshima-city", Role.DIRECTORY)
+    document = (await keeper.get("/v1/hsds")).json()
+    document["services"].append(document["services"][0])
+    (error,) = (await keeper.post("/v1/hsds-imports", json=document)).json()["errors"]
+    assert (error["row"], error["code"]) == (2, "twice")
+
+
+async def test_another_systems_document_changes_only_what_it_speaks_of(full: Running) -> None:
+    keeper = full.as_("kagoshima-city", Role.DIRECTORY)
+    before = (await keeper.get("/v1/agencies/hana-npo")).json()
+    document = (await keeper.get("/v1/hsds")).json()
+    organization = next(each for each in document["organizations"] if each["name"] == "花の会")
+    organization["name"] = "花の輪"
+    for name in ("contacts", "phones"):
+        del organization[name]
+    organization["locations"][0].pop("schedules")
+    for name in ("closed_days", "closed_weekdays", "professionals", "host_workplaces", "training_firms"):
+        del organization["x-tsunagu"][name]
+    body = {"organizations": [organization], "services": []}
+    checked = await keeper.post("/v1/hsds-imports", json=body)
+    assert checked.json()["rejected"] == 0, checked.text
+    await keeper.post(f"/v1/hsds-imports/{checked.json()['import_id']}/commit", {})
+    after = (await keeper.get("/v1/agencies/hana-npo")).json()
+    assert {name for name in after if after[name] != before[name]} == {"name", "version"}
+    assert len(await keeper.whole("/v1/training-firms")) == 2
+
+
 @pytest.mark.parametrize(
     ("body", "refused"),
     [

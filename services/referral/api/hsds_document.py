@@ -195,8 +195,8 @@ def entries(organization: Mapping[str, Any], services: Iterable[Mapping[str, Any
         "name": organization["name"],
         "agency_id": identifiers.get(AGENCY),
         "corporate_number": identifiers.get(CORPORATE),
-        "phone": _number(organization),
-        "contact_email": organization.get("email"),
+        **({"phone": _number(organization)} if "phones" in organization else {}),
+        **({"contact_email": organization["email"]} if "email" in organization else {}),
         **{name: ours[name] for name in (*_AGENCY_EXTRA, "confirmed_on") if name in ours},
     }
     agency |= {name: terms[0] for name, terms in (("kind", _terms(organization, "agency_kind")),) if terms}
@@ -205,7 +205,8 @@ def entries(organization: Mapping[str, Any], services: Iterable[Mapping[str, Any
     for place in _list(organization, "locations")[:1]:
         if place.get("external_identifier_type") == MUNICIPALITY:
             agency["municipality"] = place["external_identifier"]
-        agency["opening_hours"] = [_hours(each) for each in _list(place, "schedules") if "byday" in each]
+        if "schedules" in place:
+            agency["opening_hours"] = [_hours(each) for each in _list(place, "schedules") if "byday" in each]
     agency_id = agency["agency_id"]
     return {
         "agency": agency,
@@ -219,13 +220,16 @@ def _programme(service: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "programme_code": str(service["id"]),
         "name": service["name"],
-        "municipalities": [each["name"] for each in _list(service, "service_areas")],
-        **{field: _terms(service, scheme) for scheme, field in _MANY.items()},
+        **{field: _terms(service, scheme) for scheme, field in _MANY.items() if "attributes" in service},
         **{name: ours[name] for name in _PROGRAMME_EXTRA if name in ours},
     }
     found |= {field: terms[0] for scheme, field in _ONE.items() if (terms := _terms(service, scheme))}
     if "assured_date" in service:
         found["confirmed_on"] = service["assured_date"]
+    if "service_areas" in service:
+        found["municipalities"] = [each["name"] for each in _list(service, "service_areas")]
+    if "schedules" in service:
+        found |= {"starts_on": None, "ends_on": None}
     for period in _list(service, "schedules"):
         if "byday" not in period:
             found |= {"starts_on": period.get("valid_from"), "ends_on": period.get("valid_to")}
