@@ -21,6 +21,7 @@ STREAMS = {"/v1/events", "/v1/figures/stream"}
 OTHER_WORDS = {
     "municipality": "municipality_code",
     "certified_by": "municipality_code",
+    "neighbours": "municipality_code",
     "legal_entity": "corporate_number",
     "cursor": "",
     "types": "",
@@ -85,7 +86,8 @@ def requests(whole: dict[str, Any], number: str) -> Iterator[tuple[str, dict[str
                         yield f"{method} {path} {where} {name}", one, text
             content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
             for place, schema in texts(content.get("schema", {}), whole):
-                text = place[-1] not in OTHER_WORDS and is_text(schema, number)
+                named = [name for name in place if name != "[]"]
+                text = named[-1] not in OTHER_WORDS and is_text(schema, number)
                 yield f"{method} {path} {'/'.join(place)}", plain | {"json": body_with(place, number)}, text
 
 

@@ -218,6 +218,13 @@ async def test_an_older_file_does_not_push_a_later_word_aside(directory: Running
     assert (shown["capacity_state"], shown["confirmed_on"]) == ("full", TODAY.isoformat())
 
 
+async def test_a_word_about_room_is_one_word_with_its_numbers(directory: Running) -> None:
+    await tell_room(directory, directory.as_("sakura-npo"))
+    await take_in(directory, "/v1/programme-imports", PROGRAMMES.replace("空きあり", "満員"))
+    shown = await programme(directory)
+    assert (shown["capacity_state"], shown["capacity_total"], shown["capacity_free"]) == ("full", None, None)
+
+
 async def test_what_a_file_has_no_column_for_stays_as_it_is(directory: Running) -> None:
     npo = directory.as_("sakura-npo")
     hours = {
