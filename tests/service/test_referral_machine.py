@@ -328,6 +328,8 @@ class Story:
         rung: Counter[Any] = Counter()
         for envelope in (open_envelope(row["value"], {}) for row in raw):
             event: Any = envelope.read()
+            if "referral_id" not in type(event).model_fields:
+                continue  # about the case itself: what it lacks, and how far it was passed about
             name = envelope.type.split(".")[3].removeprefix("referral-")
             if name == "overdue":
                 rung[(event.referral_id, envelope.sequence, event.clock, event.tier, event.due_on)] += 1
