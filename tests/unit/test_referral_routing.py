@@ -469,9 +469,9 @@ def test_what_only_the_person_can_say_is_a_remark() -> None:
 
 
 def test_room_that_nobody_confirmed_for_thirty_days_is_not_known() -> None:
-    told = replace(DROP_IN, capacity_confirmed_on=TODAY - timedelta(days=30))
+    told = replace(DROP_IN, capacity_confirmed_on=TODAY - timedelta(days=29))
     assert "has_room" in reasons(route(CASE, [told]))
-    old = replace(DROP_IN, capacity_confirmed_on=TODAY - timedelta(days=31))
+    old = replace(DROP_IN, capacity_confirmed_on=TODAY - timedelta(days=30))
     assert "capacity_unknown" in reasons(route(CASE, [old]))
 
 
