@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.referral.tables import facts
+from shared.database import BY_COMMAND
 from shared.events import ConsentWithdrawn, ReferralAccepted
 from tests.service.referral_region import Region, consented, opened
 from tests.world import KAGOSHIMA, Caller, World
@@ -114,3 +116,15 @@ async def test_beside_a_withdrawn_consent_the_clock_and_the_sender_nobody_waits_
     )
     assert all(row["n"] == row["v"] for row in steps)
     assert isinstance(steps[0]["referral_id"], UUID)
+
+
+async def test_a_referral_is_moved_while_another_move_has_its_case(region: Region) -> None:
+    """A move that writes its row twice asks for its case again, as every foreign key does: it must not wait for it."""
+    await a_case(region)
+    referral = await region.to_programme()
+    await region.npo.post(f"/v1/referrals/{referral}/decline", {"reason": "no_capacity"})
+    async with region.running.database.transaction(BY_COMMAND) as session:
+        assert await facts.lock_case_fact(session, region.case_id) is not None
+        answer = await region.desk.post(f"/v1/referrals/{referral}/confirm-decline")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["proposed_programme_id"] or answer.json()["proposed_course_run_id"]

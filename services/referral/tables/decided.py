@@ -38,7 +38,7 @@ async def keep(session: AsyncSession, decided: Decided) -> bool:
 
 async def lock_waiting(session: AsyncSession, task_id: UUID) -> Decided | None:
     """One that still waits, held until the transaction ends."""
-    query = select(decided_referral).where(decided_referral.c.task_id == task_id, WAITS).with_for_update()
+    query = select(decided_referral).where(decided_referral.c.task_id == task_id, WAITS).with_for_update(key_share=True)
     row = (await session.execute(query)).one_or_none()
     return None if row is None else _decided(row)
 

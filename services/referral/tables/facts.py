@@ -30,7 +30,7 @@ async def put_holder(session: AsyncSession, case_id: UUID, holder: str, version:
 
 async def lock_case_fact(session: AsyncSession, case_id: UUID) -> Row[Any] | None:
     """What is known of a case, once its opening was heard; nobody refers it or takes its consent back meanwhile."""
-    return (await session.execute(_opened_case(case_id).with_for_update())).one_or_none()
+    return (await session.execute(_opened_case(case_id).with_for_update(key_share=True))).one_or_none()
 
 
 async def find_case_fact(session: AsyncSession, case_id: UUID) -> Row[Any] | None:

@@ -68,7 +68,7 @@ async def lock_due(session: AsyncSession, *, before: datetime, limit: int) -> Se
     not_looked = or_(case_fact.c.needs_looked_at.is_(None), case_fact.c.needs_looked_at < before)
     for condition in (not_looked, taken):
         query = select(case_fact.c.case_id).where(is_open, condition).limit(limit)
-        found = (await session.execute(query.with_for_update(skip_locked=True))).scalars().all()
+        found = (await session.execute(query.with_for_update(skip_locked=True, key_share=True))).scalars().all()
         if found:
             return found
     return []

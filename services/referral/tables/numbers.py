@@ -110,7 +110,7 @@ async def lock_case_of_many_hops(session: AsyncSession) -> tuple[UUID, int] | No
         .join(many, many.c.case_id == case_fact.c.case_id)
         .where(case_fact.c.closed_at.is_(None), told < due)
         .limit(1)
-        .with_for_update(of=case_fact, skip_locked=True)
+        .with_for_update(of=case_fact, skip_locked=True, key_share=True)
     )
     row = (await session.execute(query)).one_or_none()
     return None if row is None else (row.case_id, row.hops)

@@ -34,8 +34,9 @@ class Group:
     winner: UUID | None = None
 
 
+# NO KEY: whoever only points at a row, as every foreign key does when it is checked, waits for no one who moves it.
 _FIND = Hot("SELECT * FROM referral WHERE id = :id")
-_LOCK = Hot("SELECT * FROM referral WHERE id = :id FOR UPDATE")
+_LOCK = Hot("SELECT * FROM referral WHERE id = :id FOR NO KEY UPDATE")
 
 
 async def lock_referral(session: AsyncSession, referral_id: UUID) -> Referral | None:
@@ -51,13 +52,13 @@ async def lock_in_flight(
     query = select(referral).where(referral.c.case_id == case_id, IN_FLIGHT_STATES).order_by(referral.c.id)
     if course_run_id is not None:
         query = query.where(referral.c.course_run_id == course_run_id)
-    return [_referral(row) for row in (await session.execute(query.with_for_update())).mappings()]
+    return [_referral(row) for row in (await session.execute(query.with_for_update(key_share=True))).mappings()]
 
 
 async def lock_due(session: AsyncSession, *, today: date) -> Referral | None:
     """One referral whose clock has reached its next tier; one that somebody moves just now is left to them."""
     query = select(referral).where(referral.c.tier_on <= today).order_by(referral.c.tier_on, referral.c.id).limit(1)
-    row = (await session.execute(query.with_for_update(skip_locked=True))).mappings().one_or_none()
+    row = (await session.execute(query.with_for_update(skip_locked=True, key_share=True))).mappings().one_or_none()
     return None if row is None else _referral(row)
 
 
@@ -68,7 +69,7 @@ _CLOCKLESS = text("clock IS NULL AND state IN ('sent', 'received') AND (state = 
 
 async def lock_clockless(session: AsyncSession) -> Referral | None:
     """An open referral that waits for nobody, as the release before leaves them."""
-    query = select(referral).where(_CLOCKLESS).limit(1).with_for_update(skip_locked=True)
+    query = select(referral).where(_CLOCKLESS).limit(1).with_for_update(skip_locked=True, key_share=True)
     row = (await session.execute(query)).mappings().one_or_none()
     return None if row is None else _referral(row)
 
@@ -96,10 +97,9 @@ async def set_winner(session: AsyncSession, group_id: UUID, referral_id: UUID) -
 
 async def lock_rivals(session: AsyncSession, won: Referral) -> Sequence[Referral]:
     """The unanswered others of a group."""
-    query = select(referral).where(referral.c.group_id == won.group_id, referral.c.id != won.id, IN_FLIGHT_STATES)
-    return [
-        _referral(row) for row in (await session.execute(query.order_by(referral.c.id).with_for_update())).mappings()
-    ]
+    others = referral.c.group_id == won.group_id, referral.c.id != won.id, IN_FLIGHT_STATES
+    query = select(referral).where(*others).order_by(referral.c.id).with_for_update(key_share=True)
+    return [_referral(row) for row in (await session.execute(query)).mappings()]
 
 
 async def chain_of(session: AsyncSession, last: Referral) -> Sequence[Referral]:
