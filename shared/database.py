@@ -4,6 +4,7 @@ One schema and one login role per service. The tables belong to a second role th
 can't change its own schema, and a ledger's rows can be made immutable by simply not granting UPDATE.
 """
 
+import asyncio
 import functools
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -21,7 +22,7 @@ from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -154,9 +155,19 @@ def connect(
             "connection_class": _WalledConnection if walled else asyncpg.Connection,
         },
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_open)
     if walled:
         event.listen(engine.sync_engine, "checkout", _forget)
     return Database(engine, walled=walled)
+
+
+def _refuse_open(connection: Any, *_: Any) -> None:
+    """Whoever was cancelled while it began left a transaction that SQLAlchemy knows nothing of, and won't commit.
+
+    The next one would work in it, be told that all is well, and lose everything. The pool makes a new connection.
+    """
+    if connection.driver_connection.is_in_transaction():
+        raise DisconnectionError("a transaction was left open")
 
 
 def _forget(connection: Any, *_: Any) -> None:
@@ -205,7 +216,13 @@ async def begin(session: AsyncSession) -> asyncpg.Connection:
     """Take a connection and begin the transaction, as the first statement does; the driver's own connection."""
     driver = session.info.get("driver")
     if driver is None:
-        driver = session.info["driver"] = await session.run_sync(_begin)
+        try:
+            driver = session.info["driver"] = await session.run_sync(_begin)
+        except asyncio.CancelledError:
+            # BEGIN is on its way, and neither SQLAlchemy nor the driver would know how it ended: whoever had this
+            # connection next would work in a transaction that nobody commits.
+            await session.invalidate()
+            raise
     return driver
 
 
