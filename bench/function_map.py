@@ -157,12 +157,14 @@ async def _fill_referrals(
         reason = "no_capacity" if state == "declined" else None
         case, programme = cases[dice.randrange(OPEN_CASES)], programmes[dice.randrange(PROGRAMMES)][0]
         referral, sent = UUID(int=number + 1), now - timedelta(days=dice.randrange(500))
-        rows.append((referral, case[0], case[1], "desk", "npo", programme, state, "desk", reason, sent, 1))
+        taken, outcome = state in {"accepted", "in_service", "closed"}, "completed" if state == "closed" else None
+        parties = ("desk", "npo", programme, state, "npo" if taken else "desk")
+        rows.append((referral, case[0], case[1], *parties, reason, sent, 1, "desk", outcome))
         steps.append((referral, 1, "send", "desk", None, sent))
         if reason is not None:
             steps.append((referral, 2, "decline", "npo", reason, sent))
     columns = ["id", "case_id", "municipality", "sender", "receiver", "programme_id", "state", "responsible_agency",
-               "reason", "sent_at", "version"]  # fmt: skip
+               "reason", "sent_at", "version", "coordinator", "outcome"]  # fmt: skip
     await connection.copy_records_to_table("referral", records=rows, columns=columns, schema_name="referral")
     columns = ["referral_id", "version", "step", "by", "reason", "at"]
     await connection.copy_records_to_table("referral_step", records=steps, columns=columns, schema_name="referral")
