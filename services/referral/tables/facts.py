@@ -1,5 +1,6 @@
 """What the others told about cases, courses and pools; each fact keeps the newest word only."""
 
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.tables.schema import case_fact, course_option
 from shared.consent import Consent
+from shared.database import Hot
 
 
 async def put_case_fact(
@@ -28,14 +30,23 @@ async def put_holder(session: AsyncSession, case_id: UUID, holder: str, version:
     await put_case_fact(session, case_id, case_fact.c.holder_version, holder=holder, holder_version=version, **more)
 
 
-async def lock_case_fact(session: AsyncSession, case_id: UUID) -> Row[Any] | None:
+_OPENED = "SELECT * FROM case_fact WHERE case_id = :case_id AND municipality IS NOT NULL"
+_FIND = Hot(_OPENED)
+_LOCK = Hot(f"{_OPENED} FOR NO KEY UPDATE")
+
+
+async def lock_case_fact(session: AsyncSession, case_id: UUID) -> Any:
     """What is known of a case, once its opening was heard; nobody refers it or takes its consent back meanwhile."""
-    return (await session.execute(_opened_case(case_id).with_for_update(key_share=True))).one_or_none()
+    return _fact(await _LOCK.rows(session, {"case_id": case_id}))
 
 
-async def find_case_fact(session: AsyncSession, case_id: UUID) -> Row[Any] | None:
-    """The same, to look at."""
-    return (await session.execute(_opened_case(case_id))).one_or_none()
+async def find_case_fact(session: AsyncSession, case_id: UUID) -> Any:
+    """The same, to look at; None where it was not heard of."""
+    return _fact(await _FIND.rows(session, {"case_id": case_id}))
+
+
+def _fact(rows: list[Any]) -> SimpleNamespace | None:
+    return SimpleNamespace(**rows[0]) if rows else None
 
 
 def consent_of(fact: Row[Any]) -> Consent:
@@ -48,10 +59,6 @@ def consent_of(fact: Row[Any]) -> Consent:
         valid_from=fact.consent_valid_from,
         categories=frozenset(fact.consent_categories),
     )
-
-
-def _opened_case(case_id: UUID) -> Any:
-    return select(case_fact).where(case_fact.c.case_id == case_id, case_fact.c.municipality.is_not(None))
 
 
 async def put_newer(session: AsyncSession, table: Table, key: Column[Any], **values: Any) -> None:
