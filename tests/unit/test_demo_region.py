@@ -11,7 +11,7 @@ from demo.client import REGION, demo_agencies, municipality_names
 from demo.load import as_file, coordinators, course_run_file, directory_file, popular_course_file
 from demo.persons import invent
 from demo.play import POPULAR_SEATS, invented_number
-from services.referral.domain.routing import Stage
+from services.referral.domain.options import Stage
 from shared.codes import is_corporate_number, is_municipality_code
 
 TODAY = date(2026, 11, 25)

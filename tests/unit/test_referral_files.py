@@ -25,7 +25,7 @@ from services.referral.api.rows import (
 )
 from services.referral.domain.directory import ACTS, Channel, Room, TrialStep, room_fault
 from services.referral.domain.firms import Firm, FirmState, firm_fault
-from services.referral.domain.routing import Capacity, Stage
+from services.referral.domain.options import Capacity, Stage
 from services.referral.handlers.directory import (
     AgencyEntry,
     Entry,

@@ -30,7 +30,7 @@ from services.referral.domain.firms import (
     is_due,
     move_firm,
 )
-from services.referral.domain.routing import Capacity, Stage
+from services.referral.domain.options import Capacity, Stage
 from services.referral.tables.vocabulary import vocabulary
 
 TODAY = date(2026, 11, 30)

@@ -18,7 +18,7 @@ from services.referral.api.listed import (
     shown_programme,
 )
 from services.referral.domain.directory import ACTS, freshness
-from services.referral.domain.routing import Stage
+from services.referral.domain.options import Stage
 from services.referral.tables import directory as tables
 from services.referral.tables import listing
 from services.referral.tables.vocabulary import vocabulary

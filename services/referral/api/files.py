@@ -19,7 +19,7 @@ from services.referral.api.rows import (
     ProgrammeRow,
     WorkplaceRow,
 )
-from services.referral.domain.routing import Capacity
+from services.referral.domain.options import Capacity
 from services.referral.handlers import directory as handlers
 from services.referral.handlers.directory import (
     AgencyEntry,

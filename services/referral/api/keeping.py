@@ -17,7 +17,7 @@ from services.referral.api.listed import (
 )
 from services.referral.api.rows import Closed, ClosedDays, Hours
 from services.referral.domain.directory import Room, RoomFault
-from services.referral.domain.routing import Capacity
+from services.referral.domain.options import Capacity
 from services.referral.handlers import listing as handlers
 from services.referral.handlers.listing import Changed, NotThere, NotYours
 from services.referral.tables import directory as tables

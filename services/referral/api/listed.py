@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.referral.api.cells import Condition, Desk, OpeningHours, StepPlaces
 from services.referral.domain.directory import Channel, Freshness, freshness, room_today
 from services.referral.domain.firms import WAYS, FirmState, is_due
-from services.referral.domain.routing import Capacity, Stage
+from services.referral.domain.options import Capacity, Stage
 from services.referral.tables import listing
 from services.referral.tables.vocabulary import vocabulary
 

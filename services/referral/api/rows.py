@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 from services.referral.api import cells
 from services.referral.domain.directory import Channel, Room, is_legal_basis, nearest, room_fault
 from services.referral.domain.firms import Firm, FirmState, firm_fault
-from services.referral.domain.routing import Capacity, Stage
+from services.referral.domain.options import Capacity, Stage
 from services.referral.tables.vocabulary import vocabulary
 from shared.codes import EMAIL_FORM, AgencyId, Code, CorporateNumber, DayAsWritten, MunicipalityCode
 from shared.service.imports import FileRow

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from services.referral.domain.routing import Capacity, Stage
+from services.referral.domain.options import Capacity, Stage
 
 
 class Freshness(StrEnum):

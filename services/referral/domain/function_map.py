@@ -12,7 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 from uuid import UUID
 
-from services.referral.domain.routing import Capacity
+from services.referral.domain.options import Capacity
 
 
 class Coverage(StrEnum):

@@ -18,7 +18,6 @@ from services.referral.tables.schema import referral, referral_group, referral_o
 from shared.database import Hot
 
 IN_FLIGHT_STATES = referral.c.state.in_(sorted(IN_FLIGHT))
-OPEN_STATES = referral.c.state.in_(sorted(OPEN))
 
 
 @dataclass(frozen=True, slots=True)

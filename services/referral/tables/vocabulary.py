@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from services.referral.domain.directory import Days, Function, Vocabulary
-from services.referral.domain.routing import Stage
+from services.referral.domain.options import Stage
 
 _FILE = Path(__file__).resolve().parents[1] / "directory" / "vocabulary.toml"
 
