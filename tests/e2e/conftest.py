@@ -1,5 +1,6 @@
 """Platforms for journeys: started once, stopped at the end."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -72,3 +73,14 @@ async def separate(folder: Path, postgres: EmbeddedPostgres, template: str, brok
     yield platform
     platform.end()
     await execute_as_admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def over_postgres(folder: Path, postgres: EmbeddedPostgres, template: str) -> AsyncIterator[tuple[Platform, str]]:
+    """One process per service; events travel through the log in PostgreSQL."""
+    name = f"e2e_{folder.name[-8:].lower()}"
+    await execute_as_admin(postgres, f'CREATE DATABASE "{name}" TEMPLATE {template}')
+    platform = await asyncio.to_thread(one_process_each, folder, postgres, name, None)
+    yield platform, name
+    platform.end()
+    await execute_as_admin(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')

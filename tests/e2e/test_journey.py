@@ -3,13 +3,10 @@
 import random
 import re
 import threading
-import time
 
 import httpx2
 import pytest
 
-from demo.client import Agency, eventually
-from tests.e2e.conftest import Broker
 from tests.e2e.processes import Platform, play_demo, wait_until_ready
 from tests.world import SERVICES
 
@@ -64,31 +61,6 @@ def test_services_killed_during_the_journey_lose_and_double_nothing(separate: Pl
         over.set()
         chaos.join()
     assert len(kills) >= 5
-
-
-@pytest.mark.kafka
-async def test_the_broker_away_for_a_minute_fails_no_request(separate: Platform, broker: Broker) -> None:
-    """Writes go on without the broker; afterwards every event arrives."""
-    async with httpx2.AsyncClient(trust_env=False, timeout=10) as client:
-        desk = Agency.from_keys(separate.url, "kagoshima-desk", separate.keys, client)
-        await desk.post("/intake/v1/cases", {})
-        broker.stop()
-        ends = time.monotonic() + 60
-        written = 0
-        while time.monotonic() < ends:
-            await desk.post("/intake/v1/cases", {})
-            written += 1
-        assert written > 60
-        ready = (await client.get(f"{separate.url}/intake/health/ready")).json()
-        assert ready["status"] == "ready"
-        assert ready["unsent"] >= written
-        assert ready["oldest_unsent_seconds"] > 30
-        broker.start()
-        await eventually(
-            lambda: desk.get("/dashboard/v1/figures"),
-            until=lambda figures: figures["funnel"][0]["cases"] == written + 1,
-            what="every case on the dashboard",
-        )
 
 
 def _outputs(platform: Platform) -> str:

@@ -1,0 +1,129 @@
+"""Those who send referrals and those who answer them, each way by its own hand, and the books held against them."""
+
+import asyncio
+import random
+import time
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx2
+
+from demo.client import Agency, eventually
+from services.intake.domain.custody import check
+from tests.e2e.processes import Platform
+
+DESK = "kagoshima-desk"
+RECEIVERS = ("npo-hinata", "ibasho-sakura", "readiness-wakaba")
+DRAINED = 120.0
+"""Seconds after the last kill until everything that was told has been heard."""
+WAYS = ("accept", "accept", "refer", "decline", "return", "withdraw", "leave", "close")
+STATES = {
+    "accept": "accepted", "refer": "accepted", "decline": "declined", "return": "accepted",
+    "withdraw": "withdrawn", "leave": "sent", "close": "closed",
+}  # fmt: skip
+"""By hand: where each way leads."""
+
+
+class Office:
+    """Those who send and answer, each way by its own hand."""
+
+    def __init__(self, platform: Platform, client: httpx2.AsyncClient) -> None:
+        agencies = (DESK, *RECEIVERS)
+        self.callers = {name: Agency.from_keys(platform.url, name, platform.keys, client) for name in agencies}
+        self.programmes: dict[str, str] = {}
+        self.dice = random.Random(7)
+        self.sent: dict[UUID, tuple[str, UUID]] = {}
+        """Each referral with its way and its case."""
+
+    async def begin(self) -> None:
+        """Learn of the directory."""
+        items = await eventually(
+            lambda: self.callers[DESK].every("/referral/v1/programmes"),
+            until=lambda found: {item["agency_id"] for item in found} >= set(RECEIVERS),
+            what="the directory",
+        )
+        self.programmes = {item["agency_id"]: item["programme_id"] for item in items}
+
+    async def open_case(self) -> str:
+        """A person comes to the desk, and agrees."""
+        consent = {"state": "given", "purposes": ["referral"]}
+        opened = await self.callers[DESK].post("/intake/v1/cases", {"needs": ["people"], "consent": consent})
+        case_id: str = opened["case_id"]
+        return case_id
+
+    async def send(self, case_id: str) -> None:
+        """Send a referral to somebody, and have it go one of the ways."""
+        desk, way, receiver = self.callers[DESK], self.dice.choice(WAYS), self.dice.choice(RECEIVERS)
+        body = {"case_id": case_id, "programme_id": self.programmes[receiver]}
+        body |= {"verb": "refer" if way == "refer" else "transfer"}
+        sent = await eventually(lambda: desk.post("/referral/v1/referrals", body), what="consent known to referral")
+        path = f"/referral/v1/referrals/{sent['referral_id']}"
+        self.sent[UUID(sent["referral_id"])] = (way, UUID(case_id))
+        for who, name, said in _steps(way, receiver):
+            await self.callers[who].post(f"{path}/{name}", said)
+
+
+def _steps(way: str, receiver: str) -> list[tuple[str, str, Any]]:
+    match way:
+        case "accept" | "refer":
+            return [(receiver, "receive", None), (receiver, "accept", None)]
+        case "decline":
+            return [(receiver, "decline", {"reason": "no_capacity"}), (DESK, "confirm-decline", None)]
+        case "return":
+            return [
+                (receiver, "return", {"missing": ["wishes"]}),
+                (DESK, "answer", None),
+                (receiver, "accept", None),
+            ]
+        case "withdraw":
+            return [(DESK, "withdraw", None)]
+        case "close":
+            outcome = {"outcome": "employed"}
+            return [(receiver, "accept", None), (receiver, "set-outcome", outcome), (receiver, "close", None)]
+        case _:
+            return []
+
+
+_UNHEARD = """
+SELECT (SELECT count(*) FROM intake.outbox) + (SELECT count(*) FROM referral.outbox)
+    + (SELECT count(*) FROM referral.referral r WHERE NOT EXISTS (
+        SELECT FROM intake.referral_custody c WHERE c.referral_id = r.id AND c.state = r.state))
+"""
+
+
+async def drained(database: asyncpg.Connection) -> None:
+    ends = time.monotonic() + DRAINED
+    while await database.fetchval(_UNHEARD):
+        assert time.monotonic() < ends, "what was told has not been heard"
+        await asyncio.sleep(0.1)
+
+
+async def agree(database: asyncpg.Connection, office: Office) -> None:
+    """Every referral that was sent is there once, in both books alike, and stands in its case's timeline once."""
+    first = await database.fetch("SELECT id, case_id, state, responsible_agency, version FROM referral.referral")
+    assert {row["id"]: row["case_id"] for row in first} == {key: case for key, (_, case) in office.sent.items()}
+    assert {row["id"]: row["state"] for row in first} == {key: STATES[way] for key, (way, _) in office.sent.items()}
+    second = await database.fetch(
+        "SELECT DISTINCT ON (referral_id) referral_id, state, holder FROM intake.referral_custody"
+        " ORDER BY referral_id, number DESC"
+    )
+    assert {(row["id"], row["state"], row["responsible_agency"]) for row in first} == {tuple(row) for row in second}
+    steps = await database.fetch("SELECT referral_id, count(*) AS n FROM referral.referral_step GROUP BY 1")
+    assert {row["referral_id"]: row["n"] for row in steps} == {row["id"]: row["version"] for row in first}
+    told = await database.fetch(
+        "SELECT codes->>'referral_id' AS id, kind, count(*) AS n FROM intake.timeline"
+        " WHERE service = 'referral' GROUP BY 1, 2"
+    )
+    assert {row["n"] for row in told} == {1}, "nothing was heard twice"
+    assert {UUID(row["id"]) for row in told if row["kind"] == "referral_sent"} == set(office.sent)
+    holders = {row["id"]: row["holder_agency"] for row in await database.fetch("SELECT * FROM intake.case_")}
+    for row in first:
+        way, case_id = office.sent[row["id"]]
+        responsible = row["responsible_agency"] if way != "refer" else DESK
+        assert holders[case_id] == responsible
+    for schema in ("intake", "referral", "assessment", "training", "dashboard"):
+        assert await database.fetchval(f"SELECT count(*) FROM {schema}.parked") == 0
+    for caller in office.callers.values():
+        proof = await caller.get("/intake/v1/custody-proofs/now")
+        assert check([proof]) == []
