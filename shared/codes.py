@@ -5,9 +5,13 @@ Sources: local government code (総務省, 全国地方公共団体コード, JI
 My Number itself must never enter this platform (番号法 Art. 15, 19, 20), so free text is searched for it and refused.
 """
 
+import csv
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -58,6 +62,22 @@ def is_municipality_code(code: str) -> bool:
         return False
     weighted = sum(int(digit) * weight for digit, weight in zip(code[:5], _LOCAL_WEIGHTS, strict=True))
     return int(code[5]) == (11 - weighted % 11) % 10
+
+
+def place_name(code: str) -> str:
+    """A municipality's or prefecture's (also by its two digits) name; the code itself where the list has none.
+
+    Wards of designated cities are not in the list: they change, and cities act for them.
+    """
+    return _places().get(code, code)
+
+
+@cache
+def _places() -> Mapping[str, str]:
+    with Path(__file__).with_name("municipalities.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    prefectures = {row["code"][:2]: row["prefecture"] for row in rows}
+    return prefectures | {row["code"]: row["municipality"] or row["prefecture"] for row in rows}
 
 
 def is_corporate_number(number: str) -> bool:

@@ -1,7 +1,7 @@
 """Pages for A4 paper: server-rendered, with their style inside, that run nothing and load nothing.
 
-A service's template extends `sheet.html` and fills its blocks; it finds `era` and `local` for days and moments. What a
-page holds about a person was read, and logged, before it is made.
+A service's template extends `sheet.html` and fills its blocks; it finds `era` and `local` for days and moments,
+`place` for codes of municipalities. What a page holds about a person was read, and logged, before it is made.
 """
 
 import base64
@@ -14,6 +14,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
+from shared.codes import place_name
 from shared.service.clock import JST
 from shared.service.exports import in_era
 
@@ -56,7 +57,7 @@ def _environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"era": era, "local": local}
+    environment.filters |= {"era": era, "local": local, "place": place_name}
     return environment
 
 

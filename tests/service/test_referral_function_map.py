@@ -65,6 +65,7 @@ async def test_the_map_shows_supply_and_demand_side_by_side(region: Region) -> N
         "stage": "drop_in",
         "strand": 4,
         "municipality": KAGOSHIMA,
+        "municipality_name": "鹿児島市",
         "state": "covered",
         "why": "nothing",
         "proposal": "none",
@@ -310,7 +311,7 @@ async def test_two_months_are_compared(region: Region) -> None:
     assert same == []
     answer = await region.desk.get(f"{PATH}/changes.csv", params=WITHIN | months | {"encoding": "utf-8"})
     first, second, *_ = table(answer)
-    assert first["市町村コード"] == KAGOSHIMA
+    assert (first["市町村"], first["市町村コード"]) == ("鹿児島市", KAGOSHIMA)
     assert (first["判定(前)"], first["判定(後)"], first["求める人(後)"]) == ("充足", "不足", "6")
     assert second["市町村コード"] == KIRISHIMA
 
@@ -346,10 +347,10 @@ async def test_the_sub_committee_gets_the_map_as_a_file(region: Region) -> None:
     first = lines[0]
     assert (first["支援機能"], first["段階"], first["系統"]) == ("居場所", "居場所", "(4)生活困窮者自立支援")
     assert (first["判定"], first["理由"], first["提案"]) == ("不足", "求める人に空きが足りない", "広げる")
-    assert [(each["市町村コード"], each["求める人"]) for each in lines[:3]] == [
-        (KAGOSHIMA, "7"),
-        (KIRISHIMA, "5未満"),
-        ("計", "8以上"),
+    assert [(each["市町村"], each["市町村コード"], each["求める人"]) for each in lines[:3]] == [
+        ("鹿児島市", KAGOSHIMA, "7"),
+        ("霧島市", KIRISHIMA, "5未満"),
+        ("計", "", "8以上"),
     ]
     same = table(await outsider(region.running).get(f"{PATH}.csv", params=WITHIN | {"encoding": "utf-8"}))
     assert same == lines
@@ -371,7 +372,7 @@ async def test_the_map_is_a_page_to_print(region: Region) -> None:
     assert answer.status_code == 200, answer.text
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     text = re.sub(r"<[^>]+>", " ", answer.text)
-    for words in ("支援機能の地図", "居場所", KAGOSHIMA, KIRISHIMA, "△不足", "5未満", "8以上", "広げる"):
+    for words in ("支援機能の地図", "居場所", "鹿児島市", "霧島市", "△不足", "5未満", "8以上", "広げる"):
         assert words in text, words
     assert "work_readiness" not in text
     assert "landscape" in answer.text

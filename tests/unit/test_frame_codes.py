@@ -1,11 +1,14 @@
 """Japan's public codes, with the right and wrong examples of their sources, and the number that must not be kept."""
 
+import csv
 import random
 import unicodedata
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+import shared.codes
 from shared.codes import (
     AgencyId,
     Code,
@@ -17,6 +20,7 @@ from shared.codes import (
     is_corporate_number,
     is_municipality_code,
     is_my_number,
+    place_name,
 )
 
 NUMBER = "123456789018"
@@ -40,6 +44,25 @@ def test_what_is_no_municipality_code(code: str) -> None:
     assert not is_municipality_code(code)
     with pytest.raises(ValidationError):
         TypeAdapter(MunicipalityCode).validate_python(code)
+
+
+def test_the_list_of_places_is_whole_and_its_codes_are_right() -> None:
+    """47 prefectures, 1,741 municipalities and six villages of the northern territories (総務省)."""
+    with (Path(shared.codes.__file__).with_name("municipalities.csv")).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len({row["code"] for row in rows}) == 47 + 1741 + 6
+    assert all(is_municipality_code(row["code"]) for row in rows)
+    assert sum(not row["municipality"] for row in rows) == 47
+    assert len({row["code"][:2] for row in rows}) == 47
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [("462012", "鹿児島市"), ("142166", "座間市"), ("011002", "札幌市"), ("130001", "東京都"), ("46", "鹿児島県"),
+     ("462022", "462022"), ("", "")],
+)  # fmt: skip
+def test_a_place_has_its_name_or_else_its_code(code: str, name: str) -> None:
+    assert place_name(code) == name
 
 
 @pytest.mark.parametrize("number", ["7000012050002", "8000020130001", "6000020271004"])

@@ -16,7 +16,7 @@ from services.referral.handlers.friction import BoundaryNotKnown, ProgrammeNotKn
 from services.referral.handlers.layouts import layout
 from services.referral.tables.friction import Friction
 from shared.auth import Caller, Role, requires
-from shared.codes import Code
+from shared.codes import Code, place_name
 from shared.problems import Problem, invalid
 from shared.service import Body, Now, Page, Pages, Transaction, page, router
 from shared.service.exports import Encoding, across, csv_answer
@@ -232,7 +232,8 @@ def _line(line: YearLine) -> dict[str, str]:
         "scheme": "" if known is None else known.scheme_ja,
         "boundary": line.boundary,
         "words": line.boundary if known is None else known.ja,
-        "municipality": line.municipality or "total",
+        "municipality": line.municipality,
+        "municipality_name": "計" if line.municipality is None else place_name(line.municipality),
         **{name: shown.text_ja for name, shown in zip(names, line.quarters, strict=True)},
         "year": line.year.text_ja,
     }

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.referral.domain.function_map import Coverage, Proposal, Why
 from services.referral.domain.map_views import NUMBERS, Change, Row, Seen
 from services.referral.domain.small_counts import Shown
+from shared.codes import place_name
 
 _FEW: dict[str, Any] = {"count": None, "at_least": 1, "below": 5}
 _SEVEN: dict[str, Any] = {"count": 7, "at_least": 7, "below": None}
@@ -17,6 +18,7 @@ _KIND: dict[str, Any] = {"function": "drop_in_space", "stage": "drop_in", "stran
 _CELL: dict[str, Any] = {
     **_KIND,
     "municipality": "462187",
+    "municipality_name": "霧島市",
     "state": "thin",
     "why": "short",
     "proposal": "extend",
@@ -63,6 +65,7 @@ class CellAnswer(KindAnswer):
     model_config = ConfigDict(json_schema_extra={"examples": [_CELL]})
 
     municipality: str
+    municipality_name: str
     state: Coverage
     why: Why
     proposal: Proposal
@@ -87,6 +90,7 @@ class CellAnswer(KindAnswer):
             stage=kind.stage,
             strand=kind.strand,
             municipality=seen.municipality,
+            municipality_name=place_name(seen.municipality),
             state=seen.state,
             why=seen.why,
             proposal=seen.proposal,
@@ -206,10 +210,15 @@ class ChangeAnswer(KindAnswer):
     """A field of the map that differs between two months, as the caller sees it."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{**_KIND, "municipality": "462187", "before": None, "after": _CELL}]}
+        json_schema_extra={
+            "examples": [
+                {**_KIND, "municipality": "462187", "municipality_name": "霧島市", "before": None, "after": _CELL}
+            ]
+        }
     )
 
     municipality: str
+    municipality_name: str
     before: CellAnswer | None = Field(description="Null: there was neither supply nor demand.")
     after: CellAnswer | None
 
@@ -221,6 +230,7 @@ class ChangeAnswer(KindAnswer):
             stage=change.kind.stage,
             strand=change.kind.strand,
             municipality=change.municipality,
+            municipality_name=place_name(change.municipality),
             before=None if change.before is None else CellAnswer.of(change.before),
             after=None if change.after is None else CellAnswer.of(change.after),
         )

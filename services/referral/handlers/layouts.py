@@ -11,7 +11,7 @@ from services.referral.tables.vocabulary import vocabulary
 from shared.service.exports import Layout, read_layout
 
 _FOLDER = Path(__file__).resolve().parent.parent / "layouts"
-_KIND = {"function", "stage", "strand", "municipality"}
+_KIND = {"function", "stage", "strand", "municipality", "municipality_name"}
 _TIMES = {
     *("reached", "median_hours", "median_days", "ninetieth_hours", "ninetieth_days", "waiting", "longest_hours"),
     *("ended", "least_median_hours", "least_ninetieth_hours"),
@@ -20,7 +20,18 @@ _BOTH = {"state", "why", "proposal", "lenders", "programmes", "places", "wanting
 FIELDS_OF: Mapping[str, Collection[str]] = {
     "function_map": _KIND | _BOTH | {"with_room", "stale", "unknown", "open_needs", "waiting", "unmet"},
     "map_changes": _KIND | {f"{name}_{when}" for name in _BOTH for when in ("before", "after")},
-    "friction_year": {"scheme", "boundary", "words", "municipality", "first", "second", "third", "fourth", "year"},
+    "friction_year": {
+        "scheme",
+        "boundary",
+        "words",
+        "municipality",
+        "municipality_name",
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "year",
+    },
     "pair_times": _TIMES | {"sender", "receiver", "milestone"},
     "give_back": _TIMES | {"section", "item", "side"},
 }

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from services.referral.domain.map_views import NUMBERS, Change, Row, Seen, by_kind
+from shared.codes import place_name
 
 
 def map_lines(seen: Iterable[Seen]) -> list[dict[str, Any]]:
@@ -23,6 +24,7 @@ def change_lines(changed: Iterable[Change]) -> list[dict[str, Any]]:
             "stage": each.kind.stage,
             "strand": each.kind.strand,
             "municipality": each.municipality,
+            "municipality_name": place_name(each.municipality),
             **_when(each.before, "before"),
             **_when(each.after, "after"),
         }
@@ -37,10 +39,11 @@ def _line(seen: Seen) -> dict[str, Any]:
         "stage": kind.stage,
         "strand": kind.strand,
         "municipality": seen.municipality,
+        "municipality_name": place_name(seen.municipality),
         "state": seen.state.value,
         "why": seen.why.value,
         "proposal": seen.proposal.value,
-        "lenders": list(seen.lenders),
+        "lenders": [place_name(each) for each in seen.lenders],
         "programmes": supply.programmes,
         "with_room": supply.with_room,
         "stale": supply.stale,
@@ -58,7 +61,8 @@ def _sum(row: Row) -> dict[str, Any]:
         "function": kind.function,
         "stage": kind.stage,
         "strand": kind.strand,
-        "municipality": "total",
+        "municipality": None,
+        "municipality_name": "計",
         **sums,
     }
 
