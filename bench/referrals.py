@@ -6,7 +6,7 @@ The emptiest request there is stands beside it: what this process can do at all.
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,8 +66,7 @@ async def measure(progress: Progress, *, rounds: int, seconds: float) -> Report:
         loops = await _loops(sides["loops"], server, rounds, seconds, lambda: progress.advance(task))
         boxes = {name: Taken() for name in ("few", "many")}
         for _ in range(rounds):
-            for name, taken in boxes.items():
-                await _look(taken, sides[name])
+            await _look(boxes, sides)
             progress.advance(task)
     return _report(loops, boxes, rounds=rounds, seconds=seconds)
 
@@ -121,18 +120,21 @@ async def _loop(taken: Taken, desk: Wire, npo: Wire, case_id: UUID) -> None:
     taken.waits.setdefault("loop", []).append(time.perf_counter() - began)
 
 
-async def _look(taken: Taken, served: stage.Served, times: int = 200) -> None:
-    wire = await Wire.to(served.port, served.token_of(NPO))
+async def _look(boxes: Mapping[str, Taken], sides: Mapping[str, stage.Served], times: int = 500) -> None:
+    """Each request of one inbox right beside the same of the other: what slows the machine slows both."""
+    wires = {name: await Wire.to(sides[name].port, sides[name].token_of(NPO)) for name in boxes}
     for kind, path in (
         ("inbox", "/v1/referrals?box=in&limit=20"),
         ("inbox by state", "/v1/referrals?box=in&state=sent&limit=20"),
         ("what waits", "/v1/waiting?mine=true&limit=20"),
     ):
-        for _ in range(times):
-            answer = taken.take(kind, await wire.ask("GET", path))
-            if len(json.loads(answer.body)["items"]) != 20:
-                taken.wrong.append(f"{kind}: not a whole page")
-    wire.close()
+        for turn in range(times):
+            for name in sorted(boxes, reverse=turn % 2 == 0):
+                answer = boxes[name].take(kind, await wires[name].ask("GET", path))
+                if len(json.loads(answer.body)["items"]) != 20:
+                    boxes[name].wrong.append(f"{kind}: not a whole page")
+    for wire in wires.values():
+        wire.close()
 
 
 async def _strays(server: EmbeddedPostgres) -> list[str]:
