@@ -131,8 +131,8 @@ async def _fill(server: Any, database: str, strands: int) -> None:
     programmes = [_programme(dice, number, strands, towns, today) for number in range(PROGRAMMES)]
     await connection.executemany(
         "INSERT INTO programme (id, agency_id, programme_code, name, function, strand, stage, municipalities, needs,"
-        " capacity_state, capacity_free, confirmed_on, version)"
-        " VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)",
+        " capacity_state, capacity_free, capacity_confirmed_on, confirmed_on, version)"
+        " VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1)",
         programmes,
     )
     cases = [_case(dice, number, towns, now) for number in range(OPEN_CASES + CLOSED_CASES)]

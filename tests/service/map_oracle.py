@@ -178,12 +178,12 @@ class _Recomputation:
         if programme.capacity_state != "has_room" or self._is_stale(programme):
             return 0
         told_on = programme.capacity_confirmed_on
-        if told_on is not None and (self.today - told_on).days > 30:
+        if told_on is None or (self.today - told_on).days >= 30:
             return 0
         return 3 if programme.capacity_vacant is None else programme.capacity_vacant
 
     def _is_stale(self, programme: ProgrammeListed) -> bool:
-        return (self.today - programme.confirmed_on).days > 180
+        return (self.today - programme.confirmed_on).days >= 180
 
     def _answers(self, kind: tuple[str, str, int]) -> set[str]:
         if kind == NONE:

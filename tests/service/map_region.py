@@ -130,7 +130,7 @@ class Dice:
                     capacity_state=room,
                     capacity_vacant=dice.choice([None, None, 0, 1, 4, 9, 30]) if room == "has_room" else None,
                     confirmed_on=today - timedelta(days=dice.choice([0, 30, 179, 180, 181, 400])),
-                    capacity_confirmed_on=dice.choice([None, today, today - timedelta(days=dice.choice([30, 31]))]),
+                    capacity_confirmed_on=dice.choice([None, today, today - timedelta(days=dice.choice([29, 30]))]),
                     starts_on=starts,
                     ends_on=ends,
                     version=1 if number < len(ids) else 2,

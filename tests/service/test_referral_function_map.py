@@ -174,7 +174,7 @@ async def test_a_need_that_nobody_answers_has_a_place_of_its_own(region: Region)
 
 async def test_every_number_opens_to_the_records_behind_it(referral: Running) -> None:
     """On a region of dice: as many ids as the number says, each once, for every number of every cell."""
-    region = Dice(3, municipalities=3, functions=2, programmes=40, cases=60, referrals=150).roll()
+    region = Dice(3, municipalities=3, functions=2, programmes=90, cases=60, referrals=150).roll()
     await take_in(referral, region)
     actor, with_records = acting("prefecture:46"), set()
     for seen in await drawn(referral, actor):

@@ -43,6 +43,7 @@ BY = Thresholds()
 def offer(**changes: Any) -> Offer:
     values: dict[str, Any] = {
         "id": uuid4(),
+        "capacity_confirmed_on": TODAY,
         "kind": DROP_IN,
         "area": frozenset({A}),
         "needs": frozenset({"isolation"}),
@@ -83,10 +84,10 @@ def words(cell: Cell) -> tuple[Coverage, Why, Proposal]:
         ({"capacity": "full"}, 0, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
         ({"capacity": "ask_first"}, 1, (Coverage.THIN, Why.FULL, Proposal.EXTEND)),
         ({"capacity": "unknown", "free": None}, 1, (Coverage.THIN, Why.ROOM_UNKNOWN, Proposal.EXTEND)),
-        ({"confirmed_on": TODAY - timedelta(days=180)}, 1, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
-        ({"confirmed_on": TODAY - timedelta(days=181)}, 1, (Coverage.THIN, Why.STALE, Proposal.EXTEND)),
-        ({"capacity_confirmed_on": TODAY - timedelta(days=30)}, 1, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
-        ({"capacity_confirmed_on": TODAY - timedelta(days=31)}, 1, (Coverage.THIN, Why.ROOM_UNKNOWN, Proposal.EXTEND)),
+        ({"confirmed_on": TODAY - timedelta(days=179)}, 1, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
+        ({"confirmed_on": TODAY - timedelta(days=180)}, 1, (Coverage.THIN, Why.STALE, Proposal.EXTEND)),
+        ({"capacity_confirmed_on": TODAY - timedelta(days=29)}, 1, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
+        ({"capacity_confirmed_on": TODAY - timedelta(days=30)}, 1, (Coverage.THIN, Why.ROOM_UNKNOWN, Proposal.EXTEND)),
         ({"area": frozenset({"460001"})}, 5, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
         ({"ends_on": TODAY}, 5, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
         ({"starts_on": TODAY}, 5, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),

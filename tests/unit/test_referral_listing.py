@@ -16,7 +16,6 @@ from services.referral.domain.directory import (
     is_legal_basis,
     nearest,
     room_fault,
-    room_today,
 )
 from services.referral.domain.firms import (
     WAYS,
@@ -30,11 +29,11 @@ from services.referral.domain.firms import (
     is_due,
     move_firm,
 )
-from services.referral.domain.options import Capacity, Stage
+from services.referral.domain.options import Capacity, Stage, room_today
 from services.referral.tables.vocabulary import vocabulary
 
 TODAY = date(2026, 11, 30)
-DAYS = Days(ageing=90, stale=180, room=30)
+DAYS = Days(ageing=90, stale=180)
 
 
 def ago(days: int) -> date:
@@ -74,10 +73,10 @@ def test_an_entry_never_grows_younger_by_itself(confirmed_on: date | None, today
 
 @pytest.mark.parametrize("said", Capacity)
 def test_a_word_about_room_is_worth_nothing_after_thirty_days(said: Capacity) -> None:
-    assert room_today(said, ago(0), TODAY, DAYS) is said
-    assert room_today(said, ago(29), TODAY, DAYS) is said
+    assert room_today(said, ago(0), TODAY) is said
+    assert room_today(said, ago(29), TODAY) is said
     for day in (ago(30), ago(31), ago(-1), None):
-        assert room_today(said, day, TODAY, DAYS) is Capacity.UNKNOWN
+        assert room_today(said, day, TODAY) is Capacity.UNKNOWN
 
 
 @pytest.mark.parametrize(

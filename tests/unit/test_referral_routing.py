@@ -32,6 +32,7 @@ DROP_IN = Programme(
     municipalities=frozenset({KAGOSHIMA}),
     needs=frozenset({"with_people"}),
     capacity=Capacity.HAS_ROOM,
+    capacity_confirmed_on=date(2026, 4, 1),
 )
 COURSE = CourseRun(
     id=UUID(int=20),

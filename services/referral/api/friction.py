@@ -232,7 +232,7 @@ def _line(line: YearLine) -> dict[str, str]:
         "scheme": "" if known is None else known.scheme_ja,
         "boundary": line.boundary,
         "words": line.boundary if known is None else known.ja,
-        "municipality": line.municipality,
+        "municipality": line.municipality or "",
         "municipality_name": "計" if line.municipality is None else place_name(line.municipality),
         **{name: shown.text_ja for name, shown in zip(names, line.quarters, strict=True)},
         "year": line.year.text_ja,

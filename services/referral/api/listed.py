@@ -8,9 +8,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.referral.api.cells import Condition, Desk, OpeningHours, StepPlaces
-from services.referral.domain.directory import Channel, Freshness, freshness, room_today
+from services.referral.domain.directory import Channel, Freshness, freshness
 from services.referral.domain.firms import WAYS, FirmState, is_due
-from services.referral.domain.options import Capacity, Stage
+from services.referral.domain.options import Capacity, Stage, room_today
 from services.referral.tables import listing
 from services.referral.tables.vocabulary import vocabulary
 
@@ -282,7 +282,7 @@ def shown_programme(row: Any, today: date) -> ProgrammeAnswer:
         "programme_id": row.id,
         "municipalities": row.area,
         "capacity_said": said,
-        "capacity_state": room_today(said, row.capacity_confirmed_on, today, vocabulary().days),
+        "capacity_state": room_today(said, row.capacity_confirmed_on, today),
     }
     return ProgrammeAnswer(**values, freshness=_fresh(row, today))
 

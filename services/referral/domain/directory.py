@@ -21,11 +21,10 @@ class Freshness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """After how many days an entry is ageing, and stale; and after how many the word about room says nothing more."""
+    """After how many days an entry is ageing, and stale."""
 
     ageing: int
     stale: int
-    room: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +89,6 @@ def freshness(confirmed_on: date | None, today: date, days: Days) -> Freshness:
     if age >= days.stale:
         return Freshness.STALE
     return Freshness.AGEING if age >= days.ageing else Freshness.FRESH
-
-
-def room_today(said: Capacity, confirmed_on: date | None, today: date, days: Days) -> Capacity:
-    """What the last word about room is worth today: too old, or of no day, it is `unknown`, and unknown is no room."""
-    if confirmed_on is None or not 0 <= (today - confirmed_on).days < days.room:
-        return Capacity.UNKNOWN
-    return said
 
 
 def room_fault(room: Room) -> RoomFault | None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 from uuid import UUID
 
-from services.referral.domain.options import Capacity
+from services.referral.domain.options import Capacity, room_today
 
 
 class Coverage(StrEnum):
@@ -51,8 +51,6 @@ class Thresholds:
 
     stale_days: int = 180
     """An entry that nobody has confirmed for longer is not relied upon."""
-    capacity_days: int = 30
-    """The same for a word about room, where it has a day of its own."""
     unnumbered_places: int = 3
     """"Has room" without a number counts for so many places."""
     turned_away: int = 3
@@ -98,14 +96,12 @@ class Offer:
 
     def is_stale(self, today: date, by: Thresholds) -> bool:
         """Whether it was confirmed too long ago."""
-        return today - self.confirmed_on > timedelta(days=by.stale_days)
+        return today - self.confirmed_on >= timedelta(days=by.stale_days)
 
     def places(self, today: date, by: Thresholds) -> int:
         """Free places that can be relied upon. Not known, or not known any more, is not room."""
-        if self.capacity != Capacity.HAS_ROOM or self.is_stale(today, by):
-            return 0
-        told = self.capacity_confirmed_on
-        if told is not None and today - told > timedelta(days=by.capacity_days):
+        room = room_today(Capacity(self.capacity), self.capacity_confirmed_on, today)
+        if room is not Capacity.HAS_ROOM or self.is_stale(today, by):
             return 0
         return by.unnumbered_places if self.free is None else self.free
 

@@ -273,7 +273,7 @@ class Said:
     missing: tuple[str, ...] = ()
 
 
-_NOTHING = Said()
+NOTHING_SAID = Said()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +297,7 @@ def legal_moves(referral: Referral, parties: Collection[Party] = frozenset(Party
     return tuple(move for move in there if not move.by.isdisjoint(parties) and _is_open_to(move, referral))
 
 
-def advance(referral: Referral, name: str, parties: Collection[Party], said: Said = _NOTHING) -> Moved | NotMoved:
+def advance(referral: Referral, name: str, parties: Collection[Party], said: Said = NOTHING_SAID) -> Moved | NotMoved:
     """Make one move of the table, or say what could be done instead."""
     for move in legal_moves(referral, parties):
         if move.name == name:

@@ -38,6 +38,13 @@ ROOM_IS_NEWS_FOR = timedelta(days=30)
 """So long a word about room counts; then nobody knows."""
 
 
+def room_today(said: Capacity, confirmed_on: date | None, today: date) -> Capacity:
+    """What the last word about room is worth today: too old, or of no day, it is `unknown`, and unknown is no room."""
+    if confirmed_on is None or not timedelta() <= today - confirmed_on < ROOM_IS_NEWS_FOR:
+        return Capacity.UNKNOWN
+    return said
+
+
 @dataclass(frozen=True, slots=True)
 class Programme:
     """事業: what an agency offers, where, for whom, for which needs, and from when to when."""
@@ -65,8 +72,7 @@ class Programme:
 
     def room_on(self, today: date) -> Capacity:
         """What is known of its room today."""
-        told = self.capacity_confirmed_on
-        return Capacity.UNKNOWN if told is not None and today - told >= ROOM_IS_NEWS_FOR else self.capacity
+        return room_today(self.capacity, self.capacity_confirmed_on, today)
 
 
 @dataclass(frozen=True, slots=True)

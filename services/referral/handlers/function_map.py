@@ -20,6 +20,7 @@ from services.referral.domain.function_map import (
 )
 from services.referral.domain.map_views import Change, Seen, changes, see
 from services.referral.tables import function_map as tables
+from services.referral.tables.vocabulary import vocabulary
 from shared.auth import Actor
 from shared.service import day_in_japan
 
@@ -62,7 +63,7 @@ class NoSnapshot:
 
 async def draw_map(session: AsyncSession, wanted: Wanted, *, actor: Actor, now: datetime) -> list[Seen]:
     """The map as of now, as the caller may see it; by kind and municipality."""
-    cells = await _drawn(session, wanted.prefecture, now, Thresholds())
+    cells = await _drawn(session, wanted.prefecture, now, _thresholds())
     chosen = sorted((cell for cell in cells if wanted.holds(cell)), key=lambda cell: (cell.kind, cell.municipality))
     return [see(cell, own=actor.serves) for cell in chosen]
 
@@ -83,7 +84,7 @@ async def records_behind(
         return NotServed()
     picture = await _look(session, municipality[:2], now)
     if number in SUPPLY:
-        ids = offers_behind(picture, Thresholds(), number, municipality, kind)
+        ids = offers_behind(picture, _thresholds(), number, municipality, kind)
         return [each for each in ids if after is None or each > after][:limit]
     needs = {
         need
@@ -110,7 +111,7 @@ async def keep_snapshot(session: AsyncSession, now: datetime) -> bool:
     prefecture = await tables.find_prefecture_to_draw(session, month)
     if prefecture is None:
         return False
-    by = Thresholds()
+    by = _thresholds()
     own = [cell for cell in await _drawn(session, prefecture, now, by) if cell.municipality[:2] == prefecture]
     await tables.keep_snapshot(session, prefecture, month, own, by, now=now)
     return True
@@ -142,3 +143,8 @@ async def _drawn(session: AsyncSession, prefecture: str, now: datetime, by: Thre
 
 async def _look(session: AsyncSession, prefecture: str, now: datetime) -> Picture:
     return await tables.look(session, prefecture, now=now, today=day_in_japan(now), since=now - PERIOD)
+
+
+def _thresholds() -> Thresholds:
+    """An entry is stale on the map when it is stale in the directory."""
+    return Thresholds(stale_days=vocabulary().days.stale)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import clocks
 from services.referral.domain.chain import NotRerouted, Place, reroute
-from services.referral.domain.moves import Moved, NotMoved, Referral, Said, advance, legal_moves
+from services.referral.domain.moves import NOTHING_SAID, Moved, NotMoved, Referral, Said, advance, legal_moves
 from services.referral.domain.options import CourseRun
 from services.referral.domain.states import Kind, Party, State, Verb
 from services.referral.handlers.links import keep_link
@@ -42,7 +42,6 @@ from shared.events import Event, ReferralRerouted
 from shared.service import expect
 
 Told = list[tuple[Event, int]]
-_NOTHING = Said()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ async def move_referral(
     *,
     actor: Actor,
     now: datetime,
-    said: Said = _NOTHING,
+    said: Said = NOTHING_SAID,
     target: Target | None = None,
     read: int | None = None,
     knowingly: bool = False,
@@ -97,7 +96,7 @@ async def move(
     parties: Collection[Party],
     by: str,
     now: datetime,
-    said: Said = _NOTHING,
+    said: Said = NOTHING_SAID,
     target: Target | None = None,
     read: int | None = None,
     knowingly: bool = False,
@@ -127,7 +126,7 @@ async def move(
 async def _send_draft(session: AsyncSession, draft: Referral, moved: Moved, *, by: str, now: datetime) -> Moved:
     """From now on the receiver may know of it."""
     sent = replace(moved, referral=replace(moved.referral, sent_at=now))
-    stored = await _store(session, draft, sent, _NOTHING, by=by, now=now)
+    stored = await _store(session, draft, sent, NOTHING_SAID, by=by, now=now)
     told = sending(stored.referral, hold_until=None, task_id=await referrals.task_of(session, draft.id))
     await emit(session, *((event, stored.referral.version) for event in told), at=now)
     return Moved(stored.referral, moved.move)

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.directory import Days
 from services.referral.domain.firms import Firm, FirmState
+from services.referral.domain.options import ROOM_IS_NEWS_FOR
 from services.referral.tables import keeping, schema
 from services.referral.tables.schema import (
     agency,
@@ -216,7 +217,7 @@ async def list_waiting(
         literal("programme"), cast(programme.c.id, String), literal("room"), programme.c.name, confirmed_on
     ).where(
         programme.c.agency_id == agency_id,
-        or_(confirmed_on.is_(None), confirmed_on <= today - timedelta(days=days.room), confirmed_on > today),
+        or_(confirmed_on.is_(None), confirmed_on <= today - ROOM_IS_NEWS_FOR, confirmed_on > today),
         or_(programme.c.ends_on.is_(None), programme.c.ends_on >= today),
     )
     every = union_all(*old, room).subquery()
