@@ -50,6 +50,13 @@ test: environment-dev ## すべての試験 / every test, on a real PostgreSQL; 
 	if [ -n "$$kafka" ]; then export KAFKA_BOOTSTRAP_SERVERS="$$kafka"; fi; \
 	exec $(PY) -m pytest $(ARGS)
 
+test-night: environment-dev ## 大きな規模での試験(2時間ほど) / the tests that can be larger, in nightly size (about two hours)
+	@kafka=$${KAFKA_BOOTSTRAP_SERVERS:-$$(ops/kafka/run.sh status 2>/dev/null)}; \
+	if [ -n "$$kafka" ]; then export KAFKA_BOOTSTRAP_SERVERS="$$kafka"; fi; \
+	export REFERRALS=10000 REFERRAL_ROUNDS=1000 BROKER_AWAY=600; \
+	exec $(PY) -m pytest -s tests/e2e/test_referrals_killed.py tests/e2e/test_outages.py \
+		tests/service/test_referral_races.py $(ARGS)
+
 lint: environment-dev ## 書式・規則・型・依存の向き / format, rules, types, direction of imports
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
@@ -119,5 +126,5 @@ FIND_PYTHON = python=; \
     echo 'if it has a place of its own, name it:  make run PYTHON=/path/to/python3' >&2; \
     exit 1; }
 
-.PHONY: help run demo token migrate up down test lint format kafka kafka-stop contracts bench pins clean clean-data \
+.PHONY: help run demo token migrate up down test test-night lint format kafka kafka-stop contracts bench pins clean clean-data \
         environment-run environment-dev
