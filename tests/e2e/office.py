@@ -92,6 +92,30 @@ SELECT (SELECT count(*) FROM intake.outbox) + (SELECT count(*) FROM referral.out
 """
 
 
+_STANDING = {
+    "not sent on": "SELECT 'intake', count(*), min(seq) FROM intake.outbox"
+    " UNION ALL SELECT 'referral', count(*), min(seq) FROM referral.outbox",
+    "not read": "SELECT g.grp, g.topic, g.p, p.next_off - g.off FROM bus.grp g JOIN bus.part p USING (topic, p)"
+    " WHERE g.off < p.next_off - 1 ORDER BY 4 DESC LIMIT 20",
+    "parked": "SELECT 'referral', key, reason, left(error, 300) FROM referral.parked"
+    " UNION ALL SELECT 'intake', key, reason, left(error, 300) FROM intake.parked",
+    "connections": "SELECT usename, state, wait_event, now() - xact_start, left(query, 120) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY 1, 4",
+    "locks": "SELECT locktype, mode, granted, pid FROM pg_locks WHERE NOT granted OR locktype = 'advisory'",
+}
+
+
+async def standing(database: asyncpg.Connection) -> str:
+    """Where the news is, for whoever looks for what has not arrived."""
+    found = []
+    for name, sql in _STANDING.items():
+        try:
+            found += [name, *(f"  {tuple(row)}" for row in await database.fetch(sql))]
+        except asyncpg.PostgresError as error:
+            found.append(f"{name}: {error}")
+    return "\n".join(found)
+
+
 async def drained(database: asyncpg.Connection) -> None:
     ends = time.monotonic() + DRAINED
     while await database.fetchval(_UNHEARD):

@@ -17,18 +17,19 @@ import httpx2
 import pytest
 from rich.console import Console
 
+import demo.client as client_of_agencies
 from demo.load import load_region
 from embedded.postgres import EmbeddedPostgres
 from tests.e2e.conftest import Broker
-from tests.e2e.office import Office, agree, drained
+from tests.e2e.office import Office, agree, drained, standing
 from tests.e2e.processes import Platform, wait_until_ready
 
 pytestmark = pytest.mark.slow
 
 REFERRALS = int(os.environ.get("REFERRALS", "60"))
 AT_ONCE = 12
-HEARD_BETWEEN = 5
-"""Referrals sent between two kills."""
+HEARD_BETWEEN = max(5, REFERRALS // 200)
+"""Referrals sent between two kills: some two hundred kills in the large run, each of which costs a start."""
 
 
 class Killer:
@@ -66,7 +67,11 @@ class Killer:
             assert process.poll() is None, self.platform.output(name)[-2000:]
 
 
-async def _played(platform: Platform, database: asyncpg.Connection, broker: Any) -> None:
+async def _played(
+    platform: Platform, database: asyncpg.Connection, broker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A service that was killed is long in coming back where much else runs; what is lost never comes.
+    monkeypatch.setattr(client_of_agencies, "PATIENCE", 300)
     await load_region(platform.url, platform.keys, Console(quiet=True))
     async with httpx2.AsyncClient(trust_env=False, timeout=30, limits=httpx2.Limits(max_connections=50)) as client:
         office = Office(platform, client)
@@ -82,6 +87,9 @@ async def _played(platform: Platform, database: asyncpg.Connection, broker: Any)
         killing = asyncio.create_task(killer.run())
         try:
             await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+        except TimeoutError:
+            print(f"{dict(killer.kills)}, {len(office.sent)} sent\n{await standing(database)}")
+            raise
         finally:
             killer.over.set()
             await killing
@@ -95,7 +103,7 @@ async def _played(platform: Platform, database: asyncpg.Connection, broker: Any)
 
 
 async def test_referrals_survive_kills_of_services_and_of_the_bus_in_postgres(
-    over_postgres: tuple[Platform, str], postgres: EmbeddedPostgres
+    over_postgres: tuple[Platform, str], postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform, name = over_postgres
     database = await asyncpg.connect(user="postgres", database=name, host=str(postgres.socket_folder))
@@ -105,14 +113,14 @@ async def test_referrals_survive_kills_of_services_and_of_the_bus_in_postgres(
         await database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tsunagu_bus'")
 
     try:
-        await _played(platform, database, bus_is_cut)
+        await _played(platform, database, bus_is_cut, monkeypatch)
     finally:
         await database.close()
 
 
 @pytest.mark.kafka
 async def test_referrals_survive_kills_of_services_and_of_kafka(
-    separate: Platform, broker: Broker, postgres: EmbeddedPostgres
+    separate: Platform, broker: Broker, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"e2e_{broker.port}"
     database = await asyncpg.connect(user="postgres", database=name, host=str(postgres.socket_folder))
@@ -123,6 +131,6 @@ async def test_referrals_survive_kills_of_services_and_of_kafka(
         await asyncio.to_thread(broker.start)
 
     try:
-        await _played(separate, database, broker_is_away)
+        await _played(separate, database, broker_is_away, monkeypatch)
     finally:
         await database.close()
