@@ -166,10 +166,14 @@ def one_process_each(folder: Path, postgres: EmbeddedPostgres, database: str, bo
     )
     routes = [f"{name}={target}" for name, target in ports.items()]
     platform.commands["gateway"] = ([sys.executable, "-m", "tests.e2e.gateway", str(port), *routes], {})
-    for name in platform.commands:
-        platform.begin(name)
-    for name in (*SERVICES, "issuer"):
-        wait_until_ready(f"{platform.url}/{name}/health/ready")
+    try:
+        for name in platform.commands:
+            platform.begin(name)
+        for name in (*SERVICES, "issuer"):
+            wait_until_ready(f"{platform.url}/{name}/health/ready", 180)
+    except BaseException:
+        platform.end()
+        raise
     return platform
 
 
