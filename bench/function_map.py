@@ -1,4 +1,4 @@
-"""The map of a whole prefecture: 50 municipalities, 5,000 programmes, 50,000 open cases; recomputed from nothing.
+"""The map of a whole prefecture: 50 municipalities, 5,000 programmes, 200 course runs, 50,000 open cases; from nothing.
 
 Measured inside the service (load, decide, hide), with the statements and the decision told apart, and over HTTP as the
 sub-committee's file of one stage.
@@ -17,7 +17,8 @@ from rich.progress import Progress
 from bench import stage
 from bench.report import Figure, Report, at_most, holds, median, only_told
 from bench.wire import Wire
-from services.referral.domain.function_map import Thresholds, draw
+from services.referral.domain.function_map import draw
+from services.referral.domain.map_supply import Thresholds
 from services.referral.domain.map_views import see
 from services.referral.tables.function_map import look
 from shared.auth import Role
@@ -35,8 +36,27 @@ MUNICIPALITIES, FUNCTIONS, STAGES, PROGRAMMES, OPEN_CASES, CLOSED_CASES, REFERRA
     100_000,
     40_000,
 )
+COURSE_RUNS, CLOSED_RUNS, POOLS, COURSE_REFERRALS = 200, 600, 2, 5_000
+"""Course runs that one may apply for, older ones, pools of each of them, and referrals to them."""
 TARGET = 2.0
 _LADDER = ("outreach", "drop_in", "work_readiness", "work_training", "vocational_training", "job", "retention")
+_SYSTEMS = (
+    "public_in_house",
+    "public_commissioned",
+    "commissioned_disability",
+    "disability_school",
+    "job_seeker_basic",
+    "job_seeker_practical",
+)
+_NEEDS = [*(f"need_{need}" for need in range(20)), "housing", "debt"]
+"""No programme answers the last two, and no course."""
+_SEATS = (
+    ("received", "seat_waiting", "wait_for_seat", None),
+    ("received", "seat_held", "hold_seat", None),
+    ("accepted", "enrolled", "enrol", None),
+    ("declined", "seat_refused", "refuse_seat", "no_seats_for_you"),
+    ("declined", "seat_released", "release_seat", "withdrawn"),
+)
 _STATES = ("sent", "received", "accepted", "in_service", "waiting", "declined", "closed")
 
 
@@ -143,6 +163,7 @@ async def _fill(server: Any, database: str, strands: int) -> None:
         schema_name="referral",
     )
     await _fill_referrals(connection, dice, cases, programmes, now)
+    await _fill_courses(connection, dice, cases, towns, now)
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
 
@@ -170,6 +191,52 @@ async def _fill_referrals(
     await connection.copy_records_to_table("referral_step", records=steps, columns=columns, schema_name="referral")
 
 
+async def _fill_courses(
+    connection: Any, dice: random.Random, cases: list[Any], towns: list[str], now: datetime
+) -> None:
+    """Course runs with a general and a delegated pool each, and referrals in each state that training tells of."""
+    runs: list[Any] = []
+    pools: list[Any] = []
+    for number in range(COURSE_RUNS + CLOSED_RUNS):
+        run, days = UUID(int=(1 << 64) + number), dice.randrange(1, 60)
+        closes = now + timedelta(days=days) if number < COURSE_RUNS else now - timedelta(days=10 * days)
+        days_of = (closes.date() + timedelta(days=30), closes.date() + timedelta(days=120))
+        runs.append(
+            (run, f"5-46-{number}", "school", "care", dice.choice(_SYSTEMS), dice.choice(towns), *days_of, closes, 1)
+        )
+        for pool in range(POOLS):
+            counts = (12 if pool == 0 else 3, dice.randrange(3), dice.randrange(8) if pool == 0 else 0, 0, 1)
+            own = None if pool == 0 else dice.choice(towns)
+            pools.append((UUID(int=(1 << 65) + number * POOLS + pool), run, own, *counts))
+    await connection.copy_records_to_table(
+        "course_option",
+        records=runs,
+        columns=["course_run_id", "course_number", "provider", "field", "system", "site_municipality", "starts_on",
+                 "ends_on", "applications_close_at", "sequence"],
+        schema_name="referral",
+    )  # fmt: skip
+    columns = ["pool_id", "course_run_id", "municipality", "granted", "held", "filled", "waiting", "sequence"]
+    await connection.copy_records_to_table("course_pool", records=pools, columns=columns, schema_name="referral")
+    rows: list[Any] = []
+    steps: list[Any] = []
+    for number in range(COURSE_REFERRALS):
+        state, progress, step, reason = dice.choice(_SEATS)
+        case, run = cases[number * 7 % OPEN_CASES], dice.choice(runs)[0]
+        referral, sent = UUID(int=(1 << 66) + number), now - timedelta(days=dice.randrange(500))
+        parties = ("desk", "school", run, state, progress, "school" if state == "accepted" else "desk")
+        rows.append((referral, case[0], case[1], *parties, reason, sent, 2, "desk"))
+        steps += [(referral, 1, "send", "desk", None, sent), (referral, 2, step, "training", reason, sent)]
+    await connection.copy_records_to_table(
+        "referral",
+        records=rows,
+        columns=["id", "case_id", "municipality", "sender", "receiver", "course_run_id", "state", "progress",
+                 "responsible_agency", "reason", "sent_at", "version", "coordinator"],
+        schema_name="referral",
+    )  # fmt: skip
+    columns = ["referral_id", "version", "step", "by", "reason", "at"]
+    await connection.copy_records_to_table("referral_step", records=steps, columns=columns, schema_name="referral")
+
+
 def _towns() -> list[str]:
     codes = (f"46{number}{digit}" for number in range(201, 201 + MUNICIPALITIES) for digit in range(10))
     return [code for code in codes if is_municipality_code(code)]
@@ -182,12 +249,12 @@ def _programme(dice: random.Random, number: int, strands: int, towns: list[str],
     return (
         UUID(int=number + 1), f"agency-{dice.randrange(500)}", f"programme-{number}", f"function_{function}", strand,
         _LADDER[(number // FUNCTIONS) % STAGES], dice.sample(towns, dice.randint(1, 5)),
-        dice.sample([f"need_{need}" for need in range(20)], 2), room,
+        dice.sample(_NEEDS[:-2], 2), room,
         dice.choice([None, 0, 3, 10]) if room == "has_room" else None, today - timedelta(days=dice.randrange(250)),
     )  # fmt: skip
 
 
 def _case(dice: random.Random, number: int, towns: list[str], now: datetime) -> tuple[Any, ...]:
-    needs = dice.sample([f"need_{need}" for need in range(22)], dice.randint(1, 4))
+    needs = dice.sample(_NEEDS, dice.randint(1, 4))
     closed = None if number < OPEN_CASES else now
     return (UUID(int=number + 1), dice.choice(towns), "desk", needs, [], closed)

@@ -18,9 +18,12 @@ from shared.events import (
     CaseErased,
     CaseOpened,
     CaseReopened,
+    CourseOffered,
+    Enrolled,
     Event,
     NeedMet,
     NeedUnmet,
+    PoolChanged,
     ProgrammeListed,
     ReferralAccepted,
     ReferralClosed,
@@ -34,12 +37,29 @@ from shared.events import (
     ReferralSent,
     ReferralTakenOver,
     ReferralWithdrawn,
+    SeatHeld,
+    SeatRefused,
+    SeatReleased,
+    SeatWaitlisted,
 )
 
 Told = tuple[Event, datetime]
 Place = tuple[str, str, str, int]
 NONE = ("none", "none", 0)
 HELPED = {"accepted", "contact_made", "in_service", "no_show", "on_hold", "outcome_set"}
+TRAINING = {
+    "public_in_house": ("vocational_training", "vocational_training", 3),
+    "public_commissioned": ("vocational_training", "vocational_training", 3),
+    "commissioned_disability": ("vocational_training", "vocational_training", 2),
+    "disability_school": ("vocational_training", "vocational_training", 2),
+    "job_seeker_basic": ("job_seeker_training", "vocational_training", 5),
+    "job_seeker_practical": ("job_seeker_training", "vocational_training", 5),
+}
+NO_COURSE_HELPS = {
+    *("health", "daily_living", "isolation", "family", "housing", "income"),
+    *("rent_or_loan", "taxes_and_utilities", "debt", "community", "child_raising", "care", "withdrawal", "violence"),
+    "nothing_to_eat",
+}
 
 
 @dataclass
@@ -54,6 +74,9 @@ class Oracle:
     states: dict[UUID, str] = field(default_factory=dict)
     refusals: list[tuple[UUID, datetime]] = field(default_factory=list)
     unmet: set[tuple[UUID, str | None]] = field(default_factory=set)
+    courses: dict[UUID, CourseOffered] = field(default_factory=dict)
+    pools: dict[UUID, PoolChanged] = field(default_factory=dict)
+    in_line: set[UUID] = field(default_factory=set)
 
     def hear(self, event: Event, at: datetime) -> None:
         match event:
@@ -71,8 +94,30 @@ class Oracle:
                 self.unmet.add((event.case_id, event.need))
             case NeedMet():
                 self.unmet.discard((event.case_id, event.need))
+            case CourseOffered():
+                self.courses[event.course_run_id] = event
+            case PoolChanged():
+                self.pools[event.pool_id] = event
+            case SeatWaitlisted() | SeatHeld() | SeatRefused() | SeatReleased() | Enrolled():
+                if event.referral_id is not None:
+                    self._hear_seat(event, event.referral_id, at)
             case _:
                 self._hear_referral(event, at)
+
+    def _hear_seat(self, event: Event, referral: UUID, at: datetime) -> None:
+        stood_in_line = referral in self.in_line
+        self.in_line.discard(referral)
+        match event:
+            case SeatWaitlisted():
+                self.in_line.add(referral)
+            case SeatRefused(reason="no_seats_for_you"):
+                self.refusals.append((referral, at))
+            case SeatReleased(reason="expired") if stood_in_line:
+                self.refusals.append((referral, at))
+            case Enrolled():
+                self.states[referral] = "accepted"
+            case _:
+                pass
 
     def _hear_referral(self, event: Event, at: datetime) -> None:
         match event:
@@ -85,6 +130,7 @@ class Oracle:
                 self.states[event.referral_id] = "accepted"
             case ReferralWithdrawn():
                 self.states[event.referral_id] = "withdrawn"
+                self.in_line.discard(event.referral_id)
             case ReferralProgressed():
                 self.states[event.referral_id] = event.state
             case ReferralReturned() | ReferralRerouted() | ReferralDeclined() | ReferralClosed():
@@ -121,10 +167,20 @@ class _Recomputation:
         self.by_kind: dict[tuple[str, str, int], list[ProgrammeListed]] = defaultdict(list)
         for programme in self.running:
             self.by_kind[_kind(programme)].append(programme)
-        answered = {need for programme in self.running for need in programme.needs}
+        self.pools: dict[tuple[str, str, int], list[PoolChanged]] = defaultdict(list)
+        for pool in told.pools.values():
+            course = told.courses.get(pool.course_run_id)
+            if not course or now > course.applications_close_at or course.system not in TRAINING or not pool.granted:
+                continue
+            if any(self._seats_for(pool, town) for town in self.towns):
+                self.pools[TRAINING[course.system]].append(pool)
         self.open_needs = {case: self._open_needs(case) for case in told.cases if case not in told.closed}
-        self.unanswered = {need for needs in self.open_needs.values() for need in needs} - answered
-        self.unanswered |= {need for _, need in told.unmet if need is not None} - answered
+        self.known = {need for needs in self.open_needs.values() for need in needs}
+        self.known |= {need for _, need in told.unmet if need is not None}
+        answered = {need for programme in self.running for need in programme.needs}
+        if self.pools:
+            answered |= self.known - NO_COURSE_HELPS
+        self.unanswered = self.known - answered
         self.in_town: dict[str, list[UUID]] = defaultdict(list)
         for case in self.open_needs:
             self.in_town[told.cases[case].municipality].append(case)
@@ -139,7 +195,13 @@ class _Recomputation:
         codes |= {case.municipality for id_, case in self.told.cases.items() if id_ not in self.told.closed}
         for town, near in self.neighbours.items():
             codes |= {town} | near
-        codes |= {self.told.cases[self.told.referrals[each].case_id].municipality for each, _ in self._refused()}
+        codes |= {course.site_municipality for course in self.told.courses.values()}
+        codes |= {pool.municipality for pool in self.told.pools.values() if pool.municipality}
+        codes |= {
+            self.told.cases[self.told.referrals[each].case_id].municipality
+            for each, _ in self._refused()
+            if self._kind_of(each)
+        }
         own = {code for code in codes if code[:2] == self.prefecture and code[2:5] != "000"}
         return own | {near for town in own for near in self.neighbours.get(town, ())}
 
@@ -165,6 +227,8 @@ class _Recomputation:
         for id_, sent in self.told.referrals.items() if case in self._helped() else ():
             if sent.case_id == case and self.told.states[id_] in HELPED and sent.programme_id is not None:
                 needs -= set(self.told.programmes[sent.programme_id].needs)
+            if sent.case_id == case and self.told.states[id_] in HELPED and sent.course_run_id is not None:
+                needs &= NO_COURSE_HELPS
         return needs
 
     def _helped(self) -> set[UUID]:
@@ -182,13 +246,19 @@ class _Recomputation:
             return 0
         return 3 if programme.capacity_vacant is None else programme.capacity_vacant
 
+    def _seats_for(self, pool: PoolChanged, town: str) -> bool:
+        if pool.municipality:
+            return pool.municipality == town
+        return self.told.courses[pool.course_run_id].site_municipality[:2] == town[:2]
+
     def _is_stale(self, programme: ProgrammeListed) -> bool:
         return (self.today - programme.confirmed_on).days >= 180
 
     def _answers(self, kind: tuple[str, str, int]) -> set[str]:
         if kind == NONE:
             return self.unanswered
-        return {need for programme in self.by_kind[kind] for need in programme.needs}
+        needs = {need for programme in self.by_kind[kind] for need in programme.needs}
+        return needs | (self.known - NO_COURSE_HELPS) if self.pools[kind] else needs
 
     def _asked(self, town: str, kind: tuple[str, str, int]) -> dict[str, Any]:
         needs = self._answers(kind)
@@ -197,11 +267,10 @@ class _Recomputation:
             [
                 sent.case_id
                 for id_, sent in self.told.referrals.items()
-                if self.told.states[id_] == "waiting"
+                if (self.told.states[id_] == "waiting" or id_ in self.told.in_line)
                 and sent.case_id in self.open_needs
                 and self.told.cases[sent.case_id].municipality == town
-                and sent.programme_id is not None
-                and _kind(self.told.programmes[sent.programme_id]) == kind
+                and self._kind_of(id_) == kind
             ]
             if kind in self._waited_for()
             else []
@@ -228,22 +297,27 @@ class _Recomputation:
         }
 
     def _waited_for(self) -> set[Any]:
-        return {self._kind_of(id_) for id_, state in self.told.states.items() if state == "waiting"}
+        waiting = {id_ for id_, state in self.told.states.items() if state == "waiting"}
+        return {self._kind_of(id_) for id_ in waiting | self.told.in_line}
 
     def _kind_of(self, referral: UUID) -> Any:
-        programme = self.told.referrals[referral].programme_id
-        return None if programme is None else _kind(self.told.programmes[programme])
+        sent = self.told.referrals[referral]
+        if sent.programme_id is not None:
+            return _kind(self.told.programmes[sent.programme_id])
+        course = self.told.courses.get(sent.course_run_id) if sent.course_run_id else None
+        return TRAINING.get(course.system) if course else None
 
     def cells(self) -> dict[Place, dict[str, Any]]:
-        kinds = {*self.by_kind, NONE, *(self._kind_of(each) for each in self.told.referrals)} - {None}
+        kinds = {*self.by_kind, *self.pools, NONE, *(self._kind_of(each) for each in self.told.referrals)} - {None}
         found: dict[Place, dict[str, Any]] = {}
         for kind in kinds:
             cells = {town: self._asked(town, kind) for town in self.towns}
             for town, cell in cells.items():
                 serving = [each for each in self.by_kind[kind] if self._serves(each, town)]
-                if serving or cell["wanting"] or cell["turned_away"]:
-                    cell.update(self._supplied(serving))
-                    cell["state"], cell["why"] = self._judged(town, kind, cell, serving)
+                seats = [each for each in self.pools[kind] if self._seats_for(each, town)]
+                if serving or seats or cell["wanting"] or cell["turned_away"]:
+                    cell.update(self._supplied(serving, seats))
+                    cell["state"], cell["why"] = self._judged(kind, cell, serving, seats)
             for town, cell in cells.items():
                 if "state" in cell and town[:2] == self.prefecture:
                     lenders = self._lenders(town, kind, cells) if cell["state"] in {"thin", "missing"} else []
@@ -253,7 +327,7 @@ class _Recomputation:
                     found[town, *kind] = cell
         return found
 
-    def _supplied(self, serving: list[ProgrammeListed]) -> dict[str, int]:
+    def _supplied(self, serving: list[ProgrammeListed], seats: list[PoolChanged]) -> dict[str, int]:
         fresh = [each for each in serving if not self._is_stale(each)]
         vague = [
             each
@@ -261,22 +335,25 @@ class _Recomputation:
             if not self._free(each) and each.capacity_state in {"has_room", "unknown"} and each.capacity_vacant != 0
         ]
         return {
-            "programmes": len(serving),
-            "with_room": len([each for each in serving if self._free(each)]),
+            "programmes": len(serving) + len({pool.course_run_id for pool in seats}),
+            "with_room": len([each for each in serving if self._free(each)])
+            + len({pool.course_run_id for pool in seats if _vacant(pool)}),
             "stale": len(serving) - len(fresh),
             "unknown": len(vague),
-            "places": sum(map(self._free, serving)),
+            "places": sum(map(self._free, serving)) + sum(map(_vacant, seats)),
         }
 
-    def _judged(self, town: str, kind: Any, cell: dict[str, Any], serving: list[ProgrammeListed]) -> tuple[str, str]:
+    def _judged(
+        self, kind: Any, cell: dict[str, Any], serving: list[ProgrammeListed], seats: list[PoolChanged]
+    ) -> tuple[str, str]:
         if not cell["wanting"] and not cell["turned_away"]:
             return ("unused" if cell["places"] else "covered"), "nothing"
-        if not serving:
+        if not serving and not seats:
             return "missing", "no_supply"
         if not cell["places"]:
-            if cell["stale"] == len(serving):
+            if cell["stale"] == cell["programmes"]:
                 return "thin", "stale"
-            return "thin", "room_unknown" if cell["stale"] + cell["unknown"] == len(serving) else "full"
+            return "thin", "room_unknown" if cell["stale"] + cell["unknown"] == cell["programmes"] else "full"
         if cell["turned_away"] >= 3:
             return "thin", "turned_away"
         if cell["wanting"]:
@@ -284,6 +361,9 @@ class _Recomputation:
             for programme in serving:
                 everybody = sum(len(self.wants[each, kind]) for each in self.towns if self._serves(programme, each))
                 enough += Fraction(self._free(programme), everybody)
+            for pool in seats:
+                everybody = sum(len(self.wants[each, kind]) for each in self.towns if self._seats_for(pool, each))
+                enough += Fraction(_vacant(pool), everybody)
             if enough < 1:
                 return "thin", "short"
         return "covered", "nothing"
@@ -297,10 +377,17 @@ class _Recomputation:
             spare = any(
                 self._free(each) and self._serves(each, other) and not self._serves(each, town)
                 for each in self.by_kind[kind]
+            ) or any(
+                _vacant(each) and self._seats_for(each, other) and not self._seats_for(each, town)
+                for each in self.pools[kind]
             )
             if within and able and spare:
                 found.append(other)
         return sorted(found, key=lambda other: (other not in near, other))[:5]
+
+
+def _vacant(pool: PoolChanged) -> int:
+    return max(0, pool.granted - pool.held - pool.filled)
 
 
 def _kind(programme: ProgrammeListed) -> tuple[str, str, int]:

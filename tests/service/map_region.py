@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.referral.domain.function_map import Kind
+from services.referral.domain.map_supply import Kind
 from services.referral.domain.map_views import Seen
 from services.referral.handlers import function_map as handlers
 from services.referral.handlers.function_map import Wanted
@@ -19,9 +19,12 @@ from shared.events import (
     CaseErased,
     CaseOpened,
     CaseReopened,
+    CourseOffered,
+    Enrolled,
     Event,
     NeedMet,
     NeedUnmet,
+    PoolChanged,
     ProgrammeListed,
     ReferralAccepted,
     ReferralDeclineProposed,
@@ -29,11 +32,26 @@ from shared.events import (
     ReferralReceived,
     ReferralSent,
     ReferralWithdrawn,
+    SeatHeld,
+    SeatRefused,
+    SeatReleased,
+    SeatWaitlisted,
 )
 from tests.world import Running
 
 NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 STAGES = (*("outreach", "drop_in", "work_readiness", "work_training", "vocational_training", "job", "retention"),)
+TRAINED = (  # kinds of support in which courses and programmes of the directory meet
+    ("vocational_training", 3),
+    ("vocational_training", 2),
+    ("job_seeker_training", 5),
+)
+SYSTEMS = (
+    *("public_in_house", "public_commissioned", "commissioned_disability", "disability_school"),
+    *("job_seeker_basic", "job_seeker_practical", "a_system_of_tomorrow"),
+)
+NEVER_TOLD = UUID(int=1)
+"""A course run that referral has not heard of."""
 ROOM = ("has_room", "has_room", "full", "waiting_list", "ask_first", "unknown")
 
 
@@ -70,6 +88,7 @@ class Dice:
     programmes: int = 25
     cases: int = 30
     referrals: int = 30
+    courses: int = 9
 
     def roll(self) -> Region:
         dice, region = random.Random(self.seed), Region()
@@ -78,11 +97,13 @@ class Dice:
             for near in dice.sample([*own, *beyond], 2):
                 if near != town and dice.random() < 0.7:
                     region.neighbours[town].add(near)
-        needs = [f"need_{number}" for number in range(max(5, self.functions // 2))]
+        # No course helps with health or debt, whatever programmes do; and no programme with the last two.
+        needs = ["health", *(f"need_{number}" for number in range(max(5, self.functions // 2))), "debt"]
         agencies = self._agencies(dice, region, own, beyond)
         programmes = self._programmes(dice, region, agencies, [*own, *beyond], needs[:-2])
         cases = self._cases(dice, region, [*own, *beyond], needs)
-        self._referrals(dice, region, cases, programmes)
+        courses = self._courses(dice, region, [*own, *beyond])
+        self._referrals(dice, region, cases, programmes, [*courses, NEVER_TOLD])
         self._end_cases(dice, region, cases)
         return region
 
@@ -112,6 +133,9 @@ class Dice:
         kinds = [(f"function_{number}", stage) for number in range(self.functions) for stage in STAGES]
         for number, programme in enumerate([*ids, *ids[:5]]):  # a few change later
             function, stage = kinds[number % len(kinds)]
+            strand = dice.randint(1, 6) if self.functions < 10 else 1 + number % 2
+            if number % 12 == 0:
+                (function, strand), stage = dice.choice(TRAINED), "vocational_training"
             area = dice.sample(places, dice.randint(1, min(6, len(places)))) if dice.random() < 0.6 else []
             if area and dice.random() < 0.05:
                 area = [prefecture_code("46")]
@@ -123,7 +147,7 @@ class Dice:
                     programme_id=programme,
                     agency_id=dice.choice(agencies) if number < len(ids) else self._agency_of(region, programme),
                     function=function,
-                    strand=dice.randint(1, 6) if self.functions < 10 else 1 + number % 2,
+                    strand=strand,
                     stage=stage,
                     municipalities=area,
                     needs=dice.sample(needs, dice.randint(0, 2)),
@@ -134,6 +158,47 @@ class Dice:
                     starts_on=starts,
                     ends_on=ends,
                     version=1 if number < len(ids) else 2,
+                )
+            )
+        return ids
+
+    def _courses(self, dice: random.Random, region: Region, places: list[str]) -> list[UUID]:
+        """Open and closed ones, to the second; most have a general pool, many a delegated one, some none at all."""
+        ids = [UUID(int=dice.getrandbits(128)) for _ in range(self.courses)]
+        pools: dict[UUID, tuple[UUID, str | None]] = {}
+        for run in [*ids, *ids[:2]]:  # some change later
+            closes = dice.choice([-10 * 86_400, -3_600, -1, 0, 60, 86_400, 40 * 86_400])
+            region.tell(
+                CourseOffered(
+                    course_run_id=run,
+                    course_number="5-46-12-001",
+                    provider="school-hibiki",
+                    prefecture="46",
+                    site_municipality=dice.choice([*places, *places, "142166"]),
+                    system=dice.choice(SYSTEMS),
+                    field="care",
+                    starts_on=NOW.date() + timedelta(days=50),
+                    ends_on=NOW.date() + timedelta(days=140),
+                    applications_close_at=NOW + timedelta(seconds=closes),
+                    capacity=15,
+                )
+            )
+        for run in ids:
+            for own in (None, dice.choice(places), dice.choice([*places, "142166"])):
+                if dice.random() < (0.5 if own else 0.7):
+                    pools[UUID(int=dice.getrandbits(128))] = run, own
+        for pool in [*pools, *dice.sample(sorted(pools), len(pools) // 2)]:  # half of them change later
+            run, own = pools[pool]
+            region.tell(
+                PoolChanged(
+                    pool_id=pool,
+                    course_run_id=run,
+                    kind="general" if own is None else "delegated",
+                    municipality=own,
+                    granted=dice.choice([0, 2, 5, 12]),
+                    held=dice.choice([0, 0, 1, 3]),
+                    filled=dice.choice([0, 2]),
+                    waiting=dice.choice([0, 1]),
                 )
             )
         return ids
@@ -159,14 +224,23 @@ class Dice:
             )
         return ids
 
-    def _referrals(self, dice: random.Random, region: Region, cases: list[UUID], programmes: list[UUID]) -> None:
-        pairs = {(dice.choice(cases), dice.choice([*programmes, None])) for _ in range(self.referrals)}
+    def _referrals(
+        self, dice: random.Random, region: Region, cases: list[UUID], programmes: list[UUID], courses: list[UUID]
+    ) -> None:
+        pairs = {
+            (dice.choice(cases), dice.choice(programmes if dice.random() < 0.6 else courses))
+            for _ in range(self.referrals)
+        }
         for case, target in sorted(pairs, key=str):
             referral = UUID(int=dice.getrandbits(128))
-            course = None if target else UUID(int=1)
             parts: dict[str, Any] = {"case_id": case, "referral_id": referral, "sender": "desk", "receiver": "npo-1"}
             at = NOW - timedelta(days=dice.choice([1, 100, 364, 366, 500]))
-            region.tell(ReferralSent(**parts, programme_id=target, course_run_id=course), at)
+            if target in courses:
+                sent = ReferralSent(**parts, programme_id=None, course_run_id=target)
+                region.tell(sent, at - timedelta(days=20))
+                self._seat(dice, region, sent, at)
+                continue
+            region.tell(ReferralSent(**parts, programme_id=target), at)
             match dice.choice(
                 ["sent", "received", "accepted", "in_service", "waiting", "no_capacity", "other", "gone"]
             ):
@@ -183,11 +257,41 @@ class Dice:
                 case _:
                     pass
         for case in dice.sample(cases, len(cases) // 6):
-            need = dice.choice([None, *(f"need_{number}" for number in range(4))])
+            need = dice.choice([None, "debt", *(f"need_{number}" for number in range(4))])
             where = next(e.municipality for e, _ in region.log if isinstance(e, CaseOpened) and e.case_id == case)
             region.tell(NeedUnmet(case_id=case, need=need, municipality=where, coordinator="desk"))
             if dice.random() < 0.3:
                 region.tell(NeedMet(case_id=case, need=need, reason="accepted"))
+
+    def _seat(self, dice: random.Random, region: Region, sent: ReferralSent, at: datetime) -> None:
+        """What became of it on training's side, as far as it got."""
+        of: dict[str, Any] = {
+            "case_id": sent.case_id,
+            "referral_id": sent.referral_id,
+            "course_run_id": sent.course_run_id,
+        }
+        seat = of | {"seat_request_id": UUID(int=dice.getrandbits(128)), "pool_id": UUID(int=2)}
+        for step in dice.choice(
+            [
+                *(["wait"], ["wait"], ["wait", "hold"], ["hold"], ["wait", "withdraw"], ["wait", "hold", "enrol"]),
+                *(["wait", "expired"], ["wait", "expired"], ["wait", "hold", "expired"], ["wait", "course_cancelled"]),
+                *(["no_seats_for_you"], ["no_seats_for_you"], ["applications_closed"], ["hold", "enrol"], []),
+            ]
+        ):
+            match step:
+                case "wait":
+                    region.tell(SeatWaitlisted(**seat, position=1), at - timedelta(days=10))
+                case "hold":
+                    region.tell(SeatHeld(**seat, pool_kind="general", expires_at=at), at - timedelta(days=5))
+                case "enrol":
+                    region.tell(Enrolled(**seat, starts_on=at.date()), at)
+                case "withdraw":
+                    who = {"case_id": sent.case_id, "referral_id": sent.referral_id}
+                    region.tell(ReferralWithdrawn(**who, sender="desk", receiver="npo-1", reason="other"), at)
+                case "expired" | "course_cancelled":
+                    region.tell(SeatReleased(**seat, reason=step), at)
+                case _:
+                    region.tell(SeatRefused(**of, reason=step), at)
 
     def _end_cases(self, dice: random.Random, region: Region, cases: list[UUID]) -> None:
         for case in dice.sample(cases, len(cases) // 4):
@@ -202,9 +306,9 @@ class Dice:
 
 
 async def take_in(running: Running, region: Region) -> None:
-    """The same region as rows: what intake tells goes through the door of events, the rest as the service writes it."""
-    heard = [each for each, _ in region.log if isinstance(each, CaseOpened | CaseClosed | CaseReopened | CaseErased)]
-    await running.hear(*heard)
+    """The same region as rows: what others tell comes through the door of events, the rest as the service writes it."""
+    by_others = CaseOpened | CaseClosed | CaseReopened | CaseErased | CourseOffered | PoolChanged
+    await running.hear(*(each for each, _ in region.log if isinstance(each, by_others)))
     agencies = {each.agency_id: each for each, _ in region.log if isinstance(each, AgencyListed)}
     for agency in agencies.values():
         await running.rows(
@@ -241,7 +345,7 @@ async def _take_in_referrals(running: Running, region: Region) -> None:
                     *(event.referral_id, event.case_id, opened[event.case_id].municipality),
                     *(event.programme_id, event.course_run_id, at),
                 )
-                await _step(running, event.referral_id, 1, "send", None, at)
+                await _step(running, event.referral_id, "send", None, at)
             case ReferralReceived():
                 await _move(running, event.referral_id, "received", None)
             case ReferralAccepted():
@@ -250,7 +354,7 @@ async def _take_in_referrals(running: Running, region: Region) -> None:
                 await _move(running, event.referral_id, event.state, None)
             case ReferralDeclineProposed():
                 await _move(running, event.referral_id, "decline_pending", event.reason)
-                await _step(running, event.referral_id, 2, "decline", event.reason, at)
+                await _step(running, event.referral_id, "decline", event.reason, at)
             case ReferralWithdrawn():
                 await _move(running, event.referral_id, "withdrawn", event.reason)
             case NeedUnmet():
@@ -265,20 +369,40 @@ async def _take_in_referrals(running: Running, region: Region) -> None:
                     " WHERE case_id = $1 AND need IS NOT DISTINCT FROM $2",
                     *(event.case_id, event.need, at),
                 )
+            case SeatWaitlisted() | SeatHeld() | SeatRefused() | SeatReleased() | Enrolled():
+                assert event.referral_id is not None
+                step, state, progress = SEAT_MOVES[type(event)]
+                reason = getattr(event, "reason", None)
+                await _move(running, event.referral_id, state, reason, progress)
+                await _step(running, event.referral_id, step, reason, at)
             case _:
                 pass
 
 
-async def _move(running: Running, referral_id: UUID, state: str, reason: str | None) -> None:
+SEAT_MOVES: dict[type[Event], tuple[str, str, str]] = {
+    SeatWaitlisted: ("wait_for_seat", "received", "seat_waiting"),
+    SeatHeld: ("hold_seat", "received", "seat_held"),
+    Enrolled: ("enrol", "accepted", "enrolled"),
+    SeatRefused: ("refuse_seat", "declined", "seat_refused"),
+    SeatReleased: ("release_seat", "declined", "seat_released"),
+}
+
+
+async def _move(
+    running: Running, referral_id: UUID, state: str, reason: str | None, progress: str | None = None
+) -> None:
     await running.rows(
-        "UPDATE referral SET state = $2, reason = $3, responsible_agency = $4 WHERE id = $1",
-        *(referral_id, state, reason, "npo-1" if state in {"accepted", "in_service"} else "desk"),
+        "UPDATE referral SET state = $2, reason = $3, responsible_agency = $4, progress = coalesce($5, progress)"
+        " WHERE id = $1",
+        *(referral_id, state, reason, "npo-1" if state in {"accepted", "in_service"} else "desk", progress),
     )
 
 
-async def _step(running: Running, referral_id: UUID, version: int, step: str, reason: str | None, at: datetime) -> None:
+async def _step(running: Running, referral_id: UUID, step: str, reason: str | None, at: datetime) -> None:
     await running.rows(
-        "INSERT INTO referral_step VALUES ($1, $2, $3, 'desk', $4, $5)", referral_id, version, step, reason, at
+        "INSERT INTO referral_step SELECT $1, count(*) + 1, $2, 'desk', $3, $4 FROM referral_step"
+        " WHERE referral_id = $1",
+        *(referral_id, step, reason, at),
     )
 
 

@@ -6,23 +6,45 @@ import re
 from datetime import timedelta
 from itertools import product
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
-from services.referral.domain.function_map import Thresholds
+from services.referral.domain.map_supply import Thresholds
 from services.referral.domain.map_views import NUMBERS
 from services.referral.handlers import function_map as handlers
 from services.referral.handlers.function_map import SUPPLY, NotServed
 from services.referral.tables import function_map as tables
 from services.referral.tables.vocabulary import vocabulary
 from shared.auth import Role
-from shared.events import CaseClosed, CaseReopened, ReferralDeclineProposed, ReferralSent
+from shared.events import (
+    CaseClosed,
+    CaseReopened,
+    Event,
+    ReferralDeclineProposed,
+    ReferralSent,
+    SeatRefused,
+    SeatWaitlisted,
+)
 from shared.service.clock import wall_time
 from tests.service.map_oracle import recompute
 from tests.service.map_region import NOW, Dice, acting, drawn, listed, take_in
-from tests.service.referral_region import AGENCIES, PROGRAMMES, Region, erased, opened
+from tests.service.referral_region import (
+    AGENCIES,
+    COURSE,
+    POOL,
+    PROGRAMMES,
+    SEAT,
+    Region,
+    enrolled,
+    erased,
+    held,
+    offered,
+    opened,
+    released,
+    seats,
+)
 from tests.service.referral_region import take_in as take_file
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running, World
 
@@ -169,6 +191,91 @@ async def test_a_need_that_nobody_answers_has_a_place_of_its_own(region: Region)
     assert (found["state"], found["proposal"], found["strand"]) == ("missing", "create", 0)
 
 
+# --- Seats of course runs --------------------------------------------------------------------------------------------
+
+TRAINING = "job_seeker_training"
+"""The kind of support that the region's course run is."""
+GENERAL = UUID(int=503)
+
+
+def in_line(case_id: UUID, referral_id: UUID) -> SeatWaitlisted:
+    place = {"case_id": case_id, "referral_id": referral_id, "seat_request_id": SEAT}
+    return SeatWaitlisted(**place, course_run_id=COURSE, pool_id=POOL, position=1)
+
+
+async def test_seats_of_a_course_run_are_supply_until_its_applications_close(region: Region) -> None:
+    assert await cells(region.desk, function=TRAINING) == []  # no pool, no seats
+    await region.running.hear(seats(2), seats(5, own=False, pool_id=GENERAL))
+    for town, places in ((KAGOSHIMA, 7), (KIRISHIMA, 5)):
+        found = await cell(region.desk, town, TRAINING)
+        assert (found["stage"], found["strand"]) == ("vocational_training", 5)
+        assert [found[name] for name in ("programmes", "with_room", "stale", "room_unknown", "places")] == [
+            *(1, 1, 0, 0),
+            places,
+        ]
+    assert (await cell(region.desk, KAGOSHIMA, TRAINING))["state"] == "covered"
+    now = wall_time()
+    await region.running.hear(offered(applications_close_at=now - timedelta(seconds=1)))
+    assert await cells(region.desk, function=TRAINING) == []
+    await region.running.hear(offered(applications_close_at=now + timedelta(hours=1)))
+    assert (await cell(region.desk, KIRISHIMA, TRAINING))["places"] == 5
+
+
+async def test_a_course_run_stands_behind_its_seats(region: Region) -> None:
+    await region.running.hear(seats(2))
+    place = {"municipality": KAGOSHIMA, "function": TRAINING, "stage": "vocational_training", "strand": 5}
+    for number in ("programmes", "with_room", "places"):
+        behind = await region.desk.whole(f"{PATH}/records", **place, number=number)
+        assert behind == [{"what": "course_run", "id": str(COURSE)}]
+    for number in ("stale", "room_unknown"):
+        assert await region.desk.whole(f"{PATH}/records", **place, number=number) == []
+    behind = await region.desk.whole(f"{PATH}/records", **place, number="open_needs")
+    assert behind == [{"what": "case", "id": str(region.case_id)}]
+
+
+async def test_who_stands_in_line_for_a_seat_waits_and_who_waited_in_vain_was_turned_away(region: Region) -> None:
+    await region.running.hear(seats(1))
+    referral = await region.to_course()
+    place = {"municipality": KAGOSHIMA, "function": TRAINING, "stage": "vocational_training", "strand": 5}
+
+    async def counted() -> dict[str, int]:
+        found = await cell(region.desk, KAGOSHIMA, TRAINING)
+        numbers = {name: found[name]["count"] for name in NUMBERS if name != "unmet"}
+        for name in ("waiting", "turned_away"):
+            behind = await region.desk.whole(f"{PATH}/records", **place, number=name)
+            assert behind == [{"what": "referral", "id": str(referral)}] * numbers[name]
+        return numbers
+
+    asks = {"open_needs": 1, "waiting": 0, "wanting": 1, "turned_away": 0}
+    assert await counted() == asks
+    await region.running.hear(in_line(region.case_id, referral))
+    assert await counted() == asks | {"waiting": 1}
+    await region.running.hear(released(region.case_id, referral, "expired"))
+    assert await counted() == asks | {"turned_away": 1}
+
+
+async def test_who_had_a_seat_was_not_turned_away_and_who_is_in_the_course_asks_for_nothing(region: Region) -> None:
+    await region.running.hear(seats(1))
+    referral = await region.to_course()
+    await region.running.hear(in_line(region.case_id, referral), held(region.case_id, referral))
+    assert (await cell(region.desk, KAGOSHIMA, TRAINING))["waiting"]["count"] == 0
+    await region.running.hear(released(region.case_id, referral, "expired"))
+    found = await cell(region.desk, KAGOSHIMA, TRAINING)
+    assert (found["turned_away"]["count"], found["open_needs"]["count"]) == (0, 1)
+    again = await region.to_course()
+    await region.running.hear(enrolled(region.case_id, again))
+    assert (await cell(region.desk, KAGOSHIMA, TRAINING))["open_needs"]["count"] == 0
+
+
+async def test_a_course_without_seats_for_the_municipality_turns_away(region: Region) -> None:
+    await region.running.hear(seats(1))
+    for reason, count in (("applications_closed", 0), ("no_seats_for_you", 1)):
+        referral = await region.to_course()
+        at = {"case_id": region.case_id, "referral_id": referral, "course_run_id": COURSE}
+        await region.running.hear(SeatRefused(**at, reason=reason))
+        assert (await cell(region.desk, KAGOSHIMA, TRAINING))["turned_away"]["count"] == count
+
+
 # --- The records behind ----------------------------------------------------------------------------------------------
 
 
@@ -176,7 +283,7 @@ async def test_every_number_opens_to_the_records_behind_it(referral: Running) ->
     """On a region of dice: as many ids as the number says, each once, for every number of every cell."""
     region = Dice(3, municipalities=3, functions=2, programmes=90, cases=60, referrals=150).roll()
     await take_in(referral, region)
-    actor, with_records = acting("prefecture:46"), set()
+    actor, with_records, behind = acting("prefecture:46"), set(), set()
     for seen in await drawn(referral, actor):
         for number in (*SUPPLY, *NUMBERS):
             async with referral.database.transaction() as session:
@@ -195,7 +302,10 @@ async def test_every_number_opens_to_the_records_behind_it(referral: Running) ->
                 expected = seen.supply.with_room  # the programmes that have them
             assert (len(found), len(set(found))) == (expected, expected), (seen.municipality, seen.kind, number)
             with_records |= {number} if expected else set()
+            behind |= {(number in SUPPLY, record.what.value) for record in found}
     assert len(with_records) == 10
+    people = {"case", "referral", "need_unmet"}
+    assert behind == {(True, "programme"), (True, "course_run"), *((False, what) for what in people)}
 
 
 async def test_records_are_opened_by_agencies_of_the_municipality_alone(region: Region) -> None:
@@ -222,12 +332,16 @@ async def test_referrals_moved_over_http_and_their_own_events_make_the_same_map(
     await region.to_programme()
     second = await region.to_programme("sakura-npo/junbi")
     await region.npo.post(f"/v1/referrals/{second}/decline", {"reason": "no_capacity"})
+    training: list[Event] = [offered(), seats(2), seats(5, own=False, pool_id=GENERAL)]
+    training.append(in_line(region.case_id, await region.to_course()))
+    await running.hear(*training)
     now = wall_time()
-    log = [*await listed(running), (opened(region.case_id), now), *((event, now) for event in await running.told())]
+    by_events = [opened(region.case_id), *await running.told(), *training]
+    log = [*await listed(running), *((event, now) for event in by_events)]
     assert {ReferralSent, ReferralDeclineProposed} <= {type(event) for event, _ in log}
     expected = recompute(log, prefecture="46", now=now, neighbours={})
     found = await cells(region.desk)
-    assert len(found) == len(expected) == 3
+    assert len(found) == len(expected) == 5
     for each in found:
         told = expected[each["municipality"], each["function"], each["stage"], each["strand"]]
         words = ("state", "why", "proposal", "lenders", "programmes", "places")
@@ -235,6 +349,7 @@ async def test_referrals_moved_over_http_and_their_own_events_make_the_same_map(
         for number in ("open_needs", "waiting", "unmet", "wanting", "turned_away"):
             assert each[number]["count"] == told[number]
     assert (await cell(region.desk, function="work_readiness"))["turned_away"]["count"] == 1
+    assert (await cell(region.desk, function=TRAINING))["waiting"]["count"] == 1
 
 
 # --- Months ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The map of functions: what a cell says, what it proposes, and what outsiders may read of it."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,32 +11,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.referral.domain.function_map import (
-    UNANSWERED,
     Cell,
     Coverage,
     Demand,
     Group,
-    Kind,
-    Offer,
     Picture,
     Proposal,
-    Supply,
-    Thresholds,
     TurnedAway,
     Unmet,
     Waiting,
     Why,
     classify,
     draw,
+    needs_answered,
+    offers_behind,
     propose,
 )
+from services.referral.domain.map_supply import (
+    COURSE_KINDS,
+    UNANSWERED,
+    Kind,
+    Offer,
+    Record,
+    RecordKind,
+    Seats,
+    Supply,
+    Thresholds,
+)
 from services.referral.domain.map_views import NUMBERS, see
+from services.referral.domain.options import Pool
 from services.referral.domain.small_counts import Shown, show, total, union
+from services.referral.tables.vocabulary import vocabulary
 
 TODAY = date(2026, 11, 30)
+NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 A, B, C, FAR = "462012", "462187", "462039", "142166"
 DROP_IN = Kind("drop_in_space", "drop_in", 4)
 READY = Kind("work_readiness", "work_readiness", 4)
+COURSE = Kind("job_seeker_training", "vocational_training", 5)
 BY = Thresholds()
 
 
@@ -54,13 +66,20 @@ def offer(**changes: Any) -> Offer:
     return Offer(**(values | changes))
 
 
+def seats(granted: int = 5, own: str | None = None, *, held: int = 0, filled: int = 0, **changes: Any) -> Seats:
+    """A pool of a course run in A: general, or delegated to one municipality."""
+    values: dict[str, Any] = {"course_run_id": UUID(int=7), "system": "job_seeker_basic", "site": A, "closes_at": NOW}
+    return Seats(**(values | changes), pool=Pool(own, granted, held, filled, waiting=0))
+
+
 def group(people: int, municipality: str = A, *needs: str) -> Group:
     return Group(municipality, frozenset(needs or {"isolation"}), people)
 
 
 def drawn(**parts: Any) -> dict[tuple[str, Kind], Cell]:
     return draw(
-        Picture(today=TODAY, municipalities=parts.pop("municipalities", frozenset({A, B, C, FAR})), **parts), BY
+        Picture(today=TODAY, now=NOW, municipalities=parts.pop("municipalities", frozenset({A, B, C, FAR})), **parts),
+        BY,
     )
 
 
@@ -169,6 +188,106 @@ def test_people_turned_away_for_lack_of_room_weigh_more_than_room_on_paper() -> 
     assert words(gone[A, DROP_IN]) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.CREATE)
 
 
+# --- Seats of course runs --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("system", "function", "strand"),
+    [
+        ("public_in_house", "vocational_training", 3),
+        ("public_commissioned", "vocational_training", 3),
+        ("commissioned_disability", "vocational_training", 2),
+        ("disability_school", "vocational_training", 2),
+        ("job_seeker_basic", "job_seeker_training", 5),
+        ("job_seeker_practical", "job_seeker_training", 5),
+    ],
+)
+def test_each_training_system_stands_in_the_directorys_own_words(system: str, function: str, strand: int) -> None:
+    cells = drawn(seats=[seats(system=system)])
+    assert cells.keys() == {(town, Kind(function, "vocational_training", strand)) for town in (A, B, C)}
+    assert vocabulary().functions[function].stage == "vocational_training"
+    assert system in COURSE_KINDS
+
+
+def test_a_course_run_is_supply_up_to_its_deadline_and_not_a_moment_longer() -> None:
+    assert drawn(seats=[seats(closes_at=NOW)])[A, COURSE].supply == Supply(programmes=1, with_room=1, places=5)
+    assert drawn(seats=[seats(closes_at=NOW - timedelta(microseconds=1))]) == {}
+
+
+def test_a_delegated_pool_is_its_municipalitys_alone_and_a_general_one_the_prefectures() -> None:
+    cells = drawn(seats=[seats(2, B), seats(5)], groups=[group(1, town, "skills") for town in (A, B, C, FAR)])
+    assert [cells[town, COURSE].supply.places for town in (A, B, C)] == [5, 7, 5]
+    assert [cells[town, COURSE].supply.programmes for town in (A, B, C)] == [1, 1, 1]
+    assert words(cells[FAR, COURSE]) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.CREATE)
+
+
+def test_delegated_seats_are_for_the_own_people_first_and_may_be_lent_by_who_has_enough() -> None:
+    cells = drawn(seats=[seats(2, B)], groups=[group(2, B, "skills"), group(1, A, "skills"), group(1, C, "skills")])
+    assert cells[B, COURSE].state is Coverage.COVERED
+    assert words(cells[A, COURSE]) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.BORROW)
+    assert cells[A, COURSE].lenders == (B,)
+    short = drawn(seats=[seats(2, B)], groups=[group(3, B, "skills"), group(1, A, "skills")])
+    assert cells[B, COURSE].supply == short[B, COURSE].supply
+    assert (short[B, COURSE].why, short[A, COURSE].proposal) == (Why.SHORT, Proposal.CREATE)
+
+
+def test_general_seats_are_shared_by_the_whole_prefecture() -> None:
+    wanted = [group(3, A, "skills"), group(3, B, "skills")]
+    enough = drawn(seats=[seats(6)], groups=wanted)
+    assert [enough[town, COURSE].state for town in (A, B)] == [Coverage.COVERED, Coverage.COVERED]
+    short = drawn(seats=[seats(5)], groups=wanted)
+    assert [short[town, COURSE].why for town in (A, B)] == [Why.SHORT, Why.SHORT]
+    helped = drawn(seats=[seats(5), seats(1, A)], groups=wanted)
+    assert [helped[town, COURSE].state for town in (A, B)] == [Coverage.COVERED, Coverage.THIN]
+
+
+@pytest.mark.parametrize("taken", [{"held": 3, "filled": 2}, {"held": 0, "filled": 5}, {"held": 9, "filled": 0}])
+def test_a_full_course_is_full_and_never_stale_or_unknown(taken: dict[str, Any]) -> None:
+    cell = drawn(seats=[seats(**taken)], groups=[group(1, A, "skills")])[A, COURSE]
+    assert words(cell) == (Coverage.THIN, Why.FULL, Proposal.EXTEND)
+    assert cell.supply == Supply(programmes=1)
+
+
+@pytest.mark.parametrize(
+    "nothing", [seats(0), seats(system="of_tomorrow"), seats(3, "131016"), seats(3, site="131016")]
+)
+def test_seats_that_nobody_here_may_use_are_no_supply_and_answer_nothing(nothing: Seats) -> None:
+    assert drawn(seats=[nothing], groups=[group(1, A, "skills")]).keys() == {(A, UNANSWERED)}
+
+
+def test_a_programme_of_the_directory_and_a_course_run_of_the_same_kind_stand_together() -> None:
+    programme = offer(kind=COURSE, needs=frozenset({"housing"}), free=3)
+    picture = Picture(
+        today=TODAY, now=NOW, municipalities=frozenset({A, B}), offers=[programme], seats=[seats(2, A), seats(5)]
+    )
+    cells = draw(picture, BY)
+    assert cells[A, COURSE].supply == Supply(programmes=2, with_room=2, places=10)
+    assert cells[B, COURSE].supply == Supply(programmes=1, with_room=1, places=5)
+    run = Record(UUID(int=7), RecordKind.COURSE_RUN)
+    assert set(offers_behind(picture, BY, "places", A, COURSE)) == {run, Record(programme.id, RecordKind.PROGRAMME)}
+    assert offers_behind(picture, BY, "programmes", B, COURSE) == [run]
+    assert offers_behind(picture, BY, "stale", A, COURSE) == []
+
+
+def test_a_course_helps_with_whatever_is_not_the_counters_own_business() -> None:
+    groups = [group(1, A, "skills"), group(1, A, "a_need_of_tomorrow"), group(1, A, "housing"), group(1, A, "debt")]
+    picture = Picture(today=TODAY, now=NOW, municipalities=frozenset({A}), seats=[seats()], groups=groups)
+    cells = draw(picture, BY)
+    assert (cells[A, COURSE].demand.open_needs, cells[A, UNANSWERED].demand.open_needs) == (2, 2)
+    for kind in (COURSE, UNANSWERED):
+        assert needs_answered(picture, BY, kind) == {"skills", "a_need_of_tomorrow"}
+    assert needs_answered(picture, BY, DROP_IN) == frozenset()
+
+
+def test_refusals_of_two_systems_of_one_kind_add_up() -> None:
+    away = [TurnedAway(A, COURSE, 2), TurnedAway(A, COURSE, 1), TurnedAway(B, COURSE, 2)]
+    cells = drawn(seats=[seats()], turned_away=away)
+    assert [(cells[town, COURSE].demand.turned_away, cells[town, COURSE].why) for town in (A, B)] == [
+        (3, Why.TURNED_AWAY),
+        (2, Why.NOTHING),
+    ]
+
+
 # --- Who asks --------------------------------------------------------------------------------------------------------
 
 
@@ -226,8 +345,9 @@ def test_the_numbers_of_supply() -> None:
 
 
 def test_stale_and_unknown_together_are_unknown_and_one_full_among_them_is_full() -> None:
-    old, unknown, full = offer(confirmed_on=date(2026, 1, 1)), offer(capacity="unknown"), offer(capacity="waiting_list")
-    for offers, why in (([old, unknown], Why.ROOM_UNKNOWN), ([old, full], Why.FULL), ([old, old], Why.STALE)):
+    old, older = (offer(confirmed_on=date(year, 1, 1)) for year in (2026, 2025))
+    unknown, full = offer(capacity="unknown"), offer(capacity="waiting_list")
+    for offers, why in (([old, unknown], Why.ROOM_UNKNOWN), ([old, full], Why.FULL), ([old, older], Why.STALE)):
         assert drawn(offers=offers, groups=[group(1)])[A, DROP_IN].why is why
 
 

@@ -8,7 +8,6 @@ from uuid import UUID
 from fastapi import Depends, Query, Response
 
 from services.referral.api.map_shapes import (
-    WHAT,
     CellAnswer,
     ChangeAnswer,
     Number,
@@ -16,7 +15,7 @@ from services.referral.api.map_shapes import (
     SnapshotAnswer,
     TotalAnswer,
 )
-from services.referral.domain.function_map import Kind
+from services.referral.domain.map_supply import Kind
 from services.referral.domain.map_views import Change, by_kind
 from services.referral.handlers import function_map as handlers
 from services.referral.handlers.function_map import NoSnapshot, NotServed, Wanted
@@ -89,7 +88,8 @@ async def sum_map(choice: Choice, session: Transaction, now: Now, actor: Caller,
     "/v1/function-map/records",
     dependencies=[requires(*READERS)],
     summary="The records behind a number of the map",
-    description="地図の一つの数の元になった記録のID。その市町村を担当する機関だけが見られます。",
+    description="地図の一つの数の元になった記録のID。その市町村を担当する機関だけが見られます。"
+    "事業の数の元には、事業(`programme`)と、申込みを受け付けている訓練コースの開講(`course_run`)があります。",
 )
 async def records_behind(
     number: Annotated[Number, Query(description="Which number.")],
@@ -119,7 +119,7 @@ async def records_behind(
             detail="Records are opened by agencies that serve the municipality; ask one of them.",
             detail_ja="元の記録を開けるのは、その市町村を担当する機関だけです。その機関に尋ねてください。",
         )
-    return page(found, pages, key=lambda each: (each,), show=lambda each: RecordAnswer(what=WHAT[number], id=each))
+    return page(found, pages, key=lambda each: (each.id,), show=RecordAnswer.of)
 
 
 @function_map.get(

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.referral.domain.function_map import Coverage, Proposal, Why
+from services.referral.domain.map_supply import Record, RecordKind
 from services.referral.domain.map_views import NUMBERS, Change, Row, Seen
 from services.referral.domain.small_counts import Shown
 from shared.codes import place_name
@@ -54,7 +55,7 @@ class ShownAnswer(BaseModel):
 class KindAnswer(BaseModel):
     """A kind of support."""
 
-    function: str = Field(description="`none`: needs that no programme of the region answers.")
+    function: str = Field(description="`none`: needs that nothing in the region answers.")
     stage: str
     strand: int = Field(description="1 to 6, as in the directory; 0 with `none`.")
 
@@ -70,16 +71,16 @@ class CellAnswer(KindAnswer):
     why: Why
     proposal: Proposal
     lenders: list[str] = Field(description="Municipalities with room that this one has no part in; neighbours first.")
-    programmes: int
+    programmes: int = Field(description="Course runs that one may apply for among them.")
     with_room: int = Field(description="With free places that can be relied upon.")
     stale: int = Field(description="Confirmed too long ago.")
     room_unknown: int
-    places: int = Field(description="Free places; other municipalities that a programme serves share them.")
+    places: int = Field(description="Free places and seats; other municipalities that they are for share them.")
     open_needs: ShownAnswer = Field(description="Open cases with a need that this answers and nobody is answering.")
-    waiting: ShownAnswer = Field(description="Referrals that wait for room.")
+    waiting: ShownAnswer = Field(description="Referrals that wait for room, or stand in line for a seat.")
     unmet: ShownAnswer = Field(description="Open records of a need that has nobody.")
     wanting: ShownAnswer = Field(description="Different cases behind the three numbers before.")
-    turned_away: ShownAnswer = Field(description="Referrals declined for lack of room within a year.")
+    turned_away: ShownAnswer = Field(description="Referrals declined for lack of room or seats within a year.")
 
     @classmethod
     def of(cls, seen: Seen) -> "CellAnswer":
@@ -161,18 +162,6 @@ Number = Literal[
     "wanting",
     "turned_away",
 ]
-WHAT: dict[str, Literal["programme", "case", "referral", "need_unmet"]] = {
-    "programmes": "programme",
-    "with_room": "programme",
-    "stale": "programme",
-    "room_unknown": "programme",
-    "places": "programme",
-    "open_needs": "case",
-    "wanting": "case",
-    "waiting": "referral",
-    "unmet": "need_unmet",
-    "turned_away": "referral",
-}
 
 
 class RecordAnswer(BaseModel):
@@ -182,8 +171,13 @@ class RecordAnswer(BaseModel):
         json_schema_extra={"examples": [{"what": "case", "id": "01920000-0000-7000-8000-0000000000c1"}]}
     )
 
-    what: Literal["programme", "case", "referral", "need_unmet"]
+    what: RecordKind = Field(description="Behind numbers of supply stand programmes and course runs.")
     id: UUID
+
+    @classmethod
+    def of(cls, record: Record) -> "RecordAnswer":
+        """As it is named to a reader."""
+        return cls(what=record.what, id=record.id)
 
 
 class SnapshotAnswer(BaseModel):

@@ -7,12 +7,24 @@ and from refusals for lack of room in a period; nothing in it is anybody's opini
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from fractions import Fraction
 from uuid import UUID
 
-from services.referral.domain.options import Capacity, room_today
+from services.referral.domain.map_supply import (
+    UNANSWERED,
+    Kind,
+    Offer,
+    Part,
+    Record,
+    Seats,
+    Supply,
+    Thresholds,
+    answers,
+    parts_of,
+    supply_of,
+)
 
 
 class Coverage(StrEnum):
@@ -45,65 +57,7 @@ class Why(StrEnum):
     TURNED_AWAY = "turned_away"
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """The numbers of the rules; a snapshot keeps those by which it was drawn."""
-
-    stale_days: int = 180
-    """An entry that nobody has confirmed for longer is not relied upon."""
-    unnumbered_places: int = 3
-    """"Has room" without a number counts for so many places."""
-    turned_away: int = 3
-    """So many refusals for lack of room in the period, and room on paper is not believed."""
-    lenders: int = 5
-    """So many municipalities are named, of whom something may be borrowed."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Kind:
-    """支援の種類: a function at a stage of the ladder, in one of the six strands."""
-
-    function: str
-    stage: str
-    strand: int
-
-
 _AT_EASE = frozenset({Coverage.COVERED, Coverage.UNUSED})
-_SAID_FULL = frozenset({Capacity.FULL, Capacity.WAITING_LIST, Capacity.ASK_FIRST})
-
-UNANSWERED = Kind("none", "none", 0)
-"""Needs that no programme of the region answers, and whole cases for which nobody was found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A programme as the map sees it; `area` holds codes as they were entered, a prefecture's own among them."""
-
-    id: UUID
-    kind: Kind
-    area: frozenset[str]
-    needs: frozenset[str]
-    capacity: str
-    free: int | None
-    confirmed_on: date
-    capacity_confirmed_on: date | None = None
-    starts_on: date | None = None
-    ends_on: date | None = None
-
-    def runs(self, today: date) -> bool:
-        """Whether it is offered on that day."""
-        return (self.starts_on is None or self.starts_on <= today) and (self.ends_on is None or self.ends_on >= today)
-
-    def is_stale(self, today: date, by: Thresholds) -> bool:
-        """Whether it was confirmed too long ago."""
-        return today - self.confirmed_on >= timedelta(days=by.stale_days)
-
-    def places(self, today: date, by: Thresholds) -> int:
-        """Free places that can be relied upon. Not known, or not known any more, is not room."""
-        room = room_today(Capacity(self.capacity), self.capacity_confirmed_on, today)
-        if room is not Capacity.HAS_ROOM or self.is_stale(today, by):
-            return 0
-        return by.unnumbered_places if self.free is None else self.free
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +71,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A referral that waits for room; `needs` are its case's open ones."""
+    """A referral that waits for room, or stands in line for a seat; `needs` are its case's open ones."""
 
     municipality: str
     case_id: UUID
@@ -137,7 +91,7 @@ class Unmet:
 
 @dataclass(frozen=True, slots=True)
 class TurnedAway:
-    """So many referrals that were declined for lack of room."""
+    """So many referrals that were declined for lack of room, or ended without a seat."""
 
     municipality: str
     kind: Kind
@@ -149,8 +103,10 @@ class Picture:
     """Everything that a map is drawn from."""
 
     today: date
+    now: datetime
     municipalities: frozenset[str]
     offers: Sequence[Offer] = ()
+    seats: Sequence[Seats] = ()
     groups: Sequence[Group] = ()
     waiting: Sequence[Waiting] = ()
     unmet: Sequence[Unmet] = ()
@@ -172,20 +128,6 @@ class Demand:
     """Different cases behind the three numbers before."""
     turned_away: int = 0
     """Referrals declined for lack of room in the period."""
-
-
-@dataclass(frozen=True, slots=True)
-class Supply:
-    """What there is for a municipality."""
-
-    programmes: int = 0
-    with_room: int = 0
-    stale: int = 0
-    unknown: int = 0
-    places: int = 0
-
-
-_NOTHING = Supply()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,91 +181,72 @@ def propose(state: Coverage, lenders: Collection[str]) -> Proposal:
 
 def draw(picture: Picture, by: Thresholds) -> dict[tuple[str, Kind], Cell]:
     """The whole map: every cell in which there is supply or demand."""
-    running = [offer for offer in picture.offers if offer.runs(picture.today)]
-    reach = _reach(running, picture.municipalities)
-    answering: dict[Kind, list[Offer]] = defaultdict(list)
-    for offer in running:
-        answering[offer.kind].append(offer)
-    asked = _Asked(picture, answering)
+    there = _by_kind(picture, by)
+    asked = _Asked(picture, there)
     cells: dict[tuple[str, Kind], Cell] = {}
-    kinds = {*answering, UNANSWERED}
+    kinds = {*there, UNANSWERED}
     kinds |= {each.kind for each in picture.waiting} | {each.kind for each in picture.turned_away}
     for kind in kinds:
-        cells |= _draw_kind(picture, by, kind, answering.get(kind, ()), reach, asked)
+        cells |= _draw_kind(picture, by, kind, there.get(kind, ()), asked)
     return cells
 
 
-def offers_behind(picture: Picture, by: Thresholds, number: str, municipality: str, kind: Kind) -> list[UUID]:
-    """The programmes that a number of supply counts: all, those with free places, the stale or the unknown ones."""
-    offers = [offer for offer in picture.offers if offer.kind == kind and offer.runs(picture.today)]
-    reach = _reach(offers, picture.municipalities)
-    here = [offer for offer in offers if municipality in reach[offer.id]]
-    return sorted(offer.id for offer in here if getattr(_supply([offer], picture.today, by), number))
+def offers_behind(picture: Picture, by: Thresholds, number: str, municipality: str, kind: Kind) -> list[Record]:
+    """The programmes and course runs that a number of supply counts: all, or those with places, stale or unknown."""
+    here = [part for part in _by_kind(picture, by).get(kind, ()) if municipality in part.towns]
+    return sorted({part.of for part in here if getattr(supply_of([part]), number)})
+
+
+def needs_answered(picture: Picture, by: Thresholds, kind: Kind) -> frozenset[str]:
+    """The needs that a kind answers; for those that nobody answers, all that anything does."""
+    there, asked = _by_kind(picture, by), _asked_by_anybody(picture)
+    every = [part for parts in there.values() for part in parts]
+    return answers(every if kind == UNANSWERED else there.get(kind, ()), asked)
+
+
+def _by_kind(picture: Picture, by: Thresholds) -> dict[Kind, list[Part]]:
+    found: dict[Kind, list[Part]] = defaultdict(list)
+    for part in parts_of(
+        picture.offers, picture.seats, picture.municipalities, today=picture.today, now=picture.now, by=by
+    ):
+        found[part.kind].append(part)
+    return found
+
+
+def _asked_by_anybody(picture: Picture) -> set[str]:
+    found = {need for group in picture.groups for need in group.needs}
+    return found | {each.need for each in picture.unmet if each.need is not None}
 
 
 def _draw_kind(
-    picture: Picture,
-    by: Thresholds,
-    kind: Kind,
-    offers: Sequence[Offer],
-    reach: Mapping[UUID, frozenset[str]],
-    asked: "_Asked",
+    picture: Picture, by: Thresholds, kind: Kind, parts: Sequence[Part], asked: "_Asked"
 ) -> dict[tuple[str, Kind], Cell]:
     """The cells of one kind of support; municipalities can only lend each other what is of one kind."""
-    places = {offer.id: offer.places(picture.today, by) for offer in offers}
     demand = asked.demand(kind, picture.municipalities)
-    wanted = {offer.id: sum(demand[town].wanting for town in reach[offer.id]) for offer in offers if places[offer.id]}
-    serving: dict[str, list[Offer]] = defaultdict(list)
-    for offer in offers:
-        for town in reach[offer.id]:
-            serving[town].append(offer)
+    # What the same municipalities share is one heap of places, whoever offers it.
+    heaps: dict[frozenset[str], int] = defaultdict(int)
+    serving: dict[str, list[Part]] = defaultdict(list)
+    for part in parts:
+        if part.places:
+            heaps[part.towns] += part.places
+        for town in part.towns:
+            serving[town].append(part)
+    wanted = {towns: sum(demand[town].wanting for town in towns) for towns in heaps}
     drawn: dict[str, tuple[Supply, Coverage, Why]] = {}
     for town, asks in demand.items():
         here = serving.get(town, ())
         if not here and not asks.wanting and not asks.turned_away:
             continue
-        supply = _supply(here, picture.today, by)
-        # Whom a programme serves at all wants it here, so that nothing is divided by none.
-        shares = (Fraction(places[each.id], wanted[each.id]) for each in here if places[each.id] and asks.wanting)
+        supply = supply_of(here)
+        # Whom a heap serves at all wants it here, so that nothing is divided by none.
+        shares = (Fraction(heaps[each], wanted[each]) for each in heaps if asks.wanting and town in each)
         drawn[town] = (supply, *classify(supply, asks, sum(shares, Fraction()), by))
-    roomy = [reach[offer.id] for offer in offers if places[offer.id]]
     able = frozenset(town for town, (_, state, _) in drawn.items() if state in _AT_EASE)
     cells = {}
     for town, (supply, state, why) in drawn.items():
-        lends = _lenders(town, roomy, able, picture, by) if state not in _AT_EASE else ()
+        lends = _lenders(town, heaps, able, picture, by) if state not in _AT_EASE else ()
         cells[town, kind] = Cell(town, kind, supply, demand[town], state, why, propose(state, lends), lends)
     return cells
-
-
-def _reach(offers: Iterable[Offer], municipalities: Collection[str]) -> dict[UUID, frozenset[str]]:
-    """Which of these municipalities each programme serves: `routing.covers`, for many at once."""
-    towns: dict[str, set[str]] = defaultdict(set)
-    for town in municipalities:
-        towns[town[:2]].add(town)
-    known = set(municipalities)
-    return {
-        offer.id: frozenset((known & offer.area).union(*(towns[code[:2]] for code in offer.area if code[2:5] == "000")))
-        for offer in offers
-    }
-
-
-def _supply(offers: Sequence[Offer], today: date, by: Thresholds) -> Supply:
-    if not offers:
-        return _NOTHING
-    places = [offer.places(today, by) for offer in offers]
-    stale = [offer.is_stale(today, by) for offer in offers]
-    # A number of nothing is known, too; what is left is a word that was never said, or too long ago.
-    unknown = sum(
-        not (old or free or offer.capacity in _SAID_FULL or offer.free == 0)
-        for offer, free, old in zip(offers, places, stale, strict=True)
-    )
-    return Supply(
-        programmes=len(offers),
-        with_room=sum(free > 0 for free in places),
-        stale=sum(stale),
-        unknown=unknown,
-        places=sum(places),
-    )
 
 
 def _lenders(
@@ -344,7 +267,7 @@ class _Asked:
     prefecture has tens of thousands of cells, and as many different sets of needs.
     """
 
-    def __init__(self, picture: Picture, answering: Mapping[Kind, Sequence[Offer]]) -> None:
+    def __init__(self, picture: Picture, there: Mapping[Kind, Sequence[Part]]) -> None:
         self._having: dict[str, dict[str, int]] = defaultdict(dict)
         people: dict[str, int] = defaultdict(int)
         for group in picture.groups:
@@ -353,11 +276,8 @@ class _Asked:
             having = self._having[group.municipality]
             for need in group.needs:
                 having[need] = having.get(need, 0) | bits
-        self._answers = {
-            kind: frozenset(need for offer in offers for need in offer.needs) for kind, offers in answering.items()
-        }
-        known = {need for group in picture.groups for need in group.needs}
-        known |= {each.need for each in picture.unmet if each.need is not None}
+        known = _asked_by_anybody(picture)
+        self._answers = {kind: answers(parts, known) for kind, parts in there.items()}
         self._answers[UNANSWERED] = frozenset(known).difference(*self._answers.values())
         self._waiting: dict[Kind, dict[str, list[Waiting]]] = defaultdict(lambda: defaultdict(list))
         for waits in picture.waiting:
@@ -367,7 +287,8 @@ class _Asked:
             self._unmet[each.municipality].append(each)
         self._turned_away: dict[Kind, dict[str, int]] = defaultdict(dict)
         for away in picture.turned_away:
-            self._turned_away[away.kind][away.municipality] = away.referrals
+            here = self._turned_away[away.kind]
+            here[away.municipality] = here.get(away.municipality, 0) + away.referrals
 
     def demand(self, kind: Kind, municipalities: Iterable[str]) -> dict[str, Demand]:
         """Everybody who asks for this kind of support, in each of the municipalities."""

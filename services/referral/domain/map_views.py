@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.referral.domain.function_map import Cell, Coverage, Kind, Proposal, Supply, Why
+from services.referral.domain.function_map import Cell, Coverage, Proposal, Why
+from services.referral.domain.map_supply import Kind, Supply
 from services.referral.domain.small_counts import Shown, show, total, union
 
 NUMBERS = ("open_needs", "waiting", "unmet", "wanting", "turned_away")

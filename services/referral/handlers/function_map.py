@@ -9,15 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.function_map import (
-    UNANSWERED,
-    Cell,
-    Kind,
-    Picture,
-    Thresholds,
-    draw,
-    offers_behind,
-)
+from services.referral.domain.function_map import Cell, Picture, draw, needs_answered, offers_behind
+from services.referral.domain.map_supply import Kind, Record, RecordKind, Thresholds
 from services.referral.domain.map_views import Change, Seen, changes, see
 from services.referral.tables import function_map as tables
 from services.referral.tables.vocabulary import vocabulary
@@ -27,7 +20,15 @@ from shared.service import day_in_japan
 PERIOD = timedelta(days=365)
 """How far back refusals for lack of room are counted."""
 SUPPLY = frozenset({"programmes", "with_room", "stale", "unknown", "places"})
-"""Numbers behind which programmes stand; behind all others stand cases, referrals and unmet needs."""
+"""Numbers behind which programmes and course runs stand."""
+_PEOPLE = {
+    "open_needs": RecordKind.CASE,
+    "wanting": RecordKind.CASE,
+    "waiting": RecordKind.REFERRAL,
+    "turned_away": RecordKind.REFERRAL,
+    "unmet": RecordKind.NEED_UNMET,
+}
+"""What stands behind all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +79,27 @@ async def records_behind(
     now: datetime,
     after: UUID | None,
     limit: int,
-) -> Sequence[UUID] | NotServed:
-    """The ids that a cell's number counts."""
+) -> Sequence[Record] | NotServed:
+    """What a cell's number counts, by id."""
     if not actor.serves(municipality):
         return NotServed()
     picture = await _look(session, municipality[:2], now)
+    by = _thresholds()
     if number in SUPPLY:
-        ids = offers_behind(picture, _thresholds(), number, municipality, kind)
-        return [each for each in ids if after is None or each > after][:limit]
-    needs = {
-        need
-        for offer in picture.offers
-        if offer.runs(picture.today) and kind in {offer.kind, UNANSWERED}
-        for need in offer.needs
-    }
-    return await tables.behind(
+        records = offers_behind(picture, by, number, municipality, kind)
+        return [each for each in records if after is None or each.id > after][:limit]
+    ids = await tables.behind(
         session,
         number,
         town=municipality,
         kind=kind,
-        needs=needs,
+        needs=needs_answered(picture, by, kind),
         since=now - PERIOD,
         until=now,
         after=after,
         limit=limit,
     )
+    return [Record(each, _PEOPLE[number]) for each in ids]
 
 
 async def keep_snapshot(session: AsyncSession, now: datetime) -> bool:

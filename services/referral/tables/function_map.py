@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,42 +10,46 @@ from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.function_map import (
-    UNANSWERED,
     Cell,
     Coverage,
     Demand,
     Group,
-    Kind,
-    Offer,
     Picture,
     Proposal,
-    Supply,
-    Thresholds,
     TurnedAway,
     Unmet,
     Waiting,
     Why,
 )
+from services.referral.domain.map_supply import COURSE_KINDS, UNANSWERED, Kind, Offer, Seats, Supply, Thresholds
+from services.referral.domain.options import Pool
+from services.referral.domain.routing import COUNTER_NEEDS, COUNTER_TOPICS
 from shared.database import Hot
 
 ANSWERING = ("accepted", "contact_made", "in_service", "no_show", "on_hold", "outcome_set")
-"""States in which somebody has taken a case on, so that the needs that the programme answers are not open."""
-WAITS = "waiting"
+"""States in which somebody has taken a case on: what that programme or course answers is not open."""
 LACK_OF_ROOM = "no_capacity"
+_BY_NO_COURSE = sorted(COUNTER_NEEDS | COUNTER_TOPICS)
+"""What `routing.answered_by_course` leaves to others; so for who is in a course this alone is open."""
+_CLOSED_LATELY = timedelta(days=1)
+"""Whether anybody may still apply is decided in the domain; what closed longer ago is not even read."""
 
 # As routing reads a case: the needs on record, and as long as there are none, what the person came with.
 _WANTED = "CASE WHEN cardinality(f.needs) > 0 THEN f.needs ELSE array_remove(f.topics, 'other') END"
 _OPEN_CASES = f"""
     answered AS (
-        SELECT r.case_id, array_agg(DISTINCT need) AS needs
-        FROM referral r JOIN programme p ON p.id = r.programme_id CROSS JOIN LATERAL unnest(p.needs) AS need
+        SELECT r.case_id, coalesce(array_agg(DISTINCT need) FILTER (WHERE need IS NOT NULL), '{{}}') AS needs,
+            bool_or(r.course_run_id IS NOT NULL) AS by_course
+        FROM referral r LEFT JOIN programme p ON p.id = r.programme_id LEFT JOIN LATERAL unnest(p.needs) AS need ON true
         WHERE r.state = ANY(CAST(:answering AS text[])) AND r.municipality = ANY(CAST(:towns AS text[]))
         GROUP BY r.case_id
     ),
     open_case AS (
         SELECT f.case_id, f.municipality,
             CASE WHEN a.case_id IS NULL THEN {_WANTED}
-                 ELSE ARRAY(SELECT unnest({_WANTED}) EXCEPT SELECT unnest(a.needs)) END AS needs
+                 ELSE ARRAY(SELECT need FROM unnest({_WANTED}) AS need
+                            WHERE need <> ALL(a.needs)
+                                AND (NOT a.by_course OR need = ANY(CAST(:by_no_course AS text[])))) END AS needs
         FROM case_fact f LEFT JOIN answered a ON a.case_id = f.case_id
         WHERE f.closed_at IS NULL AND f.municipality = ANY(CAST(:towns AS text[]))
     )
@@ -56,7 +60,13 @@ _AREA = """
                     ELSE p.municipalities END AS codes
     ) AS area
 """
-_KIND = "p.function = :function AND p.stage = :stage AND p.strand = CAST(:strand AS smallint)"
+_TARGET = (
+    "LEFT JOIN programme p ON p.id = r.programme_id LEFT JOIN course_option c ON c.course_run_id = r.course_run_id"
+)
+_KIND_OF_PROGRAMME = "p.function = :function AND p.stage = :stage AND p.strand = CAST(:strand AS smallint)"
+_KIND = f"({_KIND_OF_PROGRAMME} OR c.system = ANY(CAST(:systems AS text[])))"
+# A programme's line is kept by its agency, a course run's by training, which has told of the place in it.
+_WAITS = "(r.state = 'waiting' OR r.state = 'received' AND r.progress = 'seat_waiting')"
 
 _TOWNS = Hot(
     """
@@ -64,6 +74,8 @@ _TOWNS = Hot(
         SELECT municipality AS code FROM agency
         UNION SELECT unnest(municipalities_served) FROM agency
         UNION SELECT unnest(municipalities) FROM programme
+        UNION SELECT site_municipality FROM course_option
+        UNION SELECT municipality FROM course_pool WHERE municipality IS NOT NULL
         UNION SELECT municipality FROM neighbour
         UNION SELECT neighbour FROM neighbour
         UNION SELECT DISTINCT municipality FROM case_fact WHERE closed_at IS NULL
@@ -84,6 +96,16 @@ _OFFERS = Hot(
                    WHERE substr(code, 3, 3) = '000' AND left(code, 2) = ANY(CAST(:prefectures AS text[])))
     """  # noqa: S608
 )
+_SEATS = Hot(
+    """
+    SELECT c.course_run_id AS id, c.system, c.site_municipality AS site, c.applications_close_at AS closes_at,
+        p.municipality, p.granted, p.held, p.filled, p.waiting
+    FROM course_option c JOIN course_pool p ON p.course_run_id = c.course_run_id
+    WHERE c.applications_close_at > CAST(:closed AS timestamptz)
+        AND (p.municipality = ANY(CAST(:towns AS text[]))
+             OR p.municipality IS NULL AND left(c.site_municipality, 2) = ANY(CAST(:prefectures AS text[])))
+    """
+)
 _GROUPS = Hot(
     f"""
     WITH {_OPEN_CASES}
@@ -93,9 +115,9 @@ _GROUPS = Hot(
 _WAITING = Hot(
     f"""
     WITH {_OPEN_CASES}
-    SELECT r.id, o.municipality, r.case_id, p.function, p.stage, p.strand, o.needs
-    FROM referral r JOIN open_case o ON o.case_id = r.case_id JOIN programme p ON p.id = r.programme_id
-    WHERE r.state = CAST(:waits AS text)
+    SELECT r.id, o.municipality, r.case_id, p.function, p.stage, p.strand, c.system, o.needs
+    FROM referral r JOIN open_case o ON o.case_id = r.case_id {_TARGET}
+    WHERE {_WAITS} AND (p.id IS NOT NULL OR c.system = ANY(CAST(:systems AS text[])))
     """  # noqa: S608
 )
 _UNMET = Hot(
@@ -111,11 +133,27 @@ _DECLINED = """
     WHERE s.step = 'decline' AND s.reason = CAST(:lack_of_room AS text)
         AND s.at >= CAST(:since AS timestamptz) AND s.at <= CAST(:until AS timestamptz)
 """
+# No seats for the person's municipality at all, or none came free before the place in line ran out. A seat that was
+# held and ran out is another matter: there was one.
+_WITHOUT_SEAT = """
+    FROM referral r JOIN course_option c ON c.course_run_id = r.course_run_id
+        JOIN referral_step s ON s.referral_id = r.id
+    WHERE r.state = 'declined' AND s.at >= CAST(:since AS timestamptz) AND s.at <= CAST(:until AS timestamptz)
+        AND (s.step = 'refuse_seat' AND s.reason = 'no_seats_for_you'
+             OR s.step = 'release_seat' AND s.reason = 'expired' AND EXISTS (
+                SELECT 1 FROM referral_step w
+                WHERE w.referral_id = s.referral_id AND w.version = s.version - 1 AND w.step = 'wait_for_seat'))
+        AND c.system = ANY(CAST(:systems AS text[]))
+"""
 _TURNED_AWAY = Hot(
     f"""
-    SELECT r.municipality, p.function, p.stage, p.strand, count(DISTINCT r.id) AS referrals {_DECLINED}
+    SELECT r.municipality, p.function, p.stage, p.strand, NULL AS system, count(DISTINCT r.id) AS referrals {_DECLINED}
         AND left(r.municipality, 2) = ANY(CAST(:prefectures AS text[]))
     GROUP BY 1, 2, 3, 4
+    UNION ALL
+    SELECT r.municipality, NULL, NULL, NULL, c.system, count(DISTINCT r.id) {_WITHOUT_SEAT}
+        AND left(r.municipality, 2) = ANY(CAST(:prefectures AS text[]))
+    GROUP BY 1, c.system
     """
 )
 
@@ -129,33 +167,44 @@ async def look(session: AsyncSession, prefecture: str, *, now: datetime, today: 
     towns = towns.union(*neighbours.values())
     prefectures = sorted({town[:2] for town in towns} | {prefecture})
     period = {"lack_of_room": LACK_OF_ROOM, "since": since, "until": now, "prefectures": prefectures}
-    away = await _TURNED_AWAY.rows(session, period)
+    away = await _TURNED_AWAY.rows(session, {**period, "systems": list(COURSE_KINDS)})
     towns |= {row["municipality"] for row in away if row["municipality"][:2] == prefecture}
-    people = {"towns": sorted(towns), "answering": list(ANSWERING)}
-    offers = await _OFFERS.rows(session, {"towns": sorted(towns), "prefectures": prefectures})
+    people = {"towns": sorted(towns), "answering": list(ANSWERING), "by_no_course": _BY_NO_COURSE}
+    there = {"towns": sorted(towns), "prefectures": prefectures}
     return Picture(
         today=today,
+        now=now,
         municipalities=frozenset(towns),
-        offers=[_offer(row) for row in offers],
+        offers=[_offer(row) for row in await _OFFERS.rows(session, there)],
+        seats=[_seats(row) for row in await _SEATS.rows(session, {**there, "closed": now - _CLOSED_LATELY})],
         groups=[
             Group(row["municipality"], frozenset(row["needs"]), row["people"])
             for row in await _GROUPS.rows(session, people)
         ],
         waiting=[
-            Waiting(row["municipality"], row["case_id"], _kind(row), frozenset(row["needs"]))
-            for row in await _WAITING.rows(session, {**people, "waits": WAITS})
+            Waiting(row["municipality"], row["case_id"], _kind_of_target(row), frozenset(row["needs"]))
+            for row in await _WAITING.rows(session, {**people, "systems": list(COURSE_KINDS)})
         ],
         unmet=[
             Unmet(row["municipality"], row["case_id"], row["need"], frozenset(row["needs"]))
             for row in await _UNMET.rows(session, people)
         ],
-        turned_away=[TurnedAway(row["municipality"], _kind(row), row["referrals"]) for row in away],
+        turned_away=[TurnedAway(row["municipality"], _kind_of_target(row), row["referrals"]) for row in away],
         neighbours={town: frozenset(near) for town, near in neighbours.items()},
     )
 
 
 def _kind(row: Mapping[str, Any]) -> Kind:
     return Kind(row["function"], row["stage"], row["strand"])
+
+
+def _kind_of_target(row: Mapping[str, Any]) -> Kind:
+    return _kind(row) if row["system"] is None else COURSE_KINDS[row["system"]]
+
+
+def _seats(row: Mapping[str, Any]) -> Seats:
+    pool = Pool(row["municipality"], row["granted"], row["held"], row["filled"], row["waiting"])
+    return Seats(row["id"], row["system"], row["site"], row["closes_at"], pool)
 
 
 def _offer(row: Mapping[str, Any]) -> Offer:
@@ -193,8 +242,8 @@ _BEHIND = {
     "waiting": Hot(
         f"""
         WITH {_OPEN_CASES}
-        SELECT r.id FROM referral r JOIN open_case o ON o.case_id = r.case_id JOIN programme p ON p.id = r.programme_id
-        WHERE r.state = CAST(:waits AS text) AND {_KIND} {_PAGE.format(id="r.id")}
+        SELECT r.id FROM referral r JOIN open_case o ON o.case_id = r.case_id {_TARGET}
+        WHERE {_WAITS} AND {_KIND} {_PAGE.format(id="r.id")}
         """  # noqa: S608
     ),
     "unmet": Hot(
@@ -209,8 +258,7 @@ _BEHIND = {
         WITH {_OPEN_CASES}
         SELECT o.case_id AS id FROM open_case o
         WHERE ({_MATCHES.format(needs="o.needs")} OR EXISTS (
-            SELECT 1 FROM referral r JOIN programme p ON p.id = r.programme_id
-            WHERE r.case_id = o.case_id AND r.state = CAST(:waits AS text) AND {_KIND}
+            SELECT 1 FROM referral r {_TARGET} WHERE r.case_id = o.case_id AND {_WAITS} AND {_KIND}
         ) OR EXISTS (
             SELECT 1 FROM need_unmet u WHERE u.case_id = o.case_id AND u.state = 'open' AND {_UNMET_MATCHES}
         )) {_PAGE.format(id="o.case_id")}
@@ -219,7 +267,9 @@ _BEHIND = {
     "turned_away": Hot(
         f"""
         SELECT id FROM (
-            SELECT DISTINCT r.id {_DECLINED} AND r.municipality = CAST(:town AS text) AND {_KIND}
+            SELECT r.id {_DECLINED} AND r.municipality = CAST(:town AS text) AND {_KIND_OF_PROGRAMME}
+            UNION
+            SELECT r.id {_WITHOUT_SEAT} AND r.municipality = CAST(:town AS text)
         ) AS away WHERE true {_PAGE.format(id="id")}
         """  # noqa: S608
     ),
@@ -247,8 +297,9 @@ async def behind(
         "strand": kind.strand,
         "needs": sorted(needs),
         "nobody": kind == UNANSWERED,
+        "systems": [system for system, of in COURSE_KINDS.items() if of == kind],
         "answering": list(ANSWERING),
-        "waits": WAITS,
+        "by_no_course": _BY_NO_COURSE,
         "lack_of_room": LACK_OF_ROOM,
         "since": since,
         "until": until,
