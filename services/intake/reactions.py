@@ -16,6 +16,7 @@ from shared.events import (
     ConferencePostponed,
     Enrolled,
     Event,
+    HopsAlarm,
     InstructionIssued,
     NominationCountersigned,
     PlanAgreed,
@@ -120,6 +121,8 @@ reactions: dict[type[Event], Reaction] = {
     ReferralTakenOver: referral_taken_over,
     ReferralOutcomeSet: followed("referral_outcome_set", "referral_id", "receiver", "outcome", "number"),
     ReferralClosed: followed("referral_closed", "referral_id", "receiver", "outcome"),
+    # たらい回しのおそれ / passed about: the holder and the coordinator read it where they read everything of the case.
+    HopsAlarm: noted("hops_alarm", "hops", "coordinator"),
     SeatHeld: noted("seat_held", "seat_request_id", "referral_id", "course_run_id", "pool_kind", "expires_at"),
     SeatWaitlisted: noted("seat_waitlisted", "seat_request_id", "referral_id", "course_run_id", "position"),
     SeatRefused: noted("seat_refused", "referral_id", "course_run_id", "reason"),

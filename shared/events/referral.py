@@ -235,10 +235,11 @@ class FrictionRecorded(Event, publisher="referral"):
 
 
 class HopsAlarm(Event, publisher="referral"):
-    """A case was sent to so many different receivers (たらい回し): whoever holds it should look."""
+    """A case was referred so many times, one after another (たらい回し): its holder and the coordinator should look."""
 
     case_id: Id
     hops: Count
+    coordinator: Agency | None = None
 
 
 class LinkUndelivered(Event, publisher="referral"):

@@ -16,6 +16,7 @@ from shared.events import (
     ConferencePostponed,
     Enrolled,
     Event,
+    HopsAlarm,
     InstructionIssued,
     NominationCountersigned,
     PlanAgreed,
@@ -121,6 +122,7 @@ def ways_of_a_referral(case: UUID) -> list[Event]:
         ReferralTakenOver(case_id=case, referral_id=R, before="kirishima-npo", coordinator=city, because="silence"),
         ReferralOutcomeSet(**about, outcome="started", number=1),
         ReferralClosed(**about, outcome="employed"),
+        HopsAlarm(case_id=case, hops=3, coordinator=city),
     ]
 
 
@@ -155,6 +157,7 @@ async def test_every_outcome_stands_in_the_timeline(world: World) -> None:
     assert by_kind["referral_declined"]["reason"] == "full"
     assert by_kind["enrolled"]["starts_on"] == "2026-12-01"
     assert by_kind["assessment_recorded"]["prolongation_risk"] == "true"
+    assert by_kind["hops_alarm"] == {"hops": 3, "coordinator": "kagoshima-city"}
 
 
 async def test_levels_do_not_stand_in_the_timeline(world: World) -> None:

@@ -108,6 +108,32 @@ async def test_only_whose_business_the_case_is_records_for_it(region: Region) ->
     assert (await stranger.post("/v1/frictions", body)).status_code == 200
 
 
+@pytest.mark.parametrize("role", [Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER])
+async def test_every_role_that_meets_the_person_records_with_one_click(region: Region, role: Role) -> None:
+    """The job placement and Hello Work of the town; a provider elsewhere, to whom the person was referred."""
+    here = region.running.as_("hello-work", role)
+    there = region.running.as_("sakura-npo", role, municipalities=[ZAMA])
+    body = {"case_id": str(region.case_id), "boundary": "insured_only"}
+    assert "insured_only" in {each["code"] for each in (await here.get("/v1/friction-boundaries")).json()}
+    assert [(await here.post("/v1/frictions", body)).status_code for _ in range(2)] == [201, 200]
+    assert len(await here.whole("/v1/frictions")) == 1
+    body |= {"boundary": "age_limit"}
+    assert code(await there.post("/v1/frictions", body)) == (404, "case_not_known")
+    await region.send(programme_id=region.programmes["sakura-npo/ibasho"], draft=True)
+    assert code(await there.post("/v1/frictions", body)) == (404, "case_not_known")
+    await region.to_programme("sakura-npo/junbi")
+    assert (await there.post("/v1/frictions", body)).status_code == 201
+    # It reads what it wrote itself, and not what others wrote where it serves nobody.
+    assert [each["boundary"] for each in await there.whole("/v1/frictions")] == ["age_limit"]
+
+
+@pytest.mark.parametrize("role", [Role.DIRECTORY, Role.RULES, Role.PLANNER, Role.OBSERVER, Role.EMERGENCY])
+async def test_who_sits_with_nobody_records_nothing(region: Region, role: Role) -> None:
+    caller = region.running.as_("kagoshima-desk", role)
+    body = {"case_id": str(region.case_id), "boundary": "insured_only"}
+    assert (await caller.post("/v1/frictions", body)).status_code == 403
+
+
 async def test_counts_by_quarter_hide_what_is_small_elsewhere(region: Region) -> None:
     await of_many_cases(region, 5, KAGOSHIMA)
     await of_many_cases(region, 2, KIRISHIMA)

@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.referral.domain.states import Outcome
 from shared.auth import Role
 from shared.events import CaseClosed, HopsAlarm
 from shared.service.clock import wall_time
-from tests.service.referral_region import AGENCIES, PROGRAMMES, Region, consented, opened, take_in
+from tests.service.referral_region import AGENCIES, PROGRAMMES, Region, consented, coordinated, opened, take_in
 from tests.world import KAGOSHIMA, ZAMA, Running, World
 
 FRIDAY = datetime(2026, 10, 30, 1, 0, tzinfo=UTC)
@@ -27,23 +28,35 @@ async def region(world: World) -> Region:
 async def referred(
     region: Region, *steps: tuple[str, float], state: str = "sent", receiver: str = "sakura-npo", **more: Any
 ) -> UUID:
-    """A referral sent that Friday, with steps so many hours later."""
-    referral = uuid4()
-    sender, reason = more.get("sender", "kagoshima-desk"), more.get("reason")
+    """A referral sent that Friday, or so many hours `later`, with steps so many hours after that."""
+    referral, sent_at = uuid4(), FRIDAY + timedelta(hours=more.get("later", 0))
+    sender, reason, verb = more.get("sender", "kagoshima-desk"), more.get("reason"), more.get("verb", "transfer")
+    end = sent_at + timedelta(hours=max((hours for _, hours in steps), default=0))
     await region.running.rows(
         "INSERT INTO referral (id, case_id, municipality, sender, receiver, programme_id, state, responsible_agency,"
-        " reason, sent_at, version, coordinator, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7, $4, $8, $9, 1, $4,"
-        " CASE WHEN $7 IN ('outcome_set', 'closed') THEN 'completed' END)",
+        " reason, sent_at, version, coordinator, outcome, verb, group_id, rerouted_from, since)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $4, $8, $9, 1, $4,"
+        " CASE WHEN $7 IN ('outcome_set', 'closed') THEN 'completed' END, $10, $11, $12, $13)",
         *(referral, more.get("case_id", region.case_id), more.get("municipality", KAGOSHIMA), sender, receiver),
-        *(UUID(region.programmes["sakura-npo/ibasho"]), state, reason, FRIDAY),
+        *(UUID(region.programmes["sakura-npo/ibasho"]), state, reason, sent_at),
+        *(verb, more.get("group_id"), more.get("rerouted_from"), end),
     )
-    for version, (step, hours) in enumerate([("send", 0.0), *steps], start=1):
+    asked = sender if verb == "request" else receiver
+    first = "draft" if state == "draft" else "send"
+    for version, (step, hours) in enumerate([(first, 0.0), *steps], start=1):
         await region.running.rows(
             "INSERT INTO referral_step VALUES ($1, $2, $3, $4, $5, $6)",
-            *(referral, version, step, receiver, reason if step == "decline" else None),
-            FRIDAY + timedelta(hours=hours),
+            *(referral, version, step, asked, reason if step in {"decline", "withdraw"} else None),
+            sent_at + timedelta(hours=hours),
         )
     return referral
+
+
+async def declined_in_turn(region: Region, *receivers: str, begin: int = 0, case_id: UUID | None = None) -> None:
+    """One after another said no, a day each; the first of them `begin` days after that Friday."""
+    for day, receiver in enumerate(receivers, start=begin):
+        when = {"case_id": case_id or region.case_id, "later": day * 24}
+        await referred(region, ("decline", 5), state="declined", receiver=receiver, reason="other", **when)
 
 
 async def three_referrals(region: Region) -> None:
@@ -85,13 +98,97 @@ async def test_times_are_told_in_hours_and_working_days_with_the_silent_ones_bes
     assert receive["least_median"]["hours"] == 100.0
 
 
-@pytest.mark.parametrize("state", ["declined", "withdrawn", "rerouted", "expired"])
+@pytest.mark.parametrize("state", ["declined", "withdrawn", "rerouted"])
 async def test_what_came_back_is_neither_an_answer_in_time_nor_silence(region: Region, state: str) -> None:
-    reason = "no_capacity" if state in {"declined", "withdrawn"} else None
+    reason = {"declined": "no_capacity", "withdrawn": "person_wishes"}.get(state)
     await referred(region, state=state, reason=reason)
     (pair,) = await pairs(region)
     assert (pair["accept"]["reached"], pair["accept"]["waiting"], pair["accept"]["ended"]) == (0, 0, 1)
-    assert pair["accept"]["least_median"] is None
+    assert (pair["accept"]["unanswered"], pair["accept"]["least_median"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "step"), [("expired", None, "expire"), ("withdrawn", "no_answer", "withdraw")]
+)
+async def test_silence_stays_in_the_figures_after_it_has_ended(
+    region: Region, state: str, reason: str | None, step: str
+) -> None:
+    await referred(region, ("receive", 3), (step, 240), state=state, reason=reason)
+    (pair,) = await pairs(region)
+    receive, accept = pair["receive"], pair["accept"]
+    assert (receive["reached"], receive["unanswered"], receive["least_median"]["hours"]) == (1, 0, 3.0)
+    assert [accept[name] for name in ("reached", "waiting", "unanswered", "ended")] == [0, 0, 1, 0]
+    # To Monday, the tenth day: Monday and Wednesday to Friday, then Monday; the Tuesday was a holiday.
+    assert accept["least_median"] == {"hours": 240.0, "working_days": 5}
+    assert (accept["median"], accept["longest_waiting"]) == (None, None)
+    back = (await region.npo.get("/v1/give-back")).json()
+    assert (back["we_answered"]["accept"]["unanswered"], back["we_answered"]["start"]["unanswered"]) == (1, 1)
+    lines = list(csv.DictReader(io.StringIO((await region.npo.get("/v1/give-back.csv")).content.decode("cp932"))))
+    assert [line["未回答のまま期限切れ・取り下げ"] for line in lines[4:8]] == ["0", "1", "1", "1"]
+    assert "未回答のまま" in (await region.npo.get("/v1/give-back.html")).text
+
+
+async def test_what_its_sender_left_unanswered_is_no_silence_of_the_receiver(region: Region) -> None:
+    await referred(region, ("receive", 3), ("return", 5), ("expire", 240), state="expired")
+    (pair,) = await pairs(region)
+    assert [pair["accept"][name] for name in ("unanswered", "ended", "least_median")] == [0, 1, None]
+    again = ("receive", 3), ("return", 5), ("answer", 30), ("expire", 240)
+    await referred(region, *again, state="expired", case_id=await another_case(region))
+    (pair,) = await pairs(region)
+    assert [pair["accept"][name] for name in ("unanswered", "ended")] == [1, 1]
+    # Nor is the coordinator's, who did not look at its no.
+    steps, case = (("decline", 5), ("withdraw", 30)), await another_case(region)
+    await referred(region, *steps, state="withdrawn", reason="no_answer", case_id=case)
+    (pair,) = await pairs(region)
+    assert [pair["accept"][name] for name in ("unanswered", "ended")] == [1, 2]
+
+
+# --- Drafts and requests ---------------------------------------------------------------------------------------------
+
+
+async def test_a_draft_is_in_nobodys_numbers(region: Region) -> None:
+    """A decision of this house (0039): what has not left the desk is nobody else's."""
+    await region.running.sweep()
+    drafts = [await region.send(programme_id=each, draft=True) for each in region.programmes.values()]
+    for receiver in ("one", "two", "three"):
+        await referred(region, ("withdraw", 1), state="withdrawn", reason="never_sent", receiver=receiver)
+    for caller in (region.desk, region.npo, region.running.as_("zama-npo", municipalities=[ZAMA])):
+        assert await pairs(region, caller) == []
+        assert await caller.whole("/v1/numbers/declines") == []
+        assert (await caller.get("/v1/numbers/hops")).json() == []
+        found = (await caller.get("/v1/give-back")).json()
+        assert [found[name] for name in ("sent", "received", "states", "outcomes")] == [0, 0, {}, {}]
+    assert await region.running.sweep() == 0
+    assert await region.desk.whole("/v1/hops-alarms") == []
+    sent = await region.desk.post(f"/v1/referrals/{drafts[0]['referral_id']}/send")
+    assert sent.status_code == 200, sent.text
+    assert len(await pairs(region)) == 1
+
+
+async def test_a_request_is_answered_by_who_holds_the_case(region: Region) -> None:
+    """申し出: sakura-npo asked for the case, the desk said no. It is the desk that answered, and that declined."""
+    asks = region.running.as_("sakura-npo", municipalities=[KAGOSHIMA])
+    body = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/ibasho"]}
+    asked = await asks.post("/v1/referral-requests", body)
+    assert asked.status_code == 201, asked.text
+    one = asked.json()["referral_id"]
+    answer = await region.desk.post(f"/v1/referrals/{one}/decline", {"reason": "not_our_service"})
+    assert answer.status_code == 200, answer.text
+    (pair,) = await pairs(region)
+    assert (pair["sender"], pair["receiver"]) == ("sakura-npo", "kagoshima-desk")
+    assert (pair["receive"]["reached"], pair["accept"]["waiting"]) == (1, 1)
+    # What begins after a yes is the asker's own work, and no answer of who was asked.
+    assert [pair["start"][name] for name in ("reached", "waiting", "unanswered", "ended")] == [0, 0, 0, 0]
+    (declined,) = await region.desk.whole("/v1/numbers/declines")
+    assert (declined["receiver"], declined["reason"]) == ("kagoshima-desk", "not_our_service")
+    desk, npo = [(await caller.get("/v1/give-back")).json() for caller in (region.desk, region.npo)]
+    assert [npo[name] for name in ("sent", "sent_requests", "received", "received_requests")] == [1, 1, 0, 0]
+    assert [desk[name] for name in ("sent", "sent_requests", "received", "received_requests")] == [0, 0, 1, 1]
+    assert npo["declined"] == []
+    assert [each["reason"] for each in desk["declined"]] == ["not_our_service"]
+    assert (npo["states"], desk["states"]) == ({"decline_pending": 1}, {})
+    page = re.sub(r"<[^>]+>", " ", (await region.npo.get("/v1/give-back.html")).text)
+    assert "送ったつなぎ 1件、うち申し出 1件" in page
 
 
 async def test_each_agency_counts_its_own_referrals_and_those_of_its_municipality(region: Region) -> None:
@@ -123,6 +220,8 @@ async def test_times_come_as_a_file(region: Region) -> None:
     lines = list(csv.DictReader(io.StringIO(answer.content.decode("cp932"))))
     assert [line["つなぎの段階"] for line in lines] == ["受け取り", "受諾", "利用開始", "終了"]
     assert (lines[1]["中央値(時間)"], lines[1]["返事待ち"]) == ("24.0", "1")
+    names = [lines[0][heading] for heading in ("送った機関ID", "送った機関", "受けた機関ID", "受けた機関")]
+    assert names == ["kagoshima-desk", "", "sakura-npo", "桜の会"]
 
 
 # --- Declines and hops -----------------------------------------------------------------------------------------------
@@ -146,20 +245,18 @@ async def test_declines_are_told_by_reason_and_by_whose_reason_it_is(region: Reg
 async def test_a_case_that_is_passed_about_raises_an_alarm_once_for_each_number(region: Region) -> None:
     running = region.running
     await running.sweep()  # the month's map
-    for number in range(2):
-        await referred(region, receiver=f"npo-{number}", state="declined", reason="other")
-        await referred(region, receiver=f"npo-{number}", state="declined", reason="other")
+    await declined_in_turn(region, "npo-0", "npo-1")
     assert await running.sweep() == 0
     assert await region.desk.whole("/v1/hops-alarms") == []
-    await referred(region, receiver="npo-2", state="declined", reason="other")
+    await declined_in_turn(region, "npo-2", begin=2)
     assert await running.sweep() == 1
     assert await running.sweep() == 0
-    assert await running.told() == [HopsAlarm(case_id=region.case_id, hops=3)]
+    assert await running.told() == [HopsAlarm(case_id=region.case_id, hops=3, coordinator="kagoshima-desk")]
     (alarm,) = await region.desk.whole("/v1/hops-alarms")
     assert (alarm["case_id"], alarm["hops"], alarm["municipality"]) == (str(region.case_id), 3, KAGOSHIMA)
-    await referred(region, receiver="npo-3", state="declined", reason="other")
+    await declined_in_turn(region, "npo-3", begin=3)
     assert await running.sweep() == 0
-    await referred(region, receiver="npo-4", state="declined", reason="other")
+    await declined_in_turn(region, "npo-4", begin=4)
     assert await running.sweep() == 1
     assert [event.hops for event in await running.told() if isinstance(event, HopsAlarm)] == [3, 5]
     assert [each["hops"] for each in await region.desk.whole("/v1/hops-alarms")] == [5]
@@ -167,12 +264,73 @@ async def test_a_case_that_is_passed_about_raises_an_alarm_once_for_each_number(
     assert hops.json() == [{"hops": 5, "cases": 1}]
 
 
+async def test_refusals_by_the_same_two_in_turn_are_hops_as_well(region: Region) -> None:
+    await declined_in_turn(region, *["npo-0", "npo-1"] * 4)
+    await region.running.sweep()
+    assert [each["hops"] for each in await region.desk.whole("/v1/hops-alarms")] == [8]
+
+
+async def test_parts_and_rivals_side_by_side_are_one_hop(region: Region) -> None:
+    programmes = [region.programmes[name] for name in ("sakura-npo/ibasho", "sakura-npo/junbi", "zama-npo/ibasho")]
+    for mode in ("parts", "first"):
+        case = await another_case(region)
+        body = {"case_id": str(case), "mode": mode, "parts": [{"programme_id": each} for each in programmes]}
+        answer = await region.desk.post("/v1/referral-groups", body)
+        assert answer.status_code == 201, answer.text
+        for part in answer.json()["referrals"][:2]:
+            caller = region.running.as_(part["receiver"])
+            declined = await caller.post(f"/v1/referrals/{part['referral_id']}/decline", {"reason": "other"})
+            assert declined.status_code == 200, declined.text
+    # Three needs, three services, sent one by one, and nothing came back.
+    alone = await another_case(region)
+    for hours, receiver in enumerate(["npo-0", "npo-1", "npo-2"]):
+        await referred(region, ("accept", 5), state="in_service", receiver=receiver, later=hours, case_id=alone)
+    await region.running.sweep()
+    assert await region.desk.whole("/v1/hops-alarms") == []
+    assert (await region.desk.get("/v1/numbers/hops")).json() == [{"hops": 1, "cases": 3}]
+
+
+async def test_a_case_that_goes_up_the_ladder_is_not_passed_about(region: Region) -> None:
+    for days, receiver in enumerate(["drop-in", "readiness", "training", "school"]):
+        steps = ("accept", 1), ("start", 2), ("close", 20)
+        await referred(region, *steps, state="closed", receiver=receiver, later=days * 24)
+    await region.running.sweep()
+    assert await region.desk.whole("/v1/hops-alarms") == []
+
+
+async def test_what_never_reached_anybody_or_was_lost_to_a_faster_one_is_no_hop(region: Region) -> None:
+    for day, reason in enumerate(["sent_by_mistake", "another_accepted", "sent_by_mistake"]):
+        receiver, later = f"npo-{day}", day * 24
+        await referred(region, ("withdraw", 1), state="withdrawn", receiver=receiver, reason=reason, later=later)
+    await declined_in_turn(region, "npo-3", "npo-4", begin=4)
+    for day in range(3):  # somebody asked for the case, and asked again
+        later = 300 + day * 24
+        await referred(region, ("decline", 1), state="declined", verb="request", reason="other", later=later)
+    await region.running.sweep()
+    assert await region.desk.whole("/v1/hops-alarms") == []
+
+
+async def test_a_part_that_is_rerouted_is_passed_on(region: Region) -> None:
+    """Of a group or not: who passes it on sends the person to another desk, at the same moment."""
+    group, before = uuid4(), None
+    await region.running.rows(
+        "INSERT INTO referral_group (id, case_id, municipality, sender, mode, sent_at)"
+        " VALUES ($1, $2, $3, 'kagoshima-desk', 'parts', $4)",
+        *(group, region.case_id, KAGOSHIMA, FRIDAY),
+    )
+    for day in range(3):
+        steps, state = ([], "sent") if day == 2 else ([("reroute", 24)], "rerouted")
+        more = {"group_id": group, "rerouted_from": before, "later": day * 24}
+        before = await referred(region, *steps, state=state, receiver=f"npo-{day}", **more)
+    await region.running.sweep()
+    assert [each["hops"] for each in await region.desk.whole("/v1/hops-alarms")] == [3]
+
+
 async def test_the_alarm_is_for_whoever_holds_the_case_and_ends_with_it(region: Region) -> None:
     running = region.running
     cases = [region.case_id, await another_case(region)]
     for case in cases:
-        for number in range(3):
-            await referred(region, case_id=case, receiver=f"npo-{number}", state="declined", reason="other")
+        await declined_in_turn(region, "npo-0", "npo-1", "npo-2", case_id=case)
     await running.sweep()
     assert len(await region.desk.whole("/v1/hops-alarms", limit=1)) == 2
     await running.rows("UPDATE case_fact SET holder = 'sakura-npo' WHERE case_id = $1", cases[1])
@@ -182,9 +340,20 @@ async def test_the_alarm_is_for_whoever_holds_the_case_and_ends_with_it(region: 
     assert await region.desk.whole("/v1/hops-alarms") == []
 
 
+async def test_the_coordinator_of_the_municipality_sees_the_alarm_too(region: Region) -> None:
+    await coordinated(region.running, "kagoshima-city")
+    await coordinated(region.running, "zama-city", ZAMA)
+    await declined_in_turn(region, "npo-0", "npo-1", "npo-2")
+    await region.running.rows("DELETE FROM outbox")
+    await region.running.sweep()
+    alarms = [event for event in await region.running.told() if isinstance(event, HopsAlarm)]
+    assert alarms == [HopsAlarm(case_id=region.case_id, hops=3, coordinator="kagoshima-city")]
+    for agency, many in (("kagoshima-city", 1), ("kagoshima-desk", 1), ("zama-city", 0), ("sakura-npo", 0)):
+        assert len(await region.running.as_(agency).whole("/v1/hops-alarms")) == many, agency
+
+
 async def test_a_closed_case_raises_no_alarm(region: Region) -> None:
-    for number in range(3):
-        await referred(region, receiver=f"npo-{number}", state="declined", reason="other")
+    await declined_in_turn(region, "npo-0", "npo-1", "npo-2")
     await region.running.hear(CaseClosed(case_id=region.case_id, agency_id="kagoshima-desk", ended="goal_reached"))
     await region.running.sweep()
     assert await region.running.told() == []
@@ -212,6 +381,8 @@ async def test_an_agency_gets_its_own_page_back(region: Region) -> None:
     assert found["declined"] == []
     back = (await region.npo.get("/v1/give-back")).json()
     assert (back["sent"], back["received"], back["outcomes"]) == (0, 5, {})
+    assert (back["own_outcomes"], found["own_outcomes"]) == ({"employed": 1, "started": 1}, {})
+    assert (back["agency_id"], back["agency_name"]) == ("sakura-npo", "桜の会")
     assert [(each["reason"], each["referrals"]) for each in back["declined"]] == [("no_capacity", 1)]
     nobody = region.running.as_("other-npo")
     assert [(await nobody.get("/v1/give-back")).json()[name] for name in ("sent", "received")] == [0, 0]
@@ -222,7 +393,7 @@ async def test_the_page_prints_and_comes_as_a_file(region: Region) -> None:
     text = re.sub(r"<[^>]+>", " ", (await region.desk.get("/v1/give-back.html")).text)
     for words in (
         "還元ページ",
-        "kagoshima-desk",
+        "kagoshima-desk",  # the directory of these tests has no name for it
         "送ったつなぎ 3件",
         "24.0時間",
         "利用中",
@@ -233,6 +404,39 @@ async def test_the_page_prints_and_comes_as_a_file(region: Region) -> None:
     assert (lines[1]["区分"], lines[1]["項目"], lines[1]["中央値(時間)"]) == ("相手からの返事", "受諾", "24.0")
     empty = await region.running.as_("other-npo").get("/v1/give-back.html")
     assert "結果の記録はまだありません" in empty.text
+
+
+async def test_every_outcome_is_told_in_words_and_so_is_the_agency(region: Region) -> None:
+    """To who passed the person on, and to who did the work: 桜の会, which was asked and which asked itself."""
+    for number, outcome in enumerate(Outcome):
+        verb = "request" if number % 2 else "transfer"
+        steps, case = (("accept", 1), ("close", 2)), await another_case(region)
+        ended = await referred(region, *steps, state="closed", verb=verb, case_id=case)
+        await region.running.rows(
+            "INSERT INTO referral_outcome VALUES ($1, 1, $2, 'sakura-npo', $3)", ended, outcome, FRIDAY
+        )
+    words = ["利用を始めた", "最後まで利用した", "就職した", "就職して3か月続いている", "次の段階へ進む・変える"]
+    words += ["始まらなかった", "途中でやめた", "本人の意思で終えた"]
+    for caller, heading in ((region.desk, "送り出した方の結果"), (region.npo, "引き受けた方の結果")):
+        page = (await caller.get("/v1/give-back.html")).text
+        section = page[page.index(f"<h2>{heading}") :].split("<h2>")[1]
+        assert all(f"<th>{each}</th>" in section for each in words)
+        answer = await caller.get("/v1/give-back.csv")
+        lines = list(csv.DictReader(io.StringIO(answer.content.decode("cp932"))))
+        assert sorted(line["項目"] for line in lines if line["区分"] == heading) == sorted(words)
+        assert not any(re.search("[a-z]", line["区分"] + line["項目"] + line["理由の側"]) for line in lines)
+    page = (await region.npo.get("/v1/give-back.html")).text
+    assert "<p>桜の会</p>" in page
+    assert "sakura-npo" not in page
+
+
+@pytest.mark.parametrize("role", sorted(set(Role) - {Role.EMERGENCY, Role.OPERATOR}))
+async def test_whatever_an_agency_does_it_reads_its_own_page(region: Region, role: Role) -> None:
+    await referred(region)
+    caller = region.running.as_("sakura-npo", role, municipalities=[])
+    for path in ("/v1/give-back", "/v1/give-back.html", "/v1/give-back.csv"):
+        assert (await caller.get(path)).status_code == 200, path
+    assert (await caller.get("/v1/give-back")).json()["received"] == 1
 
 
 async def test_an_empty_region_has_no_numbers(referral: Running) -> None:

@@ -1,7 +1,10 @@
 """Times of referrals: percentiles that somebody really waited, and the silent ones beside them."""
 
+import re
 import statistics
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,8 +20,13 @@ from services.referral.domain.numbers import (
     is_by_person,
     measure,
     nearest_rank,
+    silent_until,
     thresholds_reached,
 )
+from services.referral.domain.states import DeclineReason, Outcome, State
+from services.referral.handlers.layouts import layout, words_of
+from services.referral.handlers.number_lines import give_back_lines
+from services.referral.handlers.numbers import Declined, GiveBack
 
 NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 
@@ -124,8 +132,80 @@ def test_reasons_lie_with_the_agency_unless_they_are_the_persons(reason: str) ->
     ("hops", "raised", "now"),
     [(2, (), ()), (3, (), (3,)), (4, (3,), ()), (5, (3,), (5,)), (9, (), (3, 5, 8)), (9, (3, 5, 8), ())],
 )
-def test_each_number_of_receivers_raises_one_alarm(hops: int, raised: tuple[int, ...], now: tuple[int, ...]) -> None:
+def test_each_number_of_hops_raises_one_alarm(hops: int, raised: tuple[int, ...], now: tuple[int, ...]) -> None:
     assert thresholds_reached(hops, raised) == now
+
+
+def test_every_code_that_can_appear_has_its_word() -> None:
+    words = words_of("give_back")
+    asked = {milestone.value for milestone in Milestone} | {reason.value for reason in DeclineReason}
+    codes = asked | {state.value for state in State if state is not State.DRAFT} | {each.value for each in Outcome}
+    assert codes - words["item"].keys() == set()
+    assert all(re.search(r"[ぁ-んァ-ヶ一-龠]", word) for table in words.values() for word in table.values())
+    found = GiveBack(
+        "桜の会", 0, 0, {}, 0, 0, {}, [Declined("npo", "other", 1)], {"sent": 1}, {"employed": 1}, {"x": 1}
+    )
+    lines = give_back_lines(found)
+    sections = {"answered_us", "we_answered"} | {line["section"] for line in lines}
+    assert sections == words["section"].keys()
+    assert {milestone.value for milestone in Milestone} == words_of("pair_times")["milestone"].keys()
+
+
+def test_an_offices_own_layout_has_our_words_for_what_it_does_not_name(tmp_path: Path) -> None:
+    own = '[[column]]\nheading = "項目"\nfield = "item"\nwords = "item"\n\n[words.item]\naccept = "承諾"\n'
+    (tmp_path / "give_back.toml").write_text(own, encoding="utf-8")
+    session: Any = SimpleNamespace(info={"settings": SimpleNamespace(layouts_path=tmp_path)})
+    (column,) = layout(session, "give_back").columns
+    assert (column.words["accept"], column.words["employed"]) == ("承諾", "就職した")
+    assert layout(session, "friction_year").columns
+
+
+# --- Silence that has ended ------------------------------------------------------------------------------------------
+
+
+def test_silence_counts_until_the_day_on_which_it_ended() -> None:
+    sent = NOW - timedelta(hours=1_000)
+    silent = [way(goes_on=False, silent_until=sent + timedelta(hours=hours)) for hours in (100, 300)]
+    found = measure([way(1), *silent, way(goes_on=False)], Milestone.ACCEPT, now=NOW, days=days)
+    assert (found.reached, found.waiting, found.unanswered, found.ended) == (1, 0, 2, 1)
+    assert (found.median, found.longest_waiting) == (Span(timedelta(hours=1), 0), None)
+    assert found.least_median is not None
+    assert found.least_median.hours == 100.0
+    assert found.least_ninetieth is not None
+    assert found.least_ninetieth.hours == 300.0
+
+
+def test_who_never_answers_has_not_the_cleanest_figures() -> None:
+    slow = [way(hours) for hours in (50, 60, 70)]
+    never = [way(goes_on=False, silent_until=NOW - timedelta(hours=1_000 - hours)) for hours in (240, 360, 360)]
+    medians = [measure(each, Milestone.ACCEPT, now=NOW, days=days).least_median for each in (slow, never)]
+    assert medians[0] is not None
+    assert medians[1] is not None
+    assert medians[0].time < medians[1].time
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "answered", "silent"),
+    [
+        ("expired", None, False, True),
+        ("expired", None, True, False),
+        ("withdrawn", "no_answer", False, True),
+        ("withdrawn", "no_answer", True, False),
+        ("withdrawn", "person_wishes", False, False),
+        ("declined", "no_capacity", False, False),
+        ("rerouted", None, False, False),
+        ("sent", None, False, False),
+    ],
+)
+def test_which_ends_are_silence(state: str, reason: str | None, answered: bool, silent: bool) -> None:
+    assert (silent_until(state, reason, NOW, answered=answered) == NOW) == silent
+
+
+def test_of_a_request_only_the_answer_is_waited_for() -> None:
+    asked = [way(5, is_request=True), way(is_request=True)]
+    accept, start = (measure(asked, each, now=NOW, days=days) for each in (Milestone.ACCEPT, Milestone.START))
+    assert (accept.reached, accept.waiting) == (1, 1)
+    assert (start.reached, start.waiting, start.unanswered, start.ended) == (0, 0, 0, 0)
 
 
 # --- Walls between schemes -------------------------------------------------------------------------------------------

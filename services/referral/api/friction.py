@@ -23,6 +23,8 @@ from shared.service.exports import Encoding, across, csv_answer
 
 frictions = router(tag="frictions")
 
+MEETS_PEOPLE = (Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
+"""Who sits with the person when a boundary blocks them."""
 _CASE = "01920000-0000-7000-8000-0000000000c1"
 _Year = Annotated[int, Query(ge=2020, le=2099, description="年度: from April of this year.")]
 
@@ -118,7 +120,7 @@ class FrictionCountAnswer(BaseModel):
 
 @frictions.get(
     "/v1/friction-boundaries",
-    dependencies=[requires(*READERS)],
+    dependencies=[requires(*MEETS_PEOPLE, *(role for role in READERS if role not in MEETS_PEOPLE))],
     summary="Boundaries between schemes",
     description="記録に使う制度の壁の一覧。コードと、日本語・英語のことば、属する制度。",
 )
@@ -130,7 +132,7 @@ async def list_boundaries(_: Caller) -> list[BoundaryAnswer]:
 @frictions.post(
     "/v1/frictions",
     status_code=201,
-    dependencies=[requires(Role.COUNSELLOR)],
+    dependencies=[requires(*MEETS_PEOPLE)],
     summary="Record which boundary blocked a person",
     description="どの制度の壁で本人が支援を受けられなかったかを、一度押すだけで記録します。"
     "同じケース・同じ壁は一日に一件です(二度目は同じ記録を200で返します)。",
@@ -157,7 +159,7 @@ async def record_friction(
 
 @frictions.get(
     "/v1/frictions",
-    dependencies=[requires(Role.COUNSELLOR)],
+    dependencies=[requires(*MEETS_PEOPLE)],
     summary="The register of boundaries",
     description="自機関が記録したものと、担当する市町村のケースの制度の壁の記録。",
 )

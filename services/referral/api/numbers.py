@@ -20,7 +20,11 @@ from shared.service.exports import Encoding, across, csv_answer
 
 numbers = router(tag="numbers")
 
-READERS = (Role.COUNSELLOR, Role.PROVIDER, Role.DIRECTORY, Role.RULES, Role.PLANNER, Role.OBSERVER)
+READERS = (
+    *(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER),
+    *(Role.DIRECTORY, Role.RULES, Role.PLANNER, Role.OBSERVER),
+)
+"""Every role of an agency: each has a page of its own to read. Emergencies and operation come beside one of these."""
 _LONGEST = 366
 _SPAN: dict[str, Any] = {"hours": 30.5, "working_days": 2}
 _MEASURE: dict[str, Any] = {
@@ -29,6 +33,7 @@ _MEASURE: dict[str, Any] = {
     "ninetieth": {"hours": 120.0, "working_days": 5},
     "waiting": 3,
     "longest_waiting": {"hours": 400.2, "working_days": 12},
+    "unanswered": 2,
     "ended": 1,
     "least_median": {"hours": 44.0, "working_days": 2},
     "least_ninetieth": {"hours": 300.0, "working_days": 9},
@@ -52,7 +57,11 @@ class SpanAnswer(BaseModel):
 
 
 class MeasureAnswer(BaseModel):
-    """How long one milestone takes from the sending, by nearest rank; and who still waits for it."""
+    """How long one milestone takes from the sending, by nearest rank; who still waits for it, and who did in vain.
+
+    `unanswered`: it ended in silence (expired, or taken back with `no_answer`). The figures with `least` count those
+    who wait at their time so far, and the unanswered until they ended.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_MEASURE]})
 
@@ -61,6 +70,7 @@ class MeasureAnswer(BaseModel):
     ninetieth: SpanAnswer | None
     waiting: int
     longest_waiting: SpanAnswer | None
+    unanswered: int
     ended: int
     least_median: SpanAnswer | None
     least_ninetieth: SpanAnswer | None
@@ -74,6 +84,7 @@ class MeasureAnswer(BaseModel):
             ninetieth=SpanAnswer.of(measure.ninetieth),
             waiting=measure.waiting,
             longest_waiting=SpanAnswer.of(measure.longest_waiting),
+            unanswered=measure.unanswered,
             ended=measure.ended,
             least_median=SpanAnswer.of(measure.least_median),
             least_ninetieth=SpanAnswer.of(measure.least_ninetieth),
@@ -92,7 +103,9 @@ class FourAnswer(BaseModel):
 
 
 class PairAnswer(FourAnswer):
-    """How one agency answers another."""
+    """How one agency answers another. Who asks for a case (`request`) is its sender here, and its holder the receiver;
+    what follows the answer is the asker's own work, and counts in neither `start` nor `close`.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"sender": "kagoshima-desk", "receiver": "sakurajima-npo", **_FOUR}]}
@@ -103,7 +116,7 @@ class PairAnswer(FourAnswer):
 
 
 class DeclinedAnswer(BaseModel):
-    """How often a receiver declined, for one reason."""
+    """How often an agency declined what it was asked, for one reason."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_DECLINED]})
 
@@ -114,7 +127,7 @@ class DeclinedAnswer(BaseModel):
 
 
 class HopsAnswer(BaseModel):
-    """So many cases were sent to so many different receivers."""
+    """So many cases were referred so many times, one after another."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"hops": 2, "cases": 14}]})
 
@@ -145,37 +158,48 @@ class HopsAlarmAnswer(BaseModel):
 
 
 class GiveBackAnswer(BaseModel):
-    """What an agency gets back for taking part."""
+    """What an agency gets back for taking part. What it asked of others is `sent`, cases that it asked for included.
+
+    `outcomes`: of the cases that it passed to others; `own_outcomes`: of those that came to it, its own work.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
                     "agency_id": "kagoshima-desk",
+                    "agency_name": "鹿児島市くらし・しごと相談室",
                     "since": "2025-12-01",
                     "until": "2026-11-30",
                     "sent": 16,
+                    "sent_requests": 1,
                     "answered_us": _FOUR,
                     "received": 16,
+                    "received_requests": 2,
                     "we_answered": _FOUR,
                     "declined": [_DECLINED],
                     "states": {"in_service": 9, "declined": 2},
                     "outcomes": {"employed": 4},
+                    "own_outcomes": {"completed": 2},
                 }
             ]
         }
     )
 
     agency_id: str
+    agency_name: str
     since: date
     until: date
     sent: int
+    sent_requests: int
     answered_us: FourAnswer
     received: int
+    received_requests: int
     we_answered: FourAnswer
     declined: list[DeclinedAnswer]
     states: dict[str, int]
     outcomes: dict[str, int]
+    own_outcomes: dict[str, int]
 
 
 async def period(
@@ -234,7 +258,7 @@ async def export_pairs(
 ) -> Response:
     """A line for each milestone."""
     columns = layout(session, "pair_times")
-    lines = pair_lines(await handlers.times_by_pair(session, chosen, actor, now))
+    lines = await pair_lines(session, await handlers.times_by_pair(session, chosen, actor, now))
     return csv_answer(columns.title, across(columns, few_enough(lines)), encoding)
 
 
@@ -256,10 +280,11 @@ async def count_declines(chosen: Chosen, session: Transaction, actor: Caller, pa
     "/v1/numbers/hops",
     dependencies=[requires(*READERS)],
     summary="How far cases were passed on",
-    description="期間中に、いくつの機関へつながれたケースが何件あるか。",
+    description="期間中に、何回つなぎ直されたケースが何件あるか。断り・再転・取り下げ・期限切れで戻ってから、"
+    "次へつないだ回数です(まとめて送ったものは一回、下書きと申し出は数えません)。",
 )
 async def count_hops(chosen: Chosen, session: Transaction, actor: Caller) -> list[HopsAnswer]:
-    """By number of different receivers."""
+    """By number of hops: what was sent together is one, and so is what nothing came back from."""
     found = await handlers.hops(session, chosen, actor)
     return [HopsAnswer(hops=hops, cases=cases) for hops, cases in found.items()]
 
@@ -267,8 +292,8 @@ async def count_hops(chosen: Chosen, session: Transaction, actor: Caller) -> lis
 @numbers.get(
     "/v1/hops-alarms",
     dependencies=[requires(Role.COUNSELLOR)],
-    summary="Own cases that were passed about",
-    description="自機関が担当する、三つ以上の機関へつながれたケース(たらい回しのおそれ)。",
+    summary="Cases that were passed about",
+    description="自機関が担当するか、調整役を務める市町村の、次々に三回以上つながれたケース(たらい回しのおそれ)。",
 )
 async def list_hops_alarms(session: Transaction, actor: Caller, pages: Pages) -> Page[HopsAlarmAnswer]:
     """The newest alarm first."""
@@ -297,15 +322,19 @@ async def give_back(chosen: Chosen, session: Transaction, now: Now, actor: Calle
     found = await handlers.give_back(session, chosen, actor.agency, now)
     return GiveBackAnswer(
         agency_id=actor.agency,
+        agency_name=found.name,
         since=day_in_japan(chosen.since),
         until=day_in_japan(chosen.until),
         sent=found.sent,
+        sent_requests=found.sent_requests,
         answered_us=FourAnswer(**_four(found.answered_us)),
         received=found.received,
+        received_requests=found.received_requests,
         we_answered=FourAnswer(**_four(found.we_answered)),
         declined=[_declined(each) for each in found.declined],
         states=dict(sorted(found.states.items())),
         outcomes=dict(sorted(found.outcomes.items())),
+        own_outcomes=dict(sorted(found.own_outcomes.items())),
     )
 
 

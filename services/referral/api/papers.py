@@ -73,15 +73,15 @@ async def print_map(choice: Choice, session: Transaction, now: Now, actor: Calle
 )
 async def print_give_back(chosen: Chosen, session: Transaction, now: Now, actor: Caller) -> HTMLResponse:
     """Of the caller's agency alone."""
+    found = await figures.give_back(session, chosen, actor.agency, now)
     return paper(
         TEMPLATES,
         "give_back.html",
         demo=session.info["settings"].demo,
-        agency=actor.agency,
         since=day_in_japan(chosen.since),
         until=day_in_japan(chosen.until),
         now=now,
-        found=await figures.give_back(session, chosen, actor.agency, now),
+        found=found,
         words=words_of("give_back"),
         is_by_person=is_by_person,
     )

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from services.referral.domain.moves import OPEN
-from services.referral.domain.states import BY_PERSON
+from services.referral.domain.states import BY_PERSON, State, WithdrawReason
 
 Value = TypeVar("Value")
 
@@ -36,19 +36,39 @@ SIGNS: Mapping[Milestone, frozenset[str]] = {
 """By which steps a milestone is reached; the first of them counts."""
 GOES_ON = OPEN
 """States in which the next milestone is still waited for. In every other one the referral has ended."""
+ANSWERS = frozenset({Milestone.RECEIVE, Milestone.ACCEPT})
+"""All that a request waits for: what begins after the yes is the work of who asked for the case."""
 HOPS = (3, 5, 8)
-"""So many different receivers of one case raise an alarm, each once (たらい回し)."""
+"""So many referrals of one case, one after another, raise an alarm, each once (たらい回し)."""
+CAME_BACK = frozenset({State.DECLINED, State.REROUTED, State.WITHDRAWN, State.EXPIRED})
+"""What is sent after one of these has come back is the next hop. A rung of the ladder after a good end is none."""
+NO_HOP = frozenset({"another_accepted", WithdrawReason.SENT_BY_MISTAKE})
+"""Withdrawn for these, nothing came back: one of several desks had it, or none should have got it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A referral's way: when it was sent, and which milestone was reached when."""
+    """A referral's way: who asked whom and when, and which milestone was reached when."""
 
     sender: str
+    """Who asked: of a request (申し出) who wants the case."""
     receiver: str
+    """Who was asked, and has to answer: of a request the holder of the case."""
     sent_at: datetime
     reached: Mapping[Milestone, datetime]
     goes_on: bool
+    silent_until: datetime | None = None
+    """Until when nobody answered, where it has ended by that."""
+    is_request: bool = False
+
+
+def silent_until(state: str, reason: str | None, last_at: datetime, *, answered: bool) -> datetime | None:
+    """When a referral ended because nobody answered; None: it goes on, or ended otherwise.
+
+    `answered`: it lay with its sender (returned) or the coordinator (declined) last, and the silence was theirs.
+    """
+    silence = state == State.EXPIRED or (state == State.WITHDRAWN and reason == WithdrawReason.NO_ANSWER)
+    return last_at if silence and not answered else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +94,12 @@ class Measure:
     waiting: int
     """Not reached, and still waited for."""
     longest_waiting: Span | None
+    unanswered: int
+    """Not reached, and ended by that: its time ran out, or its sender gave up waiting."""
     ended: int
     """Not reached, and not waited for any more: it came back, or was taken back."""
     least_median: Span | None
-    """The median with the silent ones counted at their time so far: it will not be less."""
+    """The median with the silent ones counted at their time so far, or until they ended: it will not be less."""
     least_ninetieth: Span | None
 
 
@@ -95,35 +117,45 @@ def nearest_rank(ordered: Sequence[Value], percent: int) -> Value | None:
 
 def measure(ways: Iterable[Way], milestone: Milestone, *, now: datetime, days: Days) -> Measure:
     """One milestone over these referrals."""
-    reached: list[timedelta] = []
-    waiting: list[timedelta] = []
-    reached_days: list[int] = []
-    waiting_days: list[int] = []
+    reached: list[_Waited] = []
+    waiting: list[_Waited] = []
+    unanswered: list[_Waited] = []
     ended = 0
     for way in ways:
-        at = way.reached.get(milestone)
-        if at is not None:
-            reached.append(at - way.sent_at)
-            reached_days.append(days(way.sent_at, at))
+        if way.is_request and milestone not in ANSWERS:
+            continue
+        if (at := way.reached.get(milestone)) is not None:
+            reached.append(_waited(way, at, days))
         elif way.goes_on:
-            waiting.append(now - way.sent_at)
-            waiting_days.append(days(way.sent_at, now))
+            waiting.append(_waited(way, now, days))
+        elif way.silent_until is not None:
+            unanswered.append(_waited(way, way.silent_until, days))
         else:
             ended += 1
+    at_least = reached + waiting + unanswered
     return Measure(
         reached=len(reached),
-        median=_at(reached, reached_days, 50),
-        ninetieth=_at(reached, reached_days, 90),
+        median=_at(reached, 50),
+        ninetieth=_at(reached, 90),
         waiting=len(waiting),
-        longest_waiting=_at(waiting, waiting_days, 100),
+        longest_waiting=_at(waiting, 100),
+        unanswered=len(unanswered),
         ended=ended,
-        least_median=_at(reached + waiting, reached_days + waiting_days, 50),
-        least_ninetieth=_at(reached + waiting, reached_days + waiting_days, 90),
+        least_median=_at(at_least, 50),
+        least_ninetieth=_at(at_least, 90),
     )
 
 
-def _at(times: Sequence[timedelta], days: Sequence[int], percent: int) -> Span | None:
-    time, working_days = nearest_rank(sorted(times), percent), nearest_rank(sorted(days), percent)
+_Waited = tuple[timedelta, int]
+
+
+def _waited(way: Way, until: datetime, days: Days) -> _Waited:
+    return until - way.sent_at, days(way.sent_at, until)
+
+
+def _at(waited: Sequence[_Waited], percent: int) -> Span | None:
+    time = nearest_rank(sorted(time for time, _ in waited), percent)
+    working_days = nearest_rank(sorted(days for _, days in waited), percent)
     return None if time is None or working_days is None else Span(time, working_days)
 
 
@@ -146,5 +178,5 @@ def is_by_person(reason: str) -> bool:
 
 
 def thresholds_reached(hops: int, raised: Collection[int]) -> tuple[int, ...]:
-    """For which numbers of receivers an alarm has to be raised now: each once."""
+    """For which numbers of hops an alarm has to be raised now: each once."""
     return tuple(threshold for threshold in HOPS if hops >= threshold and threshold not in raised)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_
+from sqlalchemy import Row, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.friction import Boundary, Counted, quarters_of, read_boundaries
-from services.referral.tables import directory, facts
+from services.referral.tables import directory, facts, referrals
 from services.referral.tables import friction as tables
 from services.referral.tables.friction import Friction
 from services.referral.tables.schema import friction
@@ -55,7 +56,7 @@ async def record_friction(
     """Write down which boundary blocked a person."""
     # The case's row is the lock: two clicks at once are one record.
     fact = await facts.lock_case_fact(session, case_id)
-    if fact is None or not (actor.agency in {fact.opened_by, fact.holder} or actor.serves(fact.municipality)):
+    if fact is None or not await _knows(session, fact, actor):
         raise case_not_known()
     if boundary not in boundaries():
         return BoundaryNotKnown()
@@ -68,6 +69,13 @@ async def record_friction(
     told = FrictionRecorded(case_id=case_id, boundary=boundary, municipality=record.municipality, agency=actor.agency)
     await emit(session, (told, await tables.count_of_case(session, case_id)), at=now)
     return Recorded(record, new=True)
+
+
+async def _knows(session: AsyncSession, fact: Row[Any], actor: Actor) -> bool:
+    # Also who works with the person by a referral, wherever it is: the boundary blocks them at its own door.
+    if actor.agency in {fact.opened_by, fact.holder} or actor.serves(fact.municipality):
+        return True
+    return await referrals.was_told(session, fact.case_id, actor.agency)
 
 
 async def list_frictions(

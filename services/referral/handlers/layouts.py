@@ -14,7 +14,7 @@ _FOLDER = Path(__file__).resolve().parent.parent / "layouts"
 _KIND = {"function", "stage", "strand", "municipality", "municipality_name"}
 _TIMES = {
     *("reached", "median_hours", "median_days", "ninetieth_hours", "ninetieth_days", "waiting", "longest_hours"),
-    *("ended", "least_median_hours", "least_ninetieth_hours"),
+    *("unanswered", "ended", "least_median_hours", "least_ninetieth_hours"),
 }
 _BOTH = {"state", "why", "proposal", "lenders", "programmes", "places", "wanting", "turned_away"}
 FIELDS_OF: Mapping[str, Collection[str]] = {
@@ -32,7 +32,7 @@ FIELDS_OF: Mapping[str, Collection[str]] = {
         "fourth",
         "year",
     },
-    "pair_times": _TIMES | {"sender", "receiver", "milestone"},
+    "pair_times": _TIMES | {"sender", "sender_name", "receiver", "receiver_name", "milestone"},
     "give_back": _TIMES | {"section", "item", "side"},
 }
 """Which fields each file knows."""
@@ -43,13 +43,17 @@ def layout(session: AsyncSession, name: str) -> Layout:
     own: Path | None = session.info["settings"].layouts_path
     candidates = [own / f"{name}.toml"] if own is not None else []
     path = next((each for each in candidates if each.is_file()), _FOLDER / f"{name}.toml")
-    return read_layout(path.read_text(encoding="utf-8-sig"), FIELDS_OF[name], {"function": _functions()})
+    # An office's own layout may be older than a code: what it has no word for is told in ours.
+    return read_layout(
+        path.read_text(encoding="utf-8-sig"), FIELDS_OF[name], {"function": _functions(), **words_of(name)}
+    )
 
 
 @cache
 def words_of(name: str) -> Mapping[str, Mapping[str, str]]:
     """The tables of words that come along with a layout, for pages."""
-    words: dict[str, dict[str, str]] = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))["words"]
+    plain = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    words: dict[str, dict[str, str]] = plain.get("words", {})
     return words if "function" not in words else words | {"function": {**_functions(), **words["function"]}}
 
 

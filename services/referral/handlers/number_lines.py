@@ -3,14 +3,27 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from services.referral.domain.numbers import Measure, Milestone, is_by_person
 from services.referral.handlers.numbers import GiveBack
+from services.referral.tables import directory
 
 
-def pair_lines(pairs: Mapping[tuple[str, str], Mapping[Milestone, Measure]]) -> list[dict[str, Any]]:
-    """Every pair of agencies, with a line for each milestone."""
+async def pair_lines(
+    session: AsyncSession, pairs: Mapping[tuple[str, str], Mapping[Milestone, Measure]]
+) -> list[dict[str, Any]]:
+    """Every pair of agencies, with a line for each milestone; who is in no directory has no name."""
+    names = await directory.names_of(session, {agency for pair in pairs for agency in pair})
     return [
-        {"sender": sender, "receiver": receiver, "milestone": milestone.value, **_times(measure)}
+        {
+            "sender": sender,
+            "sender_name": names.get(sender, ""),
+            "receiver": receiver,
+            "receiver_name": names.get(receiver, ""),
+            "milestone": milestone.value,
+            **_times(measure),
+        }
         for (sender, receiver), measures in pairs.items()
         for milestone, measure in measures.items()
     ]
@@ -24,7 +37,8 @@ def give_back_lines(found: GiveBack) -> list[dict[str, Any]]:
     for declined in found.declined:
         side = "person" if is_by_person(declined.reason) else "agency"
         lines.append({"section": "declined", "item": declined.reason, "side": side, "reached": declined.referrals})
-    for section, counts in (("states", found.states), ("outcomes", found.outcomes)):
+    counted = ("states", found.states), ("outcomes", found.outcomes), ("own_outcomes", found.own_outcomes)
+    for section, counts in counted:
         lines += [{"section": section, "item": code, "reached": counts[code]} for code in sorted(counts)]
     return lines
 
@@ -40,6 +54,7 @@ def _times(measure: Measure) -> dict[str, Any]:
         "ninetieth_days": None if ninetieth is None else ninetieth.working_days,
         "waiting": measure.waiting,
         "longest_hours": None if longest is None else longest.hours,
+        "unanswered": measure.unanswered,
         "ended": measure.ended,
         "least_median_hours": None if measure.least_median is None else measure.least_median.hours,
         "least_ninetieth_hours": None if measure.least_ninetieth is None else measure.least_ninetieth.hours,

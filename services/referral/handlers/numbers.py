@@ -18,7 +18,9 @@ from services.referral.domain.numbers import (
     every_milestone,
     thresholds_reached,
 )
+from services.referral.tables import directory
 from services.referral.tables import numbers as tables
+from services.referral.tables.listing import find_coordinator
 from services.referral.tables.schema import referral
 from shared.auth import Actor
 from shared.bus.mailbox import emit
@@ -36,7 +38,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """How many referrals a receiver declined for one reason."""
+    """How many referrals an agency that was asked declined for one reason."""
 
     receiver: str
     reason: str
@@ -45,15 +47,24 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class GiveBack:
-    """What an agency gets back for taking part: how it was answered, how it answers, and what came of it."""
+    """What an agency gets back for taking part: how it was answered, how it answers, and what came of it.
 
+    What it asked of others counts as sent, also where it asked for a case (申し出); what it had to answer, as received.
+    """
+
+    name: str
     sent: int
+    sent_requests: int
     answered_us: Mapping[Milestone, Measure]
     received: int
+    received_requests: int
     we_answered: Mapping[Milestone, Measure]
     declined: Sequence[Declined]
     states: Mapping[str, int]
     outcomes: Mapping[str, int]
+    """Of the cases that it passed to others."""
+    own_outcomes: Mapping[str, int]
+    """Of its own work: the cases that came to it."""
 
 
 async def times_by_pair(
@@ -71,46 +82,52 @@ async def declines(session: AsyncSession, period: Period, actor: Actor) -> list[
 
 
 async def hops(session: AsyncSession, period: Period, actor: Actor) -> Mapping[int, int]:
-    """How many cases were sent to how many different receivers."""
+    """How many cases were referred how many times, one after another."""
     return await tables.hops(session, _visible(actor), since=period.since, until=period.until)
 
 
 async def give_back(session: AsyncSession, period: Period, agency: str, now: datetime) -> GiveBack:
     """The page of one agency, for itself."""
-    sent = await tables.ways(session, referral.c.sender == agency, since=period.since, until=period.until)
-    received = await tables.ways(session, referral.c.receiver == agency, since=period.since, until=period.until)
+    within = {"since": period.since, "until": period.until}
+    sent = await tables.ways(session, tables.asked_by(agency), **within)
+    received = await tables.ways(session, tables.asked_of(agency), **within)
     days = _days([*sent, *received], now)
-    whose = referral.c.receiver == agency
-    found = await tables.declines(session, whose, since=period.since, until=period.until)
+    found = await tables.declines(session, tables.asked_of(agency), **within)
     return GiveBack(
+        name=(await directory.names_of(session, [agency])).get(agency, agency),
         sent=len(sent),
+        sent_requests=sum(way.is_request for way in sent),
         answered_us=every_milestone(sent, now=now, days=days),
         received=len(received),
+        received_requests=sum(way.is_request for way in received),
         we_answered=every_milestone(received, now=now, days=days),
         declined=[Declined(*each) for each in found],
-        states=await tables.states(session, referral.c.sender == agency, since=period.since, until=period.until),
-        outcomes=await tables.outcomes(session, agency, since=period.since, until=period.until),
+        states=await tables.states(session, tables.asked_by(agency), **within),
+        # Whoever asked for it: the case came from its sender, and the work is its receiver's.
+        outcomes=await tables.outcomes(session, referral.c.sender == agency, **within),
+        own_outcomes=await tables.outcomes(session, referral.c.receiver == agency, **within),
     )
 
 
 async def raise_hops_alarm(session: AsyncSession, now: datetime) -> bool:
-    """Tell of one open case that was sent to more receivers than it was last told of."""
+    """Tell of one open case that was passed on more often than it was last told of."""
     found = await tables.lock_case_of_many_hops(session)
     if found is None:
         return False
-    case_id, hops = found
-    thresholds = thresholds_reached(hops, await tables.raised(session, case_id))
+    thresholds = thresholds_reached(found.hops, await tables.raised(session, found.case_id))
     for threshold in thresholds:
-        await tables.add_alarm(session, case_id, threshold=threshold, hops=hops, at=now)
+        await tables.add_alarm(session, found.case_id, threshold=threshold, hops=found.hops, at=now)
     if thresholds:
-        await emit(session, (HopsAlarm(case_id=case_id, hops=hops), max(thresholds)), at=now)
+        coordinator = await find_coordinator(session, found.municipality) or found.holder
+        told = HopsAlarm(case_id=found.case_id, hops=found.hops, coordinator=coordinator)
+        await emit(session, (told, max(thresholds)), at=now)
     return True
 
 
 async def list_hops_alarms(
     session: AsyncSession, actor: Actor, *, after: tuple[datetime, UUID] | None, limit: int
 ) -> Sequence[Row[Any]]:
-    """The caller's own cases that were passed about."""
+    """The cases that the caller holds or coordinates, and that were passed about."""
     return await tables.list_alarms(session, actor.agency, after=after, limit=limit)
 
 

@@ -29,6 +29,12 @@ async def agency_of(session: AsyncSession, programme_id: UUID) -> str | None:
     return rows[0]["agency_id"] if rows else None
 
 
+async def names_of(session: AsyncSession, agency_ids: Collection[str]) -> dict[str, str]:
+    """The names of these agencies, as far as the directory has them."""
+    query = select(agency.c.agency_id, agency.c.name).where(agency.c.agency_id.in_(agency_ids))
+    return {row.agency_id: row.name for row in await session.execute(query)}
+
+
 async def known_agencies(session: AsyncSession, agency_ids: Collection[str]) -> set[str]:
     """Which of these agencies the directory has. No agency ever leaves it, so nothing needs a lock."""
     query = select(agency.c.agency_id).where(agency.c.agency_id.in_(agency_ids))

@@ -1,17 +1,50 @@
-"""Referrals as numbers: their milestones, declines, outcomes, and the receivers of a case."""
+"""Referrals as numbers: their milestones, declines, outcomes, and how often a case was passed on. Never a draft."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Row, and_, cast, func, literal, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    Subquery,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.numbers import GOES_ON, HOPS, SIGNS, Milestone, Way
-from services.referral.tables.schema import case_fact, hops_alarm, referral, referral_step
+from services.referral.domain.moves import NEVER_SENT
+from services.referral.domain.numbers import CAME_BACK, GOES_ON, HOPS, NO_HOP, SIGNS, Milestone, Way, silent_until
+from services.referral.domain.states import State, Verb
+from services.referral.tables.schema import (
+    case_fact,
+    coordinator,
+    hops_alarm,
+    referral,
+    referral_outcome,
+    referral_step,
+)
 from shared.auth import served
+
+_IS_REQUEST = referral.c.verb == Verb.REQUEST
+_asker = case((_IS_REQUEST, referral.c.receiver), else_=referral.c.sender)
+_asked = case((_IS_REQUEST, referral.c.sender), else_=referral.c.receiver)
+_holder = func.coalesce(case_fact.c.holder, case_fact.c.opened_by)
+
+
+def has_left() -> ColumnElement[bool]:
+    """`Referral.has_left`: a draft, and one that was thrown away, is nobody else's, and in nobody's numbers."""
+    return and_(referral.c.state != State.DRAFT, referral.c.reason.is_distinct_from(NEVER_SENT))
 
 
 def visible(agency: str, municipalities: frozenset[str]) -> ColumnElement[bool]:
@@ -20,41 +53,63 @@ def visible(agency: str, municipalities: frozenset[str]) -> ColumnElement[bool]:
     return or_(own, served(referral.c.municipality, municipalities))
 
 
+def asked_by(agency: str) -> ColumnElement[bool]:
+    """What an agency asked of others: the referrals that it sent, and the cases that it asked for."""
+    return _asker == agency
+
+
+def asked_of(agency: str) -> ColumnElement[bool]:
+    """What an agency had to answer."""
+    return _asked == agency
+
+
 async def ways(session: AsyncSession, whose: ColumnElement[bool], *, since: datetime, until: datetime) -> list[Way]:
     """The referrals sent in a period, each with the first moment at which it reached each milestone."""
     step = referral_step.c
     reached = [
         func.min(step.at).filter(step.step.in_(sorted(SIGNS[milestone]))).label(milestone) for milestone in Milestone
     ]
+    returned = _more(step.step, {"return"}, {"answer"})
+    declined = _more(step.step, {"decline"}, {"overrule_back", "overrule_forward"})
+    last = func.max(step.at).label("last_at"), or_(returned, declined).label("answered")
+    pair = _asker.label("asker"), _asked.label("asked"), _IS_REQUEST.label("is_request")
     query = (
-        select(referral.c.sender, referral.c.receiver, referral.c.sent_at, referral.c.state, *reached)
+        select(*pair, referral.c.sent_at, referral.c.state, referral.c.reason, *reached, *last)
         .join(referral_step, step.referral_id == referral.c.id)
-        .where(whose, referral.c.sent_at >= since, referral.c.sent_at <= until)
+        .where(whose, has_left(), referral.c.sent_at >= since, referral.c.sent_at <= until)
         .group_by(referral.c.id)
     )
     return [
         Way(
-            sender=row.sender,
-            receiver=row.receiver,
+            sender=row.asker,
+            receiver=row.asked,
             sent_at=row.sent_at,
             reached={each: at for each in Milestone if (at := getattr(row, each)) is not None},
             goes_on=row.state in GOES_ON,
+            silent_until=silent_until(row.state, row.reason, row.last_at, answered=row.answered),
+            is_request=row.is_request,
         )
         for row in await session.execute(query)
     ]
 
 
+def _more(step: ColumnElement[str], these: set[str], than: set[str]) -> ColumnElement[bool]:
+    count = [func.count().filter(step.in_(sorted(names))) for names in (these, than)]
+    return count[0] > count[1]
+
+
 async def declines(
     session: AsyncSession, whose: ColumnElement[bool], *, since: datetime, until: datetime
 ) -> Sequence[tuple[str, str, int]]:
-    """By receiver and reason: how many referrals were declined so in a period."""
+    """By who was asked and reason: how many referrals were declined so in a period."""
     step = referral_step.c
+    asked = _asked.label("asked")
     query = (
-        select(referral.c.receiver, step.reason, func.count(referral.c.id.distinct()))
+        select(asked, step.reason, func.count(referral.c.id.distinct()))
         .join(referral_step, step.referral_id == referral.c.id)
-        .where(whose, step.step == "decline", step.reason.is_not(None), step.at >= since, step.at <= until)
-        .group_by(referral.c.receiver, step.reason)
-        .order_by(referral.c.receiver, step.reason)
+        .where(whose, has_left(), step.step == "decline", step.reason.is_not(None), step.at >= since, step.at <= until)
+        .group_by(asked, step.reason)
+        .order_by(asked, step.reason)
     )
     return [(row[0], row[1], row[2]) for row in await session.execute(query)]
 
@@ -65,59 +120,88 @@ async def states(
     """Where the referrals sent in a period stand now."""
     query = (
         select(referral.c.state, func.count())
-        .where(whose, referral.c.sent_at >= since, referral.c.sent_at <= until)
+        .where(whose, has_left(), referral.c.sent_at >= since, referral.c.sent_at <= until)
         .group_by(referral.c.state)
     )
     return {row[0]: row[1] for row in await session.execute(query)}
 
 
-async def outcomes(session: AsyncSession, sender: str, *, since: datetime, until: datetime) -> Mapping[str, int]:
-    """What came of the referrals that an agency sent in a period; one may have come to several, one after another."""
-    query = text(
-        "SELECT o.outcome, count(DISTINCT r.id) FROM referral_outcome o JOIN referral r ON r.id = o.referral_id"
-        " WHERE r.sender = :sender AND r.sent_at >= :since AND r.sent_at <= :until GROUP BY 1"
+async def outcomes(
+    session: AsyncSession, whose: ColumnElement[bool], *, since: datetime, until: datetime
+) -> Mapping[str, int]:
+    """What came of the referrals sent in a period; one may have come to several, one after another."""
+    query = (
+        select(referral_outcome.c.outcome, func.count(referral.c.id.distinct()))
+        .join(referral, referral.c.id == referral_outcome.c.referral_id)
+        .where(whose, has_left(), referral.c.sent_at >= since, referral.c.sent_at <= until)
+        .group_by(referral_outcome.c.outcome)
     )
-    rows = await session.execute(query, {"sender": sender, "since": since, "until": until})
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: row[1] for row in await session.execute(query)}
 
 
 async def hops(
     session: AsyncSession, whose: ColumnElement[bool], *, since: datetime, until: datetime
 ) -> Mapping[int, int]:
-    """How many cases were sent to how many different receivers in a period."""
-    cases = (
-        select(func.count(referral.c.receiver.distinct()).label("hops"))
-        .where(whose, referral.c.sent_at >= since, referral.c.sent_at <= until)
-        .group_by(referral.c.case_id)
-        .subquery()
-    )
+    """How many cases were referred how many times in a period, one after another."""
+    cases = _hops(whose, since=since, until=until)
     query = select(cases.c.hops, func.count()).group_by(cases.c.hops).order_by(cases.c.hops)
     return {row[0]: row[1] for row in await session.execute(query)}
 
 
-async def lock_case_of_many_hops(session: AsyncSession) -> tuple[UUID, int] | None:
-    """An open case with more receivers than it was last told of, locked; and how many they are."""
-    many = (
-        select(referral.c.case_id, func.count(referral.c.receiver.distinct()).label("hops"))
-        .group_by(referral.c.case_id)
-        .having(func.count(referral.c.receiver.distinct()) >= min(HOPS))
+def _hops(whose: ColumnElement[bool], *, since: datetime | None = None, until: datetime | None = None) -> Subquery:
+    """By case: how often something was sent after something had come back, and the first sending.
+
+    What was sent together, or beside what still goes on, is no hop of its own. Nobody is passed about by a request.
+    """
+    ended_at = func.coalesce(referral.c.since, referral.c.sent_at)
+    ours = whose, has_left(), referral.c.verb != Verb.REQUEST
+    came_back = (
+        referral.c.state.in_(sorted(CAME_BACK)),
+        func.coalesce(referral.c.reason, "").not_in(sorted(NO_HOP)),
+        *_within(ended_at, since, until),
+    )
+    sent = select(referral.c.case_id, referral.c.sent_at.label("at"), literal(1).label("sent")).where(
+        *ours, *_within(referral.c.sent_at, since, until)
+    )
+    back = select(referral.c.case_id, ended_at.label("at"), literal(0).label("sent")).where(*ours, *came_back)
+    moments = union_all(sent, back).subquery()
+    # Who reroutes does both at one moment: it comes back first.
+    order = moments.c.at, moments.c.sent
+    before = func.lag(moments.c.sent).over(partition_by=moments.c.case_id, order_by=order)
+    turns = select(moments.c.case_id, moments.c.sent, before.label("before")).subquery()
+    return (
+        select(turns.c.case_id, func.count().label("hops"))
+        .where(turns.c.sent == 1, or_(turns.c.before.is_(None), turns.c.before == 0))
+        .group_by(turns.c.case_id)
         .subquery()
     )
+
+
+def _within(
+    moment: ColumnElement[datetime], since: datetime | None, until: datetime | None
+) -> Sequence[ColumnElement[bool]]:
+    return () if since is None or until is None else (moment >= since, moment <= until)
+
+
+async def lock_case_of_many_hops(session: AsyncSession) -> Row[Any] | None:
+    """An open case with more hops than it was last told of, locked: `case_id`, `hops`, `municipality`, `holder`."""
+    open_cases = select(case_fact.c.case_id).where(case_fact.c.closed_at.is_(None))
+    many = _hops(referral.c.case_id.in_(open_cases))
     told = select(func.count()).where(hops_alarm.c.case_id == many.c.case_id).scalar_subquery()
     due = sum((cast(many.c.hops >= literal(threshold), Integer) for threshold in HOPS), literal(0))
-    query = (
-        select(case_fact.c.case_id, many.c.hops)
+    query: Select[Any] = (
+        select(case_fact.c.case_id, many.c.hops, case_fact.c.municipality, _holder.label("holder"))
         .join(many, many.c.case_id == case_fact.c.case_id)
-        .where(case_fact.c.closed_at.is_(None), told < due)
+        .where(many.c.hops >= min(HOPS), told < due)
         .limit(1)
         .with_for_update(of=case_fact, skip_locked=True, key_share=True)
     )
-    row = (await session.execute(query)).one_or_none()
-    return None if row is None else (row.case_id, row.hops)
+    found: Row[Any] | None = (await session.execute(query)).one_or_none()
+    return found
 
 
 async def raised(session: AsyncSession, case_id: UUID) -> frozenset[int]:
-    """For which numbers of receivers an alarm was raised."""
+    """For which numbers of hops an alarm was raised."""
     query = select(hops_alarm.c.threshold).where(hops_alarm.c.case_id == case_id)
     return frozenset((await session.execute(query)).scalars())
 
@@ -131,7 +215,7 @@ async def add_alarm(session: AsyncSession, case_id: UUID, *, threshold: int, hop
 async def list_alarms(
     session: AsyncSession, agency: str, *, after: tuple[datetime, UUID] | None, limit: int
 ) -> Sequence[Row[Any]]:
-    """The open cases that an agency holds and that were passed about, the newest alarm first."""
+    """The open cases that an agency holds or coordinates and that were passed about, the newest alarm first."""
     newest = (
         select(
             hops_alarm.c.case_id,
@@ -141,11 +225,11 @@ async def list_alarms(
         .group_by(hops_alarm.c.case_id)
         .subquery()
     )
-    holder = func.coalesce(case_fact.c.holder, case_fact.c.opened_by)
+    coordinated = select(coordinator.c.municipality).where(coordinator.c.agency_id == agency)
     query = (
         select(newest, case_fact.c.municipality)
         .join(case_fact, case_fact.c.case_id == newest.c.case_id)
-        .where(holder == agency, case_fact.c.closed_at.is_(None))
+        .where(or_(_holder == agency, case_fact.c.municipality.in_(coordinated)), case_fact.c.closed_at.is_(None))
         .order_by(newest.c.raised_at.desc(), newest.c.case_id.desc())
         .limit(limit)
     )
