@@ -215,6 +215,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "POST /a": ANYBODY,
         "GET /v1/cases/{case_id}/candidates": frozenset({C}),
         "GET /v1/cases/{case_id}/proposals": frozenset({C}),
+        "GET /v1/cases/{case_id}/proposals/{proposal_id}/excluded": frozenset({C}),
         "GET /v1/proposals/{proposal_id}": frozenset({C}),
         "GET /v1/proposals/{proposal_id}/replay": frozenset({C}),
         "GET /v1/unmet-needs": frozenset({C}),

@@ -16,7 +16,7 @@ import pytest
 from services.referral.domain.routing_rules import FIRST, told
 from services.referral.tables.nearby import memory_of
 from shared.auth import Role
-from shared.events import AssessmentRecorded
+from shared.events import AssessmentRecorded, CaseReopened
 from shared.service.paging import _seal
 from tests.service.referral_region import (
     AGENCIES,
@@ -78,6 +78,8 @@ async def test_an_answer_names_its_rules_and_the_proposal_under_which_it_is_kept
         "by_stage": {"drop_in": 1, "work_readiness": 1, "vocational_training": 1},
         "excluded": 0,
         "beyond": 0,
+        "beyond_ja": None,
+        "beyond_en": None,
     }
     assert {name: kept[name] for name in ("items", "excluded", "counts", "unmet_needs", "coordinator")} == {
         name: found[name] for name in ("items", "excluded", "counts", "unmet_needs", "coordinator")
@@ -157,6 +159,51 @@ async def test_where_the_person_stands_on_the_ladder_follows_from_who_accepted(r
     assert {"same_rung", "there_already"} <= why(found, "桜の就労準備")
     (course,) = [item for item in found["items"] if item["kind"] == "course_run"]
     assert "rungs_skipped" in {reason["code"] for reason in course["reasons"]}, "work training lies between"
+
+
+async def end(region: Region, referral: str, outcome: str) -> None:
+    for move, body in (("accept", None), ("start", None), ("set-outcome", {"outcome": outcome}), ("close", None)):
+        answer = await region.npo.post(f"/v1/referrals/{referral}/{move}", body)
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "begun"), [("completed", True), ("next_stage", True), ("not_started", False), ("broken_off", False)]
+)
+async def test_a_service_that_was_finished_leaves_the_person_on_its_rung(
+    region: Region, outcome: str, begun: bool
+) -> None:
+    await region.running.hear(opened(region.case_id, needs=("with_tasks", "education")))
+    await end(region, await region.to_programme("sakura-npo/junbi"), outcome)
+    found = await ask(region)
+
+    (course,) = [item for item in found["items"] if item["kind"] == "course_run"]
+    skipped = [reason["text_en"] for reason in course["reasons"] if reason["code"] == "rungs_skipped"]
+    assert [text.split(" rungs")[0] for text in skipped] == ["Skips 1" if begun else "Skips 3"]
+    (record,) = await region.running.rows("SELECT facts -> 'case' AS told FROM proposal")
+    told_of = record["told"]
+    assert told_of["stage"] == ("work_readiness" if begun else None)
+    assert told_of["served_needs"] == (["with_tasks"] if begun else [])
+    assert told_of["taken_targets"] == []
+
+
+async def test_an_older_service_that_goes_on_does_not_hold_the_person_back(region: Region) -> None:
+    first = await region.to_programme("sakura-npo/ibasho")
+    await region.npo.post(f"/v1/referrals/{first}/accept")
+    await end(region, await region.to_programme("sakura-npo/junbi"), "completed")
+    assert "rungs_down" in why(await ask(region), "桜の居場所")
+
+
+async def test_the_flag_is_remarked_at_every_candidate_and_takes_none_away(region: Region) -> None:
+    before = await ask(region)
+    await region.running.hear(_rated(region.case_id, stress=4))
+    flagged = await ask(region)
+
+    assert names(flagged) == names(before)
+    for item, plain in zip(flagged["items"], before["items"], strict=True):
+        assert "plan_for_long_support" in {reason["code"] for reason in item["reasons"]}
+        assert "plan_for_long_support" not in {reason["code"] for reason in plain["reasons"]}
+        assert item["score"] == plain["score"]
 
 
 # --- neighbours -----------------------------------------------------------------------------------------------------
@@ -376,6 +423,21 @@ async def test_only_those_who_may_see_the_case_see_what_was_proposed_for_it(regi
     assert code(await stranger.get(f"/v1/cases/{region.case_id}/proposals")) == (404, "case_not_known")
 
 
+async def test_the_holder_reads_all_of_its_cases_proposals_wherever_it_is(region: Region) -> None:
+    """It opened nothing there and serves another town."""
+    holder = region.running.as_("zama-npo", municipalities=[ZAMA])
+    await region.running.hear(CaseReopened(case_id=region.case_id, agency_id="zama-npo"))
+    await take_in(region.running, "/v1/programme-imports", crowd(3))
+
+    first = await ask(region, holder, limit=1)
+    second = await ask(region, holder, limit=1, cursor=first["next_cursor"])
+    assert names(first) != names(second)
+    proposal = first["proposal_id"]
+    for path in (f"/v1/proposals/{proposal}", f"/v1/proposals/{proposal}/replay"):
+        assert (await holder.get(path)).status_code == 200, path
+    assert len(await holder.whole(f"/v1/cases/{region.case_id}/proposals")) == 1
+
+
 async def test_a_proposal_that_was_rewritten_is_found_out(region: Region, world: World, council: Caller) -> None:
     proposal = (await ask(region))["proposal_id"]
     other = uuid4()
@@ -411,13 +473,44 @@ def _column(table: str) -> str:
     return {"routing_rule": "rules", "option_seen": "option", "proposal": "answer"}[table]
 
 
+async def test_everything_that_was_left_out_is_read_page_by_page_with_its_reasons(region: Region) -> None:
+    lines = "".join(LINE.format(f"x{n:03}", "drop_in").replace("with_people", "housing") for n in range(80))
+    await take_in(region.running, "/v1/programme-imports", PROGRAMMES.splitlines(keepends=True)[0] + lines)
+    found = await ask(region)
+    assert (found["counts"]["excluded"], found["counts"]["beyond"], len(found["excluded"])) == (80, 0, 50)
+    assert found["counts"]["beyond_ja"] is None
+
+    path = f"/v1/cases/{region.case_id}/proposals/{found['proposal_id']}/excluded"
+    pages = await region.desk.whole(path, limit=30)
+    assert len({item["id"] for item in pages}) == 80
+    assert pages[:50] == found["excluded"]
+    assert {tuple(reason["code"] for reason in item["reasons"]) for item in pages} == {("answers_no_need",)}
+    assert await region.desk.whole(path, stage="job") == []
+
+    other = uuid4()
+    await region.running.hear(opened(other), consented(other))
+    elsewhere = f"/v1/cases/{other}/proposals/{found['proposal_id']}/excluded"
+    assert code(await region.desk.get(elsewhere)) == (404, "not_found")
+    stranger = region.running.as_("zama-desk", municipalities=[ZAMA])
+    assert code(await stranger.get(path)) == (404, "not_found")
+
+
+async def test_what_is_further_off_is_counted_and_said_in_words(region: Region) -> None:
+    lines = "".join(LINE.format(f"x{n:03}", "drop_in").replace("with_people", "housing") for n in range(220))
+    await take_in(region.running, "/v1/programme-imports", PROGRAMMES.splitlines(keepends=True)[0] + lines)
+    counted = (await ask(region))["counts"]
+    assert counted["beyond"] == 200
+    assert "県内のほかの200件" in counted["beyond_ja"]
+    assert "200 others in the prefecture" in counted["beyond_en"]
+
+
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 SHAPE = told(FIRST)
 
 
 def rules_body(**changes: Any) -> dict[str, Any]:
-    return {**SHAPE, "effective_from": "2099-04-01", "decided_by": "council", "decided_on": "2026-11-20", **changes}
+    return {**SHAPE, "effective_from": "2099-04-01", "decided_by": "council", "decided_on": str(TODAY), **changes}
 
 
 def without(facts: Mapping[str, Any], *on: str) -> dict[str, Any]:
@@ -483,7 +576,6 @@ def _stages(*names_: str) -> dict[str, Any]:
 
 async def test_a_rule_that_excludes_everybody_is_refused_in_both_languages(region: Region, council: Caller) -> None:
     shut = rules_body(exclusions=[_stages("work_readiness", "vocational_training", "drop_in")])
-    assert (await council.post("/v1/routing-rules", shut)).status_code == 201, "nothing was proposed yet"
     await ask(region)
     refused = await council.post("/v1/routing-rules", shut)
     (error,) = refused.json()["errors"]
@@ -520,6 +612,8 @@ async def test_cases_that_had_no_candidate_before_stop_no_new_rules(region: Regi
         ({"exclusions": [{"code": "x", "looks_at": "levels"}]}, "/exclusions/0/looks_at"),
         ({"exclusions": [{"code": "x", "looks_at": "prolongation_risk"}]}, "/exclusions/0/looks_at"),
         ({"exclusions": [{"code": "x", "looks_at": "stage"}]}, "/exclusions"),
+        ({"exclusions": [{"code": "x", "looks_at": "strand", "values": ["9"]}]}, "/exclusions/0/values"),
+        ({"decided_on": "2099-01-01"}, "/decided_on"),
         ({"exclusions": [{"code": "x", "looks_at": "needs"}, {"code": "x", "looks_at": "period"}]}, "/exclusions"),
         ({"levels": {"stress": -5}}, "/"),
     ],
@@ -532,8 +626,49 @@ async def test_rules_that_can_not_hold_are_refused_with_their_place(
     assert place in [error["pointer"] for error in answer.json()["errors"]]
 
 
+async def test_a_misspelt_value_is_refused_with_the_nearest_word_and_not_echoed(council: Caller) -> None:
+    body = rules_body(exclusions=[{"code": "x", "looks_at": "function", "values": ["drop_in_spase"]}])
+    trial = {name: value for name, value in body.items() if name in SHAPE}
+    for path, sent in (("/v1/routing-rules", body), ("/v1/routing-rules/trial", trial)):
+        answer = await council.post(path, sent)
+        (error,) = answer.json()["errors"]
+        assert (answer.status_code, error["code"]) == (422, "unknown_value")
+        assert "drop_in_space" in error["message"]
+        assert "「drop_in_space」" in error["message_ja"]
+        assert "spase" not in answer.text
+
+
+async def test_rules_that_shut_out_the_directory_in_force_are_refused_before_anybody_asks(
+    region: Region, council: Caller
+) -> None:
+    training = {"code": "t", "looks_at": "stage", "values": ["vocational_training"]}
+    every = {"code": "s", "looks_at": "strand", "values": list("123456")}
+    only = {"code": "s", "looks_at": "strand", "values": ["4"]}
+    functions = {"code": "f", "looks_at": "function", "values": ["drop_in_space", "work_readiness"]}
+    for exclusions in ([every, training], [only, training], [functions, training]):
+        refused = await council.post("/v1/routing-rules", rules_body(exclusions=exclusions))
+        (error,) = refused.json()["errors"]
+        assert (refused.status_code, error["code"]) == (422, "excludes_everybody")
+        tried = await council.post("/v1/routing-rules/trial", {**SHAPE, "exclusions": exclusions})
+        assert (tried.status_code, tried.json()["could_be_published"]) == (200, False)
+    await take_in(region.running, "/v1/programme-imports", crowd(1).replace(",4,", ",1,"))
+    answer = await council.post("/v1/routing-rules", rules_body(exclusions=[only, training]))
+    assert answer.status_code == 201, answer.text
+
+
+async def test_what_the_trial_counted_stays_with_the_version(region: Region, council: Caller) -> None:
+    await ask(region)
+    body = rules_body(exclusions=[_stages("vocational_training")])
+    published = (await council.post("/v1/routing-rules", body)).json()
+    assert published["tried"] == {"cases": 1, "had_candidates": 1, "other_candidates": 1, "none_left": 0}
+    await region.running.hear(consented(region.case_id, 2, recipients=["career-center"]))
+    first, second = (await region.desk.get("/v1/routing-rules")).json()["rules"]
+    assert (first["tried"], second["tried"]) == (None, published["tried"])
+
+
 async def test_two_who_publish_at_once_get_two_numbers(council: Caller) -> None:
     answers = await asyncio.gather(*(council.post("/v1/routing-rules", rules_body()) for _ in range(4)))
+    assert [answer.text for answer in answers if answer.status_code != 201] == []
     assert sorted(answer.json()["version"] for answer in answers) == [2, 3, 4, 5]
 
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 from random import Random
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.referral.domain.nearby import NAMED, STILL_TOLD, Directory
+from services.referral.domain.nearby import NAMED, SMALL, STILL_TOLD, Directory
 from services.referral.domain.options import CourseRun, Option, Programme
 from services.referral.domain.routing import Case
 from services.referral.domain.routing_rules import FIRST, Exclusion, Fact, RuleSet
@@ -83,11 +84,21 @@ def test_where_little_is_there_everything_of_the_region_is_named(offered: list[O
 
 
 def test_what_answers_nothing_is_named_up_to_a_number_and_counted_beyond() -> None:
-    others = [replace(DROP_IN, id=UUID(int=n), needs=frozenset({"housing"})) for n in range(100, 200)]
+    others = [replace(DROP_IN, id=UUID(int=n), needs=frozenset({"housing"})) for n in range(100, 400)]
     near = directory_of([DROP_IN, *others]).near(CASE.asked, FIRST, NOW)
 
     assert len(near.options) == 1 + NAMED
-    assert near.beyond == 100 - NAMED
+    assert near.beyond == 300 - NAMED
+
+
+@pytest.mark.parametrize(("courses", "named", "beyond"), [(50, SMALL, 0), (51, 1 + NAMED + 51, 149 - NAMED)])
+def test_in_a_small_region_each_option_is_named(courses: int, named: int, beyond: int) -> None:
+    nothing = [replace(DROP_IN, id=UUID(int=n), needs=frozenset({"housing"})) for n in range(100, 150)]
+    elsewhere = [replace(nothing[0], id=UUID(int=n), municipalities=frozenset({KIRISHIMA})) for n in range(200, 299)]
+    many = [replace(COURSE, id=UUID(int=500 + n)) for n in range(courses)]
+    near = directory_of([DROP_IN, *nothing, *elsewhere, *many]).near(CASE.asked, FIRST, NOW)
+
+    assert (len(near.options), near.beyond) == (named, beyond)
 
 
 def test_where_the_rules_ask_for_no_need_everything_of_the_town_is_looked_at() -> None:
@@ -133,13 +144,13 @@ def test_courses_are_found_by_prefecture_or_by_ones_own_seats_until_a_fortnight_
 
 
 def test_where_courses_answer_nothing_the_latest_few_are_named() -> None:
-    many = [replace(COURSE, id=UUID(int=n), applications_close_at=NOW + timedelta(hours=n)) for n in range(100)]
+    many = [replace(COURSE, id=UUID(int=n), applications_close_at=NOW + timedelta(hours=n)) for n in range(300)]
     case = replace(CASE, needs=frozenset({"housing"}))
     near = directory_of(many).near(case.asked, FIRST, NOW)
 
-    assert [option.id.int for option in near.options] == list(range(80, 100))
-    assert near.beyond == 80
-    assert len(directory_of(many).near(CASE.asked, FIRST, NOW).options) == 100
+    assert [option.id.int for option in near.options] == list(range(280, 300))
+    assert near.beyond == 280
+    assert len(directory_of(many).near(CASE.asked, FIRST, NOW).options) == 300
 
 
 def test_looking_touches_what_is_found_and_not_what_there_is() -> None:
@@ -151,7 +162,7 @@ def test_looking_touches_what_is_found_and_not_what_there_is() -> None:
             return super().__getitem__(key)
 
     mine = [replace(DROP_IN, id=UUID(int=n)) for n in range(5)]
-    for crowd in (100, 5_000):
+    for crowd in (300, 5_000):
         others = [replace(DROP_IN, id=UUID(int=100 + n), needs=frozenset({"housing"})) for n in range(crowd)]
         directory = directory_of([*mine, *others])
         directory.options = Counted(directory.options)

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 
-from services.referral.domain.options import Stage
+from services.referral.domain.open_doors import shuts_every_door
+from services.referral.domain.options import Capacity, Option, Stage
 from services.referral.domain.routing_rules import (
     FIRST,
     Exclusion,
@@ -14,48 +16,133 @@ from services.referral.domain.routing_rules import (
     NotPublished,
     RuleSet,
     Weights,
+    Words,
     publish,
     read,
     rules_on,
     told,
 )
-from tests.unit.test_referral_routing import rule_sets
+from tests.unit.test_referral_routing import COURSE, DROP_IN, NOW, rule_sets
 
 TODAY = date(2026, 11, 29)
 NEXT = replace(FIRST, effective_from=TODAY + timedelta(days=1))
+WORDS = Words(frozenset({"drop_in_space", "work_readiness", "job_placement"}), frozenset({"withdrawal", "youth"}))
+ALL_STRANDS = frozenset("123456")
 ALL_STAGES = frozenset(stage.value for stage in Stage)
 
 
+def published(rules: RuleSet, decided_on: date = TODAY) -> RuleSet | NotPublished:
+    return publish(rules, WORDS, decided_on=decided_on, today=TODAY)
+
+
 def test_what_held_before_can_be_published_again_from_tomorrow() -> None:
-    assert publish(NEXT, today=TODAY) == NEXT
+    assert published(NEXT) == NEXT
 
 
 @pytest.mark.parametrize(
-    ("rules", "reason"),
+    ("rules", "expected"),
     [
-        (replace(NEXT, effective_from=TODAY), "not_later"),
-        (replace(NEXT, weights=Weights(answers_need=101)), "weight_out_of_range"),
-        (replace(NEXT, weights=Weights(declined_before=-101)), "weight_out_of_range"),
-        (replace(NEXT, early={Stage.JOB: 101}), "weight_out_of_range"),
-        (replace(NEXT, stale_after_days=0), "weight_out_of_range"),
-        (replace(NEXT, weights=Weights(capacity_unknown=7)), "room_out_of_order"),
-        (replace(NEXT, weights=Weights(full=7)), "room_out_of_order"),
-        (replace(NEXT, exclusions=(Exclusion("x", Fact.STAGE),)), "values_missing"),
-        (replace(NEXT, exclusions=(Exclusion("x", Fact.NEEDS, values=frozenset({"job"})),)), "values_not_asked"),
-        (replace(NEXT, exclusions=(Exclusion("x", Fact.NEEDS), Exclusion("x", Fact.PERIOD))), "same_code"),
-        (replace(NEXT, exclusions=(Exclusion("x", Fact.STAGE, values=ALL_STAGES),)), "excludes_everybody"),
+        (replace(NEXT, effective_from=TODAY), NotPublished("not_later")),
+        (replace(NEXT, weights=Weights(answers_need=101)), NotPublished("weight_out_of_range")),
+        (replace(NEXT, weights=Weights(declined_before=-101)), NotPublished("weight_out_of_range")),
+        (replace(NEXT, early={Stage.JOB: 101}), NotPublished("weight_out_of_range")),
+        (replace(NEXT, stale_after_days=0), NotPublished("weight_out_of_range")),
+        (replace(NEXT, weights=Weights(capacity_unknown=7)), NotPublished("room_out_of_order")),
+        (replace(NEXT, weights=Weights(full=7)), NotPublished("room_out_of_order")),
+        (replace(NEXT, exclusions=(Exclusion("x", Fact.STAGE),)), NotPublished("values_missing", 0)),
+        (
+            replace(NEXT, exclusions=(Exclusion("x", Fact.NEEDS, values=frozenset({"job"})),)),
+            NotPublished("values_not_asked", 0),
+        ),
+        (
+            replace(NEXT, exclusions=(Exclusion("x", Fact.NEEDS), Exclusion("x", Fact.PERIOD))),
+            NotPublished("same_code"),
+        ),
+        (
+            replace(NEXT, exclusions=(Exclusion("x", Fact.STAGE, values=ALL_STAGES),)),
+            NotPublished("excludes_everybody"),
+        ),
     ],
 )
-def test_what_can_not_hold_is_refused_with_its_reason(rules: RuleSet, reason: str) -> None:
-    assert publish(rules, today=TODAY) == NotPublished(reason)
+def test_what_can_not_hold_is_refused_with_its_reason(rules: RuleSet, expected: NotPublished) -> None:
+    assert published(rules) == expected
 
 
 def test_two_rules_that_share_all_stages_shut_every_door_unless_one_is_off() -> None:
     first, rest = frozenset({"job"}), ALL_STAGES - {"job"}
     both = (Exclusion("a", Fact.STAGE, values=first), Exclusion("b", Fact.STAGE, values=rest))
-    assert publish(replace(NEXT, exclusions=both), today=TODAY) == NotPublished("excludes_everybody")
+    assert published(replace(NEXT, exclusions=both)) == NotPublished("excludes_everybody")
     one = (both[0], replace(both[1], on=False))
-    assert isinstance(publish(replace(NEXT, exclusions=one), today=TODAY), RuleSet)
+    assert isinstance(published(replace(NEXT, exclusions=one)), RuleSet)
+
+
+def test_what_will_be_decided_later_can_not_be_published_now() -> None:
+    assert published(NEXT, TODAY + timedelta(days=1)) == NotPublished("decided_later")
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "nearest"),
+    [
+        (Fact.STAGE, "drop-in", "drop_in"),
+        (Fact.STRAND, "7", None),
+        (Fact.FUNCTION, "work_redyness", "work_readiness"),
+        (Fact.FOR_WHOM, "withdrawl", "withdrawal"),
+    ],
+)
+def test_a_value_that_nobody_knows_is_refused_with_the_nearest_word(
+    fact: Fact, value: str, nearest: str | None
+) -> None:
+    rules = replace(NEXT, exclusions=(Exclusion("a", Fact.NEEDS), Exclusion("x", fact, values=frozenset({value}))))
+    assert published(rules) == NotPublished("unknown_value", 1, nearest)
+    off = replace(rules, exclusions=(replace(rules.exclusions[1], on=False),))
+    assert published(off) == NotPublished("unknown_value", 0, nearest), "it may be switched on later"
+
+
+def shut(**values: frozenset[str]) -> RuleSet:
+    return replace(NEXT, exclusions=tuple(Exclusion(fact, Fact(fact), values=some) for fact, some in values.items()))
+
+
+TRAINING = frozenset({"vocational_training"})
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_shut"),
+    [
+        (shut(stage=TRAINING, strand=ALL_STRANDS), True),
+        (shut(stage=TRAINING, function=WORDS.functions), True),
+        (shut(strand=ALL_STRANDS), False),
+        (shut(function=WORDS.functions), False),
+        (shut(stage=ALL_STAGES - TRAINING), False),
+        (shut(stage=TRAINING, strand=ALL_STRANDS - {"4"}), False),
+        (shut(stage=TRAINING, function=WORDS.functions - {"drop_in_space"}), False),
+    ],
+)
+def test_every_combination_that_shuts_every_door_is_refused(rules: RuleSet, is_shut: bool) -> None:
+    assert published(rules) == (NotPublished("excludes_everybody") if is_shut else rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "options", "is_shut"),
+    [
+        (shut(strand=frozenset("4")), [DROP_IN], True),
+        (shut(strand=frozenset("4")), [DROP_IN, replace(DROP_IN, id=UUID(int=11), strand=1)], False),
+        (shut(strand=frozenset("4")), [DROP_IN, COURSE], False),
+        (shut(strand=frozenset("4"), stage=TRAINING), [DROP_IN, COURSE], True),
+        (shut(function=frozenset({"drop_in_space"}), stage=TRAINING), [DROP_IN, COURSE], True),
+        (shut(stage=frozenset({"drop_in"}), function=frozenset({"other"})), [DROP_IN], True),
+        (
+            shut(strand=frozenset("1"), stage=frozenset({"drop_in"})),
+            [DROP_IN, replace(DROP_IN, id=UUID(int=11), strand=1, stage=Stage.JOB)],
+            True,
+        ),
+        (shut(for_whom=frozenset({"withdrawal"})), [replace(DROP_IN, for_whom=frozenset({"withdrawal"}))], False),
+        (replace(NEXT, exclusions=(Exclusion("x", Fact.CAPACITY),)), [replace(DROP_IN, capacity=Capacity.FULL)], True),
+        (shut(strand=frozenset("4")), [], False),
+        (shut(strand=frozenset("1")), [replace(DROP_IN, municipalities=frozenset())], False),
+    ],
+)
+def test_rules_are_held_against_the_directory_in_force(rules: RuleSet, options: list[Option], is_shut: bool) -> None:
+    assert shuts_every_door(rules, options, now=NOW, today=date(2026, 4, 1)) is is_shut
 
 
 def test_the_newest_version_that_has_taken_effect_holds() -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer, option_answer
 from services.referral.domain.options import Stage
-from services.referral.domain.routing import Routing
+from services.referral.domain.routing import Excluded, Routing
 from services.referral.handlers import proposals
 from services.referral.handlers import routing as handlers
 from services.referral.handlers.routing import Proposal
@@ -20,7 +20,7 @@ from shared.service import Now, Pages, Paging, Transaction, number, page, router
 candidates = router(tag="candidates")
 
 EXCLUDED_SHOWN = 50
-"""So many that were left out are shown with their reasons; all are counted, and all looked at are kept."""
+"""So many that were left out are shown with their reasons; all are counted, kept, and read page by page."""
 
 
 class CoordinatorAnswer(BaseModel):
@@ -37,7 +37,9 @@ class CountsAnswer(BaseModel):
     candidates: int
     by_stage: dict[Stage, int]
     excluded: int = Field(description="Looked at one by one, and left out.")
-    beyond: int = Field(description="Further off in the region, and not looked at one by one.")
+    beyond: int = Field(description="In the prefecture, and not looked at one by one; 0 where it has few options.")
+    beyond_ja: str | None = Field(default=None, description="Which those are, in words; without any: none.")
+    beyond_en: str | None = None
 
 
 class CandidatesAnswer(BaseModel):
@@ -118,11 +120,13 @@ class CandidatesAnswer(BaseModel):
     items: list[CandidateAnswer] = Field(description="Best first; the next page is of the same proposal.")
     next_cursor: str | None
     counts: CountsAnswer
-    excluded: list[OptionAnswer] = Field(description="On the first page, the nearest of those that were left out.")
+    excluded: list[OptionAnswer] = Field(
+        description="On the first page, the nearest of those that were left out; all of them: .../excluded."
+    )
     proposal_id: UUID = Field(description="Under which the answer is kept: why was this proposed on that day?")
     rule_version: int
-    need_unmet: bool = Field(description="Nobody can take the case on now: a gap in the region.")
-    unmet_needs: list[str] = Field(description="Needs on record that no candidate answers.")
+    need_unmet: bool = Field(description="Nobody can take the case on now, or all have said no: a gap in the region.")
+    unmet_needs: list[str] = Field(description="Needs on record that nobody answers who hasn't said no.")
     coordinator: CoordinatorAnswer
 
 
@@ -187,21 +191,39 @@ def counts(routing: Routing) -> CountsAnswer:
         by_stage={stage: by_stage[stage] for stage in Stage if by_stage[stage]},
         excluded=len(routing.excluded),
         beyond=routing.beyond,
+        beyond_ja=_BEYOND_JA.format(count=routing.beyond) if routing.beyond else None,
+        beyond_en=_BEYOND_EN.format(count=routing.beyond) if routing.beyond else None,
     )
 
 
+_BEYOND_JA = (
+    "県内のほかの{count}件は、この市町村(規則が認める近隣を含む)を対象としないか、記録された課題に応えないか、"
+    "応募期限を過ぎているため、1件ずつは調べていません。名簿で見られます。"
+)
+_BEYOND_EN = (
+    "{count} others in the prefecture were not looked at one by one: they serve other municipalities, answer none of"
+    " the needs on record, or their application deadline has passed. The directory lists them."
+)
+
+
 def left_out(routing: Routing, stage: Stage | None = None) -> list[OptionAnswer]:
+    """The nearest of them."""
+    return [option_answer(each) for each in nearest_left_out(routing, stage)[:EXCLUDED_SHOWN]]
+
+
+def nearest_left_out(routing: Routing, stage: Stage | None) -> list[Excluded]:
     """The nearest first: those with the fewest reasons against them."""
     chosen = [each for each in routing.excluded if stage is None or each.stage is stage]
-    nearest = sorted(chosen, key=lambda each: len(each.reasons))
-    return [option_answer(each) for each in nearest[:EXCLUDED_SHOWN]]
+    return sorted(chosen, key=lambda each: len(each.reasons))
 
 
 def coordinator(routing: Routing) -> CoordinatorAnswer:
     """Who holds the case meanwhile."""
     if routing.need_unmet:
-        japanese = "今は候補がありません。この機関が調整役として担当を続け、足りない支援として記録されます。"
-        english = "There is no candidate now. This agency coordinates on; the gap is on record."
+        japanese = (
+            "今は引き受けられる先がありません。この機関が調整役として担当を続け、足りない支援として記録されます。"
+        )
+        english = "Nobody can take it on now. This agency coordinates on; the gap is on record."
     else:
         japanese = "受諾されるまで、今の担当機関が引き続き担当します。"
         english = "The agency that holds the case goes on holding it until somebody accepts."

@@ -10,11 +10,13 @@ from pydantic.config import JsonDict
 from sqlalchemy import Row
 
 from services.referral.api.candidates import CoordinatorAnswer as HolderAnswer
-from services.referral.api.candidates import CountsAnswer, coordinator, counts, left_out
-from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer
+from services.referral.api.candidates import CountsAnswer, coordinator, counts, left_out, nearest_left_out
+from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer, option_answer
+from services.referral.domain.options import Stage
 from services.referral.handlers import proposals as handlers
 from shared.auth import Caller, Role, requires
-from shared.service import Page, Pages, Transaction, page, router
+from shared.problems import NOT_FOUND, Problem
+from shared.service import LongPages, Page, Pages, Transaction, number, page, router
 
 proposals = router(tag="candidates")
 
@@ -156,6 +158,35 @@ async def replay_proposal(proposal_id: UUID, session: Transaction, actor: Caller
         same_order=found.order,
         same_reasons=found.reasons,
         same_rest=found.rest,
+    )
+
+
+@proposals.get(
+    "/v1/cases/{case_id}/proposals/{proposal_id}/excluded",
+    dependencies=[requires(Role.COUNSELLOR)],
+    summary="Everything that was left out of a proposal, and why",
+    description="この提案で候補から外れたものを、外れた理由の少ない順にすべて返します。",
+)
+async def list_excluded(
+    case_id: UUID,
+    proposal_id: UUID,
+    session: Transaction,
+    actor: Caller,
+    pages: LongPages,
+    stage: Annotated[Stage | None, Query(description="Only this rung of the ladder.")] = None,
+) -> Page[OptionAnswer]:
+    """As it was said."""
+    given = await handlers.get_proposal(session, proposal_id, actor)
+    if given.row.case_id != case_id:
+        raise Problem(NOT_FOUND)
+    after = pages.begin(number)
+    begin = 0 if after is None else after + 1
+    chosen = list(enumerate(nearest_left_out(given.routing, stage)))
+    return page(
+        chosen[begin : begin + pages.one_more],
+        pages,
+        key=lambda place: (place[0],),
+        show=lambda place: option_answer(place[1]),
     )
 
 

@@ -40,8 +40,12 @@ _TEXTS = {
     "same_rung": ("今と同じ段階の支援です(並行利用)", "The same rung as now, beside it"),
     "rungs_down": ("今より{count}段前の段階です", "{count} rungs down from where the person is"),
     "rungs_skipped": (
-        "間の段階を{count}つ飛ばします(妨げにはなりません。理由を記録してください)",
-        "Skips {count} rungs; that bars nothing, but say why",
+        "間の段階を{count}つ飛ばします(妨げにはなりません。理由は相談の記録に残してください)",
+        "Skips {count} rungs; that bars nothing. Write down why in the case's own record",
+    ),
+    "says_no": (
+        "このケースは以前ここから戻っています。次の候補として自動では示しません",
+        "Gave this case back, or never answered: not proposed of itself",
     ),
     "declined_before": ("以前このつなぎ先から戻ってきています", "Gave a referral of this case back before"),
     "there_already": ("すでにこのつなぎ先が受諾しています", "Has accepted this case already"),
@@ -82,8 +86,6 @@ _TEXTS = {
         "The rules leave out this function ({about})",
     ),
 }
-CONSENT = "consent_"
-_NOT_NOW = frozenset(code for code in _TEXTS if code.startswith(CONSENT))
 _WORDS = STAGES_JA | GROUPS_JA | WORDS_JA
 
 
@@ -125,8 +127,8 @@ class CandidateAnswer(OptionAnswer):
 
 def candidate_answer(ranked: Ranked) -> CandidateAnswer:
     """A candidate as it is shown."""
-    sendable = not any(reason.code in _NOT_NOW for reason in ranked.reasons)
-    return CandidateAnswer(**option_answer(ranked).model_dump(), score=ranked.score, may_be_sent=sendable)
+    shown = option_answer(ranked).model_dump()
+    return CandidateAnswer(**shown, score=ranked.score, may_be_sent=ranked.may_be_sent)
 
 
 def option_answer(placed: Ranked | Excluded) -> OptionAnswer:

@@ -15,6 +15,7 @@ from services.referral.domain.routing_rules import (
     Fact,
     NotPublished,
     RuleSet,
+    Tried,
     Weights,
     told,
 )
@@ -23,7 +24,7 @@ from services.referral.handlers import routing_rules as handlers
 from services.referral.tables.routing_rules import Published
 from shared.auth import Caller, Role, requires
 from shared.codes import Code
-from shared.problems import invalid
+from shared.problems import Problem, invalid
 from shared.service import Body, LongPages, Now, Reading, Transaction, page, router
 
 routing_rules = router(tag="routing-rules")
@@ -40,6 +41,11 @@ _NOT_PUBLISHED = {
         "It holds from tomorrow at the earliest, so that nothing is proposed anew",
         "明日以降の日を指定してください。これまでの提案は変わりません",
     ),
+    "decided_later": (
+        "/decided_on",
+        "It was decided on a day that has come",
+        "決定日に、まだ来ていない日は書けません",
+    ),
     "weight_out_of_range": ("/weights", "Weights from -100 to 100", "重みは -100 から 100 で指定してください"),
     "room_out_of_order": (
         "/weights/capacity_unknown",
@@ -55,6 +61,11 @@ _NOT_PUBLISHED = {
         "/exclusions",
         "An exclusion by this fact takes no values: leave them out",
         "この事実による規則に値は要りません。values を空にしてください",
+    ),
+    "unknown_value": (
+        "/exclusions/{rule}/values",
+        "One of these values is not known{nearest}",
+        "知られていない値があります{nearest_ja}",
     ),
     "same_code": ("/exclusions", "Give each exclusion a code of its own", "規則ごとに違う符号を付けてください"),
     "excludes_everybody": (
@@ -140,6 +151,15 @@ class PublishRoutingRules(RoutingRules):
     decided_on: date
 
 
+class TriedAnswer(BaseModel):
+    """What a version would have made of past cases, counted as it was published."""
+
+    cases: int = Field(description=f"At most {handlers.LOOKED_BACK:,}, the newest first.")
+    had_candidates: int
+    other_candidates: int = Field(description="Cases that would get other candidates, or in another order.")
+    none_left: int = Field(description="Cases that had candidates, and would have none.")
+
+
 class RoutingRulesAnswer(BaseModel):
     """A version of the rules."""
 
@@ -148,7 +168,12 @@ class RoutingRulesAnswer(BaseModel):
             "examples": [
                 _FIRST
                 | _WHO
-                | {"version": 2, "published_by": "kagoshima-council", "published_at": "2027-02-21T01:00:00Z"}
+                | {
+                    "version": 2,
+                    "published_by": "kagoshima-council",
+                    "published_at": "2027-02-21T01:00:00Z",
+                    "tried": {"cases": 120, "had_candidates": 118, "other_candidates": 14, "none_left": 1},
+                }
             ]
         }
     )
@@ -164,6 +189,7 @@ class RoutingRulesAnswer(BaseModel):
     decided_on: date
     published_by: str
     published_at: datetime
+    tried: TriedAnswer | None = Field(description="Without: published before such counts were kept.")
 
 
 class RoutingRulesList(BaseModel):
@@ -172,7 +198,7 @@ class RoutingRulesList(BaseModel):
     rules: list[RoutingRulesAnswer]
 
 
-class RoutingTrialAnswer(BaseModel):
+class RoutingTrialAnswer(TriedAnswer):
     """What rules would have made of the newest proposal of each case; nothing is changed by asking."""
 
     model_config = ConfigDict(
@@ -191,10 +217,6 @@ class RoutingTrialAnswer(BaseModel):
         }
     )
 
-    cases: int = Field(description=f"At most {handlers.LOOKED_BACK:,}, the newest first.")
-    had_candidates: int
-    other_candidates: int = Field(description="Cases that would get other candidates, or in another order.")
-    none_left: int = Field(description="Cases that had candidates, and would have none.")
     cases_with_others: list[UUID] = Field(
         description=f"At most {handlers.NAMED}; only cases of municipalities that the caller serves."
     )
@@ -245,9 +267,8 @@ async def publish_routing_rules(
     match outcome:
         case Published():
             return _answer(outcome)
-        case NotPublished(reason):
-            pointer, english, japanese = _NOT_PUBLISHED[reason]
-            raise invalid(pointer, reason, english, japanese)
+        case NotPublished():
+            raise _refused(outcome)
 
 
 @routing_rules.post(
@@ -256,17 +277,16 @@ async def publish_routing_rules(
     description="この規則なら、これまでの提案のうち何件のケースで候補が変わり、何件で候補がなくなるかを数えます。何も変わりません。",
     dependencies=[requires(Role.RULES)],
 )
-async def try_routing_rules(body: RoutingRules, session: Reading, actor: Caller) -> RoutingTrialAnswer:
-    """Counts over the whole region; refuses nothing."""
-    found = await handlers.try_rules(session, body.rules(date.max), actor)
+async def try_routing_rules(body: RoutingRules, session: Reading, now: Now, actor: Caller) -> RoutingTrialAnswer:
+    """Counts over the whole region; rules that leave nobody a way are counted, too."""
+    found = await handlers.try_rules(session, body.rules(date.max), actor, now)
+    if isinstance(found, NotPublished):
+        raise _refused(found)
     return RoutingTrialAnswer(
-        cases=found.cases,
-        had_candidates=found.had_candidates,
-        other_candidates=found.others,
-        none_left=found.none_left,
+        **_tried(found.tried).model_dump(),
         cases_with_others=list(found.named_others),
         cases_with_none_left=list(found.named_none_left),
-        could_be_published=not found.excludes_everybody,
+        could_be_published=found.could_be_published,
     )
 
 
@@ -297,4 +317,24 @@ def _answer(published: Published) -> RoutingRulesAnswer:
         decided_on=published.decided_on,
         published_by=published.published_by,
         published_at=published.published_at,
+        tried=None if published.tried is None else _tried(published.tried),
     )
+
+
+def _tried(tried: Tried) -> TriedAnswer:
+    return TriedAnswer(
+        cases=tried.cases,
+        had_candidates=tried.had_candidates,
+        other_candidates=tried.others,
+        none_left=tried.none_left,
+    )
+
+
+def _refused(found: NotPublished) -> Problem:
+    pointer, english, japanese = _NOT_PUBLISHED[found.reason]
+    said = {
+        "rule": found.rule,
+        "nearest": f". Meant: {found.nearest}?" if found.nearest else "",
+        "nearest_ja": f"。「{found.nearest}」ですか" if found.nearest else "",
+    }
+    return invalid(pointer.format(**said), found.reason, english.format(**said), japanese.format(**said))

@@ -74,8 +74,9 @@ def case_read(told: Mapping[str, Any]) -> Case:
     values = dict(told) | {"case_id": UUID(told["case_id"]), "stage": told["stage"] and Stage(told["stage"])}
     for name in ("topics", "needs", "served_needs", "neighbours"):
         values[name] = frozenset(told[name])
-    for name in ("open_targets", "declined_targets", "taken_targets"):
-        values[name] = frozenset(map(UUID, told[name]))
+    for name in ("open_targets", "declined_targets", "refused_targets", "taken_targets"):
+        # What was kept before a no counted says nothing of it, and is made again as it was.
+        values[name] = frozenset(map(UUID, told.get(name, ())))
     return Case(**values)
 
 
@@ -91,6 +92,7 @@ def answer_told(routing: Routing) -> Told:
         "coordinator": routing.coordinator,
         "beyond": routing.beyond,
         "at_entry": routing.at_entry,
+        "waiting": routing.waiting,
     }
 
 
@@ -111,6 +113,7 @@ def answer_read(told: Mapping[str, Any], options: Mapping[UUID, Option]) -> Rout
         told["coordinator"],
         told["beyond"],
         told["at_entry"],
+        told.get("waiting", False),
     )
 
 

@@ -15,8 +15,10 @@ from services.referral.domain.options import CourseRun, Option, Programme
 from services.referral.domain.routing import Asked, answered_by
 from services.referral.domain.routing_rules import Fact, RuleSet
 
+SMALL = 200
+"""In a region with no more options than that each is named."""
 NAMED = 20
-"""So many of each kind that can't take a case are named; the rest are counted."""
+"""In a larger one, so many of each kind that can't take a case are named; the rest are counted."""
 STILL_TOLD = timedelta(days=14)
 """A deadline just missed is worth knowing; older course runs are history."""
 _ANY = ""
@@ -72,18 +74,21 @@ class Directory:
         found = self._matching(towns, wanted)
         # An open referral is told even where the programme answers nothing that is on record now.
         found.update(target.int for target in asked.open_targets if self._is_programme(target))
-        named: set[int] = set()
-        if wanted:
+        here = asked.municipality[:2]
+        there = self._shelf(here, _ANY)
+        told = self._told(asked, now)
+        small = len(there) + len(told) <= SMALL
+        named: set[int] = set(there) if small else set()
+        if wanted and not small:
             own = (self._shelf(area, _ANY) for area in _areas_of(asked.municipality))
             named.update(_few(own, found))
-        here = asked.municipality[:2]
         elsewhere = (self._shelf(here, need) for need in sorted(asked.wanted) or [_ANY])
         named.update(_few(elsewhere, found | named))
         looked_at = found | named
-        there = self._shelf(here, _ANY)
         beyond = len(there) - sum(_holds(there, each) for each in looked_at)
-        courses, more = self._courses_near(asked, wanted, now)
-        return Near(tuple(self.options[each] for each in sorted(looked_at | courses)), beyond + more)
+        courses = self._courses_near(asked, wanted, now, told, most=SMALL if small else NAMED)
+        options = tuple(self.options[each] for each in sorted(looked_at | courses))
+        return Near(options, beyond + len(told) - len(courses))
 
     def _matching(self, towns: Iterable[str], wanted: Collection[str]) -> set[int]:
         areas = {area for town in towns for area in _areas_of(town)}
@@ -93,17 +98,22 @@ class Directory:
                 found.update(self._shelf(area, need))
         return found
 
-    def _courses_near(self, asked: Asked, wanted: Collection[str], now: datetime) -> tuple[set[int], int]:
-        """In the prefecture, or with seats of the town's own: all that answer and are open, and a few others."""
+    def _told(self, asked: Asked, now: datetime) -> list[_Deadline]:
+        """Courses in the prefecture, or with seats of the town's own, the nearest deadline first."""
         town = asked.municipality
-        told = sorted({place for reach in (town[:2], town) for place in self._open_since(reach, now - STILL_TOLD)})
+        return sorted({place for reach in (town[:2], town) for place in self._open_since(reach, now - STILL_TOLD)})
+
+    def _courses_near(
+        self, asked: Asked, wanted: Collection[str], now: datetime, told: Sequence[_Deadline], *, most: int
+    ) -> set[int]:
+        """All that answer and are open, and a few others."""
         still = told[bisect_left(told, (now, 0)) :]
         if wanted and told and not answered_by(self.options[told[0][1]], wanted):
             still = []
         waits = {target.int for target in asked.open_targets}
         looked_at = {number for place, number in told if number in waits} | {number for _, number in still}
-        looked_at.update(_few([[number for _, number in reversed(told)]], looked_at))
-        return looked_at, len(told) - len(looked_at)
+        looked_at.update(_few([[number for _, number in reversed(told)]], looked_at, most))
+        return looked_at
 
     def _open_since(self, reach: str, moment: datetime) -> Sequence[_Deadline]:
         places = self._courses.get(reach, [])
@@ -116,11 +126,11 @@ class Directory:
         return isinstance(self.options.get(target.int), Programme)
 
 
-def _few(shelves: Iterable[Sequence[int]], but: Collection[int]) -> set[int]:
+def _few(shelves: Iterable[Sequence[int]], but: Collection[int], most: int = NAMED) -> set[int]:
     """The first of these shelves that are not known yet; no more is looked at than is known and named."""
     found: set[int] = set()
     for number in chain.from_iterable(shelves):
-        if len(found) == NAMED:
+        if len(found) == most:
             break
         if number not in but:
             found.add(number)

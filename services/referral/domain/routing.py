@@ -1,9 +1,8 @@
 """Where a case may go: every option in its place, with reasons. Nobody is left out for being difficult."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from uuid import UUID
 
 from services.referral.domain.options import (
     ENTRY,
@@ -18,6 +17,7 @@ from services.referral.domain.options import (
     receiver_of,
     stage_of,
 )
+from services.referral.domain.routed import SAYS_NO, Asked, Case, Excluded, Ranked, Reason, Routing
 from services.referral.domain.routing_rules import FIRST, Exclusion, Fact, RuleSet
 
 __all__ = [
@@ -41,102 +41,9 @@ Lacking = Callable[[str, bool], str | None]
 """What the person's consent lacks for an agency, in a course or not: a code of `shared.consent`, or nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a rule may know of a case: neither FDP levels nor the prolongation flag are here (DOMAIN.md 4)."""
-
-    municipality: str
-    topics: frozenset[str]
-    needs: frozenset[str]
-    neighbours: frozenset[str]
-    open_targets: frozenset[UUID]
-
-    @property
-    def wanted(self) -> frozenset[str]:
-        """The needs on record; until there are any, the topics speak."""
-        return self.needs or self.topics - _SAYS_NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """The facts about a case that routing looks at."""
-
-    case_id: UUID
-    municipality: str
-    opened_by: str
-    topics: frozenset[str] = frozenset()
-    needs: frozenset[str] = frozenset()
-    urgent: bool = False
-    levels: Mapping[str, int] | None = None
-    prolongation_risk: str | None = None
-    open_targets: frozenset[UUID] = frozenset()
-    """Programmes and course runs that an open referral of this case waits at."""
-    declined_targets: frozenset[UUID] = frozenset()
-    taken_targets: frozenset[UUID] = frozenset()
-    """Those that accepted it, and serve the person now."""
-    stage: Stage | None = None
-    """The rung of the newest accepted referral; none yet: the entry."""
-    served_needs: frozenset[str] = frozenset()
-    """Needs that somebody who accepted the case answers."""
-    neighbours: frozenset[str] = frozenset()
-    coordinator: str | None = None
-    """Who coordinates in the municipality; nobody named: the case's holder."""
-
-    @property
-    def asked(self) -> Asked:
-        """The part of it that rules may look at."""
-        return Asked(self.municipality, self.topics, self.needs, self.neighbours, self.open_targets)
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why an option stands where it stands; `weight` is what it adds to the score, `rule` the rule that left it out."""
-
-    code: str
-    weight: int = 0
-    about: tuple[str, ...] = ()
-    count: int | None = None
-    rule: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """An option with its score and the reasons that make it up."""
-
-    option: Option
-    stage: Stage
-    score: int
-    reasons: tuple[Reason, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Excluded:
-    """An option that can't take this case now. None of the reasons is about the person's difficulty."""
-
-    option: Option
-    stage: Stage
-    reasons: tuple[Reason, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """The answer: candidates best first, what is left out and why, and the needs that nobody answers."""
-
-    items: tuple[Ranked, ...]
-    excluded: tuple[Excluded, ...]
-    unmet_needs: tuple[str, ...]
-    coordinator: str
-    beyond: int = 0
-    """Options of the region that are further off, and were not looked at one by one."""
-    at_entry: bool = True
-    """Whether nobody serves the person yet."""
-
-    @property
-    def need_unmet(self) -> bool:
-        """Nobody can take it on: a gap in the region, and the coordinator's to hold."""
-        return not self.items
-
-
+RECKONED = 2
+"""How an answer comes about, kept with each: an older one is made again as it was. 1: places of equal points stood in
+no order that means anything, and who was asked and had not answered counted as nobody."""
 COUNTER_NEEDS = frozenset({"health", "daily_living", "isolation", "family", "housing", "income"})
 """The counter's own business. Any other need may be one that a course helps with, codes not known yet included."""
 COUNTER_TOPICS = frozenset(
@@ -153,7 +60,6 @@ COUNTER_TOPICS = frozenset(
     }
 )
 """What a person comes with, beside the needs of the same name, and what no course answers, however good it is."""
-_SAYS_NOTHING = frozenset({"other"})
 _LOW = 2
 _AT_ONCE = frozenset({"has_room", "own_pool_free", "general_pool_free"})
 _NARROWER = frozenset({"other_purpose", "not_named"})
@@ -184,35 +90,46 @@ def route(
     today: date,
     lacking: Lacking = _nothing_lacks,
     beyond: int = 0,
+    reckoned: int = RECKONED,
 ) -> Routing:
     """Put every option into its place, with reasons.
 
     Low levels move earlier rungs of the ladder forward and leave everything else as it was. The prolongation flag adds
-    a remark about the pace and nothing more: it never excludes and never lowers a place (DOMAIN.md 4).
+    a remark about the pace and nothing more: it never excludes and never lowers a place (DOMAIN.md 4). Of equal points
+    what is nearest to the next rung comes first.
     """
     question = _Question(case.asked, rules, now, today, lacking)
     wanted = question.asked.wanted
     items: list[Ranked] = []
     excluded: list[Excluded] = []
     met: set[str] = set(case.served_needs)
+    waiting = False
     for option in options:
         answered = answered_by(option, wanted)
         against = _against(question, option, answered)
         if against:
             excluded.append(Excluded(option, stage_of(option), against))
+            if reckoned > 1 and [reason.code for reason in against] == ["already_referred"]:
+                waiting = True
+                met |= answered
             continue
-        met |= answered
+        if option.id not in case.refused_targets:
+            met |= answered
         reasons = _reasons(case, question, option, answered)
         items.append(Ranked(option, stage_of(option), sum(reason.weight for reason in reasons), reasons))
-    items.sort(key=lambda ranked: (-ranked.score, ranked.option.id.int))
+    stands = case.stage or ENTRY
+    near = {stage: _from_next_rung(stands, stage) if reckoned > 1 else (0, 0) for stage in LADDER}
+    items.sort(key=lambda ranked: (-ranked.score, near[ranked.stage], ranked.option.id.int))
     excluded.sort(key=lambda left_out: left_out.option.id.int)
+    nobody = not waiting and all(each.says_no for each in items)
     return Routing(
         tuple(items),
         tuple(excluded),
         tuple(sorted(wanted - met)),
-        case.opened_by if items else case.coordinator or case.opened_by,
+        case.coordinator or case.opened_by if nobody else case.opened_by,
         beyond,
         at_entry=case.stage is None,
+        waiting=waiting,
     )
 
 
@@ -310,7 +227,9 @@ def _reasons(case: Case, question: _Question, option: Option, answered: Collecti
     found += _ladder(case, question.rules, stage_of(option))
     if case.prolongation_risk == "true":
         found.append(Reason("plan_for_long_support"))
-    if option.id in case.declined_targets:
+    if option.id in case.refused_targets:
+        found.append(Reason(SAYS_NO, weights.declined_before))
+    elif option.id in case.declined_targets:
         found.append(Reason("declined_before", weights.declined_before))
     if option.id in case.taken_targets:
         found.append(Reason("there_already"))
@@ -361,7 +280,7 @@ def _ladder(case: Case, rules: RuleSet, stage: Stage) -> list[Reason]:
     low = tuple(sorted(axis for axis, level in (case.levels or {}).items() if level <= _LOW))
     if low and stage in rules.early:
         found.append(Reason("earlier_stage_first", rules.early[stage], about=low))
-    distance = LADDER.index(stage) - LADDER.index(case.stage or ENTRY)
+    distance = _distance(case.stage or ENTRY, stage)
     if distance == 1:
         found.append(Reason("next_rung", rules.weights.next_rung))
     elif distance > 1:
@@ -369,6 +288,16 @@ def _ladder(case: Case, rules: RuleSet, stage: Stage) -> list[Reason]:
     elif case.stage is not None:
         found.append(Reason("same_rung") if distance == 0 else Reason("rungs_down", count=-distance))
     return found
+
+
+def _distance(stands: Stage, stage: Stage) -> int:
+    return LADDER.index(stage) - LADDER.index(stands)
+
+
+def _from_next_rung(stands: Stage, stage: Stage) -> tuple[int, int]:
+    """How far from the next rung; of two as far the lower one, which skips nothing."""
+    distance = _distance(stands, stage)
+    return abs(distance - 1), distance
 
 
 def _remarks(question: _Question, option: Programme) -> list[Reason]:

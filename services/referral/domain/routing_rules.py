@@ -10,6 +10,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+from services.referral.domain.directory import nearest
 from services.referral.domain.options import Stage
 
 HEAVIEST = 100
@@ -115,17 +116,44 @@ FIRST = RuleSet(version=1, effective_from=date(2000, 1, 1))
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """The values that an exclusion may name: the directory's list, and what its entries use beside it."""
+
+    functions: frozenset[str]
+    groups: frozenset[str]
+
+    def of(self, fact: Fact) -> frozenset[str]:
+        """Of one fact."""
+        return {
+            Fact.STAGE: frozenset(stage.value for stage in Stage),
+            Fact.STRAND: STRANDS,
+            Fact.FUNCTION: self.functions,
+            Fact.FOR_WHOM: self.groups,
+        }[fact]
+
+
+@dataclass(frozen=True, slots=True)
 class NotPublished:
-    """It can't hold: not_later, weight_out_of_range, room_out_of_order, values_missing, values_not_asked, same_code,
-    excludes_everybody."""
+    """It can't hold: not_later, decided_later, weight_out_of_range, room_out_of_order, values_missing,
+    values_not_asked, unknown_value, same_code, excludes_everybody."""
 
     reason: str
+    rule: int | None = None
+    """Which exclusion, counted from 0."""
+    nearest: str | None = None
 
 
-def publish(rules: RuleSet, *, today: date) -> RuleSet | NotPublished:
+def publish(rules: RuleSet, words: Words, *, decided_on: date, today: date) -> RuleSet | NotPublished:
     """A set of rules that can take effect, from a later day: what was proposed today is never proposed anew."""
     if rules.effective_from <= today:
         return NotPublished("not_later")
+    if decided_on > today:
+        return NotPublished("decided_later")
+    return fault(rules, words) or rules
+
+
+def fault(rules: RuleSet, words: Words) -> NotPublished | None:
+    """What is wrong with the rules as such, whenever they hold and whoever decided them."""
     weights = (*asdict(rules.weights).values(), *rules.early.values())
     if any(abs(weight) > HEAVIEST for weight in weights) or not 1 <= rules.stale_after_days <= 3650:
         return NotPublished("weight_out_of_range")
@@ -135,19 +163,40 @@ def publish(rules: RuleSet, *, today: date) -> RuleSet | NotPublished:
     codes = [each.code for each in rules.exclusions]
     if len(codes) != len(set(codes)):
         return NotPublished("same_code")
-    for each in rules.exclusions:
+    for number, each in enumerate(rules.exclusions):
         if (each.looks_at in VALUED) != bool(each.values):
-            return NotPublished("values_missing" if each.looks_at in VALUED else "values_not_asked")
-    return NotPublished("excludes_everybody") if _shuts_every_door(rules) else rules
+            return NotPublished("values_missing" if each.looks_at in VALUED else "values_not_asked", number)
+        # A misspelt word would leave nothing out, and nobody would notice.
+        for value in sorted(each.values - words.of(each.looks_at)) if each.values else ():
+            return NotPublished("unknown_value", number, nearest(value, words.of(each.looks_at)))
+    return NotPublished("excludes_everybody") if _shuts_every_door(rules, words) else None
 
 
-def _shuts_every_door(rules: RuleSet) -> bool:
-    """Whether no programme and no course could ever pass; what happened to past cases shows the rest."""
+def _shuts_every_door(rules: RuleSet, words: Words) -> bool:
+    """Whether no course and no programme of any stage, strand and function could pass, whatever the directory holds."""
 
-    def left_out(fact: Fact) -> frozenset[str]:
-        return frozenset().union(*(each.values for each in rules.exclusions if each.on and each.looks_at is fact))
+    def left(fact: Fact) -> frozenset[str]:
+        named = (each.values for each in rules.exclusions if each.on and each.looks_at is fact)
+        return words.of(fact).difference(*named)
 
-    return left_out(Fact.STAGE) >= {stage.value for stage in Stage}
+    courses = Stage.VOCATIONAL_TRAINING in left(Fact.STAGE)
+    return not courses and not all(left(fact) for fact in (Fact.STAGE, Fact.STRAND, Fact.FUNCTION))
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What rules would have made of past cases: counted before they take effect, and kept with the version."""
+
+    cases: int
+    had_candidates: int
+    others: int
+    none_left: int
+    """Cases that had candidates, and would have none."""
+
+    @property
+    def excludes_everybody(self) -> bool:
+        """No case that could go somewhere could go anywhere."""
+        return 0 < self.had_candidates == self.none_left
 
 
 def rules_on(published: Iterable[RuleSet], day: date) -> RuleSet:

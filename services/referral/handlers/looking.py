@@ -117,6 +117,11 @@ def _served(actor: Actor) -> ColumnElement[bool]:
 
 def concerning(fact: Row[Any] | None, actor: Actor) -> Row[Any]:
     """The case, for who opened it, who holds it, and the agencies of its municipality. For others there is none."""
-    if fact is None or not (actor.agency in {fact.opened_by, fact.holder} or actor.serves(fact.municipality)):
+    if fact is None or not concerns(fact, actor):
         raise case_not_known()
     return fact
+
+
+def concerns(fact: Row[Any] | None, actor: Actor) -> bool:
+    """Whether it is this caller's business."""
+    return fact is not None and (actor.agency in {fact.opened_by, fact.holder} or actor.serves(fact.municipality))

@@ -16,7 +16,8 @@ from services.referral.domain import clocks
 from services.referral.domain.chain import NotRerouted, Place, reroute
 from services.referral.domain.moves import NOTHING_SAID, Moved, NotMoved, Referral, Said, advance, legal_moves
 from services.referral.domain.options import CourseRun
-from services.referral.domain.states import Kind, Party, State, Verb
+from services.referral.domain.states import Kind, Party, Progress, State, Verb
+from services.referral.handlers import needs
 from services.referral.handlers.links import keep_link
 from services.referral.handlers.looking import concerning, visible
 from services.referral.handlers.referrals import (
@@ -336,21 +337,30 @@ async def _store(
     number = 0 if said.outcome is None else await referrals.add_outcome(session, after, by=by, at=now)
     event = moving(before, moved, outcomes=number)
     told: Told = [] if event is None else [(event, after.version)]
+    if _comes_back(moved):
+        after = await _propose(session, after, now)
     if moved.move.to is Party.COORDINATOR:
-        if moved.move.name != "take_over":
-            after = await _propose(session, after, now)
         told.append((taking_over(before, after, moved.move), after.version))
     await keep_link(session, after, now)
     return _Stored(after, told)
 
 
+def _comes_back(moved: Moved) -> bool:
+    """Whether it is over here and the case goes on elsewhere: no, silence, or no seat."""
+    over = moved.move.to is Party.COORDINATOR and moved.move.name != "take_over"
+    return over or moved.move.progress in {Progress.SEAT_REFUSED, Progress.SEAT_RELEASED}
+
+
 async def _propose(session: AsyncSession, referral: Referral, now: datetime) -> Referral:
-    """Look at once where it may go next; the way that is closed stands among the declined ones already."""
+    """Look at once where it may go next; where nobody is left who hasn't said no, that is on record at once."""
     found = await asked.find_asked(session, referral.case_id, now=now)
-    ranked = [] if found is None else answer(found, now).routing.items
-    if not ranked:
+    if found is None:
         return referral
-    best = ranked[0].option
+    routing = answer(found, now).routing
+    await needs.settle(session, found, routing, now=now)
+    best = routing.next_place(but=referral.programme_id or referral.course_run_id)
+    if best is None:
+        return referral
     course = isinstance(best, CourseRun)
     proposed = replace(
         referral,

@@ -13,7 +13,7 @@ from services.referral.domain.keeping import Compared
 from services.referral.domain.options import Option
 from services.referral.domain.routing import Routing, route
 from services.referral.domain.routing_rules import RuleSet
-from services.referral.handlers.looking import concerning
+from services.referral.handlers.looking import concerning, concerns
 from services.referral.handlers.routing import consent_read, lacking_in
 from services.referral.tables import facts, proposals, routing_rules
 from shared.auth import Actor
@@ -41,6 +41,7 @@ class Given:
             today=today,
             lacking=lacking_in(consent_read(kept["consent"]), today),
             beyond=kept["beyond"],
+            reckoned=kept.get("reckoned", 1),
         )
 
 
@@ -56,7 +57,7 @@ async def get_proposal(session: AsyncSession, proposal_id: UUID, actor: Actor) -
     """What was proposed, and why, on that day. For whoever may see the case; for others there is none."""
     row = await proposals.find_proposal(session, proposal_id)
     fact = None if row is None else await facts.find_case_fact(session, row.case_id)
-    if row is None or fact is None or not (fact.opened_by == actor.agency or actor.serves(fact.municipality)):
+    if row is None or not concerns(fact, actor):
         raise Problem(NOT_FOUND)
     return (await given(session, [row]))[0]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import keeping
-from services.referral.domain.routing import Lacking, Routing, route
+from services.referral.domain.routing import RECKONED, Lacking, Routing, route
 from services.referral.handlers import needs
 from services.referral.handlers.looking import concerning
 from services.referral.tables import asked, proposals
@@ -89,6 +89,7 @@ async def _keep(session: AsyncSession, found: AskedOf, answered: Answered, now: 
             "case": keeping.case_told(found.case),
             "consent": consent_told(found.consent),
             "beyond": answered.routing.beyond,
+            "reckoned": RECKONED,
         }
     )
     said = keeping.text_of(keeping.answer_told(answered.routing))

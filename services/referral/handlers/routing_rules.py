@@ -8,11 +8,15 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import routing_rules as domain
+from services.referral.domain.nearby import Directory
+from services.referral.domain.open_doors import shuts_every_door
+from services.referral.domain.options import Programme
 from services.referral.domain.routing import Routing
-from services.referral.domain.routing_rules import NotPublished, RuleSet
+from services.referral.domain.routing_rules import NotPublished, RuleSet, Tried, Words
 from services.referral.handlers.proposals import given
-from services.referral.tables import proposals, routing_rules
+from services.referral.tables import nearby, proposals, routing_rules
 from services.referral.tables.routing_rules import Published
+from services.referral.tables.vocabulary import vocabulary
 from shared.auth import Actor
 from shared.service import day_in_japan
 
@@ -24,19 +28,12 @@ NAMED = 100
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What rules would have made of what was proposed. `none_left`: cases that had candidates, and would have none."""
+    """What rules would have made of what was proposed, and some of the cases that they would change."""
 
-    cases: int
-    had_candidates: int
-    others: int
-    none_left: int
+    tried: Tried
     named_others: Sequence[UUID]
     named_none_left: Sequence[UUID]
-
-    @property
-    def excludes_everybody(self) -> bool:
-        """No case that could go somewhere could go anywhere."""
-        return 0 < self.had_candidates == self.none_left
+    could_be_published: bool
 
 
 async def list_rules(session: AsyncSession) -> Sequence[Published]:
@@ -47,39 +44,61 @@ async def list_rules(session: AsyncSession) -> Sequence[Published]:
 async def publish_rules(
     session: AsyncSession, rules: RuleSet, *, decided_by: str, decided_on: date, actor: Actor, now: datetime
 ) -> Published | NotPublished:
-    """The next version, from a later day on; not if it would have left every past case without a candidate."""
+    """The next version, from a later day on; not if it leaves nobody a way, by the directory or for past cases."""
+    directory = await nearby.directory_in_force(session, now=now)  # before the lock: others wait for that
     known = await routing_rules.lock_rules(session)
     numbered = replace(rules, version=known[-1].rules.version + 1)
-    decision = domain.publish(numbered, today=day_in_japan(now))
+    decision = domain.publish(numbered, _words(directory), decided_on=decided_on, today=day_in_japan(now))
     if isinstance(decision, NotPublished):
         return decision
-    if (await try_rules(session, numbered, actor)).excludes_everybody:
+    trial = await _try(session, numbered, directory, actor, now)
+    if not trial.could_be_published:
         return NotPublished("excludes_everybody")
-    published = Published(numbered, decided_by, decided_on, actor.agency, now)
+    published = Published(numbered, decided_by, decided_on, actor.agency, now, trial.tried)
     await routing_rules.add_rules(session, published)
     return published
 
 
-async def try_rules(session: AsyncSession, rules: RuleSet, actor: Actor) -> Trial:
+async def try_rules(session: AsyncSession, rules: RuleSet, actor: Actor, now: datetime) -> Trial | NotPublished:
     """Nothing is changed. Cases are named to those whose business they are, and counted for all."""
-    counts = {"cases": 0, "had": 0, "others": 0, "none": 0}
+    directory = await nearby.directory_in_force(session, now=now)
+    found = domain.fault(rules, _words(directory))
+    if found is not None and found.reason != "excludes_everybody":
+        return found
+    trial = await _try(session, rules, directory, actor, now)
+    return replace(trial, could_be_published=trial.could_be_published and found is None)
+
+
+def _words(directory: Directory) -> Words:
+    """The directory's list, and what entries of before it use."""
+    known = vocabulary()
+    functions, groups = set(known.functions), set(known.targets)
+    for option in directory.options.values():
+        if isinstance(option, Programme):
+            functions.add(option.function)
+            groups |= option.for_whom
+    return Words(frozenset(functions), frozenset(groups))
+
+
+async def _try(session: AsyncSession, rules: RuleSet, directory: Directory, actor: Actor, now: datetime) -> Trial:
+    counts = {"cases": 0, "had_candidates": 0, "others": 0, "none_left": 0}
     others: list[UUID] = []
     none_left: list[UUID] = []
     async for rows in proposals.newest_of_cases(session, most=LOOKED_BACK):
         for each in await given(session, rows):
             again = each.again(rules)
-            differs, none = (
-                _candidates(each.routing) != _candidates(again),
-                bool(each.routing.items) > bool(again.items),
-            )
+            differs = _candidates(each.routing) != _candidates(again)
+            none = bool(each.routing.items) > bool(again.items)
             counts["cases"] += 1
-            counts["had"] += bool(each.routing.items)
+            counts["had_candidates"] += bool(each.routing.items)
             counts["others"] += differs
-            counts["none"] += none
+            counts["none_left"] += none
             if actor.serves(each.row.municipality):
                 others += [each.row.case_id] * differs
                 none_left += [each.row.case_id] * none
-    return Trial(counts["cases"], counts["had"], counts["others"], counts["none"], others[:NAMED], none_left[:NAMED])
+    tried = Tried(**counts)
+    shut = shuts_every_door(rules, directory.options.values(), now=now, today=day_in_japan(now))
+    return Trial(tried, others[:NAMED], none_left[:NAMED], could_be_published=not (tried.excludes_everybody or shut))
 
 
 def _candidates(routing: Routing) -> Sequence[UUID]:

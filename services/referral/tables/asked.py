@@ -10,21 +10,22 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.moves import AT_WORK, IN_FLIGHT
-from services.referral.domain.options import Stage
+from services.referral.domain.refusals import Been, last_words, refused
 from services.referral.domain.routing import Case, answered_by_course
 from services.referral.domain.routing_rules import RuleSet, rules_on
-from services.referral.domain.states import State
+from services.referral.domain.states import State, Verb
 from services.referral.tables import nearby
 from services.referral.tables.facts import consent_of
 from services.referral.tables.nearby import Memory
 from shared.consent import LAST_WORD, Consent
 from shared.database import Hot
+from shared.service import day_in_japan
 
 _FACTS = Hot(
     "SELECT f.*, (SELECT agency_id FROM coordinator c WHERE c.municipality = f.municipality) AS coordinator,"  # noqa: S608 - our own words alone
-    " (SELECT coalesce(json_agg(json_build_array(coalesce(r.programme_id, r.course_run_id), r.state, p.stage, p.needs)"
-    " ORDER BY r.id), '[]') FROM referral r LEFT JOIN programme p ON p.id = r.programme_id"
-    " WHERE r.case_id = f.case_id) AS referrals,"
+    " (SELECT coalesce(json_agg(json_build_array(coalesce(r.programme_id, r.course_run_id), r.verb, r.state, r.reason,"
+    " r.outcome, CAST(r.since AT TIME ZONE 'Asia/Tokyo' AS date), p.stage, p.needs) ORDER BY r.id), '[]')"
+    " FROM referral r LEFT JOIN programme p ON p.id = r.programme_id WHERE r.case_id = f.case_id) AS referrals,"
     " ARRAY(SELECT coalesce(need, '') FROM need_unmet n WHERE n.case_id = f.case_id AND n.state = 'open') AS on_record,"
     " (SELECT max(version) FROM routing_rule) AS rule_version,"
     " CAST(pg_current_snapshot() AS text) AS snapshot,"
@@ -66,12 +67,13 @@ async def find_asked(session: AsyncSession, case_id: UUID, *, now: datetime) -> 
         await nearby.bring_up_to_date(session, memory, now=now)
     await nearby.bring_rules_up_to_date(session, memory, fact.rule_version)
     on_record = frozenset(need or None for need in fact.on_record)
-    return AskedOf(fact, _case(fact, memory), consent_of(fact), on_record, memory)
+    return AskedOf(fact, _case(fact, memory, day_in_japan(now)), consent_of(fact), on_record, memory)
 
 
-def _case(fact: Any, memory: Memory) -> Case:
-    referrals = [(UUID(target), state, stage, needs) for target, state, stage, needs in fact.referrals]
-    taken = [each for each in referrals if each[1] in AT_WORK]
+def _case(fact: Any, memory: Memory, today: date) -> Case:
+    referrals = [_been(*each) for each in fact.referrals]
+    last = last_words(referrals)
+    reached = [each for each in referrals if each.accepted]
     return Case(
         case_id=UUID(int=fact.case_id.int),
         municipality=fact.municipality,
@@ -81,27 +83,27 @@ def _case(fact: Any, memory: Memory) -> Case:
         urgent=fact.urgent,
         levels=fact.levels,
         prolongation_risk=fact.prolongation_risk,
-        open_targets=frozenset(target for target, state, *_ in referrals if state in IN_FLIGHT),
-        declined_targets=frozenset(target for target, state, *_ in referrals if state == State.DECLINED),
-        taken_targets=frozenset(target for target, *_ in taken),
-        stage=_stage(taken[-1]) if taken else None,
-        served_needs=_served(taken, fact),
+        open_targets=frozenset(each.target for each in referrals if each.state in IN_FLIGHT),
+        declined_targets=frozenset(
+            each.target for each in referrals if each.state == State.DECLINED and each.verb != Verb.REQUEST
+        ),
+        refused_targets=refused(last, memory.directory.options, today),
+        taken_targets=frozenset(each.target for each in referrals if each.state in AT_WORK),
+        stage=reached[-1].rung if reached else None,
+        served_needs=_served([each for each in last.values() if each.accepted], fact),
         neighbours=memory.directory.neighbours.get(fact.municipality, frozenset()),
         coordinator=fact.coordinator,
     )
 
 
-_Taken = tuple[UUID, str, str | None, list[str] | None]
+def _been(target: str, verb: str, state: str, reason: Any, outcome: Any, since: Any, stage: Any, needs: Any) -> Been:
+    day = None if since is None else date.fromisoformat(since)
+    return Been(UUID(target), verb, state, reason, outcome, day, stage, needs)
 
 
-def _stage(taken: _Taken) -> Stage:
-    _, _, stage, _ = taken
-    return Stage.VOCATIONAL_TRAINING if stage is None else Stage(stage)
-
-
-def _served(taken: Sequence[_Taken], fact: Any) -> frozenset[str]:
+def _served(reached: Sequence[Been], fact: Any) -> frozenset[str]:
     wanted = frozenset(fact.needs or fact.topics)
     found: frozenset[str] = frozenset()
-    for _, _, _, needs in taken:
-        found |= answered_by_course(wanted) if needs is None else wanted & frozenset(needs)
+    for each in reached:
+        found |= answered_by_course(wanted) if each.needs is None else wanted & frozenset(each.needs)
     return found

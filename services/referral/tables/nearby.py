@@ -118,6 +118,13 @@ async def bring_up_to_date(session: AsyncSession, memory: Memory, *, now: dateti
         memory.snapshot, memory.looked_at = found["snapshot"], now
 
 
+async def directory_in_force(session: AsyncSession, *, now: datetime) -> Directory:
+    """The whole directory as of now, for a question about all of it."""
+    memory = memory_of(session)
+    await bring_up_to_date(session, memory, now=now)
+    return memory.directory
+
+
 async def bring_rules_up_to_date(session: AsyncSession, memory: Memory, newest: int) -> None:
     """Versions are only added: the newest says whether all are known."""
     if len(memory.rules) < newest:

@@ -1,14 +1,14 @@
 """Versions of routing's rules; nothing here is about a person."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.routing_rules import RuleSet, read, told
+from services.referral.domain.routing_rules import RuleSet, Tried, read, told
 from services.referral.tables.schema import routing_rule
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7470038)")
@@ -23,6 +23,8 @@ class Published:
     decided_on: date
     published_by: str
     published_at: datetime
+    tried: Tried | None
+    """What was counted before; None: of versions published before counts were kept."""
 
 
 async def list_rules(session: AsyncSession) -> Sequence[Published]:
@@ -49,10 +51,12 @@ async def add_rules(session: AsyncSession, published: Published) -> None:
             decided_on=published.decided_on,
             published_by=published.published_by,
             published_at=published.published_at,
+            tried=None if published.tried is None else asdict(published.tried),
         )
     )
 
 
 def _published(row: Any) -> Published:
     rules = read(row.rules, version=row.version, effective_from=row.effective_from)
-    return Published(rules, row.decided_by, row.decided_on, row.published_by, row.published_at)
+    tried = None if row.tried is None else Tried(**row.tried)
+    return Published(rules, row.decided_by, row.decided_on, row.published_by, row.published_at, tried)

@@ -288,6 +288,7 @@ routing_rule = Table(
     Column("decided_on", Date, nullable=False),
     Column("published_by", Text, nullable=False),
     Column("published_at", DateTime(timezone=True), nullable=False),
+    Column("tried", JSONB(none_as_null=True)),
 )
 option_seen = Table(
     "option_seen",
