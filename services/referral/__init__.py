@@ -8,7 +8,7 @@ Hears: `CaseOpened`, `CaseHandedOver`, `CaseReopened`, `CaseClosed`, `CaseErased
 Tells: `AgencyListed`, `ProgrammeListed` (the directory); `ReferralSent`, `TrainingReferred`, `ReferralReceived`,
     `ReferralReturned`, `ReferralAccepted`, `ReferralRerouted`, `ReferralDeclineProposed`, `ReferralDeclined`,
     `ReferralProgressed`, `ReferralOverdue`, `ReferralTakenOver`, `ReferralOutcomeSet`, `ReferralClosed`,
-    `ReferralWithdrawn`, `ReferralNotSent`.
+    `ReferralWithdrawn`, `ReferralNotPlaced`, `ReferralNotSent`, `LinkUndelivered`.
 Keeps: the directory (agencies, programmes, coordinators, professionals, host workplaces, firms) with every version of
     every entry; facts about cases, courses and pools as the others told them; referrals, each with its append-only
     steps and outcomes. At every instant exactly one agency is responsible for a referral: its sender until somebody

@@ -1,5 +1,6 @@
 """What the others' facts mean here. They come from three topics, in any order across them, and sometimes twice."""
 
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Column, Table
@@ -7,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.needs import EndReason
 from services.referral.domain.states import Party
-from services.referral.handlers import decided, moving, needs
+from services.referral.handlers import decided, moving, needs, places
 from services.referral.tables import facts, schema
 from services.referral.tables.decided import Decided
 from shared.bus.inbox import News, Reaction
@@ -36,6 +37,7 @@ from shared.events import (
     SeatWaitlisted,
     TrainingNominated,
 )
+from shared.service import day_in_japan
 
 ERASED = "case_erased"
 AXES = ("interpersonal", "mental", "stress", "thinking", "environment")
@@ -67,6 +69,7 @@ async def case_erased(session: AsyncSession, event: CaseErased, news: News) -> N
     """Nobody is left to be referred: what nobody has accepted is taken back. Codes alone were kept here, and stay."""
     await moving.note_consent(session, event.case_id, AFTER_ERASURE, version=LAST_WORD, because=ERASED, now=news.now)
     await needs.end_all(session, event.case_id, EndReason.CASE_ERASED, now=news.now)
+    await places.end_all(session, event.case_id, reason=ERASED, now=news.now)
     await facts.put_case_fact(session, event.case_id, closed_at=news.now)
     await decided.try_of_case(session, event.case_id, now=news.now)
 
@@ -81,6 +84,7 @@ async def case_closed(session: AsyncSession, event: CaseClosed, news: News) -> N
     """Nothing is looked for any more; what is under way goes on."""
     await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, closed_at=news.published_at)
     await needs.end_all(session, event.case_id, EndReason.CASE_CLOSED, now=news.now)
+    await places.end_all(session, event.case_id, reason="case_closed", now=news.now)
 
 
 async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, _: News) -> None:
@@ -123,22 +127,26 @@ async def pool_changed(session: AsyncSession, event: PoolChanged, news: News) ->
 
 async def seat_held(session: AsyncSession, event: SeatHeld, news: News) -> None:
     """Training has seen the referral and keeps a seat. Nobody has accepted yet."""
-    await _seat(session, event, news, "hold_seat")
+    await _seat(session, event, news, "hold_seat", day=day_in_japan(event.expires_at))
 
 
 async def seat_waitlisted(session: AsyncSession, event: SeatWaitlisted, news: News) -> None:
     """Training has seen the referral; the person stands in line."""
-    await _seat(session, event, news, "wait_for_seat")
+    course = await facts.find_course(session, event.course_run_id)
+    day = None if course is None else day_in_japan(course.applications_close_at)
+    await _seat(session, event, news, "wait_for_seat", day=day)
 
 
 async def instruction_issued(session: AsyncSession, event: InstructionIssued, news: News) -> None:
     """受講指示: still not an enrolment."""
-    await _seat(session, event, news, "instruct")
+    course = await facts.find_course(session, event.course_run_id)
+    await _seat(session, event, news, "instruct", day=None if course is None else course.starts_on)
 
 
 async def enrolled(session: AsyncSession, event: Enrolled, news: News) -> None:
     """The course has begun for the person: the provider is responsible now."""
-    await _seat(session, event, news, "enrol")
+    course = await facts.find_course(session, event.course_run_id)
+    await _seat(session, event, news, "enrol", day=None if course is None else course.ends_on)
 
 
 async def seat_refused(session: AsyncSession, event: SeatRefused, news: News) -> None:
@@ -167,14 +175,21 @@ async def _keep(session: AsyncSession, table: Table, key: Column[Any], event: Ev
 
 
 async def _seat(
-    session: AsyncSession, event: SeatHeld | SeatWaitlisted | InstructionIssued | Enrolled, news: News, name: str
+    session: AsyncSession,
+    event: SeatHeld | SeatWaitlisted | InstructionIssued | Enrolled,
+    news: News,
+    name: str,
+    *,
+    day: date | None,
 ) -> None:
+    """`day`: until when it stands like that: the hold's end, the end of applications, the first or the last day."""
     await moving.follow_training(
         session,
         case_id=event.case_id,
         referral_id=event.referral_id,
         name=name,
         seat_request_id=event.seat_request_id,
+        day=day,
         now=news.now,
     )
 

@@ -176,6 +176,15 @@ class ReferralTakenOver(Event, publisher="referral"):
     proposed_course_run_id: Id | None = None
 
 
+class ReferralNotPlaced(Event, publisher="referral"):
+    """Who took it over has said why it goes no further: nothing_fits (on record as an unmet need), person_wishes, …"""
+
+    case_id: Id
+    referral_id: Id
+    coordinator: Agency
+    reason: Coded
+
+
 class ReferralOutcomeSet(Event, publisher="referral"):
     """What came of it, e.g. started, employed, employed_3_months: each is another thing, and is told by itself."""
 

@@ -46,6 +46,9 @@ CLOCKS = {
     Clock.ANSWER: "追記",
     Clock.DECIDE: "調整役の判断",
     Clock.REVIEW: "見直し",
+    Clock.DELIVER: "手紙・メールを出す",
+    Clock.SEAT: "席の期限",
+    Clock.PLACE: "次の行き先",
 }
 HEAD = """# つなぎの動き / The moves of a referral
 
@@ -59,6 +62,14 @@ AFTER = """
 - 頼んだ機関が調整役を兼ねるときも、断りを受諾に変えることはできません。
 - `take_over` は、調整役がすでに責任を持っているときは起きません。席は前にだけ進みます(`progress`)。
 - 下書きの取下げは `never_sent` となり、ほかの機関には見えないままです。
+"""
+CLOCKS_AFTER = """
+- 次の行き先(`place`)を探す日数は、市町村ごとに変えられます。別の所へ送るか、送らない理由(`no-place`)を記録すると\
+終わります。申し出(request)が断られたときは始まりません。
+- 訓練コースは、`received` が席の期限(`seat`、送った機関。受講指示のあとは受けた機関)、`accepted` が\
+修了日から数えた結果(`start`、受けた機関)、`declined` が次の行き先(`place`、送った機関)です。
+- 相手にアカウントがなく、手紙を印刷していないか、メールが届かなかったあいだは、送った機関が待たれます\
+(`deliver`、2 日)。印刷・送信した日から相手の期限が始まり、手紙には郵便の 3 日を足します。
 """
 
 
@@ -105,7 +116,7 @@ def _states() -> str:
     for state, words in STATES.items():
         sort = next(name for states, name in sorts if state in states)
         lines.append(f"| `{state.value}` | {words} | {sort} | {_clock(state)} |")
-    return "\n".join((*lines, ""))
+    return "\n".join((*lines, "")) + CLOCKS_AFTER
 
 
 def _clock(state: State) -> str:

@@ -86,6 +86,9 @@ def test_every_page_of_the_door_can_be_read_by_everybody(page: Page, name: str) 
     page.set_viewport_size({"width": 390, "height": 844})
     give(page, of(PAGES[name]))
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing runs out of the screen"
+    if name == "open":
+        arrows = page.evaluate("[...document.querySelectorAll('summary')].map(each => each.offsetHeight)")
+        assert max(arrows) < 75, "an answer and its English are two lines"
     keep(page, f"door {name}")
     # The page's own policy lets no script in, so the checker comes by the developer's door.
     assert violations(page) == []
@@ -138,6 +141,16 @@ def test_a_letter_is_one_page_with_its_code_and_its_picture(page: Page) -> None:
     box = page.locator(".qr svg").bounding_box()
     assert box is not None
     assert box["width"] > 100
+    inside = page.evaluate(
+        """() => {
+            const whole = document.querySelector(".qr svg").getBoundingClientRect();
+            const signs = document.querySelector(".qr svg path").getBoundingClientRect();
+            const quiet = 3.5 * signs.width / 33;
+            const around = [signs.left - whole.left, whole.right - signs.right, whole.bottom - signs.bottom];
+            return around.map(each => each > quiet);
+        }"""
+    )
+    assert inside == [True, True, True], "the whole of it is seen, with its quiet zone"
     page.emulate_media(media="print")
     pdf = page.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1

@@ -219,6 +219,8 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/proposals/{proposal_id}": frozenset({C}),
         "GET /v1/proposals/{proposal_id}/replay": frozenset({C}),
         "GET /v1/unmet-needs": frozenset({C}),
+        "POST /v1/unmet-needs/{unmet_need_id}/review": frozenset({C}),
+        "POST /v1/referrals/{referral_id}/no-place": frozenset({C}),
         "GET /v1/routing-rules": frozenset({C, R}),
         "POST /v1/routing-rules": frozenset({R}),
         "POST /v1/routing-rules/trial": frozenset({R}),

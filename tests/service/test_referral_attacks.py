@@ -226,7 +226,8 @@ async def test_what_the_release_before_moves_beside_us_is_not_reminded_of_what_i
     region.running.pass_time(timedelta(days=30))
     await region.running.sweep()
     assert (await region.look(received))["waits"]["clock"] == "contact"
-    assert (await region.look(declined))["waits"] is None
+    shown = (await region.look(declined))["waits"]
+    assert (shown["clock"], shown["agency_id"], shown["tier"]) == ("place", "kagoshima-desk", None)
     assert [type(event) for event in await region.running.told()] == [ReferralSent, ReferralSent]
 
 

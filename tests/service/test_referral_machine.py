@@ -306,8 +306,10 @@ class Story:
     async def check_waiting(self, row: asyncpg.Record) -> None:
         """Whoever is waited for has a name and a day; the day is counted here by hand."""
         is_open = row["state"] in IN_FLIGHT | AT_WORK
-        course = row["course_run_id"] is not None
-        assert (row["waits_for"] is not None) == (is_open and not (course and row["state"] in {"received", "accepted"}))
+        if row["state"] in {"declined", "expired"}:
+            await self.check_place(row)
+        else:
+            assert (row["waits_for"] is not None) == is_open
         if row["clock"] not in {"acknowledge", "contact"}:
             return
         expected = {"acknowledge": 3, "contact": 5} if row["programme_id"] == UUID(self._programme(0)) else {
@@ -320,6 +322,17 @@ class Story:
             day += timedelta(days=1)
             count += not (day.weekday() in closed or is_holiday(day))
         assert count == expected[row["clock"]]
+
+    async def check_place(self, row: asyncpg.Record) -> None:
+        """What is closed without an answer is looked after by who holds it, until it is written down how that ended."""
+        ended = await self.running.rows(
+            "SELECT reason FROM clock_step WHERE referral_id = $1 AND step = 'placed'", row["id"]
+        )
+        leaves = row["verb"] != "request" or (
+            row["state"] == "expired" and row["responsible_agency"] == row["coordinator"]
+        )
+        assert len(ended) + (row["clock"] == "place") == leaves, row
+        assert row["waits_for"] in {None, row["responsible_agency"]}
 
     async def check_news(self, expected: list[tuple[str, str, int]]) -> None:
         """Each step that is to be heard of was told once, with the version it came with, and in order."""

@@ -8,9 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.referral.domain.clocks import DAYS, IN_SERVICE_REVIEW, after, continues, next_tier, start, waits_for
+from services.referral.domain.clocks import (
+    DAYS,
+    IN_SERVICE_REVIEW,
+    after,
+    continues,
+    deliver,
+    is_of,
+    next_tier,
+    reached,
+    start,
+    waits_for,
+)
 from services.referral.domain.moves import OPEN, Referral
-from services.referral.domain.states import Clock, Kind, Party, State, Tier, Verb, Waits
+from services.referral.domain.states import Clock, Kind, Party, Progress, State, Tier, Verb, Waits
 from shared.service import is_working_day
 from tests.unit.test_referral_moves import TO_COURSE, TO_PROGRAMME
 
@@ -82,13 +93,111 @@ def test_an_agencys_own_closed_days_do_not_count() -> None:
     assert waits.due_on == date(2026, 6, 5)
 
 
+LEAVES_A_NEED = {State.DECLINED, State.EXPIRED}
+"""This way is closed, and what it was about is still somebody's."""
+
+
+@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("to", [TO_PROGRAMME, TO_COURSE], ids=["programme", "course"])
 @pytest.mark.parametrize("state", State)
-def test_everything_that_is_open_waits_for_somebody(state: State) -> None:
-    """Nothing waits unseen: every open state has a clock, but for seats, which have training's."""
-    for verb in Verb:
-        referral = replace(TO_PROGRAMME, state=state, verb=verb)
-        assert (waits_for(referral) is not None) == (state in OPEN)
-    assert waits_for(replace(TO_COURSE, state=State.RECEIVED)) is None
+def test_everything_that_is_open_or_has_no_place_yet_waits_for_somebody(state: State, to: Referral, verb: Verb) -> None:
+    """Nothing waits unseen: of what is over only what is answered, taken back or passed on waits for nobody."""
+    before = State.ACCEPTED if state is State.ON_HOLD else None
+    expected = state in OPEN or (state in LEAVES_A_NEED and verb is not Verb.REQUEST)
+    holder = "city" if to is TO_PROGRAMME and state in LEAVES_A_NEED and verb is not Verb.REQUEST else "desk"
+    found = waits_for(replace(to, state=state, verb=verb, before_hold=before, responsible_agency=holder))
+    if to is TO_COURSE and state is State.DECLINED:
+        expected = True
+    assert (found is not None) == expected
+    if state in LEAVES_A_NEED and found is not None:
+        assert found == (Clock.PLACE, Party.COORDINATOR if holder == "city" else Party.SENDER)
+
+
+def test_a_request_leaves_a_need_only_where_it_had_moved_the_case() -> None:
+    asked = replace(TO_PROGRAMME, verb=Verb.REQUEST, state=State.EXPIRED)
+    assert waits_for(asked) is None, "its holder has the case as before"
+    assert waits_for(replace(asked, responsible_agency="city")) == (Clock.PLACE, Party.COORDINATOR)
+
+
+def test_nobody_stands_behind_the_coordinator_so_it_stays_with_it_and_is_seen_to_be_late() -> None:
+    waits = begun(replace(TO_PROGRAMME, state=State.EXPIRED, responsible_agency="city"))
+    assert (waits.agency, waits.due_on) == ("city", date(2026, 6, 15)), "ten working days"
+    assert ladder(waits) == [("remind", date(2026, 6, 9)), ("second", date(2026, 6, 16))]
+
+
+# --- Seats and courses ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("progress", "agency"),
+    [
+        (Progress.SEAT_WAITING, "desk"),
+        (Progress.SEAT_HELD, "desk"),
+        (Progress.NOMINATED, "desk"),
+        (Progress.COUNTERSIGNED, "desk"),
+        (Progress.INSTRUCTED, "school"),
+    ],
+)
+def test_a_seat_waits_until_the_day_that_training_has_named(progress: Progress, agency: str) -> None:
+    ends = date(2026, 6, 10)
+    waits = begun(replace(TO_COURSE, state=State.RECEIVED, progress=progress, review_on=ends))
+    assert (waits.clock, waits.agency, waits.due_on) == (Clock.SEAT, agency, ends)
+    assert ladder(waits, Kind.COURSE_RUN) == [("remind", ends), ("second", date(2026, 6, 13))]
+
+
+def test_what_came_of_a_course_is_asked_when_it_has_ended() -> None:
+    enrolled = replace(TO_COURSE, state=State.ACCEPTED, progress=Progress.ENROLLED, review_on=date(2026, 9, 30))
+    waits = begun(enrolled)
+    assert (waits.clock, waits.agency, waits.since) == (Clock.START, "school", date(2026, 9, 30))
+    assert waits.due_on == date(2026, 10, 22), "15 working days; 12 October is a holiday"
+    assert ladder(waits, Kind.COURSE_RUN) == [("remind", date(2026, 10, 1)), ("second", date(2026, 10, 23))]
+    late = begun(replace(enrolled, review_on=date(2026, 5, 1)))
+    assert late.since == MONDAY, "told after its end, its time begins on the day it is told"
+
+
+# --- What has to be sent out first ------------------------------------------------------------------------------------
+
+
+def test_what_was_not_sent_out_waits_for_its_sender() -> None:
+    waits = deliver(TO_PROGRAMME, today=MONDAY, is_open=is_working_day, days=DAYS)
+    assert (waits.clock, waits.agency, waits.due_on) == (Clock.DELIVER, "desk", date(2026, 6, 3))
+    assert ladder(waits) == [
+        ("remind", date(2026, 6, 3)),
+        ("second", date(2026, 6, 4)),
+        ("take_over", date(2026, 6, 5)),
+    ]
+    assert is_of(waits, TO_PROGRAMME)
+    assert not is_of(waits, replace(TO_PROGRAMME, state=State.RETURNED)), "there it is the sender's own move"
+
+
+def test_support_that_has_begun_is_not_taken_over_sooner_for_want_of_a_letter() -> None:
+    accepted = replace(TO_PROGRAMME, state=State.ACCEPTED)
+    without = deliver(accepted, today=MONDAY, is_open=is_working_day, days=DAYS)
+    assert without.due_on == begun(accepted).due_on
+
+
+def test_the_post_takes_its_days_before_the_receivers_begin() -> None:
+    by_post = start(TO_PROGRAMME, today=MONDAY, is_open=is_working_day, days=DAYS, on_the_way=3)
+    assert by_post is not None
+    assert by_post.due_on == date(2026, 6, 8), "three days on the way, two to answer"
+    assert by_post.tier_on == date(2026, 6, 6), "a reminder on the morning after the fourth"
+
+
+@pytest.mark.parametrize("state", [State.IN_SERVICE, State.WAITING, State.ON_HOLD])
+def test_who_is_asked_on_the_day_that_was_named_has_days_to_answer(state: State) -> None:
+    referral = replace(TO_PROGRAMME, state=state, review_on=date(2026, 5, 29))
+    waits = start(referral, today=MONDAY, is_open=is_working_day, days=DAYS, on_the_way=3, asked=True)
+    assert waits is not None
+    assert waits.due_on == date(2026, 6, 8)
+
+
+@pytest.mark.parametrize(
+    ("tier", "so_far"),
+    [(Tier.REMIND, None), (Tier.SECOND, Tier.REMIND), (Tier.TAKE_OVER, Tier.SECOND), (None, Tier.SECOND)],
+)
+def test_the_tier_that_silence_has_come_to(tier: Tier | None, so_far: Tier | None) -> None:
+    on = None if tier is None else MONDAY
+    assert reached(Waits(Clock.CONTACT, "npo", MONDAY, MONDAY, tier, on)) is so_far
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,13 @@ def test_a_link_ends_when_the_coordinator_takes_over_and_after_a_fortnight_at_th
         assert ends == at
 
 
+def test_a_link_never_ends_before_its_answer_is_due() -> None:
+    due = NOW + LIFE + timedelta(days=9)
+    assert ends_at(NOW, None, due) == due
+    assert ends_at(NOW, due + timedelta(days=5), due) == due, "a fortnight, or until it is due; no longer"
+    assert ends_at(NOW, NOW + timedelta(days=2), due) == NOW + timedelta(days=2)
+
+
 # --- Mail ----------------------------------------------------------------------------------------------------------
 
 

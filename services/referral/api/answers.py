@@ -14,8 +14,10 @@ from services.referral.api.shapes import (
     WaitsAnswer,
 )
 from services.referral.domain.chain import NotRerouted
+from services.referral.domain.clocks import reached
+from services.referral.domain.links import LinkState
 from services.referral.domain.moves import Referral, legal_moves
-from services.referral.domain.states import State
+from services.referral.domain.states import Clock, State, Waits
 from services.referral.handlers.looking import Whole
 from services.referral.handlers.referrals import AlreadyReferred, NotSent, NotTheHolder, TargetNotKnown
 from shared.auth import Actor
@@ -34,15 +36,17 @@ REROUTING_ENDS = ProblemType("rerouting_ends", 409, "It can't be passed on there
 _CLOSED = frozenset({State.DECLINED, State.WITHDRAWN, State.EXPIRED})
 
 
-def answer(referral: Referral, actor: Actor, response: Response | None = None) -> ReferralAnswer:
+def answer(
+    referral: Referral, actor: Actor, response: Response | None = None, link: LinkState | None = None
+) -> ReferralAnswer:
     """A referral, with what the caller may do next."""
-    return ReferralAnswer(**_shown(referral, actor, response))
+    return ReferralAnswer(**_shown(referral, actor, response, link))
 
 
 def whole(found: Whole, actor: Actor, response: Response) -> ReferralWithSteps:
     """The same with everything that happened to it."""
     return ReferralWithSteps(
-        **_shown(found.referral, actor, response),
+        **_shown(found.referral, actor, response, found.link),
         steps=[StepAnswer(**row) for row in found.steps],
         outcomes=[
             OutcomeAnswer(number=row.number, outcome=row.outcome, by=row.by, at=row.at) for row in found.outcomes
@@ -53,7 +57,9 @@ def whole(found: Whole, actor: Actor, response: Response) -> ReferralWithSteps:
     )
 
 
-def _shown(referral: Referral, actor: Actor, response: Response | None) -> dict[str, Any]:
+def _shown(
+    referral: Referral, actor: Actor, response: Response | None, link: LinkState | None = None
+) -> dict[str, Any]:
     if response is not None:
         response.headers["ETag"] = etag(referral.version)
     waits, parties = referral.waits, referral.parties(actor.agency)
@@ -61,13 +67,30 @@ def _shown(referral: Referral, actor: Actor, response: Response | None) -> dict[
     return {
         "referral_id": referral.id,
         **{name: getattr(referral, name) for name in _AS_THEY_ARE},
-        "waits": None
-        if waits is None
-        else WaitsAnswer(clock=waits.clock, agency_id=waits.agency, since=waits.since, due_on=waits.due_on),
+        "waits": None if waits is None else waiting(waits, link),
         "missing": list(referral.missing),
-        "next_moves": list(dict.fromkeys(move.name for move in legal_moves(referral, parties))),
+        "next_moves": [
+            *dict.fromkeys(move.name for move in legal_moves(referral, parties)),
+            *(
+                ["no_place"]
+                if waits is not None and waits.clock is Clock.PLACE and waits.agency == actor.agency
+                else []
+            ),
+        ],
         "next_candidates": f"/v1/cases/{referral.case_id}/candidates" if referral.state in _CLOSED and holds else None,
     }
+
+
+def waiting(waits: Waits, link: LinkState | None = None) -> WaitsAnswer:
+    """What is waited for, and how far silence has come."""
+    return WaitsAnswer(
+        clock=waits.clock,
+        agency_id=waits.agency,
+        since=waits.since,
+        due_on=waits.due_on,
+        tier=reached(waits),
+        link=link,
+    )
 
 
 _AS_THEY_ARE = (

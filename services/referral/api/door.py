@@ -18,6 +18,7 @@ from services.referral.domain.moves import Said
 from services.referral.domain.states import DeclineReason, Missing, Outcome
 from services.referral.handlers.door import Looked, Seen, Throttled, Unknown, answer, look
 from shared.auth import public
+from shared.codes import place_name
 from shared.service import Now, Reading, day_in_japan, router
 from shared.service.paper import paper
 from shared.settings import Settings
@@ -116,6 +117,7 @@ def shown(
                 seen=looked,
                 secret=secret,
                 chosen=chosen,
+                place="" if looked.asking is None else place_name(looked.asking.municipality),
                 needs=() if looked.asking is None else [WORDS_JA.get(code, code) for code in looked.asking.needs],
                 first_day=today + timedelta(days=1),
                 latest_day=today + _LONGEST_WAIT,
@@ -125,7 +127,7 @@ def shown(
 
 
 def _page(kind: str, *, demo: bool, status: int = 200, **values: Any) -> HTMLResponse:
-    blank = {"seen": None, "secret": "", "chosen": None, "needs": (), "minutes": 0}
+    blank = {"seen": None, "secret": "", "chosen": None, "needs": (), "minutes": 0, "place": ""}
     made = paper(
         TEMPLATES,
         "answer.html",

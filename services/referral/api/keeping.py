@@ -60,9 +60,15 @@ class HoursBody(Body):
 class CoordinatorBody(Body):
     """The agency that coordinates in the municipality."""
 
-    model_config = example(agency_id="kagoshima-desk")
+    model_config = example(agency_id="kagoshima-desk", place_days=10)
 
     agency_id: AgencyId
+    place_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=60,
+        description="Working days it has to find the next place for what it took over; without it, ten.",
+    )
 
 
 @keeping.post(
@@ -149,7 +155,9 @@ async def set_coordinator(
     response: Response,
 ) -> NamedCoordinator:
     """The same again changes nothing."""
-    outcome = await handlers.set_coordinator(session, municipality, body.agency_id, actor=actor, now=now)
+    outcome = await handlers.set_coordinator(
+        session, municipality, body.agency_id, place_days=body.place_days, actor=actor, now=now
+    )
     if isinstance(outcome, NotThere):
         raise invalid("/agency_id", "agency_not_known", *AGENCY_NOT_KNOWN)
     return NamedCoordinator.model_validate(changed(outcome, response), from_attributes=True)

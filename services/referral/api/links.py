@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
-from services.referral.domain.links import LinkChannel
+from services.referral.domain.links import LinkChannel, LinkState, living_state
 from services.referral.handlers import links as handlers
 from services.referral.handlers.links import Letter, NoAddress, NothingToAnswer, NotMade, NotTheirs
 from services.referral.tables.links import Link
@@ -29,7 +29,6 @@ NOTHING_TO_ANSWER = ProblemType(
 NO_ADDRESS = ProblemType(
     "no_address", 409, "The directory has no e-mail address of the receiver", "受ける機関のメールアドレスがありません"
 )
-LinkState = Literal["to_print", "printed", "queued", "sent", "failed", "dropped", "answered", "revoked", "expired"]
 _EXAMPLE: dict[str, Any] = {
     "link_id": "01920000-0000-7000-8000-0000000000f1",
     "agency_id": "sakurajima-npo",
@@ -143,7 +142,8 @@ async def write_letter(referral_id: UUID, session: Transaction, now: Now, actor:
 def printed(letter: Letter, public_url: str, today: date, *, demo: bool) -> HTMLResponse:
     """The letter as a page of A4, folded in three for a long envelope with a window."""
     address = f"{public_url.rstrip('/')}/referral/a"
-    qr = segno.make(f"{address}/{letter.code}", error="m").svg_inline(scale=4, border=2)
+    # Without a size of its own it fills the box that the page gives it; with one it would be cut off there.
+    qr = segno.make(f"{address}/{letter.code}", error="m").svg_inline(border=4, omitsize=True)
     return paper(TEMPLATES, "letter.html", demo=demo, letter=letter, address=address, qr=qr, today=today)
 
 
@@ -167,14 +167,7 @@ def _state(row: Row[Any], now: datetime) -> LinkState:
         return "answered"
     if row.revoked_at is not None:
         return "revoked"
-    if row.state == "failed":
-        return "failed"
-    if row.expires_at <= now:
-        return "expired"
-    if row.channel == LinkChannel.LETTER:
-        return "to_print" if row.printed_at is None else "printed"
-    state: LinkState = row.state
-    return state
+    return living_state(row.channel, printed_at=row.printed_at, mail=row.state, expires_at=row.expires_at, now=now)
 
 
 def _refusal(outcome: NotMade) -> Problem:

@@ -261,11 +261,13 @@ class NamedCoordinator(BaseModel):
         agency_name="(架空)かごしま暮らし・しごと相談室",
         set_by="kagoshima-city",
         set_at="2026-04-01T00:30:00Z",
+        place_days=None,
     )
 
     municipality: str
     agency_id: str
     agency_name: str
+    place_days: int | None = Field(description="Working days it has to find the next place; null: ten.")
     set_by: str
     set_at: datetime
 

@@ -1,13 +1,15 @@
 """つなぎ: send and look at referrals; everything that waits. Moving them is in `moves`."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Response
+from pydantic import RootModel
 
 from services.referral.api import answers
 from services.referral.api.shapes import (
+    NoPlaceBody,
     ReferralAnswer,
     ReferralWithSteps,
     RequestBody,
@@ -16,13 +18,15 @@ from services.referral.api.shapes import (
     TargetBody,
     TogetherAnswer,
 )
+from services.referral.api.unmet_needs import WaitingNeedAnswer, waiting_need
 from services.referral.domain.moves import Referral
 from services.referral.domain.states import State, Verb
-from services.referral.handlers import looking
+from services.referral.handlers import looking, needs, places
 from services.referral.handlers import referrals as handlers
+from services.referral.handlers.places import NothingToPlace, NotYours
 from services.referral.handlers.referrals import Order, Sent, SentTogether, Target
 from shared.auth import Caller, Role, requires
-from shared.problems import INVALID, Problem
+from shared.problems import FORBIDDEN, ILLEGAL_MOVE, INVALID, Problem, invalid
 from shared.service import Now, Page, Pages, Transaction, moment, page, router
 
 referrals = router(tag="referrals")
@@ -45,13 +49,25 @@ async def send_referral(
 ) -> ReferralAnswer:
     """The sender stays responsible until somebody accepts."""
     target = target_of(body)
+    if body.draft and body.instead_of is not None:
+        raise invalid(
+            "/instead_of", "not_with_a_draft", "Not kept with a draft; say so when it is sent", "下書きには残せません"
+        )
     if body.hold_until is not None and (body.course_run_id is None or body.hold_until <= now or body.draft):
         raise Problem(
             INVALID,
             detail="hold_until is for a course run, lies in the future, and is not kept with a draft.",
             detail_ja="hold_until は訓練コースへのつなぎだけに、将来の日時で指定してください。下書きには残せません。",
         )
-    order = Order(target, Verb(body.verb), body.hold_until, body.task_id, draft=body.draft, knowingly=body.knowingly)
+    order = Order(
+        target,
+        Verb(body.verb),
+        body.hold_until,
+        body.task_id,
+        draft=body.draft,
+        knowingly=body.knowingly,
+        instead_of=body.instead_of,
+    )
     outcome = await handlers.send_referral(session, case_id=body.case_id, order=order, actor=actor, now=now)
     if not isinstance(outcome, Sent):
         raise answers.refusal(outcome)
@@ -124,7 +140,8 @@ async def request_case(
     dependencies=[requires(*READERS)],
     summary="Referrals received, sent, to be reviewed, or to be seen",
     description=(
-        "box=in は受け取った、box=out は送った、box=review は調整役として判断を待つつなぎ。"
+        "box=in は受け取った、box=out は送った、box=review は調整役として判断を待つ、"
+        "box=taken_over は調整役として引き継ぎ、次の行き先を探しているか責任を持っているつなぎ。"
         "戻ってきたものは box=out&state=declined で。"
     ),
 )
@@ -132,9 +149,13 @@ async def list_referrals(
     session: Transaction,
     actor: Caller,
     pages: Pages,
+    now: Now,
     box: Annotated[
-        Literal["in", "out", "review"] | None,
-        Query(description="Received, sent, or declined and to be reviewed; without it, all to be seen."),
+        looking.Box | None,
+        Query(
+            description="Received, sent, declined and to be reviewed, or taken over as coordinator; without it, all to"
+            " be seen."
+        ),
     ] = None,
     state: Annotated[State | None, Query(description="Only in this state.")] = None,
     case_id: Annotated[UUID | None, Query(description="Only of this case.")] = None,
@@ -151,32 +172,86 @@ async def list_referrals(
         before=pages.begin(lambda sent_at, referral_id: (moment(sent_at), UUID(referral_id))),
         limit=pages.one_more,
     )
-    return page(rows, pages, key=lambda each: (each.sent_at, each.id), show=lambda each: answers.answer(each, actor))
+    links = await looking.links_of(session, rows, now)
+    return page(
+        rows,
+        pages,
+        key=lambda each: (each.sent_at, each.id),
+        show=lambda each: answers.answer(each, actor, link=links.get(each.id)),
+    )
+
+
+class WaitingAnswer(RootModel[ReferralAnswer | WaitingNeedAnswer]):
+    """A referral, or a need that nobody answers (it has an `unmet_need_id`); `waits` says for whom and until when."""
 
 
 @referrals.get(
     "/v1/waiting",
     dependencies=[requires(*READERS)],
     summary="Everything that waits, for whom, since when, until when",
-    description="返事・連絡・判断などを待っているつなぎを、期限の早い順に。mine=true は自分の機関がすることだけ。",
+    description=(
+        "返事・連絡・判断・次の行き先などを待っているつなぎと、応えられる支援がない課題を、期限の早い順に。"
+        "mine=true は自分の機関がすることだけ。"
+    ),
 )
 async def list_waiting(
     session: Transaction,
     actor: Caller,
     pages: Pages,
+    now: Now,
     mine: Annotated[bool, Query(description="Only what waits for the own agency.")] = False,
-) -> Page[ReferralAnswer]:
+) -> Page[WaitingAnswer]:
     """The earliest day first; what is late stands at the top."""
-    rows = await looking.list_waiting(session, actor, mine=mine, after=pages.begin(_place), limit=pages.one_more)
-    return page(rows, pages, key=_key, show=lambda each: answers.answer(each, actor))
+    after, limit = pages.begin(_place), pages.one_more
+    found = await looking.list_waiting(session, actor, mine=mine, after=after, limit=limit)
+    lacking = await needs.list_waiting(session, actor, mine=mine, after=after, limit=limit)
+    links = await looking.links_of(session, found, now)
+
+    def show(each: Any) -> WaitingAnswer:
+        if isinstance(each, Referral):
+            return WaitingAnswer(answers.answer(each, actor, link=links.get(each.id)))
+        return WaitingAnswer(waiting_need(each))
+
+    return page(sorted([*found, *lacking], key=_key)[:limit], pages, key=_key, show=show)
 
 
-def _place(due_on: str, referral_id: str) -> tuple[date, UUID]:
-    return date.fromisoformat(due_on), UUID(referral_id)
+def _place(due_on: str, id_: str) -> tuple[date, UUID]:
+    return date.fromisoformat(due_on), UUID(id_)
 
 
-def _key(referral: Referral) -> tuple[object, ...]:
-    return (None if referral.waits is None else referral.waits.due_on, referral.id)
+def _key(waiting: Any) -> tuple[date, UUID]:
+    """By the day; both lists come in that order, so that their earliest are the earliest of all."""
+    if isinstance(waiting, Referral):
+        assert waiting.waits is not None  # the list asks for that
+        return waiting.waits.due_on, waiting.id
+    return waiting.review_on, UUID(int=waiting.id.int)
+
+
+@referrals.post(
+    "/v1/referrals/{referral_id}/no-place",
+    dependencies=[requires(Role.COUNSELLOR)],
+    summary="Say why a declined or unanswered referral goes no further",
+    description=(
+        "断りが確定した、または返事のなかったつなぎについて、次へつながない理由を記録します。"
+        "nothing_fits なら、応えられる支援がない課題として残ります。次へつなぐときは、新しいつなぎを送ってください。"
+    ),
+)
+async def say_no_place(
+    referral_id: UUID, body: NoPlaceBody, response: Response, session: Transaction, now: Now, actor: Caller
+) -> ReferralAnswer:
+    """By who holds it."""
+    outcome = await places.say_no_place(session, referral_id, body.reason, actor=actor, now=now)
+    match outcome:
+        case NotYours():
+            raise Problem(FORBIDDEN)
+        case NothingToPlace():
+            raise Problem(
+                ILLEGAL_MOVE,
+                detail="No place is looked for: it is open, was sent on, or somebody has said why not.",
+                detail_ja="次の行き先を探しているつなぎではありません。",
+            )
+        case _:
+            return answers.answer(outcome, actor, response)
 
 
 @referrals.get(

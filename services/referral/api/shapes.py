@@ -7,13 +7,16 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from services.referral.domain.links import LinkState
 from services.referral.domain.states import (
     Clock,
     DeclineReason,
     Missing,
+    NoPlace,
     Outcome,
     Progress,
     State,
+    Tier,
     Verb,
     WithdrawReason,
 )
@@ -52,6 +55,11 @@ class SendBody(TargetBody):
     )
     task_id: UUID | None = Field(
         default=None, description="The task of a joint case conference that came back and is carried out hereby."
+    )
+    instead_of: UUID | None = Field(
+        default=None,
+        description="The declined or expired referral of this case that is sent on hereby. Without it, the only one"
+        " that was for the same need, if its sender holds it or the case.",
     )
     draft: bool = Field(default=False, description="Only written down: nobody but the own agency sees it.")
     knowingly: bool = Field(
@@ -135,6 +143,14 @@ class ReviewBody(Body):
     review_on: date
 
 
+class NoPlaceBody(Body):
+    """Why it is not sent on."""
+
+    model_config = _shown({"reason": "nothing_fits"})
+
+    reason: NoPlace
+
+
 class OutcomeBody(Body):
     """What came of it."""
 
@@ -150,6 +166,16 @@ class WaitsAnswer(BaseModel):
     agency_id: str
     since: date
     due_on: date
+    tier: Tier | None = Field(
+        default=None,
+        description="How far silence has come: remind (at half, whoever has to act was reminded), second (at the end,"
+        " told to the whole municipality); null: it is in time.",
+    )
+    link: LinkState | None = Field(
+        default=None,
+        description="Of an agency without an account, in lists and with the referral itself: how its one-time link"
+        " stands. `to_print` and `failed` have not gone out; so the clock is `deliver`, and waits for the sender.",
+    )
 
 
 class ReferralAnswer(BaseModel):
@@ -173,6 +199,8 @@ class ReferralAnswer(BaseModel):
                 "agency_id": "kagoshima-city",
                 "since": "2026-04-01",
                 "due_on": "2026-04-03",
+                "tier": "remind",
+                "link": None,
             },
             "progress": None,
             "reason": "no_capacity",
@@ -224,14 +252,18 @@ class ReferralAnswer(BaseModel):
 class StepAnswer(BaseModel):
     """One step: what was done, by whom, when."""
 
-    version: int
-    step: str
+    version: int = Field(description="That of the referral; of what its clock said, the one at which it stood.")
+    step: str = Field(
+        description="A move; or remind and second, what its clock said; or placed: that nobody looks for a place any"
+        " more, with the reason."
+    )
     by: str = Field(
         description="An agency; or `training`, `person` for what follows from consent, `clock`, and `service` for what"
         " follows from another referral."
     )
     reason: str | None
     at: datetime
+    waits_for: str | None = Field(default=None, description="Of remind, second and placed: who was waited for.")
     by_link: bool = Field(default=False, description="By a one-time link, from an agency without an account.")
 
 

@@ -1,18 +1,23 @@
 """未充足のニーズ: what a case needs and nobody in the region answers, and who coordinates it."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Literal, assert_never
 from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
 
+from services.referral.api.shapes import WaitsAnswer
 from services.referral.domain.needs import EndReason, NeedState
 from services.referral.domain.options import Stage
+from services.referral.domain.states import Clock
 from services.referral.handlers import needs as handlers
+from services.referral.handlers.needs import NoneOpen, NotTheCoordinator
 from shared.auth import Caller, Role, requires
 from shared.codes import MunicipalityCode
-from shared.service import Page, Pages, Transaction, page, router
+from shared.problems import FORBIDDEN, NOT_FOUND, Problem, invalid
+from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, page, router
 
 unmet_needs = router(tag="candidates")
 
@@ -35,6 +40,8 @@ class UnmetNeedAnswer(BaseModel):
                     "state": "open",
                     "ended_at": None,
                     "reason": None,
+                    "review_on": "2026-05-01",
+                    "said_by": None,
                 }
             ]
         },
@@ -50,6 +57,31 @@ class UnmetNeedAnswer(BaseModel):
     state: NeedState
     ended_at: datetime | None
     reason: EndReason | None
+    review_on: date = Field(description="When the coordinator looks at it again.")
+    said_by: str | None = Field(
+        description="Who looked for a place and found none: it stays on record although a candidate is listed."
+    )
+
+
+class WaitingNeedAnswer(UnmetNeedAnswer):
+    """The same as one of all that waits: for whom, since when, until when."""
+
+    waits: WaitsAnswer
+
+
+def waiting_need(row: Row[Any]) -> WaitingNeedAnswer:
+    """It waits for its coordinator to look again."""
+    since, coordinator = day_in_japan(row.since), row.coordinator
+    waits = WaitsAnswer(clock=Clock.REVIEW, agency_id=coordinator, since=since, due_on=row.review_on)
+    return WaitingNeedAnswer.model_validate(row._asdict() | {"waits": waits})
+
+
+class NeedReviewBody(Body):
+    """When the coordinator looks again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"review_on": "2027-01-15"}]})
+
+    review_on: date
 
 
 @unmet_needs.get(
@@ -80,3 +112,33 @@ async def list_unmet_needs(
         limit=pages.one_more,
     )
     return page(rows, pages, key=lambda row: (row.id,), show=UnmetNeedAnswer.model_validate)
+
+
+_LONGEST = timedelta(days=366)
+
+
+@unmet_needs.post(
+    "/v1/unmet-needs/{unmet_need_id}/review",
+    dependencies=[requires(Role.COUNSELLOR)],
+    summary="Say when an unmet need is looked at again",
+    description="見直した調整役が、次に見直す日(明日から1年以内)を決めます。見直しの日は、待っているものの一覧に出ます。",
+)
+async def review_need(
+    unmet_need_id: UUID, body: NeedReviewBody, session: Transaction, now: Now, actor: Caller
+) -> UnmetNeedAnswer:
+    """By its coordinator."""
+    today = day_in_japan(now)
+    if not today < body.review_on <= today + _LONGEST:
+        raise invalid(
+            "/review_on", "not_to_come", "A day to come, within a year", "明日から1年以内の日を指定してください"
+        )
+    outcome = await handlers.review_need(session, unmet_need_id, body.review_on, actor=actor)
+    match outcome:
+        case NoneOpen():
+            raise Problem(NOT_FOUND)
+        case NotTheCoordinator():
+            raise Problem(FORBIDDEN)
+        case Row():
+            return UnmetNeedAnswer.model_validate(outcome)
+        case _:
+            assert_never(outcome)

@@ -7,8 +7,8 @@ ladder of the British work programmes (DWP: acknowledge 2, start or outcome 15);
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 
-from services.referral.domain.moves import Referral
-from services.referral.domain.states import Clock, Kind, Party, State, Tier, Waits
+from services.referral.domain.moves import IN_FLIGHT, Referral
+from services.referral.domain.states import Clock, Kind, Party, Progress, State, Tier, Verb, Waits
 
 IsOpen = Callable[[date], bool]
 """Whether the agency that has to act is open on a day."""
@@ -21,8 +21,13 @@ DAYS: Mapping[Clock, int] = {
     Clock.ANSWER: 5,
     Clock.DECIDE: 2,
     Clock.REVIEW: 2,
+    Clock.DELIVER: 2,
+    Clock.SEAT: 2,
+    Clock.PLACE: 10,
 }
-"""Working days; of a review, those between the named day and the second tier."""
+"""Working days; of a review and of a seat, those between the named day and the second tier."""
+NEED_REVIEW = 20
+"""Working days until somebody looks again at a need that nobody answers; a month of office days."""
 IN_SERVICE_REVIEW = 90
 """Days until somebody looks whether a service goes on, where nobody has named one."""
 
@@ -38,40 +43,122 @@ _RUNS: Mapping[State, tuple[Clock, Party | None]] = {
     State.IN_SERVICE: (Clock.REVIEW, Party.RECEIVER),
     State.ON_HOLD: (Clock.REVIEW, Party.RECEIVER),
     State.OUTCOME_SET: (Clock.START, Party.RECEIVER),
+    State.DECLINED: (Clock.PLACE, Party.COORDINATOR),
+    State.EXPIRED: (Clock.PLACE, Party.COORDINATOR),
 }
 """Which clock runs in which state, and who has to act; None: whoever is asked. Other states wait for nobody."""
+_NAMED = frozenset({Clock.REVIEW, Clock.SEAT})
+"""Clocks that run to a day which somebody has named."""
 
 
 def waits_for(referral: Referral) -> tuple[Clock, Party] | None:
     """Which clock runs, and whose move it is."""
+    if referral.kind is Kind.COURSE_RUN and referral.state in _COURSES:
+        return _in_course(referral)
     found = _RUNS.get(referral.state)
-    if found is None:
+    if found is None or (found[0] is Clock.PLACE and not _leaves_a_need(referral)):
         return None
-    # A course's seats answer by themselves, and have clocks of their own in training.
-    if referral.kind is Kind.COURSE_RUN and referral.state in {State.RECEIVED, State.ACCEPTED}:
-        return None
+    if found[0] is Clock.PLACE and referral.responsible_agency != referral.coordinator:
+        return Clock.PLACE, Party.SENDER  # the release before left what was declined with who had sent it
     clock, party = found
     return clock, party or referral.asked
 
 
-def start(referral: Referral, *, today: date, is_open: IsOpen, days: Mapping[Clock, int]) -> Waits | None:
-    """Begin the clock of the state that a referral has reached; None where nobody is waited for."""
+_COURSES = frozenset({State.RECEIVED, State.ACCEPTED, State.DECLINED})
+
+
+def _in_course(referral: Referral) -> tuple[Clock, Party]:
+    """Seats answer by themselves; whoever answers for the person sees that the seat isn't lost meanwhile."""
+    match referral.state:
+        case State.ACCEPTED:
+            return Clock.START, Party.RECEIVER
+        case State.DECLINED:
+            return Clock.PLACE, Party.SENDER  # no seat: it came back to who sent it
+        case _:
+            # An instruction is issued: from now on the provider enrols, on the first day.
+            instructed = referral.progress is Progress.INSTRUCTED
+            return Clock.SEAT, Party.RECEIVER if instructed else Party.SENDER
+
+
+def _leaves_a_need(referral: Referral) -> bool:
+    """A request that comes to nothing leaves the case where it was: with its holder, who asked for nothing."""
+    if referral.verb is not Verb.REQUEST:
+        return True
+    return referral.state is State.EXPIRED and referral.responsible_agency == referral.coordinator
+
+
+def start(
+    referral: Referral,
+    *,
+    today: date,
+    is_open: IsOpen,
+    days: Mapping[Clock, int],
+    on_the_way: int = 0,
+    asked: bool = False,
+) -> Waits | None:
+    """Begin the clock of the state that a referral has reached; None where nobody is waited for.
+
+    `on_the_way`: working days that the post takes; `asked`: the named day has come, and they are asked just now.
+    """
     running = waits_for(referral)
     if running is None:
         return None
     clock, agency = running[0], referral.agency(running[1])
-    if clock is Clock.REVIEW:
+    if clock in _NAMED:
         due_on = referral.review_on or today + timedelta(days=IN_SERVICE_REVIEW)
+        if asked:
+            due_on = after(today, on_the_way + days[clock], is_open)
         # Somebody named the day: they are told when it comes, not before.
         return Waits(clock, agency, today, due_on, Tier.REMIND, due_on)
-    due_on = after(today, days[clock], is_open)
-    return Waits(clock, agency, today, due_on, Tier.REMIND, _passed(today, days[clock] // 2, is_open))
+    if referral.kind is Kind.COURSE_RUN and referral.state is State.ACCEPTED and not asked:
+        # What came of a course is asked when it has ended.
+        ends = max(today, referral.review_on or today)
+        return Waits(clock, agency, ends, after(ends, days[clock], is_open), Tier.REMIND, ends + timedelta(days=1))
+    due_on = after(today, on_the_way + days[clock], is_open)
+    return Waits(clock, agency, today, due_on, Tier.REMIND, _passed(today, on_the_way + days[clock] // 2, is_open))
+
+
+def deliver(referral: Referral, *, today: date, is_open: IsOpen, days: Mapping[Clock, int]) -> Waits:
+    """The receiver has not been asked yet: its letter lies here, or its mail failed. Whoever sent it has to act."""
+    count = days_of(referral, days)[Clock.DELIVER]
+    due_on = after(today, count, is_open)
+    return Waits(Clock.DELIVER, referral.sender, today, due_on, Tier.REMIND, _passed(today, count // 2, is_open))
+
+
+def days_of(referral: Referral, days: Mapping[Clock, int]) -> Mapping[Clock, int]:
+    """The days of a referral's clocks. Support that has begun isn't taken over sooner for want of a letter."""
+    running = waits_for(referral)
+    if running is None or referral.state in IN_FLIGHT:
+        return days
+    return {**days, Clock.DELIVER: days[running[0]]}
 
 
 def is_of(waits: Waits, referral: Referral) -> bool:
-    """Whether this is the clock of the state in which the referral stands."""
+    """Whether this is the clock of the state in which the referral stands, or of the letter that asks about it."""
     running = waits_for(referral)
-    return running is not None and (waits.clock, waits.agency) == (running[0], referral.agency(running[1]))
+    if running is None:
+        return False
+    if waits.clock is Clock.DELIVER:
+        return running[1] is Party.RECEIVER and waits.agency == referral.sender
+    return (waits.clock, waits.agency) == (running[0], referral.agency(running[1]))
+
+
+def asks_later(referral: Referral) -> bool:
+    """Whether they are asked only when the day comes."""
+    running = waits_for(referral)
+    in_course = referral.kind is Kind.COURSE_RUN and referral.state is State.ACCEPTED
+    return in_course or (running is not None and running[0] in _NAMED)
+
+
+def reached(waits: Waits) -> Tier | None:
+    """The tier that silence has come to: reminded, or known to the whole municipality. None: it is in time."""
+    match waits.tier:
+        case Tier.REMIND:
+            return None
+        case Tier.SECOND:
+            return Tier.REMIND
+        case _:
+            return Tier.SECOND
 
 
 def continues(before: Referral, moved: Referral) -> bool:
@@ -84,9 +171,10 @@ def next_tier(waits: Waits, *, kind: Kind, is_open: IsOpen, days: Mapping[Clock,
     """What comes after the tier that has just been reached, and when."""
     match waits.tier:
         case Tier.REMIND:
-            late = days[Clock.REVIEW] if waits.clock is Clock.REVIEW else 0
+            late = days[waits.clock] if waits.clock in _NAMED else 0
             return _at(waits, Tier.SECOND, _passed(waits.due_on, late, is_open))
-        case Tier.SECOND if kind is Kind.PROGRAMME:
+        # Nobody stands behind the coordinator: it keeps what it holds, and all the municipality sees that it is late.
+        case Tier.SECOND if kind is Kind.PROGRAMME and waits.clock is not Clock.PLACE:
             grace = max(1, (days[waits.clock] + 1) // 2)
             assert waits.tier_on is not None
             # So many whole days more, of which that morning's may be the first.

@@ -4,10 +4,11 @@ A link stands for one answer of one agency about one referral. Whoever holds it 
 little as will do: never a name, a case's number, a text, or another referral.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal, cast
 
 from services.referral.domain import clocks
 from services.referral.domain.moves import ENDED, Referral, legal_moves
@@ -21,6 +22,7 @@ class LinkChannel(StrEnum):
     LETTER = "letter"
 
 
+LinkState = Literal["to_print", "printed", "queued", "sent", "failed", "dropped", "answered", "revoked", "expired"]
 BY_LINK = ("receive", "accept", "return", "wait", "decline", "contact", "start", "miss", "set_outcome", "close")
 """Moves that a link makes. Passing it on needs a look at the directory, holding it a talk: both need an account."""
 ASKS = frozenset({State.SENT, State.RECEIVED, State.WAITING})
@@ -28,8 +30,10 @@ ASKS = frozenset({State.SENT, State.RECEIVED, State.WAITING})
 KEEPS_LINK = frozenset({"receive"})
 """To have read it is no answer: the link goes on."""
 
+ON_THE_WAY: Mapping[LinkChannel, int] = {LinkChannel.EMAIL: 0, LinkChannel.LETTER: 3}
+"""Working days until what was sent is there: Japan's post brings letters on weekdays, across the country in three."""
 LIFE = timedelta(days=14)
-"""A letter takes three days to come, and desks are open twice a week."""
+"""How long a link lives where no clock says more: desks are open twice a week."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,19 @@ class Answered:
     step: str
     reason: str | None
     at: datetime
+
+
+def living_state(
+    channel: str, *, printed_at: datetime | None, mail: str | None, expires_at: datetime, now: datetime
+) -> LinkState:
+    """How a link stands that was neither answered nor replaced; `mail`: how its mail stands."""
+    if mail == "failed":
+        return "failed"
+    if expires_at <= now:
+        return "expired"
+    if channel == LinkChannel.LETTER:
+        return "to_print" if printed_at is None else "printed"
+    return cast(LinkState, mail)
 
 
 class Standing(StrEnum):
@@ -77,12 +94,13 @@ def stands(referral: Referral, answered: Answered | None) -> Standing:
     return Standing.OPEN if wants_link(referral) else Standing.NOT_NOW
 
 
-def ends_at(now: datetime, taken_over_at: datetime | None) -> datetime:
-    """Until when a link can be used: until the coordinator takes over, and no longer than a fortnight."""
+def ends_at(now: datetime, taken_over_at: datetime | None, due: datetime | None = None) -> datetime:
+    """Until when a link can be used: until the coordinator takes over, and for a fortnight or until it is `due`."""
+    latest = now + LIFE if due is None else max(now + LIFE, due)
     if taken_over_at is None:
-        return now + LIFE
+        return latest
     # A clock that rang late may take over at any moment; what is sent now can be opened all the same.
-    return max(min(now + LIFE, taken_over_at), now + timedelta(hours=1))
+    return max(min(latest, taken_over_at), now + timedelta(hours=1))
 
 
 def last_minute(ends: datetime) -> datetime:

@@ -238,6 +238,11 @@ class Referral:
         return Kind.PROGRAMME if self.course_run_id is None else Kind.COURSE_RUN
 
     @property
+    def agency_waited_for(self) -> str | None:
+        """Whose move it is."""
+        return None if self.waits is None else self.waits.agency
+
+    @property
     def asker(self) -> Party:
         """Who began it."""
         return Party.RECEIVER if self.verb is Verb.REQUEST else Party.SENDER

@@ -49,6 +49,13 @@ def unmet(routing: Routing, *, taken: bool) -> frozenset[Need]:
     return frozenset(routing.unmet_needs) | (frozenset({None}) if whole else frozenset())
 
 
+def still_said(
+    said: Collection[Need], *, wanted: Collection[str], served: Collection[str], taken: bool
+) -> frozenset[Need]:
+    """What somebody said who looked for a place holds until it is answered, or not needed: a candidate is no answer."""
+    return frozenset(need for need in said if (not taken if need is None else need in wanted and need not in served))
+
+
 def compare(
     on_record: Collection[Need], lacking: Collection[Need], *, wanted: Collection[str], served: Collection[str]
 ) -> Compared:

@@ -95,6 +95,13 @@ class Clock(StrEnum):
     """調整: the coordinator's look at a decline. Its silence confirms it."""
     REVIEW = "review"
     """見直し: a day that somebody has named."""
+    DELIVER = "deliver"
+    """送付: that the letter is printed, or another way found where the mail failed. Until then the receiver knows of
+    nothing, and it is its sender who is waited for."""
+    SEAT = "seat"
+    """席: how long training keeps the seat, or the place in line; then the first day of the course."""
+    PLACE = "place"
+    """次の行き先: that whoever holds what was declined, or what nobody answered, finds where it goes next."""
 
 
 class Tier(StrEnum):
@@ -148,6 +155,18 @@ class WithdrawReason(StrEnum):
     NO_ANSWER = "no_answer"
     SENT_BY_MISTAKE = "sent_by_mistake"
     OTHER = "other"
+
+
+class NoPlace(StrEnum):
+    """Why it is not sent on, although this way is closed."""
+
+    NOTHING_FITS = "nothing_fits"
+    """Nobody in the region answers it: it goes on record as an unmet need."""
+    PERSON_WISHES = "person_wishes"
+    FOUND_ELSEWHERE = "found_elsewhere"
+    """It is answered, though not by a referral: by the family, by who holds the case, by an agency that is not here."""
+    SENT_ON = "sent_on"
+    """Another referral of the case stands in its place."""
 
 
 class Missing(StrEnum):

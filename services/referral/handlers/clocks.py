@@ -10,8 +10,9 @@ from services.referral.domain.clocks import next_tier
 from services.referral.domain.states import Tier
 from services.referral.handlers.links import remind
 from services.referral.handlers.moving import take_over
-from services.referral.handlers.referrals import coordinator_of, with_clock
-from services.referral.tables import calendars, facts, referrals
+from services.referral.handlers.referrals import coordinator_of
+from services.referral.handlers.waiting import calendar_for, with_clock
+from services.referral.tables import clock_steps, facts, referrals
 from shared.bus.mailbox import emit
 from shared.events import ReferralOverdue
 from shared.service import day_in_japan
@@ -28,12 +29,19 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
         # The release before moved it beside us, and left its clock as it was: nobody is reminded of the wrong thing.
         await referrals.store_waits(session, await with_clock(session, referral, now))
         return True
-    calendar = await calendars.calendar_of(session, waits.agency, referral.programme_id)
-    then = next_tier(waits, kind=referral.kind, is_open=calendar.is_open, days=calendar.days)
+    calendar = await calendar_for(session, waits.agency, referral)
+    days = clocks.days_of(referral, calendar.days)
+    then = next_tier(waits, kind=referral.kind, is_open=calendar.is_open, days=days)
     await referrals.store_tier(session, referral.id, then)
     if waits.tier is Tier.TAKE_OVER:
         await take_over(session, referral, now)
         return True
+    tier = waits.tier or Tier.SECOND
+    # Where a letter has to go out first, it is its sender who is reminded.
+    reminded = await remind(session, replace(referral, waits=then), now)
+    if reminded.waits is not None and reminded.waits.clock is not waits.clock:
+        waits = reminded.waits
+    await clock_steps.add(session, referral, step=tier, waits_for=waits.agency, reason=waits.clock, at=now)
     event = ReferralOverdue(
         case_id=referral.case_id,
         referral_id=referral.id,
@@ -42,10 +50,9 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
         coordinator=referral.coordinator,
         waits_for=waits.agency,
         clock=waits.clock,
-        tier=waits.tier or Tier.SECOND,
+        tier=tier,
         due_on=waits.due_on,
     )
-    await remind(session, replace(referral, waits=then), now)
     await emit(session, (event, referral.version), at=now)
     return True
 

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import clocks
 from services.referral.domain.codes import BITS, read_code, write_code
-from services.referral.domain.links import ASKS, LinkChannel, ends_at, last_minute, wants_link
+from services.referral.domain.links import ASKS, ON_THE_WAY, LinkChannel, ends_at, last_minute, wants_link
 from services.referral.domain.moves import Referral
-from services.referral.domain.states import Party
+from services.referral.domain.states import Clock, Kind, Party
 from services.referral.handlers.looking import visible
-from services.referral.tables import calendars, links, referrals
+from services.referral.handlers.waiting import calendar_for, lies_here, went_out
+from services.referral.tables import links, referrals
 from services.referral.tables.links import Contact, Link
 from shared.auth import Actor
 from shared.bus.envelope import new_id
-from shared.service import JST
+from shared.service import JST, day_in_japan
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +71,50 @@ def reference_of(referral_id: UUID) -> str:
     return f"{tail[:4]}-{tail[4:]}"
 
 
-async def keep_link(session: AsyncSession, referral: Referral, now: datetime) -> None:
+async def keep_link(session: AsyncSession, referral: Referral, now: datetime) -> Referral:
     """After every step: if it is the turn of an agency without an account, it has a link that can make the next one.
 
-    The referral is locked, or new.
+    The referral is locked, or new. As long as its letter isn't printed, it waits for its sender.
     """
-    if not wants_link(referral):
-        return
-    channel = await _channel(session, referral.receiver)
-    if channel is None:
-        return
-    live = await links.find_live(session, referral.id)
-    if live is not None and live.expires_at > now:
-        await links.change_link(session, live.id, expires_at=await _ends_at(session, referral, now))
-        return
-    await _make(session, referral, channel, instead_of=live, now=now)
+    in_course = referral.kind is Kind.COURSE_RUN  # what came of it is asked when it has ended, by `remind`
+    if in_course and clocks.asks_later(referral):
+        return referral
+    return await _keep(session, referral, now, asked=not clocks.asks_later(referral), moved=True)
 
 
-async def remind(session: AsyncSession, referral: Referral, now: datetime) -> None:
+async def remind(session: AsyncSession, referral: Referral, now: datetime) -> Referral:
     """A clock has rung: the mail goes out again, or with a new link, if the one before has ended."""
     if not wants_link(referral):
-        return
+        return referral
     live = await links.find_live(session, referral.id)
-    if live is not None and live.expires_at > now:
-        if live.channel is LinkChannel.EMAIL:
-            await links.queue_again(session, live.id, now)
-        return
-    await keep_link(session, referral, now)
+    if live is not None and live.expires_at > now and live.channel is LinkChannel.EMAIL:
+        await links.queue_again(session, live.id, now)
+        return referral
+    return await _keep(session, referral, now, asked=True, moved=False)
+
+
+async def _keep(session: AsyncSession, referral: Referral, now: datetime, *, asked: bool, moved: bool) -> Referral:
+    """`asked`: an answer is waited for now, and not from a day to come; so a letter has to go out now.
+
+    A printed code ends when its letter says; only who used it to say that it was read has longer, as the page shows.
+    """
+    if not wants_link(referral):
+        return referral
+    channel = await _channel(session, referral.receiver)
+    if channel is None:
+        return referral
+    live = await links.find_live(session, referral.id)
+    if live is not None and live.expires_at <= now:
+        await links.change_link(session, live.id, revoked_at=now)
+        live = None
+    kept = live or await _make(session, referral, channel, instead_of=None, now=now)
+    if asked and kept.channel is LinkChannel.LETTER and kept.printed_at is None:
+        referral = await lies_here(session, referral, now)
+    if moved or kept.printed_at is None:
+        ends = await _ends_at(session, referral, now)
+        said = ends if kept.printed_at is None else kept.expires_at
+        await links.change_link(session, kept.id, expires_at=max(ends, said))
+    return referral
 
 
 async def ask_link(session: AsyncSession, referral_id: UUID, *, actor: Actor, now: datetime) -> Link | NotMade:
@@ -123,9 +141,12 @@ async def write_letter(session: AsyncSession, referral_id: UUID, *, actor: Actor
         link = await _make(session, referral, LinkChannel.LETTER, instead_of=live, now=now)
     code = write_code(secrets.randbits(BITS))
     await links.add_secret(session, link.id, read_code(code) or "", now)
-    await links.change_link(session, link.id, printed_at=now)
+    # Its time begins when it is printed, with the days that the post takes; and so its end is what stands on the paper.
+    referral = await went_out(session, referral, now, on_the_way=ON_THE_WAY[LinkChannel.LETTER])
+    printed = replace(link, printed_at=now, expires_at=await _ends_at(session, referral, now))
+    await links.change_link(session, link.id, printed_at=now, expires_at=printed.expires_at)
     return Letter(
-        replace(link, printed_at=now),
+        printed,
         referral,
         code,
         await links.find_contact(session, referral.sender),
@@ -179,10 +200,19 @@ async def _channel(session: AsyncSession, agency_id: str) -> LinkChannel | None:
 
 
 async def _ends_at(session: AsyncSession, referral: Referral, now: datetime) -> datetime:
-    assert referral.waits is not None  # it is the receiver's turn
-    calendar = await calendars.calendar_of(session, referral.waits.agency, referral.programme_id)
-    day = clocks.takes_over_on(referral.waits, kind=referral.kind, is_open=calendar.is_open, days=calendar.days)
-    return ends_at(now, None if day is None else _morning(day))
+    waits = referral.waits
+    assert waits is not None  # it is the receiver's turn
+    calendar = await calendar_for(session, waits.agency, referral)
+    days = clocks.days_of(referral, calendar.days)
+    day = clocks.takes_over_on(waits, kind=referral.kind, is_open=calendar.is_open, days=days)
+    due = None if waits.clock is Clock.REVIEW else _morning(waits.due_on + timedelta(days=1))
+    ends = ends_at(now, None if day is None else _morning(day), due)
+    # People read a day; only where it ends within hours it ends at once.
+    return ends if ends < now + timedelta(days=1) else _end_of_day(ends)
+
+
+def _end_of_day(ends: datetime) -> datetime:
+    return _morning(day_in_japan(last_minute(ends)) + timedelta(days=1))
 
 
 def _morning(day: date) -> datetime:

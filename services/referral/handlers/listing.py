@@ -86,15 +86,16 @@ async def set_hours(
 
 
 async def set_coordinator(
-    session: AsyncSession, municipality: str, agency_id: str, *, actor: Actor, now: datetime
+    session: AsyncSession, municipality: str, agency_id: str, *, place_days: int | None, actor: Actor, now: datetime
 ) -> Changed | NotThere | NotYours:
     """調整役: who holds what nobody else in a municipality can take. `NotThere`: the directory has no such agency."""
     if not actor.serves(municipality):
         return NotYours()
     if not await directory.known_agencies(session, {agency_id}):
         return NotThere()
-    if await listing.find_coordinator(session, municipality) != agency_id:
-        entry = {"municipality": municipality, "agency_id": agency_id, "set_by": actor.agency, "set_at": now}
+    if await listing.find_coordinator(session, municipality) != (agency_id, place_days):
+        said = {"agency_id": agency_id, "place_days": place_days}
+        entry = {"municipality": municipality, **said, "set_by": actor.agency, "set_at": now}
         await keeping.keep(
             session, "coordinator", [entry], told=set(entry), by=actor.agency, now=now, today=day_in_japan(now)
         )

@@ -6,19 +6,20 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, or_
+from sqlalchemy import ColumnElement, Row, and_, case, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.moves import IN_FLIGHT, NEVER_SENT, OPEN, Referral
-from services.referral.domain.states import Kind, State, Verb
+from services.referral.domain.links import LinkState, living_state
+from services.referral.domain.moves import AT_WORK, IN_FLIGHT, NEVER_SENT, OPEN, Referral
+from services.referral.domain.states import Clock, Kind, State, Verb
 from services.referral.domain.told import Told, told
-from services.referral.tables import facts, referrals, schema
+from services.referral.tables import facts, links, referrals, schema
 from shared.auth import Actor, served
 from shared.consent import FOR_REFERRAL, FOR_TRAINING, consent_gap
 from shared.problems import NOT_FOUND, Problem, case_not_known
 from shared.service import day_in_japan
 
-Box = Literal["in", "out", "review"]
+Box = Literal["in", "out", "review", "taken_over"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Whole:
     next_id: UUID | None
     told: Told | None
     """What the receiver is told of the case; None where nothing may be."""
+    link: LinkState | None
+    """How its one-time link stands, if it has one."""
 
 
 def visible(referral: Referral | None, actor: Actor) -> Referral:
@@ -53,7 +56,19 @@ async def get_referral(session: AsyncSession, referral_id: UUID, actor: Actor, n
         await referrals.chain_of(session, referral),
         await referrals.next_in_chain(session, referral_id) if referral.state is State.REROUTED else None,
         await told_of(session, referral, now),
+        (await links_of(session, [referral], now)).get(referral.id),
     )
+
+
+async def links_of(session: AsyncSession, found: Sequence[Referral], now: datetime) -> Mapping[UUID, LinkState]:
+    """How their one-time links stand, of those that have one."""
+    rows = await links.living(session, [each.id for each in found])
+    return {
+        referral_id: living_state(
+            row["channel"], printed_at=row["printed_at"], mail=row["state"], expires_at=row["expires_at"], now=now
+        )
+        for referral_id, row in rows.items()
+    }
 
 
 async def told_of(session: AsyncSession, referral: Referral, now: datetime) -> Told | None:
@@ -80,13 +95,14 @@ async def list_referrals(
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Sequence[Referral]:
-    """What my agency receives (`in`), what it sent (`out`), what it has to review, or everything that it may see."""
+    """What my agency receives (`in`), sent (`out`), has to review, has taken over, or everything that it may see."""
     column = schema.referral.c
     has_left = and_(column.state != State.DRAFT, column.reason.is_distinct_from(NEVER_SENT))
     boxes: dict[str, ColumnElement[bool]] = {
         "in": and_(column.receiver == actor.agency, has_left),
         "out": column.sender == actor.agency,
         "review": and_(column.coordinator == actor.agency, column.state == State.DECLINE_PENDING),
+        "taken_over": and_(column.coordinator == actor.agency, _TAKEN_OVER),
     }
     seen = or_(boxes["in"], boxes["out"], and_(_served(actor), has_left))
     chosen = [seen if box is None else boxes[box]]
@@ -97,6 +113,20 @@ async def list_referrals(
     if group_id is not None:
         chosen.append(column.group_id == group_id)
     return await referrals.list_referrals(session, *chosen, before=before, limit=limit)
+
+
+_COLUMN = schema.referral.c
+_ELSE = case((_COLUMN.verb == Verb.REFER, _COLUMN.sender), else_=_COLUMN.receiver)
+_TAKEN_OVER = or_(
+    and_(_COLUMN.clock == Clock.PLACE, _COLUMN.waits_for == _COLUMN.coordinator),
+    # What has begun goes on with who does it; the coordinator answers for it in the place of who else would.
+    and_(
+        _COLUMN.state.in_(sorted(AT_WORK)),
+        _COLUMN.responsible_agency == _COLUMN.coordinator,
+        _COLUMN.coordinator != _ELSE,
+    ),
+)
+"""What came to the coordinator by a decline or by silence, and has neither ended nor found another place."""
 
 
 async def list_waiting(

@@ -14,9 +14,12 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.links import ASKS, gives_up, last_minute, next_try, wants_link
+from services.referral.domain import clocks
+from services.referral.domain.links import ASKS, ON_THE_WAY, LinkChannel, gives_up, last_minute, next_try, wants_link
 from services.referral.domain.moves import Referral
-from services.referral.handlers.links import programme_name, reference_of
+from services.referral.domain.states import Clock, Tier
+from services.referral.handlers.links import keep_link, programme_name, reference_of
+from services.referral.handlers.waiting import lies_here, went_out
 from services.referral.tables import links, referrals
 from shared.bus.mailbox import emit
 from shared.events import LinkUndelivered
@@ -65,6 +68,9 @@ async def note(session: AsyncSession, parcel: Parcel, came_of_it: Undelivered | 
     match came_of_it:
         case None:
             await links.change_mail(session, mail.link_id, state="sent", sent_at=now, last_error=None)
+            if await _asks(session, referral, mail) and _was_late(referral, mail, now):
+                asked = await went_out(session, referral, now, on_the_way=ON_THE_WAY[LinkChannel.EMAIL])
+                await keep_link(session, asked, now)
         case Undelivered(reason, final=True):
             await _fail(session, referral, mail, reason, now)
         case Undelivered(reason):
@@ -94,9 +100,28 @@ async def _prepare(session: AsyncSession, referral: Referral, mail: Row[Any], no
     return Parcel(link.id, referral.id, mail.round, mailed)
 
 
+async def _asks(session: AsyncSession, referral: Referral, mail: Row[Any]) -> bool:
+    """Whether it is by this mail that the receiver is asked: no letter or newer link has taken its place."""
+    link = await links.get_link(session, mail.link_id)
+    return wants_link(referral) and link.answered_at is None and link.revoked_at is None
+
+
+def _was_late(referral: Referral, mail: Row[Any], now: datetime) -> bool:
+    """Whether it was waited for before it could be read: the first mail came through on another day, or had failed."""
+    waits = referral.waits
+    if waits is None or waits.clock is Clock.DELIVER:
+        return waits is not None
+    return mail.sent_at is None and waits.since < day_in_japan(now)
+
+
 async def _fail(session: AsyncSession, referral: Referral, mail: Row[Any], reason: str, now: datetime) -> None:
     """Nobody waits for a mail that will not come: who sent the referral is told, and takes another way."""
     await links.change_mail(session, mail.link_id, state="failed", last_error=reason)
+    waits = referral.waits
+    # Who is asked only on a day to come is not waited for yet; the reminder of that day is another mail.
+    rung = waits is not None and (waits.tier is not Tier.REMIND or not clocks.asks_later(referral))
+    if rung and await _asks(session, referral, mail):
+        await keep_link(session, await lies_here(session, referral, now), now)
     event = LinkUndelivered(
         case_id=referral.case_id,
         referral_id=referral.id,

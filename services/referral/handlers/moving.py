@@ -5,7 +5,7 @@ Who moves several referrals of a case, or asks for its consent, locks the case's
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from services.referral.domain.states import Kind, Party, Progress, State, Verb
 from services.referral.handlers import needs
 from services.referral.handlers.links import keep_link
 from services.referral.handlers.looking import concerning, visible
+from services.referral.handlers.places import sent_on
 from services.referral.handlers.referrals import (
     AlreadyReferred,
     NotTheHolder,
@@ -31,10 +32,10 @@ from services.referral.handlers.referrals import (
     open_there,
     receiver_of,
     send,
-    with_clock,
 )
 from services.referral.handlers.routing import answer
 from services.referral.handlers.telling import moving, sending, taking_over
+from services.referral.handlers.waiting import with_clock
 from services.referral.tables import asked, facts, referrals, schema
 from shared.auth import Actor
 from shared.bus.mailbox import emit
@@ -118,16 +119,20 @@ async def move(
     if fact is not None and (refused := await _refusal(session, fact, moved, knowingly=knowingly, now=now)) is not None:
         return refused
     if name == "send":
-        return await _send_draft(session, referral, moved, by=by, now=now)
+        assert fact is not None
+        return await _send_draft(session, fact, referral, moved, by=by, now=now)
     stored = await _store(session, referral, moved, said, by=by, now=now)
     await emit(session, *stored.told, *await _win(session, stored.referral, now), at=now)
     return Moved(stored.referral, moved.move)
 
 
-async def _send_draft(session: AsyncSession, draft: Referral, moved: Moved, *, by: str, now: datetime) -> Moved:
+async def _send_draft(
+    session: AsyncSession, fact: Row[Any], draft: Referral, moved: Moved, *, by: str, now: datetime
+) -> Moved:
     """From now on the receiver may know of it."""
     sent = replace(moved, referral=replace(moved.referral, sent_at=now))
     stored = await _store(session, draft, sent, NOTHING_SAID, by=by, now=now)
+    await sent_on(session, fact, stored.referral, instead_of=None, now=now)
     told = sending(stored.referral, hold_until=None, task_id=await referrals.task_of(session, draft.id))
     await emit(session, *((event, stored.referral.version) for event in told), at=now)
     return Moved(stored.referral, moved.move)
@@ -219,6 +224,7 @@ async def follow_training(
     reason: str | None = None,
     seat_request_id: UUID | None = None,
     party: Party = Party.TRAINING,
+    day: date | None = None,
 ) -> None:
     """Let a fact about a seat move its referral; what is not legal (any more) changes nothing."""
     if referral_id is None:
@@ -230,7 +236,7 @@ async def follow_training(
         await facts.lock_case_fact(session, case_id)  # before its rivals, which an enrolment moves too
     referral = await referrals.lock_referral(session, referral_id)
     assert referral is not None  # nothing is deleted
-    await _follow(session, referral, name, party, reason=reason, seat_request_id=seat_request_id, now=now)
+    await _follow(session, referral, name, party, reason=reason, seat_request_id=seat_request_id, day=day, now=now)
 
 
 async def follow_nomination(
@@ -239,7 +245,8 @@ async def follow_nomination(
     """The same for facts that name no referral: case, course and seat lead to it."""
     for referral in await referrals.lock_in_flight(session, case_id, course_run_id=course_run_id):
         if referral.seat_request_id == seat_request_id:
-            await _follow(session, referral, name, Party.TRAINING, seat_request_id=seat_request_id, now=now)
+            day = referral.review_on  # the seat is held as long as before
+            await _follow(session, referral, name, Party.TRAINING, seat_request_id=seat_request_id, day=day, now=now)
 
 
 async def _follow(
@@ -251,10 +258,15 @@ async def _follow(
     now: datetime,
     reason: str | None = None,
     seat_request_id: UUID | None,
+    day: date | None = None,
 ) -> None:
-    said = Said(reason=reason)
+    said = Said(reason=reason, day=day)
     moved = advance(referral, name, {party}, said)
     if isinstance(moved, NotMoved):
+        if name == "hold_seat" and referral.progress is Progress.SEAT_HELD and day != referral.review_on:
+            # It is held for another time than was said before; where it stands is the same.
+            held = await with_clock(session, replace(referral, review_on=day), now)
+            await referrals.store_proposal(session, held)
         return
     seat = replace(moved.referral, seat_request_id=seat_request_id or referral.seat_request_id)
     stored = await _store(session, referral, replace(moved, referral=seat), said, by=party.value, now=now)
@@ -341,8 +353,7 @@ async def _store(
         after = await _propose(session, after, now)
     if moved.move.to is Party.COORDINATOR:
         told.append((taking_over(before, after, moved.move), after.version))
-    await keep_link(session, after, now)
-    return _Stored(after, told)
+    return _Stored(await keep_link(session, after, now), told)
 
 
 def _comes_back(moved: Moved) -> bool:

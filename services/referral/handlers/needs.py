@@ -1,16 +1,18 @@
 """Needs that nobody answers: found when candidates are asked for, and looked for once a day; someone holds each."""
 
-from collections.abc import Sequence
-from datetime import datetime, time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.needs import EndReason, compare, unmet
+from services.referral.domain.clocks import NEED_REVIEW, after
+from services.referral.domain.needs import EndReason, Need, NeedState, compare, still_said, unmet
 from services.referral.domain.routing import Routing
-from services.referral.tables import needs, schema
+from services.referral.tables import calendars, needs, schema
 from services.referral.tables.asked import AskedOf
 from shared.auth import Actor, served
 from shared.bus.mailbox import emit
@@ -25,21 +27,20 @@ async def settle(session: AsyncSession, found: AskedOf, routing: Routing, *, now
     """Bring what is on record in line with what the case lacks now. Twice the same changes nothing."""
     if found.is_over:
         return
-    case = found.case
-    changes = compare(
-        found.on_record,
-        unmet(routing, taken=bool(case.taken_targets)),
-        wanted=case.asked.wanted,
-        served=case.served_needs,
-    )
+    case, taken = found.case, bool(found.case.taken_targets)
+    wanted, served_needs = case.asked.wanted, case.served_needs
+    said = still_said(found.said_unmet, wanted=wanted, served=served_needs, taken=taken)
+    changes = compare(found.on_record, unmet(routing, taken=taken) | said, wanted=wanted, served=served_needs)
+    coordinator = case.coordinator or case.opened_by
     begun = await needs.begin(
         session,
         changes.begins,
         case_id=case.case_id,
         municipality=case.municipality,
         since=now,
-        coordinator=case.coordinator or case.opened_by,
+        coordinator=coordinator,
         stage=case.stage,
+        review_on=await _review_day(session, coordinator, now) if changes.begins else None,
     )
     ended = await needs.end(session, case.case_id, dict(changes.ends), now=now)
     # The record's own row orders what is told of it: it opens once, and ends once.
@@ -51,6 +52,65 @@ async def end_all(session: AsyncSession, case_id: UUID, reason: EndReason, *, no
     ends = dict.fromkeys(await needs.on_record(session, case_id), reason)
     ended = await needs.end(session, case_id, ends, now=now)
     await emit(session, *((_met(row), 2) for row in ended), at=now)
+
+
+async def say_unmet(
+    session: AsyncSession, fact: Row[Any], lacking: Collection[Need], *, by: str, now: datetime
+) -> None:
+    """Put on record what somebody says who looked for a place and found none. The case's row is locked."""
+    review_on = await _review_day(session, by, now)
+    await needs.say(session, fact.case_id, lacking, by=by, review_on=review_on)
+    begun = await needs.begin(
+        session,
+        lacking,
+        case_id=fact.case_id,
+        municipality=fact.municipality,
+        since=now,
+        coordinator=by,
+        stage=None,
+        review_on=review_on,
+        said_by=by,
+    )
+    await emit(session, *((_unmet(row), 1) for row in begun), at=now)
+
+
+async def _review_day(session: AsyncSession, coordinator: str, now: datetime) -> date:
+    calendar = await calendars.calendar_of(session, coordinator)
+    return after(day_in_japan(now), NEED_REVIEW, calendar.is_open)
+
+
+@dataclass(frozen=True, slots=True)
+class NotTheCoordinator:
+    """Only who coordinates it says when it is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoneOpen:
+    """It is met, or has ended; or there is no such record."""
+
+
+async def review_need(
+    session: AsyncSession, need_id: UUID, review_on: date, *, actor: Actor
+) -> Row[Any] | NotTheCoordinator | NoneOpen:
+    """Somebody has looked, and says when they look again."""
+    row = await needs.lock_need(session, need_id)
+    if row is None or not (row.coordinator == actor.agency or actor.serves(row.municipality)):
+        return NoneOpen()
+    if row.coordinator != actor.agency:
+        return NotTheCoordinator()
+    if row.state != NeedState.OPEN:
+        return NoneOpen()
+    return await needs.set_review(session, need_id, review_on)
+
+
+async def list_waiting(
+    session: AsyncSession, actor: Actor, *, mine: bool, after: tuple[date, UUID] | None, limit: int
+) -> Sequence[Row[Any]]:
+    """What is on record, by the day of review: of my agency, or of the municipalities that it serves."""
+    column = schema.need_unmet.c
+    own = column.coordinator == actor.agency
+    seen = own if mine else or_(own, served(column.municipality, actor.municipalities))
+    return await needs.list_waiting(session, seen, after=after, limit=limit)
 
 
 def start_of_day(now: datetime) -> datetime:

@@ -20,7 +20,7 @@ from services.referral.domain.numbers import (
 )
 from services.referral.tables import directory
 from services.referral.tables import numbers as tables
-from services.referral.tables.listing import find_coordinator
+from services.referral.tables.calendars import find_coordinator
 from services.referral.tables.schema import referral
 from shared.auth import Actor
 from shared.bus.mailbox import emit

@@ -1,7 +1,7 @@
 """Sending referrals: one, a draft, several together, or a request for a case. Moving them is in `moving`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -9,12 +9,13 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain import clocks
 from services.referral.domain.moves import Referral
 from services.referral.domain.states import State, Verb
 from services.referral.handlers.links import keep_link
 from services.referral.handlers.looking import concerning
+from services.referral.handlers.places import sent_on
 from services.referral.handlers.telling import sending
+from services.referral.handlers.waiting import with_clock
 from services.referral.tables import calendars, directory, facts, referrals
 from services.referral.tables.referrals import Group
 from shared.auth import Actor
@@ -47,6 +48,8 @@ class Order:
     """Although an open referral of this case is there already."""
     group_id: UUID | None = None
     rerouted_from: UUID | None = None
+    instead_of: UUID | None = None
+    """What was declined, or nobody answered, and is sent on hereby."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,9 @@ async def send(session: AsyncSession, fact: Row[Any], order: Order, *, sender: s
     step = "draft" if order.draft else "send"
     await referrals.add_referral(session, made, step=step, by=sender, task_id=order.task_id, at=now)
     if not order.draft:
-        await keep_link(session, made, now)
+        made = await keep_link(session, made, now)
+        if order.rerouted_from is None:
+            await sent_on(session, fact, made, instead_of=order.instead_of, now=now)
         told = sending(made, hold_until=order.hold_until, task_id=order.task_id)
         await emit(session, *((event, made.version) for event in told), at=now)
     return Sent(made)
@@ -226,13 +231,3 @@ async def coordinator_of(session: AsyncSession, fact: Row[Any], verb: Verb, *, s
     partial = {receiver, sender} if verb is Verb.REQUEST else {receiver}
     others = (agency for agency in (named, fact.holder, fact.opened_by) if agency is not None and agency not in partial)
     return next(others, sender)
-
-
-async def with_clock(session: AsyncSession, referral: Referral, now: datetime) -> Referral:
-    """Begin the clock of the state that a referral has reached, in the working days of who has to act."""
-    running = clocks.waits_for(referral)
-    if running is None:
-        return replace(referral, waits=None)
-    calendar = await calendars.calendar_of(session, referral.agency(running[1]), referral.programme_id)
-    waits = clocks.start(referral, today=day_in_japan(now), is_open=calendar.is_open, days=calendar.days)
-    return replace(referral, waits=waits)

@@ -27,6 +27,8 @@ _FACTS = Hot(
     " r.outcome, CAST(r.since AT TIME ZONE 'Asia/Tokyo' AS date), p.stage, p.needs) ORDER BY r.id), '[]')"
     " FROM referral r LEFT JOIN programme p ON p.id = r.programme_id WHERE r.case_id = f.case_id) AS referrals,"
     " ARRAY(SELECT coalesce(need, '') FROM need_unmet n WHERE n.case_id = f.case_id AND n.state = 'open') AS on_record,"
+    " ARRAY(SELECT coalesce(need, '') FROM need_unmet n WHERE n.case_id = f.case_id AND n.state = 'open'"
+    " AND n.said_by IS NOT NULL) AS said_unmet,"
     " (SELECT max(version) FROM routing_rule) AS rule_version,"
     " CAST(pg_current_snapshot() AS text) AS snapshot,"
     f" EXISTS ({nearby.SINCE.format(found='')} ORDER BY xid LIMIT 1) AS changed"
@@ -43,6 +45,8 @@ class AskedOf:
     consent: Consent
     on_record: frozenset[str | None]
     """Needs that are on record as unmet."""
+    said_unmet: frozenset[str | None]
+    """Of those, what somebody has said who looked for a place."""
     memory: Memory
 
     @property
@@ -67,7 +71,8 @@ async def find_asked(session: AsyncSession, case_id: UUID, *, now: datetime) -> 
         await nearby.bring_up_to_date(session, memory, now=now)
     await nearby.bring_rules_up_to_date(session, memory, fact.rule_version)
     on_record = frozenset(need or None for need in fact.on_record)
-    return AskedOf(fact, _case(fact, memory, day_in_japan(now)), consent_of(fact), on_record, memory)
+    said = frozenset(need or None for need in fact.said_unmet)
+    return AskedOf(fact, _case(fact, memory, day_in_japan(now)), consent_of(fact), on_record, said, memory)
 
 
 def _case(fact: Any, memory: Memory, today: date) -> Case:

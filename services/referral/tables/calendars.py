@@ -13,8 +13,9 @@ from shared.database import Hot
 from shared.service import is_holiday
 
 _CALENDAR = Hot(
-    "SELECT a.closed_weekdays, a.closed_days, p.acknowledge_days, p.contact_days, p.start_days"
+    "SELECT a.closed_weekdays, a.closed_days, p.acknowledge_days, p.contact_days, p.start_days, c.place_days"
     " FROM (SELECT) AS one LEFT JOIN agency a ON a.agency_id = :agency_id LEFT JOIN programme p ON p.id = :programme_id"
+    " LEFT JOIN coordinator c ON c.municipality = :municipality"
 )
 _COORDINATOR = Hot("SELECT agency_id FROM coordinator WHERE municipality = :municipality")
 _OFFICE_CLOSED = (5, 6)
@@ -22,7 +23,9 @@ _OWN_DAYS = {
     Clock.ACKNOWLEDGE: "acknowledge_days",
     Clock.CONTACT: "contact_days",
     Clock.START: "start_days",
+    Clock.PLACE: "place_days",
 }
+"""What a programme sets for itself; and a municipality, of what its coordinator has taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,12 @@ class Calendar:
         return day.weekday() not in self.closed_weekdays and day not in self.closed_days and not is_holiday(day)
 
 
-async def calendar_of(session: AsyncSession, agency_id: str, programme_id: UUID | None) -> Calendar:
+async def calendar_of(
+    session: AsyncSession, agency_id: str, *, programme_id: UUID | None = None, municipality: str | None = None
+) -> Calendar:
     """Of an agency that has to act; one that the directory doesn't have keeps a public office's days."""
-    (row,) = await _CALENDAR.rows(session, {"agency_id": agency_id, "programme_id": programme_id})
+    of = {"agency_id": agency_id, "programme_id": programme_id, "municipality": municipality}
+    (row,) = await _CALENDAR.rows(session, of)
     weekdays = _OFFICE_CLOSED if row["closed_weekdays"] is None else row["closed_weekdays"]
     own = {clock: row[name] for clock, name in _OWN_DAYS.items() if row[name] is not None}
     return Calendar(frozenset(weekdays), frozenset(row["closed_days"] or ()), {**DAYS, **own})

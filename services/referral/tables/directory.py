@@ -35,6 +35,12 @@ async def names_of(session: AsyncSession, agency_ids: Collection[str]) -> dict[s
     return {row.agency_id: row.name for row in await session.execute(query)}
 
 
+async def needs_of(session: AsyncSession, programme_id: UUID) -> Collection[str]:
+    """Which needs a programme answers."""
+    query = select(programme.c.needs).where(programme.c.id == programme_id)
+    return set((await session.execute(query)).scalar_one())
+
+
 async def known_agencies(session: AsyncSession, agency_ids: Collection[str]) -> set[str]:
     """Which of these agencies the directory has. No agency ever leaves it, so nothing needs a lock."""
     query = select(agency.c.agency_id).where(agency.c.agency_id.in_(agency_ids))

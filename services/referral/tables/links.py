@@ -1,7 +1,7 @@
 """One-time links, their secrets' digests, the mail that carries them, and how many wrong ones were tried."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address
@@ -85,6 +85,20 @@ async def find_live(session: AsyncSession, referral_id: UUID) -> Link | None:
     query = select(answer_link).where(answer_link.c.referral_id == referral_id, _LIVE)
     row = (await session.execute(query)).one_or_none()
     return None if row is None else _link(row)
+
+
+_STATES = Hot(
+    "SELECT l.referral_id, l.channel, l.printed_at, l.expires_at, m.state FROM answer_link l"
+    " LEFT JOIN mail_out m ON m.link_id = l.id"
+    " WHERE l.referral_id = ANY(CAST(:ids AS uuid[])) AND l.answered_at IS NULL AND l.revoked_at IS NULL"
+)
+
+
+async def living(session: AsyncSession, referral_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+    """The living links of these referrals, each with its mail's state."""
+    if not referral_ids:
+        return {}
+    return {row["referral_id"]: row for row in await _STATES.rows(session, {"ids": list(referral_ids)})}
 
 
 async def get_link(session: AsyncSession, link_id: UUID) -> Link:

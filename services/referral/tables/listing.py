@@ -135,10 +135,11 @@ async def list_coordinators(session: AsyncSession, *, after: str | None, limit: 
     return rows
 
 
-async def find_coordinator(session: AsyncSession, municipality: str) -> str | None:
-    """The agency that coordinates in a municipality, if one was named."""
-    query = select(coordinator.c.agency_id).where(coordinator.c.municipality == municipality)
-    return (await session.execute(query)).scalar_one_or_none()
+async def find_coordinator(session: AsyncSession, municipality: str) -> tuple[str, int | None] | None:
+    """The agency that coordinates in a municipality, and in how many days it places; if one was named."""
+    columns = coordinator.c.agency_id, coordinator.c.place_days
+    row = (await session.execute(select(*columns).where(coordinator.c.municipality == municipality))).one_or_none()
+    return None if row is None else (row.agency_id, row.place_days)
 
 
 async def known_firms(session: AsyncSession, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Firm]:

@@ -1,11 +1,11 @@
 """Needs that nobody answers: one open record for a case and a need, and what became of each."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,6 +26,36 @@ async def begin(session: AsyncSession, needs: Collection[Need], **values: Any) -
     rows = [{"id": new_id(), "need": need, "state": NeedState.OPEN, **values} for need in needs]
     statement = upsert(need_unmet).values(rows).on_conflict_do_nothing().returning(*need_unmet.c)
     return (await session.execute(statement)).all()
+
+
+async def say(session: AsyncSession, case_id: UUID, needs: Collection[Need], *, by: str, review_on: date) -> None:
+    """Somebody has looked, and says so of those on record: they stay there, although a candidate is listed."""
+    which = or_(*(need_unmet.c.need.is_(None) if need is None else need_unmet.c.need == need for need in needs))
+    where = need_unmet.c.case_id == case_id, which, _OPEN
+    await session.execute(update(need_unmet).where(*where).values(said_by=by, coordinator=by, review_on=review_on))
+
+
+async def lock_need(session: AsyncSession, need_id: UUID) -> Row[Any] | None:
+    """One record, locked."""
+    query = select(need_unmet).where(need_unmet.c.id == need_id).with_for_update(key_share=True)
+    return (await session.execute(query)).one_or_none()
+
+
+async def set_review(session: AsyncSession, need_id: UUID, review_on: date) -> Row[Any]:
+    """When somebody looks again."""
+    change = update(need_unmet).where(need_unmet.c.id == need_id).values(review_on=review_on)
+    return (await session.execute(change.returning(*need_unmet.c))).one()
+
+
+async def list_waiting(
+    session: AsyncSession, *conditions: ColumnElement[bool], after: tuple[date, UUID] | None, limit: int
+) -> Sequence[Row[Any]]:
+    """What is on record, by the day on which somebody looks again."""
+    place = need_unmet.c.review_on, need_unmet.c.id
+    query = select(need_unmet).where(_OPEN, *conditions).order_by(*place).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(*place) > tuple_(*after))
+    return (await session.execute(query)).all()
 
 
 async def end(

@@ -73,6 +73,14 @@ async def lock_clockless(session: AsyncSession) -> Referral | None:
     return None if row is None else _referral(row)
 
 
+_UNPLACED = Hot("SELECT * FROM referral WHERE case_id = :case_id AND clock = 'place' ORDER BY id FOR NO KEY UPDATE")
+
+
+async def lock_unplaced(session: AsyncSession, case_id: UUID) -> Sequence[Referral]:
+    """What of a case was declined or not answered, and has no place yet; always locked in the same order."""
+    return [_referral(row) for row in await _UNPLACED.rows(session, {"case_id": case_id})]
+
+
 async def find_referral(session: AsyncSession, referral_id: UUID) -> Referral | None:
     """The referral, to look at."""
     rows = await _FIND.rows(session, {"id": referral_id})
@@ -220,13 +228,16 @@ async def outcomes_of(session: AsyncSession, referral_id: UUID) -> Sequence[Row[
 
 
 _STEPS = Hot(
-    "SELECT version, step, by, reason, at, link_id IS NOT NULL AS by_link FROM referral_step"
-    " LEFT JOIN link_step USING (referral_id, version) WHERE referral_id = :id ORDER BY version"
+    "SELECT * FROM (SELECT version, step, by, reason, at, link_id IS NOT NULL AS by_link, CAST(NULL AS text)"
+    " AS waits_for"
+    " FROM referral_step LEFT JOIN link_step USING (referral_id, version) WHERE referral_id = :id"
+    " UNION ALL SELECT version, step, by, reason, at, false, waits_for FROM clock_step WHERE referral_id = :id)"
+    " AS each ORDER BY version, waits_for IS NOT NULL, at"
 )
 
 
 async def steps_of(session: AsyncSession, referral_id: UUID) -> Sequence[Mapping[str, Any]]:
-    """Everything that happened to a referral, in order."""
+    """Everything that happened to a referral, in order; after each step what its clock said."""
     return await _STEPS.rows(session, {"id": referral_id})
 
 

@@ -183,6 +183,18 @@ referral_step = Table(
     Column("reason", Text),
     Column("at", DateTime(timezone=True), nullable=False),
 )
+clock_step = Table(
+    "clock_step",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("referral_id", Uuid, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("waits_for", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
 decided_referral = Table(
     "decided_referral",
     metadata,
@@ -212,6 +224,7 @@ coordinator = Table(
     Column("set_by", Text, nullable=False),
     Column("set_at", DateTime(timezone=True), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("place_days", SmallInteger),
 )
 professional = Table(
     "professional",
@@ -324,6 +337,8 @@ need_unmet = Table(
     Column("state", Text, nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("reason", Text),
+    Column("review_on", Date, nullable=False),
+    Column("said_by", Text),
 )
 neighbour = Table(
     "neighbour",
