@@ -142,7 +142,9 @@ class Oracle:
                     self.states[event.referral_id] = "outcome_set"
             case ReferralDeclineProposed():
                 self.states[event.referral_id] = "decline_pending"
-                if event.reason == "no_capacity":
+                # Who is asked for a case has no room to give, and a referral is turned away once.
+                once = all(referral != event.referral_id for referral, _ in self.refusals)
+                if event.reason == "no_capacity" and self.referrals[event.referral_id].verb != "request" and once:
                     self.refusals.append((event.referral_id, at))
             case _:
                 pass

@@ -240,7 +240,8 @@ class Dice:
                 region.tell(sent, at - timedelta(days=20))
                 self._seat(dice, region, sent, at)
                 continue
-            region.tell(ReferralSent(**parts, programme_id=target), at)
+            verb = dice.choice(["transfer", "transfer", "refer", "request"])
+            region.tell(ReferralSent(**parts, programme_id=target, verb=verb), at)
             match dice.choice(
                 ["sent", "received", "accepted", "in_service", "waiting", "no_capacity", "other", "gone"]
             ):
@@ -251,7 +252,8 @@ class Dice:
                 case "in_service" | "waiting" as state:
                     region.tell(ReferralProgressed(**parts, state=state, move="moved"), at)
                 case "no_capacity" | "other" as reason:
-                    region.tell(ReferralDeclineProposed(**parts, coordinator="desk", reason=reason), at)
+                    for _ in range(dice.choice([1, 1, 2])):  # one that was sent back may be declined again
+                        region.tell(ReferralDeclineProposed(**parts, coordinator="desk", reason=reason), at)
                 case "gone":
                     region.tell(ReferralWithdrawn(**parts, reason="other"), at)
                 case _:
@@ -345,6 +347,7 @@ async def _take_in_referrals(running: Running, region: Region) -> None:
                     *(event.referral_id, event.case_id, opened[event.case_id].municipality),
                     *(event.programme_id, event.course_run_id, at),
                 )
+                await running.rows("UPDATE referral SET verb = $2 WHERE id = $1", event.referral_id, event.verb)
                 await _step(running, event.referral_id, "send", None, at)
             case ReferralReceived():
                 await _move(running, event.referral_id, "received", None)

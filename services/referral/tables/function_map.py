@@ -130,7 +130,7 @@ _UNMET = Hot(
 )
 _DECLINED = """
     FROM referral_step s JOIN referral r ON r.id = s.referral_id JOIN programme p ON p.id = r.programme_id
-    WHERE s.step = 'decline' AND s.reason = CAST(:lack_of_room AS text)
+    WHERE r.verb <> 'request' AND s.step = 'decline' AND s.reason = CAST(:lack_of_room AS text)
         AND s.at >= CAST(:since AS timestamptz) AND s.at <= CAST(:until AS timestamptz)
 """
 # No seats for the person's municipality at all, or none came free before the place in line ran out. A seat that was
