@@ -37,8 +37,11 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
         await take_over(session, referral, now)
         return True
     tier = waits.tier or Tier.SECOND
-    # Where a letter has to go out first, it is its sender who is reminded.
-    reminded = await remind(session, replace(referral, waits=then), now)
+    over_on = clocks.takes_over_on(then, kind=referral.kind, is_open=calendar.is_open, days=days)
+    reminded = referral
+    if over_on is None or over_on > day_in_japan(now):  # else we are late, and nobody can answer in time any more
+        # Where a letter has to go out first, it is its sender who is reminded.
+        reminded = await remind(session, replace(referral, waits=then), now)
     if reminded.waits is not None and reminded.waits.clock is not waits.clock:
         waits = reminded.waits
     await clock_steps.add(session, referral, step=tier, waits_for=waits.agency, reason=waits.clock, at=now)

@@ -205,8 +205,9 @@ async def _ends_at(session: AsyncSession, referral: Referral, now: datetime) -> 
     calendar = await calendar_for(session, waits.agency, referral)
     days = clocks.days_of(referral, calendar.days)
     day = clocks.takes_over_on(waits, kind=referral.kind, is_open=calendar.is_open, days=days)
-    due = None if waits.clock is Clock.REVIEW else _morning(waits.due_on + timedelta(days=1))
-    ends = ends_at(now, None if day is None else _morning(day), due)
+    # As long as an answer is waited for it can be given: nobody prints a second letter for an answer that is late.
+    last = None if waits.clock is Clock.REVIEW else _morning(day or waits.due_on + timedelta(days=1))
+    ends = ends_at(now, None if day is None else _morning(day), last)
     # People read a day; only where it ends within hours it ends at once.
     return ends if ends < now + timedelta(days=1) else _end_of_day(ends)
 
