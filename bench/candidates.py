@@ -34,7 +34,7 @@ ASKED = 300
 _ASKED_WHOLE = 9_000
 """Candidates that a round asks for at the most: with thousands of matches it asks less often."""
 TOWN = stage.MUNICIPALITY
-NEEDS = ("health", "isolation", "housing", "income", "with_people", "with_tasks")
+NEEDS = ("health", "isolation", "housing", "income", "people", "tasks")
 _DESK = Actor("bench", "kagoshima-desk", "self_reliance_desk", frozenset({TOWN}), frozenset({"counsellor"}), ())
 
 
@@ -118,7 +118,7 @@ async def _alone(database: Database, case_id: UUID, times: int) -> list[float]:
 
 
 def _case(case_id: UUID) -> Case:
-    return Case(case_id, TOWN, "kagoshima-desk", needs=frozenset({"with_people"}))
+    return Case(case_id, TOWN, "kagoshima-desk", needs=frozenset({"people"}))
 
 
 async def _by_sql(admin: asyncpg.Connection, matches: int, wrong: list[str]) -> None:
@@ -126,7 +126,7 @@ async def _by_sql(admin: asyncpg.Connection, matches: int, wrong: list[str]) -> 
     rows = await admin.fetch(
         "SELECT p.* FROM referral.programme p WHERE p.municipalities && $1 AND p.needs && $2",
         [TOWN, "460001"],
-        ["with_people"],
+        ["people"],
     )
     options = [_programme(row) for row in rows]
     now = wall_time()
@@ -162,7 +162,7 @@ async def _fill(admin: asyncpg.Connection, size: int, matches: int) -> list[UUID
     for n in range(size):
         match_ = n < matches
         town = TOWN if match_ or n % 5 == 0 else f"{1 + n % 47:02}{200 + n % 300:03}1"
-        needs = ["with_people"] if match_ else [NEEDS[n % 4]]
+        needs = ["people"] if match_ else [NEEDS[n % 4]]
         rows.append(
             (UUID(int=1 + n), f"agency-{1 + n % 50}", f"p{n}", f"事業{n}", "any", 4, list(Stage)[1 + n % 5].value,
              [town], needs, "has_room", today)
@@ -171,7 +171,7 @@ async def _fill(admin: asyncpg.Connection, size: int, matches: int) -> list[UUID
                "capacity_state", "confirmed_on"]  # fmt: skip
     await admin.copy_records_to_table("programme", records=rows, columns=columns, schema_name="referral")
     cases = [UUID(int=(0x0190 << 112) | n << 64 | 0x8000_0000_0000_0000) for n in range(1, 9 * ASKED + 2)]
-    opened = [(each, TOWN, "kagoshima-desk", ["with_people"]) for each in cases]
+    opened = [(each, TOWN, "kagoshima-desk", ["people"]) for each in cases]
     await admin.copy_records_to_table(
         "case_fact", records=opened, columns=["case_id", "municipality", "opened_by", "needs"], schema_name="referral"
     )

@@ -175,7 +175,7 @@ def programmes(rows: int, *, agency: str = "npo", room: str = "空きあり") ->
         _PROGRAMME_HEADER,
         [
             f"{agency}-{number % _AGENCIES:04},p-{number:05},(架空)朝の居場所{number},drop_in_space,4,居場所,"
-            f"462012 462187,isolation with_people,{room},2026-11-01"
+            f"462012 462187,isolation people,{room},2026-11-01"
             for number in range(rows)
         ],
     )

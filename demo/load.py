@@ -54,6 +54,8 @@ async def load_region(base: str, keys: Path, console: Console) -> None:
                 console.print(f"  ✓ {name}: {report['created'] + report['updated'] + report['unchanged']}")
         for municipality, agency in coordinators().items():
             await planner.put(f"/referral/v1/coordinators/{municipality}", {"agency_id": agency})
+        for municipality, towns in neighbours().items():
+            await planner.put(f"/referral/v1/neighbours/{municipality}", {"neighbours": towns})
 
 
 async def take_in(planner: Agency, path: str, content: bytes, advance: Any = lambda: None) -> Any:
@@ -82,8 +84,17 @@ def directory_file(name: str, today: date) -> bytes:
 
 def coordinators() -> dict[str, str]:
     """Who coordinates in each municipality."""
+    return {row["全国地方公共団体コード"]: row["調整役の機関ID"] for row in _municipalities()}
+
+
+def neighbours() -> dict[str, list[str]]:
+    """Which of the region's cities border on each: from there it may borrow. Islands have none."""
+    return {row["全国地方公共団体コード"]: row["近隣の市町村コード"].split() for row in _municipalities()}
+
+
+def _municipalities() -> list[dict[str, str]]:
     with (REGION / "municipalities.csv").open(encoding="utf-8-sig", newline="") as file:
-        return {row["全国地方公共団体コード"]: row["調整役の機関ID"] for row in csv.DictReader(file)}
+        return list(csv.DictReader(file))
 
 
 def course_run_file(today: date) -> bytes:

@@ -85,6 +85,14 @@ _WORDS: dict[str, tuple[str, str]] = {
         "「知っている」(known)には自機関のケース(case_id)を書き、ほかの回答には書かないでください",
     ),
     "twice": ("The same entry stands there twice", "同じものが二度書かれています"),
+    "zero_put_back": (
+        "A leading zero was missing, as spreadsheets drop it, and was put back",
+        "表計算ソフトで落ちた先頭の0を補いました",
+    ),
+    "follow_up_past": (
+        "The day of the next call has gone by already",
+        "次の連絡日が過ぎています",
+    ),
     "not_in_vocabulary": ("Not a code of the directory's list", "名簿の用語一覧にないコードです"),
     "legal_basis": (
         "Not an act with its article, e.g. self_reliance_act_3, or ordinance, or own",

@@ -21,7 +21,7 @@ from shared.events import (
     topic_of,
 )
 from shared.service.clock import day_in_japan, wall_time
-from tests.world import KAGOSHIMA, KIRISHIMA, Running
+from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running
 
 AT = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 CLOSES = datetime(2099, 1, 31, 7, 0, tzinfo=UTC)
@@ -37,13 +37,13 @@ AGENCIES = (
 )
 PROGRAMMES = (
     "機関ID,事業コード,事業名,支援機能,系統,段階,対象地域コード,対応する課題,空き状況,確認日\n"
-    f"sakura-npo,ibasho,桜の居場所,drop_in_space,4,居場所,,isolation with_people,空きあり,{TODAY}\n"
-    f"sakura-npo,junbi,桜の就労準備,work_readiness,4,work_readiness,462012,with_tasks、with_people,full,{TODAY}\n"
+    f"sakura-npo,ibasho,桜の居場所,drop_in_space,4,居場所,,isolation people,空きあり,{TODAY}\n"
+    f"sakura-npo,junbi,桜の就労準備,work_readiness,4,work_readiness,462012,tasks、people,full,{TODAY}\n"
     f"zama-npo,ibasho,座間の居場所,drop_in_space,4,drop_in,,isolation,,{TODAY}\n"
 )
 
 
-def opened(case_id: UUID, *, needs: tuple[str, ...] = ("with_people",), municipality: str = KAGOSHIMA) -> CaseOpened:
+def opened(case_id: UUID, *, needs: tuple[str, ...] = ("people",), municipality: str = KAGOSHIMA) -> CaseOpened:
     return CaseOpened(
         case_id=case_id,
         municipality=municipality,
@@ -147,9 +147,15 @@ async def told_with_sequence(running: Running, event: Event, sequence: int) -> N
     await running.inbox.deliver([Record(topic, 0, 0, event.subject, value, headers)])
 
 
+def keeper_of(running: Running, *prefectures: str) -> Caller:
+    """Who keeps the directory of whole prefectures: where none is said, of every one that these tests have."""
+    areas = [f"prefecture:{each}" for each in prefectures or ("46", "14")]
+    return running.as_("kagoshima-city", Role.DIRECTORY, municipalities=areas)
+
+
 async def take_in(running: Running, path: str, content: str | bytes) -> Any:
     """Both steps of an import."""
-    keeper = running.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(running)
     raw = content.encode() if isinstance(content, str) else content
     checked = await keeper.post(path, content=raw, headers={"Content-Type": "text/csv"})
     assert checked.status_code == 201, checked.text

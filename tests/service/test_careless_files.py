@@ -11,8 +11,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from shared.auth import Role
-from tests.service.referral_region import AGENCIES
+from tests.service.referral_region import AGENCIES, keeper_of
 from tests.world import Caller, Running
 
 CSV = {"Content-Type": "text/csv"}
@@ -23,7 +22,7 @@ HEADER, FIRST, *_ = AGENCIES.splitlines()
 
 @pytest.fixture
 def keeper(referral: Running) -> Caller:
-    return referral.as_("kagoshima-city", Role.DIRECTORY)
+    return keeper_of(referral)
 
 
 async def check(keeper: Caller, content: str | bytes) -> Any:

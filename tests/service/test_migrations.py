@@ -119,3 +119,36 @@ async def test_what_consent_ended_before_is_written_down_and_who_recorded_it(
     await connection.close()
     assert [tuple(row) for row in anchors] == [("desk",)], "no case is left without one"
     assert [tuple(row) for row in ended] == [("npo", "npo", True)] * 3 + [("npo", None, None)]
+
+
+async def test_whose_word_about_room_it_is_comes_from_the_kept_versions(postgres: EmbeddedPostgres, empty: str) -> None:
+    """Told by the agency in its second version and not touched in the third: its own. By a file alone: the keeper's."""
+    admin = postgres.url(database=empty)
+    await provision(admin, schema="referral", password=None, admin_password=None)
+    await migrate(admin, schema="referral", revision="referral_0009")
+    connection = await asyncpg.connect(user="postgres", database=empty, host=str(postgres.socket_folder))
+    try:
+        await connection.execute("SET search_path TO referral")
+        await connection.execute(_PROGRAMMES_OF_BEFORE)
+        await migrate(admin, schema="referral")
+        rows = await connection.fetch("SELECT programme_code, capacity_said_by FROM programme ORDER BY 1")
+        assert [tuple(row) for row in rows] == [("own", "npo"), ("theirs", "keeper")]
+    finally:
+        await connection.close()
+
+
+_PROGRAMMES_OF_BEFORE = """
+    INSERT INTO agency (agency_id, name, kana, kind, municipality, municipalities_served, confirmed_by, confirmed_on)
+        VALUES ('npo', 'x', 'x', 'npo', '462012', ARRAY['462012'], 'x', '2026-11-01');
+    INSERT INTO programme (id, agency_id, programme_code, name, function, strand, stage, municipalities, needs,
+        capacity_state, capacity_confirmed_on, confirmed_on)
+        SELECT uuidv7(), 'npo', code, 'x', 'drop_in_space', 4, 'drop_in', '{}', '{}', 'full', '2026-11-02', '2026-11-01'
+        FROM unnest(ARRAY['own', 'theirs']) AS code;
+    INSERT INTO directory_version (kind, entry_id, version, entry, by, at)
+        SELECT 'programme', id::text, told.version, to_jsonb(programme) || changed, told.by, now()
+        FROM programme, (VALUES
+            ('own', 11, '{"capacity_state": "has_room"}'::jsonb, 'keeper'), ('own', 12, '{}', 'npo'),
+            ('own', 13, '{"name": "y"}', 'keeper'),
+            ('theirs', 11, '{}', 'keeper'), ('theirs', 12, '{"name": "y"}', 'npo')
+        ) AS told (code, version, changed, by) WHERE code = programme_code;
+"""

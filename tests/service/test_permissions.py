@@ -290,10 +290,22 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/coordinators": ALL,
         "PUT /v1/coordinators/{municipality}": frozenset({D}),
         "GET /v1/vocabulary": ALL,
-        "GET /v1/professionals": ALL,
-        "GET /v1/host-workplaces": ALL,
-        "GET /v1/training-firms": ALL,
-        "GET /v1/training-firms/{firm_id}": ALL,
+        **{
+            route: holders
+            for path in (
+                "/v1/professionals/{professional_id}",
+                "/v1/host-workplaces/{workplace_id}",
+                "/v1/training-firms/{firm_id}",
+            )
+            for route, holders in {
+                f"GET {path.rpartition('/')[0]}": ALL,
+                f"GET {path}": ALL,
+                f"GET {path}/versions": ALL,
+                f"POST {path}/confirm": frozenset({C, D, P, H, T}),
+            }.items()
+        },
+        "PUT /v1/host-workplaces/{workplace_id}/trial-places": frozenset({C, D, P, H, T}),
+        "GET /v1/training-firms/{firm_id}/steps": ALL,
         "POST /v1/training-firms/{firm_id}/steps": frozenset({C, D, P, H, T}),
         "GET /v1/exports/agencies.csv": ALL,
         "GET /v1/exports/programmes.csv": ALL,

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.auth import Role
-from tests.service.referral_region import AGENCIES, PROGRAMMES, take_in
+from tests.service.referral_region import AGENCIES, PROGRAMMES, keeper_of, take_in
 from tests.world import KAGOSHIMA, KIRISHIMA, Running
 
 
@@ -32,7 +32,7 @@ async def test_a_programme_without_an_area_of_its_own_shows_its_agencys(referral
     first, second, third = (await referral.as_().get("/v1/programmes")).json()["items"]
     assert first["municipalities"] == [KAGOSHIMA, KIRISHIMA]
     assert second["municipalities"] == [KAGOSHIMA]
-    assert (first["needs"], first["capacity_state"]) == (["isolation", "with_people"], "has_room")
+    assert (first["needs"], first["capacity_state"]) == (["isolation", "people"], "has_room")
     assert (third["capacity_state"], first["agency_name"]) == ("unknown", "桜の会")
 
 
@@ -57,7 +57,7 @@ async def test_the_same_file_again_changes_nothing_and_a_new_one_updates(referra
         ("/v1/agency-imports", AGENCIES.replace("7000012050002", "7000012050003"), "法人番号"),
         ("/v1/agency-imports", AGENCIES.replace("462012 462187", "462012 462188"), "対象地域コード"),
         ("/v1/agency-imports", AGENCIES.replace("462012 462187", ""), "対象地域コード"),
-        ("/v1/programme-imports", PROGRAMMES.replace("居場所,,isolation w", "喫茶,,isolation w"), "段階"),
+        ("/v1/programme-imports", PROGRAMMES.replace("居場所,,isolation p", "喫茶,,isolation p"), "段階"),
         ("/v1/programme-imports", PROGRAMMES.replace("space,4,居場所", "space,7,居場所"), "系統"),
         ("/v1/programme-imports", PROGRAMMES.replace("zama-npo", "nobody-npo"), "機関ID"),
         ("/v1/programme-imports", PROGRAMMES.replace("空きあり", "たぶん"), "空き状況"),
@@ -66,7 +66,7 @@ async def test_the_same_file_again_changes_nothing_and_a_new_one_updates(referra
 async def test_a_wrong_cell_is_told_with_its_column(referral: Running, path: str, content: str, column: str) -> None:
     if path == "/v1/programme-imports":
         await take_in(referral, "/v1/agency-imports", AGENCIES)
-    keeper = referral.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(referral)
     answer = await keeper.post(path, content=content.encode(), headers={"Content-Type": "text/csv"})
     assert answer.status_code == 201, answer.text
     assert [error["column"] for error in answer.json()["errors"]] == [column]

@@ -54,7 +54,7 @@ async def test_the_page_shows_who_asks_for_what_and_nothing_of_the_person(region
     referral_id, code = await sent(region)
     page = await open_by(region, code)
     assert page.status_code == 200
-    for words in ("kagoshima-desk", "桜の居場所", "462012", "with_people", "お返事の期限", referral_id[-4:].upper()):
+    for words in ("kagoshima-desk", "桜の居場所", "462012", "人との習慣と力", "お返事の期限", referral_id[-4:].upper()):
         assert words in page.text, words
     for hidden in (str(region.case_id), str(region.case_id)[:13], referral_id, "事業コード", "zama"):
         assert hidden not in page.text
@@ -378,7 +378,7 @@ async def test_what_was_taken_back_says_so_and_nothing_else(region: Region, way:
         assert page.status_code == 200
         assert "取り下げられました" in page.text
         assert "桜の居場所" not in page.text
-        assert "with_people" not in page.text
+        assert "人との習慣と力" not in page.text
     seen = await guess(region.running, code, "192.0.2.1")
     assert isinstance(seen, Seen)
     assert (seen.asking, seen.moves, seen.answered) == (None, (), None)

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -13,7 +14,7 @@ from embedded.postgres import EmbeddedPostgres
 from shared.auth import Role
 from shared.events import AgencyListed, ProgrammeListed
 from shared.service.clock import day_in_japan, wall_time
-from tests.service.referral_region import AGENCIES, PROGRAMMES, code, take_in
+from tests.service.referral_region import AGENCIES, PROGRAMMES, code, keeper_of, take_in
 from tests.stock import Stock
 from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running, World
 
@@ -86,14 +87,15 @@ async def whole(referral: Running) -> dict[str, list[Any]]:
     return found
 
 
-@pytest.mark.parametrize("encoding", ["cp932", "utf-8"])
+@pytest.mark.parametrize(("encoding", "columns"), [("cp932", "ours"), ("utf-8", "ours"), ("cp932", "gif")])
 async def test_a_directory_goes_out_as_csv_and_into_an_empty_service(
-    full: Running, elsewhere: Running, encoding: str
+    full: Running, elsewhere: Running, encoding: str, columns: str
 ) -> None:
     observer = full.as_("anybody", Role.OBSERVER)
     for kind, name in KINDS.items():
-        answer = await observer.get(f"/v1/exports/{name}.csv", params={"encoding": encoding})
+        answer = await observer.get(f"/v1/exports/{name}.csv", params={"encoding": encoding, "columns": columns})
         assert answer.status_code == 200, answer.text
+        assert ("pd:" in answer.text or "ad:" in answer.text) == (columns == "gif" and kind != "professional")
         assert answer.headers["content-type"].startswith("text/csv")
         report = await take_in(elsewhere, f"/v1/{kind.replace('_', '-')}-imports", answer.content)
         assert (report["rejected"], report["updated"], report["unchanged"]) == (0, 0, 0)
@@ -110,7 +112,7 @@ async def test_a_directory_goes_out_as_csv_and_into_an_empty_service(
 
 
 async def test_a_directory_goes_out_as_hsds_and_into_an_empty_service(full: Running, elsewhere: Running) -> None:
-    keeper = elsewhere.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(elsewhere)
     cursor: str | None = ""
     pages = 0
     while cursor is not None:
@@ -130,14 +132,14 @@ async def test_a_directory_goes_out_as_hsds_and_into_an_empty_service(full: Runn
 
 
 async def test_the_same_document_again_changes_nothing(full: Running) -> None:
-    keeper = full.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(full)
     content = (await keeper.get("/v1/hsds")).content
     again = await keeper.post("/v1/hsds-imports", content=content, headers={"Content-Type": "application/json"})
     assert (again.json()["unchanged"], again.json()["updated"], again.json()["created"]) == (3, 0, 0)
 
 
 async def test_what_is_wrong_in_a_document_is_told_with_its_place(full: Running) -> None:
-    keeper = full.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(full)
     document = (await keeper.get("/v1/hsds")).json()
     document["services"][0]["x-tsunagu"]["capacity_free"] = 99
     document["services"][0]["x-tsunagu"]["capacity_total"] = 1
@@ -161,7 +163,7 @@ async def test_what_is_wrong_in_a_document_is_told_with_its_place(full: Running)
 
 
 async def test_the_same_programme_twice_is_none(full: Running) -> None:
-    keeper = full.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(full)
     document = (await keeper.get("/v1/hsds")).json()
     document["services"].append(document["services"][0])
     (error,) = (await keeper.post("/v1/hsds-imports", json=document)).json()["errors"]
@@ -169,7 +171,7 @@ async def test_the_same_programme_twice_is_none(full: Running) -> None:
 
 
 async def test_another_systems_document_changes_only_what_it_speaks_of(full: Running) -> None:
-    keeper = full.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(full)
     before = (await keeper.get("/v1/agencies/hana-npo")).json()
     document = (await keeper.get("/v1/hsds")).json()
     organization = next(each for each in document["organizations"] if each["name"] == "花の会")
@@ -202,7 +204,7 @@ async def test_another_systems_document_changes_only_what_it_speaks_of(full: Run
 async def test_a_document_that_is_none_is_refused_whole(
     referral: Running, body: bytes, refused: tuple[int, str]
 ) -> None:
-    keeper = referral.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(referral)
     answer = await keeper.post("/v1/hsds-imports", content=body, headers={"Content-Type": "application/json"})
     assert code(answer) == refused
     assert await referral.rows("SELECT 1 FROM import_file") == []
@@ -247,7 +249,7 @@ async def test_of_ten_thousand_rows_the_three_hundred_wrong_ones_are_told_with_l
         function, stage, *_ = wrong[kind] if kind is not None else ("drop_in_space", "居場所")
         agency = "nobody-npo" if kind == 2 else "sakura-npo"
         lines.append(f"{agency},p-{number},居場所{number},{function},4,{stage},,isolation,空きあり,{TODAY}")
-    keeper = referral.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(referral)
     content = "\r\n".join(lines).encode("cp932")
     path = "/v1/programme-imports"
     checked = await keeper.post(path, content=content, headers={"Content-Type": "text/csv"})
@@ -302,20 +304,19 @@ async def test_a_firm_goes_its_way_step_by_step_and_every_step_is_kept(full: Run
     body = {"state": "certified", "certified_on": "2026-11-20", "certified_by": "460001"}
     certified = await npo.post(f"{path}/steps", body)
     assert (certified.json()["state"], certified.json()["confirmed_by"]) == ("certified", "hana-npo")
-    steps = await full.rows(
-        "SELECT was, s.state, by FROM training_firm_step s JOIN training_firm f ON f.id = firm_id"
-        " WHERE firm_code = 'nouen' ORDER BY s.version"
-    )
-    assert [(row["was"], row["state"], row["by"]) for row in steps] == [
-        (None, "interested", "kagoshima-city"),
-        ("interested", "applying", "hana-npo"),
-        ("applying", "certified", "hana-npo"),
+    steps = await full.as_("anybody", Role.OBSERVER).whole(f"{path}/steps", limit=1)
+    assert [(step["was"], step["state"], step["follow_up_on"], step["by"]) for step in steps] == [
+        (None, "interested", str(TODAY), "kagoshima-city"),
+        ("interested", "interested", later, "hana-npo"),
+        ("interested", "applying", later, "hana-npo"),
+        ("applying", "certified", None, "hana-npo"),
     ]
+    assert code(await npo.get(f"/v1/training-firms/{uuid4()}/steps")) == (404, "not_found")
     assert code(await full.as_("sakura-npo").post(f"{path}/steps", body)) == (403, "forbidden")
 
 
 async def test_a_file_moves_no_firm_where_it_cannot_go(full: Running) -> None:
-    keeper = full.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(full)
     back = FIRMS.replace(f",,2026-04-01,460001,花の会,{TODAY},認定", f",{TODAY},,,花の会,{TODAY},申請中")
     answer = await keeper.post("/v1/training-firm-imports", content=back.encode(), headers={"Content-Type": "text/csv"})
     (error,) = answer.json()["errors"]
@@ -324,7 +325,7 @@ async def test_a_file_moves_no_firm_where_it_cannot_go(full: Running) -> None:
 
 
 async def test_a_document_moves_no_firm_either_and_leaves_its_agency_untouched(full: Running) -> None:
-    keeper = full.as_("kagoshima-city", Role.DIRECTORY)
+    keeper = keeper_of(full)
     document = (await keeper.get("/v1/hsds")).json()
     organization = document["organizations"][0]
     organization["name"] = "花の輪"

@@ -432,9 +432,9 @@ async def test_two_months_are_compared(region: Region) -> None:
 
 
 async def test_a_hidden_count_that_becomes_another_is_no_difference_to_others(region: Region) -> None:
-    await more_cases(region.running, 2, KIRISHIMA, "with_people")
+    await more_cases(region.running, 2, KIRISHIMA, "people")
     await region.running.sweep()
-    await more_cases(region.running, 1, KIRISHIMA, "with_people")
+    await more_cases(region.running, 1, KIRISHIMA, "people")
     region.running.pass_time(timedelta(days=31))
     await region.running.sweep()
     kept = await region.desk.whole(f"{PATH}/snapshots", **WITHIN)

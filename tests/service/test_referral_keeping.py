@@ -10,7 +10,7 @@ import pytest
 from shared.auth import Role
 from shared.events import AgencyListed, ProgrammeListed
 from shared.service.clock import day_in_japan, wall_time
-from tests.service.referral_region import AGENCIES, PROGRAMMES, Region, code, take_in
+from tests.service.referral_region import AGENCIES, PROGRAMMES, Region, code, keeper_of, take_in
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Running, World
 
 TODAY = day_in_japan(wall_time())
@@ -219,7 +219,10 @@ async def test_an_older_file_does_not_push_a_later_word_aside(directory: Running
 
 
 async def test_a_word_about_room_is_one_word_with_its_numbers(directory: Running) -> None:
-    await tell_room(directory, directory.as_("sakura-npo"))
+    with_numbers = PROGRAMMES.replace("空き状況", "空き状況,定員,空き数").replace("空きあり", "空きあり,10,3")
+    with_numbers = with_numbers.replace("full,", "full,,,").replace(",isolation,,", ",isolation,,,,")
+    await take_in(directory, "/v1/programme-imports", with_numbers)
+    assert (await programme(directory))["capacity_free"] == 3
     await take_in(directory, "/v1/programme-imports", PROGRAMMES.replace("空きあり", "満員"))
     shown = await programme(directory)
     assert (shown["capacity_state"], shown["capacity_total"], shown["capacity_free"]) == ("full", None, None)
@@ -304,8 +307,8 @@ async def test_a_coordinator_is_named_by_who_keeps_the_directory_there_and_read_
 
 
 async def test_an_import_tells_every_change_and_a_dry_run_tells_nothing(directory: Running) -> None:
-    keeper = directory.as_("kagoshima-city", Role.DIRECTORY)
     changed = PROGRAMMES.replace("空きあり", "満員")
+    keeper = keeper_of(directory)
     checked = await keeper.post("/v1/programme-imports", content=changed.encode(), headers={"Content-Type": "text/csv"})
     assert checked.json()["updated"] == 1
     assert await directory.told() == []
@@ -313,10 +316,11 @@ async def test_an_import_tells_every_change_and_a_dry_run_tells_nothing(director
     (event,) = await directory.told()
     assert isinstance(event, ProgrammeListed)
     assert (event.capacity_state, event.version) == ("full", 2)
-    await take_in(directory, "/v1/agency-imports", AGENCIES.replace("npo,462012", "council,462012"))
+    await take_in(directory, "/v1/agency-imports", AGENCIES.replace("npo,462012", "municipality,462012"))
     *_, listed = await directory.told()
     assert isinstance(listed, AgencyListed)
-    assert (listed.agency_kind, listed.municipalities_served, listed.version) == ("council", [KAGOSHIMA, KIRISHIMA], 2)
+    assert (listed.agency_kind, listed.municipalities_served) == ("municipality", [KAGOSHIMA, KIRISHIMA])
+    assert listed.version == 2
 
 
 async def test_the_codes_are_shown_in_words(directory: Running) -> None:

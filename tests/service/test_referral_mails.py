@@ -68,7 +68,7 @@ async def test_a_referral_to_an_agency_without_an_account_is_mailed_and_answered
     assert mail["Date"] is not None
     assert "支援の依頼" in mail["Subject"]
     text = str(mail.get_content())
-    for hidden in (referral_id, str(region.case_id), "with_people", "462012"):
+    for hidden in (referral_id, str(region.case_id), "people", "462012"):
         assert hidden not in text
     (link,) = await links_of(region, referral_id)
     assert (link["state"], link["tries"], link["problem"]) == ("sent", 1, None)

@@ -80,7 +80,7 @@ async def test_asking_again_and_at_once_keeps_one_record_of_each(region: Region)
 
 
 async def test_a_need_that_is_left_over_is_on_record_though_there_are_candidates(region: Region) -> None:
-    case_id = await lonely(region, "with_people", "housing")
+    case_id = await lonely(region, "people", "housing")
     assert not (await ask(region, case_id))["need_unmet"]
     assert await on_record(region.running, case_id) == [("housing", "open", None)]
 
@@ -97,9 +97,9 @@ async def test_it_is_met_as_soon_as_a_candidate_appears(region: Region) -> None:
 
 
 async def test_what_is_no_longer_needed_ends_unmet(region: Region) -> None:
-    case_id = await lonely(region, "with_people", "housing")
+    case_id = await lonely(region, "people", "housing")
     await ask(region, case_id)
-    await region.running.hear(opened(case_id, needs=("with_people",)))
+    await region.running.hear(opened(case_id, needs=("people",)))
     await ask(region, case_id)
     assert await on_record(region.running, case_id) == [("housing", "ended", "no_longer_needed")]
 

@@ -33,7 +33,7 @@ from tests.service.referral_region import (
 )
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running, World
 
-LINE = f"sakura-npo,{{0}},桜の{{0}},drop_in_space,4,{{1}},462012,with_people,has_room,{TODAY}\n"
+LINE = f"sakura-npo,{{0}},桜の{{0}},drop_in_space,4,{{1}},462012,people,has_room,{TODAY}\n"
 
 
 @pytest.fixture
@@ -384,7 +384,7 @@ async def test_whatever_it_rests_on_makes_another_proposal(region: Region, chang
     first = await ask(region)
     match change:
         case "needs":
-            await region.running.hear(opened(region.case_id, needs=("with_people", "health")))
+            await region.running.hear(opened(region.case_id, needs=("people", "health")))
         case "directory":
             await take_in(region.running, "/v1/programme-imports", PROGRAMMES.replace("full", "waiting_list"))
         case "consent":
@@ -689,7 +689,7 @@ async def test_any_history_of_rules_directory_and_cases_is_made_again_identicall
                 await take_in(region.running, "/v1/programme-imports", text)
             case "case":
                 cases.append(uuid4())
-                needs = tuple(luck.sample(["with_people", "isolation", "housing", "with_tasks"], luck.randint(0, 3)))
+                needs = tuple(luck.sample(["people", "isolation", "housing", "tasks"], luck.randint(0, 3)))
                 await region.running.hear(opened(cases[-1], needs=needs))
             case "rules":
                 weights = {name: luck.randint(-9, 9) for name in SHAPE["weights"]}

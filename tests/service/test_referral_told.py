@@ -17,7 +17,7 @@ async def region(world: World) -> Region:
 
 async def test_the_receiver_is_told_what_the_consent_covers_while_it_is_open(region: Region) -> None:
     case_id = region.case_id = uuid4()
-    needs = ("health", "with_people")
+    needs = ("health", "people")
     await region.running.hear(opened(case_id, needs=needs), consented(case_id, categories=["story"]))
     referral = await region.to_programme()
 
@@ -25,14 +25,14 @@ async def test_the_receiver_is_told_what_the_consent_covers_while_it_is_open(reg
         return (await region.npo.get(f"/v1/referrals/{referral}")).json()["told"]
 
     assert await told() == {
-        "needs": ["with_people"],
+        "needs": ["people"],
         "topics": ["job_search"],
         "urgent": False,
         "withheld": True,
         "basis": "consent",
     }
     await region.running.hear(consented(case_id, 2, categories=["story", "health"]))
-    assert (await told())["needs"] == ["health", "with_people"]
+    assert (await told())["needs"] == ["health", "people"]
     await region.npo.post(f"/v1/referrals/{referral}/accept")
     assert (await told())["withheld"] is False
     await region.running.hear(ConsentWithdrawn(case_id=case_id, consent_version=3))

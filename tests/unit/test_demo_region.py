@@ -8,11 +8,13 @@ from io import StringIO
 import pytest
 
 from demo.client import REGION, demo_agencies, municipality_names
-from demo.load import as_file, coordinators, course_run_file, directory_file, popular_course_file
+from demo.load import as_file, coordinators, course_run_file, directory_file, neighbours, popular_course_file
 from demo.persons import invent
 from demo.play import POPULAR_SEATS, invented_number
+from services.referral.api.rows import AgencyRow, DirectoryRow, FirmRow, ProfessionalRow, ProgrammeRow, WorkplaceRow
 from services.referral.domain.options import Stage
 from shared.codes import is_corporate_number, is_municipality_code
+from shared.service.imports.rows import look_through
 
 TODAY = date(2026, 11, 25)
 
@@ -46,6 +48,30 @@ def test_every_code_is_real_and_every_number_is_right_but_nobodys() -> None:
     assert [code for code in codes if not is_municipality_code(code) and not code.startswith("prefecture:")] == []
     numbers = {row["法人番号"] for row in AGENCIES} - {""} | {invented_number(row["機関ID"]) for row in AGENCIES}
     assert [number for number in numbers if not (is_corporate_number(number) and number[1:5] == "9999")] == []
+
+
+def test_cities_that_border_on_one_another_are_neighbours_of_one_another() -> None:
+    known, names = neighbours(), municipality_names()
+    assert known.keys() == names.keys()
+    assert [(town, near) for town, all_near in known.items() for near in all_near if town not in known[near]] == []
+    assert [town for town, near in known.items() if town in near or len(set(near)) < len(near)] == []
+    assert [names[town] for town, near in known.items() if not near] == ["西之表市", "奄美市"], "islands"
+    assert {names[near] for near in known["462012"]} == {
+        "日置市", "薩摩川内市", "姶良市", "垂水市", "指宿市", "南さつま市", "南九州市",
+    }  # fmt: skip
+
+
+def test_the_regions_directory_fits_the_lists_of_codes() -> None:
+    files: dict[str, type[DirectoryRow]] = {
+        "agencies.csv": AgencyRow,
+        "programmes.csv": ProgrammeRow,
+        "professionals.csv": ProfessionalRow,
+        "host_workplaces.csv": WorkplaceRow,
+        "training_firms.csv": FirmRow,
+    }
+    for name, row in files.items():
+        found = look_through(directory_file(name, TODAY), row)
+        assert (found.faults.words(), found.ignored_columns) == ({}, []), name
 
 
 def test_who_and_what_is_invented_says_so() -> None:

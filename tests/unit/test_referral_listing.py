@@ -1,11 +1,15 @@
 """How far an entry of the directory can be believed, and the way of firms to certified work training."""
 
+import tomllib
+import unicodedata
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.intake.domain.cases import Need, Topic
 from services.referral.domain.directory import (
     ACTS,
     Days,
@@ -32,6 +36,7 @@ from services.referral.domain.firms import (
 from services.referral.domain.options import Capacity, Stage, room_today
 from services.referral.tables.vocabulary import vocabulary
 
+ROOT = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 11, 30)
 DAYS = Days(ageing=90, stale=180)
 
@@ -112,10 +117,21 @@ def test_anything_else_is_no_legal_basis(code: str) -> None:
 
 
 def test_the_nearest_code_is_named_and_nothing_far_away() -> None:
-    known = vocabulary().functions
-    assert nearest("dropin_space", known) == "drop_in_space"
-    assert nearest("work_rediness", known) == "work_readiness"
+    known = vocabulary().words("functions")
+    assert nearest("dropin_space", known) == "drop_in_space 居場所"
+    assert nearest("work_rediness", known) == "work_readiness 就労準備支援"
+    assert nearest("居場処", known) == "drop_in_space 居場所", "by its word, too"
     assert nearest("qqqqqqqq", known) is None
+
+
+def test_the_lists_hold_every_code_that_other_services_use() -> None:
+    known = vocabulary()
+    assert known.needs.keys() == {code.value for code in (*Topic, *Need)}, "intake's"
+    begins = tomllib.loads((ROOT / "services/assessment/instruments/professions.toml").read_text(encoding="utf-8"))
+    assert known.words("professions") == {each["code"]: each["japanese"] for each in begins["professions"]}
+    for of in ("functions", "targets", "needs", "professions", "kinds", "industries"):
+        words = known.words(of)
+        assert len({unicodedata.normalize("NFKC", word) for word in words.values()}) == len(words), of
 
 
 def test_the_list_of_functions_reaches_every_rung_of_the_ladder() -> None:

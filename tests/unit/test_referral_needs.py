@@ -14,8 +14,8 @@ NOTHING: frozenset[str] = frozenset()
 
 
 def test_a_case_without_a_candidate_lacks_its_needs_and_the_whole() -> None:
-    assert unmet(route(CASE, []), taken=False) == {"with_people", None}
-    assert unmet(route(CASE, []), taken=True) == {"with_people"}, "somebody has the case"
+    assert unmet(route(CASE, []), taken=False) == {"people", None}
+    assert unmet(route(CASE, []), taken=True) == {"people"}, "somebody has the case"
     assert unmet(route(CASE, [DROP_IN]), taken=False) == frozenset()
     assert unmet(route(replace(CASE, needs=frozenset()), []), taken=False) == {None}
 

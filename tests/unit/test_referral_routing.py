@@ -21,8 +21,8 @@ from services.referral.domain.routing_rules import FIRST, Exclusion, Fact, RuleS
 
 NOW = datetime(2026, 4, 1, 3, tzinfo=UTC)
 KAGOSHIMA, KIRISHIMA, ZAMA = "462012", "462187", "142166"
-NEEDS = ["health", "isolation", "housing", "with_people", "goals_and_outlook", "education_and_skills"]
-CASE = Case(case_id=UUID(int=1), municipality=KAGOSHIMA, opened_by="desk", needs=frozenset({"with_people"}))
+NEEDS = ["health", "isolation", "housing", "people", "goals_and_outlook", "education_and_skills"]
+CASE = Case(case_id=UUID(int=1), municipality=KAGOSHIMA, opened_by="desk", needs=frozenset({"people"}))
 DROP_IN = Programme(
     id=UUID(int=10),
     agency_id="npo",
@@ -30,7 +30,7 @@ DROP_IN = Programme(
     function="drop_in_space",
     stage=Stage.DROP_IN,
     municipalities=frozenset({KAGOSHIMA}),
-    needs=frozenset({"with_people"}),
+    needs=frozenset({"people"}),
     capacity=Capacity.HAS_ROOM,
     capacity_confirmed_on=date(2026, 4, 1),
 )
@@ -70,7 +70,7 @@ def pool(*, own: bool, free: int, waiting: int = 0) -> Pool:
 def test_without_any_option_the_opener_stays_the_coordinator() -> None:
     routing = route(CASE, [], NOW)
 
-    assert (routing.need_unmet, routing.coordinator, routing.unmet_needs) == (True, "desk", ("with_people",))
+    assert (routing.need_unmet, routing.coordinator, routing.unmet_needs) == (True, "desk", ("people",))
 
 
 def test_a_case_with_nothing_on_record_still_has_candidates() -> None:
@@ -197,7 +197,7 @@ def test_once_needs_are_recorded_the_topics_speak_no_longer() -> None:
 
 
 def test_who_answers_more_of_the_needs_comes_first() -> None:
-    case = replace(CASE, needs=frozenset({"with_people", "housing"}))
+    case = replace(CASE, needs=frozenset({"people", "housing"}))
     both = replace(DROP_IN, id=UUID(int=99), needs=case.needs)
 
     routing = route(case, [DROP_IN, both])

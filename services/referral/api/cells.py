@@ -88,10 +88,21 @@ def split(cell: Any) -> Any:
 
 
 def named(words: Mapping[str, Any]) -> BeforeValidator:
-    """The office's own word, or our code."""
-    return BeforeValidator(
-        lambda cell: words.get(unicodedata.normalize("NFKC", cell), cell) if isinstance(cell, str) else cell
-    )
+    """The office's own word, or our code; any other is refused with those that there are, each in both."""
+    codes: dict[str, str] = {}
+    for japanese, code in words.items():
+        codes.setdefault(str(code), japanese)
+    expected = "、".join(f"{japanese} ({code})" for code, japanese in codes.items())
+
+    def read(cell: Any) -> Any:
+        if not isinstance(cell, str):
+            return cell
+        written = unicodedata.normalize("NFKC", cell)
+        if written not in words and written not in codes:
+            raise PydanticCustomError("enum", "not one of the codes", {"expected": expected})
+        return words.get(written, written)
+
+    return BeforeValidator(read)
 
 
 def read_weekdays(cell: Any) -> Any:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, assert_never
 
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +13,7 @@ from services.referral.api.keeping import AGENCY_NOT_KNOWN
 from services.referral.api.rows import (
     FIRM_STATES,
     AgencyRow,
+    Columns,
     DirectoryRow,
     FirmRow,
     ProfessionalRow,
@@ -27,16 +28,19 @@ from services.referral.handlers.directory import (
     Entry,
     FirmCantGo,
     FirmEntry,
+    NotYourArea,
     Outcome,
     ProfessionalEntry,
     ProgrammeEntry,
+    Remark,
     WorkplaceEntry,
 )
 from services.referral.tables import keeping, listing
 from shared.auth import Actor, Caller, Role, requires
 from shared.service import Paging, Transaction, page, paging, router
 from shared.service.exports import Encoding, csv_answer
-from shared.service.imports import Became, Fault, import_router
+from shared.service.failures import words_for
+from shared.service.imports import Became, Fault, Remarked, import_router
 from shared.service.imports.taking import TakeRows
 
 exports = router(tag="directory")
@@ -44,6 +48,9 @@ exports = router(tag="directory")
 _FilePages = Annotated[Paging, Depends(paging(20_000, usual=10_000))]
 """An import takes 20,000 rows and 8 MB: a file of the usual length goes in again whole."""
 _Wanted = Annotated[Encoding, Query(description="文字コード: `cp932` か `utf-8`(BOM付き)")]
+_Named = Annotated[
+    Columns, Query(description="列の名前: `ours` か `gif`(政府相互運用性フレームワークに名前のある項目は、その名前で)")
+]
 _CSV: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "CSV"}
 }
@@ -74,13 +81,20 @@ def programme_entry(row: ProgrammeRow, actor: Actor) -> ProgrammeEntry:
     return ProgrammeEntry(**said)
 
 
+def workplace_entry(row: WorkplaceRow, _: Actor) -> WorkplaceEntry:
+    """職親. What a line says of trial places is as old as the line, if it doesn't say how old."""
+    said = row.model_dump()
+    said["steps_said_on"] = row.steps_said_on or row.confirmed_on
+    return WorkplaceEntry(**said)
+
+
 _FILES = (
     _File("agency", "agencies", "支援機関", AgencyRow, agency_entry),
     _File("programme", "programmes", "事業", ProgrammeRow, programme_entry),
     _File(
         "professional", "professionals", "専門職", ProfessionalRow, lambda row, _: ProfessionalEntry(**row.model_dump())
     ),
-    _File("host_workplace", "host-workplaces", "職親", WorkplaceRow, lambda row, _: WorkplaceEntry(**row.model_dump())),
+    _File("host_workplace", "host-workplaces", "職親", WorkplaceRow, workplace_entry),
     _File(
         "training_firm",
         "training-firms",
@@ -91,11 +105,14 @@ _FILES = (
 )
 
 
-def became(outcome: Outcome) -> Became | Fault:
+def became(outcome: Outcome, kind: str) -> Became | Remarked | Fault:
     """What is told of a row."""
     match outcome:
         case AgencyNotKnown():
             return Fault("機関ID", "agency_not_known", *AGENCY_NOT_KNOWN)
+        case NotYourArea():
+            column = "所在地コード" if kind == "agency" else "機関ID"
+            return Fault(column, "not_your_area", *_NOT_YOUR_AREA)
         case FirmCantGo(legal):
             words = [japanese for japanese, state in FIRM_STATES.items() if state in legal]
             return Fault(
@@ -104,18 +121,40 @@ def became(outcome: Outcome) -> Became | Fault:
                 f"From where this firm stands it can go to: {', '.join(legal)}",
                 f"この事業者がいまの状態から進めるのは、{'・'.join(words)}です",
             )
-        case handlers.Kept(what):
+        case handlers.Kept(what, ()):
             return what
+        case handlers.Kept(what, remarks):
+            return Remarked(what, tuple(_remark(remark, kind) for remark in remarks))
+        case _:
+            assert_never(outcome)
+
+
+_NOT_YOUR_AREA = (
+    "Who keeps the directory where the agency is, and where it was, writes this: send the line to them",
+    "この機関の所在地(移るときは前の所在地も)の名簿を預かる機関だけが書けます。預かっている機関に送ってください",
+)
+_REMARKS = {
+    Remark.OWN_WORD_STANDS: (
+        "The agency itself has told this within thirty days; its own word stands, and this one was not taken",
+        "この機関が30日以内に自ら伝えた内容があるので、そちらを残しました(この欄は取り込みません)",
+    ),
+    Remark.FOLLOW_UP_PAST: words_for("follow_up_past"),
+}
+
+
+def _remark(remark: Remark, kind: str) -> Fault:
+    word = "空き状況" if kind == "programme" else "受入れ段階"
+    return Fault("次の連絡日" if remark is Remark.FOLLOW_UP_PAST else word, remark, *_REMARKS[remark])
 
 
 def _taker(file: _File) -> TakeRows[Any]:
     async def take(
         session: AsyncSession, rows: Sequence[DirectoryRow], actor: Actor, now: datetime
-    ) -> list[Became | Fault]:
+    ) -> list[Became | Remarked | Fault]:
         entries = [file.entry(row, actor) for row in rows]
         told = rows[0].told | {"confirmed_by"}  # whoever confirms says so, with a column or without
-        outcomes = await handlers.keep_entries(session, entries, told=told, by=actor.agency, now=now)
-        return [became(outcome) for outcome in outcomes]
+        outcomes = await handlers.keep_entries(session, entries, told=told, actor=actor, now=now)
+        return [became(outcome, file.kind) for outcome in outcomes]
 
     return take
 
@@ -135,13 +174,18 @@ imports = [
 
 def _exporter(file: _File) -> Callable[..., Any]:
     async def export(
-        request: Request, session: Transaction, _: Caller, pages: _FilePages, encoding: _Wanted = Encoding.CP932
+        request: Request,
+        session: Transaction,
+        _: Caller,
+        pages: _FilePages,
+        encoding: _Wanted = Encoding.CP932,
+        columns: _Named = Columns.OURS,
     ) -> Response:
         key = keeping.KEYS[file.kind]
         after = pages.begin(lambda *texts: _of_length(texts, len(key)))
         rows = await listing.whole_entries(session, file.kind, after=after, limit=pages.one_more)
         shown = page(rows, pages, key=lambda row: tuple(getattr(row, name) for name in key), show=lambda row: row)
-        lines = [file.row.header(), *(file.row.line(row._asdict()) for row in shown.items)]
+        lines = [file.row.header(columns), *(file.row.line(row._asdict()) for row in shown.items)]
         answer = await asyncio.to_thread(csv_answer, file.title_ja, lines, encoding)
         if shown.next_cursor is not None:
             # Relative, and with the filters that it was asked with: a cursor belongs to them.

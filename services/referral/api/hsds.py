@@ -10,17 +10,17 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.api import hsds_document as document
-from services.referral.api.files import agency_entry, became, programme_entry
+from services.referral.api.files import agency_entry, became, programme_entry, workplace_entry
 from services.referral.api.listed import example
 from services.referral.api.rows import AgencyRow, FirmRow, ProfessionalRow, ProgrammeRow, WorkplaceRow
 from services.referral.handlers import directory as handlers
-from services.referral.handlers.directory import FirmEntry, ProfessionalEntry, WorkplaceEntry
+from services.referral.handlers.directory import FirmEntry, ProfessionalEntry
 from services.referral.tables import listing
 from shared.auth import Actor, Caller, Role, requires
 from shared.codes import holds_my_number
 from shared.service import Now, Pages, Transaction, day_in_japan, page, router
 from shared.service.failures import words_for
-from shared.service.imports import Became, Fault, FileRow, Form, Rows, import_router
+from shared.service.imports import Became, Fault, FileRow, Form, Remarked, Rows, import_router
 from shared.service.imports.faults import Faults
 from shared.service.imports.rows import each_record_once, refuse_my_numbers
 from shared.service.imports.sheet import Sheet, unreadable
@@ -151,48 +151,61 @@ def read_hsds(content: bytes, model: type[HsdsRow]) -> Rows[HsdsRow]:
 
 async def take_hsds(
     session: AsyncSession, rows: Sequence[HsdsRow], actor: Actor, now: datetime
-) -> list[Became | Fault]:
+) -> list[Became | Remarked | Fault]:
     """Organizations become entries, each with everything it has or not at all."""
-    firms = [FirmEntry(**firm.model_dump()) for row in rows for firm in row.training_firms]
-    stuck = await handlers.stuck_firms(session, firms)
-    good = [row for row in rows if not any((row.agency_id, firm.firm_code) in stuck for firm in row.training_firms)]
+    foreign = await handlers.refused_entries(session, [agency_entry(row.agency, actor) for row in rows], actor=actor)
+    stuck = await handlers.stuck_firms(
+        session, [FirmEntry(**f.model_dump()) for row in rows for f in row.training_firms]
+    )
+    refused = {rows[number].agency_id: became(why, "agency") for number, why in foreign.items()}
+    for (agency_id, _), why in stuck.items():
+        refused.setdefault(agency_id, became(why, "training_firm"))
+    good = [row for row in rows if row.agency_id not in refused]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for entries in (
-        [(row.agency, agency_entry(row.agency, actor)) for row in good],
-        [(each, programme_entry(each, actor)) for row in good for each in row.programmes],
-        [(each, ProfessionalEntry(**each.model_dump())) for row in good for each in row.professionals],
-        [(each, WorkplaceEntry(**each.model_dump())) for row in good for each in row.host_workplaces],
-        [(each, FirmEntry(**each.model_dump())) for row in good for each in row.training_firms],
-    ):
-        await _keep(session, entries, counts, actor, now)
-    return [_outcome(row, stuck, counts[row.agency_id]) for row in rows]
+    remarks: dict[str, dict[Fault, None]] = defaultdict(dict)
+    parts: dict[str, list[tuple[FileRow, handlers.Entry]]] = {
+        "agency": [(row.agency, agency_entry(row.agency, actor)) for row in good],
+        "programme": [(each, programme_entry(each, actor)) for row in good for each in row.programmes],
+        "professional": [(each, ProfessionalEntry(**each.model_dump())) for row in good for each in row.professionals],
+        "host_workplace": [(each, workplace_entry(each, actor)) for row in good for each in row.host_workplaces],
+        "training_firm": [(each, FirmEntry(**each.model_dump())) for row in good for each in row.training_firms],
+    }
+    for kind, entries in parts.items():
+        for agency_id, outcome in await _keep(session, entries, kind, actor, now):
+            match outcome:
+                case Remarked(what, told):
+                    counts[agency_id][what] += 1
+                    remarks[agency_id] |= dict.fromkeys(told)
+                case str():
+                    counts[agency_id][outcome] += 1
+                case Fault():  # said of its agency above
+                    pass
+    return [refused.get(row.agency_id) or _outcome(counts[row.agency_id], remarks[row.agency_id]) for row in rows]
 
 
 async def _keep(
     session: AsyncSession,
     entries: Sequence[tuple[FileRow, handlers.Entry]],
-    counts: Mapping[str, Counter[str]],
+    kind: str,
     actor: Actor,
     now: datetime,
-) -> None:
+) -> list[tuple[str, Became | Remarked | Fault]]:
     """Those that say the same fields go together: what a document doesn't speak of stays as it is."""
     by_told: dict[frozenset[str], list[handlers.Entry]] = defaultdict(list)
     for row, entry in entries:
         by_told[frozenset(row.model_fields_set)].append(entry)
+    found = []
     for told, same in by_told.items():
-        outcomes = await handlers.keep_entries(session, same, told=told | {"confirmed_by"}, by=actor.agency, now=now)
-        for entry, outcome in zip(same, outcomes, strict=True):
-            if isinstance(outcome, handlers.Kept):
-                counts[entry.agency_id][outcome.became] += 1
+        outcomes = await handlers.keep_entries(session, same, told=told | {"confirmed_by"}, actor=actor, now=now)
+        found += [(entry.agency_id, became(each, kind)) for entry, each in zip(same, outcomes, strict=True)]
+    return found
 
 
-def _outcome(row: HsdsRow, stuck: Mapping[tuple[str, str], handlers.FirmCantGo], count: Counter[str]) -> Became | Fault:
-    for firm in row.training_firms:
-        if (row.agency_id, firm.firm_code) in stuck:
-            return became(stuck[row.agency_id, firm.firm_code])
+def _outcome(count: Counter[str], remarks: Mapping[Fault, None]) -> Became | Remarked:
+    what: Became = "created" if count["created"] else "unchanged"
     if count["updated"] or (count["created"] and count["unchanged"]):
-        return "updated"
-    return "created" if count["created"] else "unchanged"
+        what = "updated"
+    return Remarked(what, tuple(remarks)) if remarks else what
 
 
 def _parts(content: bytes) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:

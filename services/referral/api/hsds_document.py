@@ -211,7 +211,8 @@ def entries(organization: Mapping[str, Any], services: Iterable[Mapping[str, Any
     return {
         "agency": agency,
         "programmes": [{"agency_id": agency_id, **_programme(each)} for each in services],
-        **{name: [{"agency_id": agency_id, **each} for each in _list(ours, name)] for name in _WITHIN},
+        # Whose it is says the organization that has it; else a part could name an agency elsewhere.
+        **{name: [{**each, "agency_id": agency_id} for each in _list(ours, name)] for name in _WITHIN},
     }
 
 

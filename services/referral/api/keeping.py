@@ -1,5 +1,6 @@
 """The directory kept by those who know: an entry confirmed, room told by the agency itself, hours, coordinators."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, assert_never
 from uuid import UUID
 
@@ -8,15 +9,21 @@ from pydantic import Field
 
 from services.referral.api.cells import Places
 from services.referral.api.listed import (
+    KINDS,
     AgencyAnswer,
+    Confirmed,
+    Kind,
     NamedCoordinator,
     ProgrammeAnswer,
+    WorkplaceAnswer,
     example,
+    found,
     shown_agency,
     shown_programme,
+    shown_workplace,
 )
-from services.referral.api.rows import Closed, ClosedDays, Hours
-from services.referral.domain.directory import Room, RoomFault
+from services.referral.api.rows import Closed, ClosedDays, Hours, Steps
+from services.referral.domain.directory import Room, RoomFault, TrialStep
 from services.referral.domain.options import Capacity
 from services.referral.handlers import listing as handlers
 from services.referral.handlers.listing import Changed, NotThere, NotYours
@@ -57,6 +64,14 @@ class HoursBody(Body):
     closed_days: ClosedDays
 
 
+class TrialPlacesBody(Body):
+    """受入れ段階, all of them, as the agency itself knows them. What isn't known to be free is left out."""
+
+    model_config = example(steps=[{"step": "visit", "places": 3, "free": 1}, {"step": "week", "places": 1}])
+
+    steps: Steps = Field(max_length=len(TrialStep))
+
+
 class CoordinatorBody(Body):
     """The agency that coordinates in the municipality."""
 
@@ -71,33 +86,33 @@ class CoordinatorBody(Body):
     )
 
 
-@keeping.post(
-    "/v1/agencies/{agency_id}/confirm",
-    dependencies=[requires(*OWN)],
-    summary="Confirm an agency's entry",
-    description="支援機関の記載が今も正しいことを確かめます。その機関か、所在地の名簿を預かる機関ができます。",
-)
-async def confirm_agency(
-    agency_id: AgencyId, session: Transaction, actor: Caller, now: Now, response: Response
-) -> AgencyAnswer:
-    """By itself, or by who keeps the directory there."""
-    outcome = await handlers.confirm_entry(session, "agency", agency_id, actor=actor, now=now)
-    return shown_agency(changed(outcome, response), day_in_japan(now))
+def _confirmer(kind: Kind) -> Callable[..., Any]:
+    async def confirm(
+        entry_id: Annotated[kind.id_type, Path(alias=kind.id_name)],  # type: ignore[name-defined] # each kind's own
+        session: Transaction,
+        actor: Caller,
+        now: Now,
+        response: Response,
+    ) -> Confirmed:
+        """By its agency, or by who keeps the directory there. Room, and trial places, are another word."""
+        changed(await handlers.confirm_entry(session, kind.name, entry_id, actor=actor, now=now), response)
+        return kind.show(await found(session, kind, entry_id), day_in_japan(now))
+
+    return confirm
 
 
-@keeping.post(
-    "/v1/programmes/{programme_id}/confirm",
-    dependencies=[requires(*OWN)],
-    summary="Confirm a programme's entry",
-    description="事業の記載が今も正しいことを確かめます。空き状況は別に伝えてください。",
-)
-async def confirm_programme(
-    programme_id: UUID, session: Transaction, actor: Caller, now: Now, response: Response
-) -> ProgrammeAnswer:
-    """By its agency, or by who keeps the directory there. Room is another word."""
-    outcome = await handlers.confirm_entry(session, "programme", programme_id, actor=actor, now=now)
-    changed(outcome, response)
-    return await _programme(session, programme_id, now)
+for _kind in KINDS:
+    keeping.add_api_route(
+        f"{_kind.path}/{{{_kind.id_name}}}/confirm",
+        _confirmer(_kind),
+        methods=["POST"],
+        response_model=_kind.answer,
+        dependencies=[requires(*OWN)],
+        name=f"confirm_{_kind.name}",
+        summary=f"Confirm the entry of a {_kind.called}",
+        description=f"{_kind.japanese}の記載が今も正しいことを確かめます。その機関か、機関の所在地の名簿を預かる機関ができます。"
+        "空き状況や受入れ段階は、別に伝えてください。",
+    )
 
 
 @keeping.put(
@@ -117,6 +132,28 @@ async def set_capacity(
         raise invalid("/free", outcome.value, *words_for(outcome.value))
     changed(outcome, response)
     return await _programme(session, programme_id, now)
+
+
+@keeping.put(
+    "/v1/host-workplaces/{workplace_id}/trial-places",
+    dependencies=[requires(*OWN)],
+    summary="Tell which trial places a host workplace has, and how many are free",
+    description="職親の受入れ段階(見学・半日・一週間・有給体験・就職)ごとの定員と空きを、連絡を受け持つ機関が自ら伝えます。"
+    "読んだ版の ETag を If-Match で示してください。空きは30日たつと「不明」と読まれます。",
+)
+async def set_trial_places(
+    workplace_id: UUID,
+    body: TrialPlacesBody,
+    read: IfMatch,
+    session: Transaction,
+    actor: Caller,
+    now: Now,
+    response: Response,
+) -> WorkplaceAnswer:
+    """By the agency that keeps the contact alone; 412 where somebody changed the entry meanwhile."""
+    steps = [step.model_dump() for step in body.steps]
+    outcome = await handlers.set_trial_places(session, workplace_id, steps, read=read, actor=actor, now=now)
+    return shown_workplace(changed(outcome, response), day_in_japan(now))
 
 
 @keeping.put(
@@ -180,9 +217,9 @@ def changed(outcome: Changed | NotThere | NotYours, response: Response) -> Any:
         case NotYours():
             raise Problem(
                 FORBIDDEN,
-                detail="Only the agency itself does this, or who keeps the directory of its municipality; its room, it"
-                " alone.",
-                detail_ja="その機関自身か、所在地の名簿を預かる機関だけができます(空き状況はその機関だけです)。",
+                detail="Only the agency itself does this, or who keeps the directory of its municipality; its room and"
+                " its trial places, it alone.",
+                detail_ja="その機関自身か、所在地の名簿を預かる機関だけができます(空き状況と受入れ段階はその機関だけです)。",
             )
         case _:
             assert_never(outcome)

@@ -1,21 +1,29 @@
 """The shapes of the directory's entries on the wire. Each says who confirmed it, when, and what that is worth today."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.api.cells import Condition, Desk, OpeningHours, StepPlaces
 from services.referral.domain.directory import Channel, Freshness, freshness
 from services.referral.domain.firms import WAYS, FirmState, is_due
-from services.referral.domain.options import Capacity, Stage, room_today
-from services.referral.tables import listing
+from services.referral.domain.options import Capacity, Stage, is_news, room_today
+from services.referral.tables import directory, listing
 from services.referral.tables.vocabulary import vocabulary
+from shared.codes import AgencyId
+from shared.problems import NOT_FOUND, Problem
 
 ID = "01920000-0000-7000-8000-0000000000a1"
 _CONFIRMED = {"confirmed_by": "鹿児島市福祉課", "confirmed_on": "2026-04-01", "freshness": "fresh", "version": 1}
+
+Stale = Annotated[bool | None, Query(description="Only entries that nobody vouches for any more, or only others.")]
 
 
 def example(**values: Any) -> ConfigDict:
@@ -95,6 +103,7 @@ class ProgrammeAnswer(Confirmed):
         capacity_total=10,
         capacity_free=3,
         capacity_confirmed_on="2026-04-01",
+        capacity_said_by="sakurajima-npo",
         acknowledge_days=None,
         contact_days=None,
         start_days=None,
@@ -126,6 +135,9 @@ class ProgrammeAnswer(Confirmed):
     capacity_total: int | None
     capacity_free: int | None
     capacity_confirmed_on: date | None
+    capacity_said_by: str | None = Field(
+        description="Whose word it is. The agency's own stands against everybody's file for 30 days."
+    )
     acknowledge_days: int | None = Field(description="Working days to acknowledge a referral; 2 if nothing is said.")
     contact_days: int | None = Field(description="Working days to the first contact; 5 if nothing is said.")
     start_days: int | None = Field(description="Working days to a start or an outcome; 15 if nothing is said.")
@@ -165,6 +177,8 @@ class WorkplaceAnswer(Confirmed):
         municipality="462187",
         industry="textile",
         steps=[{"step": "visit", "places": 3, "free": 1}],
+        steps_said_on="2026-04-01",
+        steps_said_by="sakurajima-npo",
         **_CONFIRMED,
     )
 
@@ -176,7 +190,11 @@ class WorkplaceAnswer(Confirmed):
     name: str
     municipality: str
     industry: str
-    steps: list[StepPlaces]
+    steps: list[StepPlaces] = Field(
+        description="How many are free is not known any more, and left out, when the word is 30 days old."
+    )
+    steps_said_on: date | None
+    steps_said_by: str | None = Field(description="Whose word they are; the agency's own stands against every file.")
 
 
 class FirmAnswer(Confirmed):
@@ -216,6 +234,26 @@ class FirmAnswer(Confirmed):
     next_states: list[FirmState]
 
 
+class FirmStepAnswer(BaseModel):
+    """A step of a firm on its way, or a call after which it stands where it stood."""
+
+    model_config = example(
+        version=2,
+        was="interested",
+        state="applying",
+        follow_up_on="2026-05-20",
+        by="sakurajima-npo",
+        at="2026-05-01T01:00:00Z",
+    )
+
+    version: int
+    was: FirmState | None = Field(description="Where it stood before; the same as `state`: it was called.")
+    state: FirmState
+    follow_up_on: date | None = Field(description="When it was to be called next, as was said then.")
+    by: str = Field(description="The agency that did it.")
+    at: datetime
+
+
 class VersionAnswer(BaseModel):
     """One version of an entry, as it was kept."""
 
@@ -246,7 +284,9 @@ class WaitingAnswer(BaseModel):
 
     kind: Literal["agency", "programme", "professional", "host_workplace", "training_firm"]
     entry_id: str
-    what: Literal["entry", "room"] = Field(description="The entry as a whole, or a programme's room alone.")
+    what: Literal["entry", "room"] = Field(
+        description="The entry as a whole; or a programme's room, or a workplace's trial places, alone."
+    )
     name: str
     confirmed_on: date | None
     freshness: Freshness
@@ -297,7 +337,10 @@ def shown_professional(row: Any, today: date) -> ProfessionalAnswer:
 
 def shown_workplace(row: Any, today: date) -> WorkplaceAnswer:
     """A workplace's row, on this day."""
-    return WorkplaceAnswer(**_of(row, WorkplaceAnswer), workplace_id=row.id, freshness=_fresh(row, today))
+    values = _of(row, WorkplaceAnswer)
+    if not is_news(row.steps_said_on, today):
+        values["steps"] = [{**step, "free": None} for step in row.steps]
+    return WorkplaceAnswer(**values, workplace_id=row.id, freshness=_fresh(row, today))
 
 
 def shown_firm(row: Any, today: date) -> FirmAnswer:
@@ -311,6 +354,11 @@ def shown_firm(row: Any, today: date) -> FirmAnswer:
     )
 
 
+def shown_step(row: Any) -> FirmStepAnswer:
+    """A firm's step, with what its version of that time says."""
+    return FirmStepAnswer(**_of(row, FirmStepAnswer), follow_up_on=(row.entry or {}).get("follow_up_on"))
+
+
 def _of(row: Any, shape: type[BaseModel]) -> dict[str, Any]:
     known: Mapping[str, Any] = row._asdict()
     return {name: known[name] for name in shape.model_fields if name in known}
@@ -318,3 +366,46 @@ def _of(row: Any, shape: type[BaseModel]) -> dict[str, Any]:
 
 def _fresh(row: Any, today: date) -> Freshness:
     return freshness(row.confirmed_on, today, vocabulary().days)
+
+
+# --- the five kinds --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of entry: where it stands, what its id is called and made of, and how it is shown."""
+
+    name: str
+    japanese: str
+    path: str
+    id_name: str
+    id_type: Any
+    answer: type[Confirmed]
+    show: Callable[[Any, date], Confirmed]
+
+    @property
+    def called(self) -> str:
+        """In English."""
+        return self.name.replace("_", " ")
+
+
+KINDS = (
+    Kind("agency", "支援機関", "/v1/agencies", "agency_id", AgencyId, AgencyAnswer, shown_agency),
+    Kind("programme", "事業", "/v1/programmes", "programme_id", UUID, ProgrammeAnswer, shown_programme),
+    Kind(
+        "professional", "専門職", "/v1/professionals", "professional_id", UUID, ProfessionalAnswer, shown_professional
+    ),
+    Kind("host_workplace", "職親", "/v1/host-workplaces", "workplace_id", UUID, WorkplaceAnswer, shown_workplace),
+    Kind("training_firm", "事業者", "/v1/training-firms", "firm_id", UUID, FirmAnswer, shown_firm),
+)
+
+
+async def found(session: AsyncSession, kind: Kind, entry_id: object) -> Row[Any]:
+    """The entry as it is shown; 404 where there is none."""
+    if kind.name == "programme":
+        row = await directory.find_programme_shown(session, entry_id)
+    else:
+        row = await listing.find_entry(session, kind.name, entry_id)
+    if row is None:
+        raise Problem(NOT_FOUND)
+    return row

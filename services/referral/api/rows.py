@@ -1,13 +1,14 @@
 """The lines of the directory's five files: which columns there are, what may stand in them, and how they are written.
 
-Columns are named as Japanese offices name them. `also` takes the item names of the Government Interoperability
-Framework (政府相互運用性フレームワーク: 451-4 行政サービス・制度, 451-7 行政サービス拠点・支援機関等), with their
-prefix and without it.
+Columns are named as Japanese offices name them. `gif` has the item names of the Government Interoperability Framework
+(政府相互運用性フレームワーク: 434 法人・事業所, 451-4 行政サービス・制度, 451-7 行政サービス拠点・支援機関等); they are
+read with their prefix and without it, and written where somebody asks for them.
 """
 
 import functools
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -27,7 +28,7 @@ from services.referral.domain.firms import Firm, FirmState, firm_fault
 from services.referral.domain.options import Capacity, Stage
 from services.referral.tables.vocabulary import vocabulary
 from shared.codes import EMAIL_FORM, AgencyId, Code, CorporateNumber, DayAsWritten, MunicipalityCode
-from shared.service.imports import FileRow
+from shared.service.imports import FileRow, zero_put_back
 
 STAGES = {
     "訪問": Stage.OUTREACH,
@@ -52,42 +53,51 @@ CAPACITIES = {
     "要相談": Capacity.ASK_FIRST,
     "不明": Capacity.UNKNOWN,
 }
-CHANNELS = {"アカウント": Channel.ACCOUNT, "メール": Channel.EMAIL, "郵送": Channel.LETTER}
+CHANNELS = {
+    "アカウント": Channel.ACCOUNT,
+    "メール": Channel.EMAIL,
+    "電子メール": Channel.EMAIL,
+    "郵送": Channel.LETTER,
+    "手紙": Channel.LETTER,
+}
 FIRM_STATES = {
     "関心あり": FirmState.INTERESTED,
     "申請中": FirmState.APPLYING,
     "認定": FirmState.CERTIFIED,
     "失効": FirmState.LAPSED,
 }
+_LONGEST_CODE = 64
 
 
 @functools.cache
-def _functions_by_word() -> Mapping[str, str]:
-    functions = vocabulary().functions.values()
-    return {unicodedata.normalize("NFKC", function.japanese): function.code for function in functions}
+def _words(of: str) -> Mapping[str, str]:
+    return vocabulary().words(of)
 
 
-def _known_function(code: Any) -> Any:
-    """The office's own word, or our code."""
-    if not isinstance(code, str):
-        return code
-    written = unicodedata.normalize("NFKC", code)
-    return _functions_by_word().get(written, written)
+@functools.cache
+def _codes_by_word(of: str) -> Mapping[str, str]:
+    return {unicodedata.normalize("NFKC", word): code for code, word in _words(of).items()}
 
 
-def _listed_function(code: str) -> str:
-    return _listed(code, vocabulary().functions)
+@functools.lru_cache(1_000)
+def _nearest(of: str, written: str) -> str | None:
+    """Looked for once: a file repeats its slips, and each takes a millisecond."""
+    return nearest(written, _words(of))
 
 
-def _listed_target(code: str) -> str:
-    return _listed(code, vocabulary().targets)
+def _listed(of: str) -> BeforeValidator:
+    """A code of the vocabulary's list, or its word; any other is refused with the nearest."""
 
+    def read(code: Any) -> Any:
+        if not isinstance(code, str):
+            return code
+        written = unicodedata.normalize("NFKC", code).strip()
+        if (found := _codes_by_word(of).get(written, written)) not in _words(of):
+            near = _nearest(of, written) if len(written) <= _LONGEST_CODE else None
+            raise PydanticCustomError("not_in_vocabulary", "no such code", {"nearest": near} if near else None)
+        return found
 
-def _listed(code: str, known: Mapping[str, Any]) -> str:
-    if code not in known:
-        near = nearest(code, known)
-        raise PydanticCustomError("not_in_vocabulary", "no such code", {"nearest": near} if near else None)
-    return code
+    return BeforeValidator(read)
 
 
 def _legal_basis(code: str) -> str:
@@ -97,12 +107,16 @@ def _legal_basis(code: str) -> str:
 
 
 # One wrong code is enough to say of a cell; it may hold a thousand.
-Areas = Annotated[tuple[MunicipalityCode, ...], FailFast(), BeforeValidator(cells.split)]
-Codes = Annotated[tuple[Code, ...], FailFast(), BeforeValidator(cells.split)]
-KnownFunction = Annotated[Code, BeforeValidator(_known_function), AfterValidator(_listed_function)]
-Targets = Annotated[
-    tuple[Annotated[Code, AfterValidator(_listed_target)], ...], FailFast(), BeforeValidator(cells.split)
+Place = Annotated[MunicipalityCode, BeforeValidator(zero_put_back)]
+Areas = Annotated[
+    tuple[MunicipalityCode, ...], FailFast(), BeforeValidator(zero_put_back), BeforeValidator(cells.split)
 ]
+KnownFunction = Annotated[Code, _listed("functions")]
+KnownKind = Annotated[Code, _listed("kinds")]
+Profession = Annotated[Code, _listed("professions")]
+Industry = Annotated[Code, _listed("industries")]
+Targets = Annotated[tuple[Annotated[Code, _listed("targets")], ...], FailFast(), BeforeValidator(cells.split)]
+Needs = Annotated[tuple[Annotated[Code, _listed("needs")], ...], FailFast(), BeforeValidator(cells.split)]
 LegalBasis = Annotated[Code, AfterValidator(_legal_basis)]
 Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254, pattern=EMAIL_FORM)]
 WorkingDays = Annotated[int, Field(ge=1, le=60)]
@@ -135,16 +149,33 @@ Steps = Annotated[
 ]
 
 
+class Columns(StrEnum):
+    """By which names a file's columns go."""
+
+    OURS = "ours"
+    GIF = "gif"
+
+
+def _by_gif(gif: Mapping[str, str], **others: Sequence[str]) -> dict[str, str]:
+    """Every name that a field has there, with its prefix and without; `others`: English, older and half-width ones."""
+    also = {name: field for field, full in gif.items() for name in (full, full.partition(":")[2])}
+    also |= {name: field for field, names in others.items() for name in names}
+    return also
+
+
 class DirectoryRow(FileRow):
     """A line of any of them, that can be written again as it was read."""
 
     writes: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     """How a field is written where its value as it stands wouldn't do."""
+    gif: ClassVar[Mapping[str, str]] = {}
+    """What the framework calls a field, where it has a name for it."""
 
     @classmethod
-    def header(cls) -> list[str]:
-        """The columns, by their Japanese names."""
-        return [field.alias or name for name, field in cls.model_fields.items()]
+    def header(cls, columns: Columns = Columns.OURS) -> list[str]:
+        """The columns, by their Japanese names, or by the framework's where it has them."""
+        gif = cls.gif if columns is Columns.GIF else {}
+        return [gif.get(name, field.alias or name) for name, field in cls.model_fields.items()]
 
     @classmethod
     def line(cls, entry: Mapping[str, Any]) -> list[str]:
@@ -152,21 +183,36 @@ class DirectoryRow(FileRow):
         return [cls.writes.get(name, cells.plain)(entry[name]) for name in cls.model_fields]
 
 
+_TRADE_NAME = ("pd:商号または名称", "商号または名称", "tradeName")
+_OF_A_PLACE = {
+    "corporate_number": "pd:法人番号",
+    "municipality": "pd:全国地方公共団体コード",
+    "industry": "pd:事業種目",
+}
+
+
 class AgencyRow(DirectoryRow):
     """A line of the agencies' file."""
 
     key: ClassVar = ("agency_id",)
-    also: ClassVar = {
-        **dict.fromkeys(("pd:ID", "ID"), "agency_id"),
-        **dict.fromkeys(("pd:法人番号", "legalEntityNumber"), "corporate_number"),
-        **dict.fromkeys(("pd:名称", "pd:法人名", "法人名", "tradeName"), "name"),
-        **dict.fromkeys(("pd:名称（カナ）", "名称（カナ）", "名称(カナ)", "tradeNameKana"), "kana"),
-        **dict.fromkeys(("pd:種別情報", "種別情報", "typeInformation"), "kind"),
-        **dict.fromkeys(("pd:全国地方公共団体コード", "全国地方公共団体コード"), "municipality"),
-        "serviceAreaCityCode": "municipalities_served",
-        **dict.fromkeys(("pd:連絡先電話番号", "連絡先電話番号"), "phone"),
-        **dict.fromkeys(("pd:連絡先メールアドレス", "連絡先メールアドレス"), "contact_email"),
+    gif: ClassVar = {
+        "agency_id": "pd:ID",
+        "corporate_number": "pd:法人番号",
+        "name": "pd:名称",
+        "kana": "pd:名称（カナ）",
+        "kind": "pd:種別情報",
+        "municipality": "pd:全国地方公共団体コード",
+        "phone": "pd:連絡先電話番号",
+        "contact_email": "pd:連絡先メールアドレス",
     }
+    also: ClassVar = _by_gif(
+        gif,
+        corporate_number=("legalEntityNumber",),
+        name=("pd:法人名", "法人名", *_TRADE_NAME),
+        kana=("名称(カナ)", "pd:商号または名称（カナ）", "商号または名称（カナ）", "tradeNameKana"),
+        kind=("typeInformation",),
+        municipalities_served=("serviceAreaCityCode",),
+    )
     writes: ClassVar = {
         "desks": cells.write_desks,
         "opening_hours": cells.write_hours,
@@ -177,8 +223,8 @@ class AgencyRow(DirectoryRow):
     corporate_number: CorporateNumber | None = Field(alias="法人番号", default=None)
     name: cells.Name = Field(alias="名称")
     kana: cells.Name = Field(alias="カナ")
-    kind: Code = Field(alias="種別")
-    municipality: MunicipalityCode = Field(alias="所在地コード")
+    kind: KnownKind = Field(alias="種別")
+    municipality: Place = Field(alias="所在地コード")
     municipalities_served: Areas = Field(alias="対象地域コード", min_length=1)
     phone: cells.Phone | None = Field(alias="電話", default=None)
     confirmed_by: cells.Name = Field(alias="確認者")
@@ -202,17 +248,18 @@ class ProgrammeRow(DirectoryRow):
     """A line of the programmes' file."""
 
     key: ClassVar = ("agency_id", "programme_code")
-    also: ClassVar = {
-        **dict.fromkeys(("ad:実施組織・支援機関", "実施組織・支援機関"), "agency_id"),
-        **dict.fromkeys(("ad:制度番号", "制度番号"), "programme_code"),
-        **dict.fromkeys(("ad:タイトル（制度名）", "タイトル（制度名）", "制度名"), "name"),
-        **dict.fromkeys(("ad:サービス種別", "サービス種別"), "function"),
-        **dict.fromkeys(("ad:地域", "地域"), "municipalities"),
-        **dict.fromkeys(("ad:お困りごと", "お困りごと"), "needs"),
-        **dict.fromkeys(("ad:対象者", "対象者"), "for_whom"),
-        **dict.fromkeys(("ad:対象者条件", "対象者条件"), "conditions"),
-        **dict.fromkeys(("ad:根拠法令", "根拠法令"), "legal_basis"),
+    gif: ClassVar = {
+        "agency_id": "ad:実施組織・支援機関",
+        "programme_code": "ad:制度番号",
+        "name": "ad:タイトル（制度名）",
+        "function": "ad:サービス種別",
+        "municipalities": "ad:地域",
+        "needs": "ad:お困りごと",
+        "for_whom": "ad:対象者",
+        "conditions": "ad:対象者条件",
+        "legal_basis": "ad:根拠法令",
     }
+    also: ClassVar = _by_gif(gif, name=("制度名",))
     writes: ClassVar = {
         "stage": cells.word(STAGES),
         "capacity_state": cells.word(CAPACITIES),
@@ -225,7 +272,7 @@ class ProgrammeRow(DirectoryRow):
     strand: int = Field(alias="系統", ge=1, le=6)
     stage: Annotated[Stage, cells.named(STAGES)] = Field(alias="段階")
     municipalities: Areas = Field(alias="対象地域コード", default=())
-    needs: Codes = Field(alias="対応する課題", default=())
+    needs: Needs = Field(alias="対応する課題", default=())
     capacity_state: Annotated[Capacity, cells.named(CAPACITIES)] = Field(alias="空き状況", default=Capacity.UNKNOWN)
     confirmed_on: DayAsWritten = Field(alias="確認日")
     confirmed_by: cells.Name | None = Field(alias="確認者", default=None)
@@ -263,7 +310,7 @@ class ProfessionalRow(DirectoryRow):
 
     key: ClassVar = ("agency_id", "profession")
     agency_id: AgencyId = Field(alias="機関ID")
-    profession: Code = Field(alias="専門職")
+    profession: Profession = Field(alias="専門職")
     count: cells.Places = Field(alias="人数")
     municipalities: Areas = Field(alias="対象地域コード", default=())
     confirmed_by: cells.Name = Field(alias="確認者")
@@ -274,32 +321,48 @@ class WorkplaceRow(DirectoryRow):
     """A line of the host workplaces' file."""
 
     key: ClassVar = ("agency_id", "workplace_code")
+    gif: ClassVar = {"workplace_code": "pd:事業所ID", "name": "pd:事業所名"} | _OF_A_PLACE
+    also: ClassVar = _by_gif(
+        gif,
+        workplace_code=("businessPlaceId",),
+        name=("businessPlaceName", *_TRADE_NAME),
+        corporate_number=("legalEntityNumber",),
+        industry=("businessCategory",),
+    )
     writes: ClassVar = {"steps": cells.write_steps}
     agency_id: AgencyId = Field(alias="機関ID")
     workplace_code: Code = Field(alias="事業所コード")
     corporate_number: CorporateNumber | None = Field(alias="法人番号", default=None)
     name: cells.Name = Field(alias="事業所名")
-    municipality: MunicipalityCode = Field(alias="所在地コード")
-    industry: Code = Field(alias="業種コード")
+    municipality: Place = Field(alias="所在地コード")
+    industry: Industry = Field(alias="業種コード")
     steps: Steps = Field(alias="受入れ段階", default=())
     confirmed_by: cells.Name = Field(alias="確認者")
     confirmed_on: DayAsWritten = Field(alias="確認日")
+    steps_said_on: DayAsWritten | None = Field(alias="受入れ確認日", default=None)
 
 
 class FirmRow(DirectoryRow):
     """A line of the file of firms on the way to certified work training. Its state is judged last, by what it needs."""
 
     key: ClassVar = ("agency_id", "firm_code")
+    gif: ClassVar = {"firm_code": "pd:ID", "name": "pd:商号または名称"} | _OF_A_PLACE
+    also: ClassVar = _by_gif(
+        gif,
+        name=("tradeName", "pd:事業所名", "事業所名"),
+        corporate_number=("legalEntityNumber",),
+        industry=("businessCategory",),
+    )
     writes: ClassVar = {"state": cells.word(FIRM_STATES)}
     agency_id: AgencyId = Field(alias="機関ID")
     firm_code: Code = Field(alias="事業者コード")
     corporate_number: CorporateNumber | None = Field(alias="法人番号", default=None)
     name: cells.Name = Field(alias="事業者名")
-    municipality: MunicipalityCode = Field(alias="所在地コード")
-    industry: Code = Field(alias="業種コード")
+    municipality: Place = Field(alias="所在地コード")
+    industry: Industry = Field(alias="業種コード")
     follow_up_on: DayAsWritten | None = Field(alias="次の連絡日", default=None)
     certified_on: DayAsWritten | None = Field(alias="認定日", default=None)
-    certified_by: MunicipalityCode | None = Field(alias="認定者コード", default=None)
+    certified_by: Place | None = Field(alias="認定者コード", default=None)
     confirmed_by: cells.Name = Field(alias="確認者")
     confirmed_on: DayAsWritten = Field(alias="確認日")
     state: Annotated[FirmState, cells.named(FIRM_STATES)] = Field(alias="状態")

@@ -43,7 +43,18 @@ class Vocabulary:
 
     functions: Mapping[str, Function]
     targets: Mapping[str, tuple[str, str]]
+    needs: Mapping[str, tuple[str, str]]
+    professions: Mapping[str, tuple[str, str]]
+    kinds: Mapping[str, tuple[str, str]]
+    industries: Mapping[str, tuple[str, str]]
     days: Days
+
+    def words(self, of: str) -> Mapping[str, str]:
+        """The codes of one list, such as `needs`, each in Japanese."""
+        if of == "functions":
+            return {code: function.japanese for code, function in self.functions.items()}
+        listed: Mapping[str, tuple[str, str]] = getattr(self, of)
+        return {code: japanese for code, (japanese, _) in listed.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,15 @@ def is_legal_basis(code: str) -> bool:
     return "_".join(numbers) in ACTS
 
 
-def nearest(code: str, known: Collection[str]) -> str | None:
-    """The known code that somebody may have meant, if any is near enough."""
-    found = difflib.get_close_matches(code, sorted(known), n=1, cutoff=0.6)
+def nearest(written: str, words: Mapping[str, str]) -> str | None:
+    """The code that somebody may have meant, with its word, if either is near enough to what was written."""
+    near = _near(written, words)
+    if near is None:
+        by_word = {word: code for code, word in words.items()}
+        near = by_word.get(_near(written, by_word) or "")
+    return None if near is None else f"{near} {words[near]}"
+
+
+def _near(written: str, known: Collection[str]) -> str | None:
+    found = difflib.get_close_matches(written, sorted(known), n=1, cutoff=0.6)
     return found[0] if found else None

@@ -58,6 +58,8 @@ class FirmFault(StrEnum):
     CERTIFICATE_MISSING = "certificate_missing"
     CERTIFICATE_TOO_EARLY = "certificate_too_early"
     FOLLOW_UP_MISSING = "follow_up_missing"
+    FOLLOW_UP_PAST = "follow_up_past"
+    """A call that is planned lies ahead. A file may hold one whose day has gone by: nobody called, and it is due."""
 
 
 def firm_fault(firm: Firm) -> FirmFault | None:

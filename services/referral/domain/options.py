@@ -40,9 +40,12 @@ ROOM_IS_NEWS_FOR = timedelta(days=30)
 
 def room_today(said: Capacity, confirmed_on: date | None, today: date) -> Capacity:
     """What the last word about room is worth today: too old, or of no day, it is `unknown`, and unknown is no room."""
-    if confirmed_on is None or not timedelta() <= today - confirmed_on < ROOM_IS_NEWS_FOR:
-        return Capacity.UNKNOWN
-    return said
+    return said if is_news(confirmed_on, today) else Capacity.UNKNOWN
+
+
+def is_news(said_on: date | None, today: date) -> bool:
+    """Whether a word about room, or about trial places, still holds."""
+    return said_on is not None and timedelta() <= today - said_on < ROOM_IS_NEWS_FOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any, Literal
 
 import asyncpg
@@ -10,12 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.firms import Firm, FirmState, NoWay, move_firm
 from services.referral.tables import directory, keeping, listing
+from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
 from shared.events import AgencyListed, Event, ProgrammeListed
 from shared.service import day_in_japan
-
-_ROOM = frozenset({"capacity_state", "capacity_total", "capacity_free", "capacity_confirmed_on"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ class WorkplaceEntry:
     steps: Collection[Mapping[str, Any]]
     confirmed_by: str
     confirmed_on: date
+    steps_said_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +124,31 @@ KIND_OF: Mapping[type[Entry], str] = {
 }
 
 
+class Remark(StrEnum):
+    """What a file should know of an entry that was kept, though not all of it as it says."""
+
+    OWN_WORD_STANDS = "own_word_stands"
+    """The agency itself has told its room, or its trial places, and not long ago."""
+    FOLLOW_UP_PAST = "follow_up_past"
+    """The day on which a firm should be called has gone by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What an entry became in the directory."""
 
     became: Literal["created", "updated", "unchanged"]
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AgencyNotKnown:
     """An entry's agency has to be in the directory first."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYourArea:
+    """Another municipality's directory: who keeps it writes there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,47 +158,67 @@ class FirmCantGo:
     legal: tuple[FirmState, ...]
 
 
-Outcome = Kept | AgencyNotKnown | FirmCantGo
+Refusal = AgencyNotKnown | NotYourArea | FirmCantGo
+Outcome = Kept | Refusal
 
 
 async def keep_entries(
-    session: AsyncSession, entries: Sequence[Entry], *, told: Collection[str], by: str, now: datetime
+    session: AsyncSession, entries: Sequence[Entry], *, told: Collection[str], actor: Actor, now: datetime
 ) -> list[Outcome]:
     """Write entries of one kind, or bring them up to date, each once. What the file doesn't tell stays as it is."""
-    kind = KIND_OF[type(entries[0])]
-    refused = await _refused(session, kind, entries)
+    kind, by, today = KIND_OF[type(entries[0])], actor.agency, day_in_japan(now)
+    refused = await refused_entries(session, entries, actor=actor)
+    word = keeping.WORDS.get(kind)
+    said_by = {} if word is None else {word.by: by}
     rows = [
-        ({} if kind == "agency" else {"id": new_id()}) | _said(entry)
+        ({} if kind == "agency" else {"id": new_id()}) | _said(entry) | said_by
         for number, entry in enumerate(entries)
         if number not in refused
     ]
     # The word about room is one word: it is told as a whole, or not at all.
-    told = {*told, *(_ROOM if _ROOM & set(told) else ())}
+    told = {*told, *(word.columns if word is not None and word.columns & set(told) else ())}
     before = await _standing(session, entries)
-    written = await keeping.keep(session, kind, rows, told=told, by=by, now=now, today=day_in_japan(now))
+    written = await keeping.keep(session, kind, rows, told=told, by=by, now=now, today=today)
     if kind == "training_firm":
         await note_steps(session, [(before.get(_key(kind, row)), row) for row in written], by=by, now=now)
     await tell(session, kind, written, now=now)
+    stood = await keeping.own_words(session, kind, rows, today=today) if word is not None and word.by in told else set()
     versions = {_key(kind, row): row["version"] for row in written}
-    kept = [_kept(versions.get(_key(kind, _said(entry)))) for entry in entries]
-    return [refused.get(number, outcome) for number, outcome in enumerate(kept)]
+    return [
+        refused.get(number) or _kept(entry, versions.get(key), own_word=key in stood, today=today)
+        for number, (entry, key) in enumerate((entry, _key(kind, _said(entry))) for entry in entries)
+    ]
 
 
-async def _refused(
-    session: AsyncSession, kind: str, entries: Sequence[Entry]
-) -> dict[int, AgencyNotKnown | FirmCantGo]:
+async def refused_entries(session: AsyncSession, entries: Sequence[Entry], *, actor: Actor) -> dict[int, Refusal]:
     """Which entries can't be kept as the directory stands, by their place."""
-    if kind == "agency":
-        return {}
-    known = await directory.known_agencies(session, {entry.agency_id for entry in entries})
-    refused: dict[int, AgencyNotKnown | FirmCantGo] = {
-        number: AgencyNotKnown() for number, entry in enumerate(entries) if entry.agency_id not in known
-    }
+    agencies = {entry.agency_id for entry in entries}
+    places = await directory.places_of(session, agencies, lock=isinstance(entries[0], AgencyEntry))
     stuck = await stuck_firms(session, entries)
+    refused: dict[int, Refusal] = {}
     for number, entry in enumerate(entries):
-        if isinstance(entry, FirmEntry) and (entry.agency_id, entry.firm_code) in stuck:
-            refused[number] = stuck[entry.agency_id, entry.firm_code]
+        why: Refusal | None = _refusal(entry, places.get(entry.agency_id), actor)
+        if why is None and isinstance(entry, FirmEntry):
+            why = stuck.get((entry.agency_id, entry.firm_code))
+        if why is not None:
+            refused[number] = why
     return refused
+
+
+def _refusal(entry: Entry, place: str | None, actor: Actor) -> AgencyNotKnown | NotYourArea | None:
+    """Who keeps a municipality's directory keeps what is there, and moves nothing in from elsewhere or out.
+
+    Else the keeper of another prefecture could turn an agency's e-mail, and with it its one-time links, to themselves.
+    """
+    if isinstance(entry, AgencyEntry):
+        own = entry.agency_id == actor.agency and place is not None
+        asked = {entry.municipality} if place is None else {entry.municipality, place}
+        asked -= {place} if own else set()
+    elif place is None:
+        return AgencyNotKnown()
+    else:
+        asked = set() if entry.agency_id == actor.agency else {place}
+    return None if all(actor.serves(municipality) for municipality in asked) else NotYourArea()
 
 
 async def stuck_firms(session: AsyncSession, entries: Sequence[Entry]) -> dict[tuple[str, str], FirmCantGo]:
@@ -205,13 +241,18 @@ async def _standing(session: AsyncSession, entries: Sequence[Entry]) -> dict[tup
 
 
 async def note_steps(
-    session: AsyncSession, moved: Sequence[tuple[Firm | None, Mapping[str, Any]]], *, by: str, now: datetime
+    session: AsyncSession,
+    moved: Sequence[tuple[Firm | None, Mapping[str, Any]]],
+    *,
+    by: str,
+    now: datetime,
+    calls: bool = False,
 ) -> None:
-    """Add to the history of each firm that stands elsewhere than before, or is new."""
+    """Add to the history of each firm that stands elsewhere than before, or is new; with `calls`, or was called."""
     steps = [
         {"firm_id": row["id"], "version": row["version"], "was": was and was.state, "state": row["state"]}
         for was, row in moved
-        if was is None or was.state != row["state"]
+        if calls or was is None or was.state != row["state"]
     ]
     await listing.note_firm_steps(session, [{**step, "by": by, "at": now} for step in steps])
 
@@ -243,8 +284,11 @@ def _programme_listed(row: Mapping[str, Any]) -> Event:
     return ProgrammeListed(**{name: row[ours.get(name, name)] for name in ProgrammeListed.model_fields})
 
 
-def _kept(version: int | None) -> Kept:
+def _kept(entry: Entry, version: int | None, *, own_word: bool, today: date) -> Kept:
     """What became of an entry: only one that says something new is written."""
+    remarks = [Remark.OWN_WORD_STANDS] if own_word else []
+    if version is not None and isinstance(entry, FirmEntry) and (entry.follow_up_on or today) < today:
+        remarks.append(Remark.FOLLOW_UP_PAST)
     if version is None:
-        return Kept("unchanged")
-    return Kept("created" if version == 1 else "updated")
+        return Kept("unchanged", tuple(remarks))
+    return Kept("created" if version == 1 else "updated", tuple(remarks))

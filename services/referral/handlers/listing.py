@@ -1,6 +1,6 @@
-"""One entry of the directory at a time: confirmed, its room told, its hours, its coordinator named, a firm moved on."""
+"""One entry of the directory at a time: confirmed, its room or trial places told, its hours, a firm moved on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,8 +67,29 @@ async def set_room(
         "capacity_total": room.total,
         "capacity_free": room.free,
         "capacity_confirmed_on": day_in_japan(now),
+        "capacity_said_by": actor.agency,
     }
     return await _changed(session, "programme", programme_id, said, actor, now)
+
+
+async def set_trial_places(
+    session: AsyncSession,
+    workplace_id: UUID,
+    steps: Sequence[Mapping[str, Any]],
+    *,
+    read: int,
+    actor: Actor,
+    now: datetime,
+) -> Changed | NotThere | NotYours:
+    """受入れ段階 of a host workplace, told by the agency that keeps the contact; nobody else knows them."""
+    row = await listing.find_entry(session, "host_workplace", workplace_id, lock=True)
+    if row is None:
+        return NotThere()
+    if row.agency_id != actor.agency:
+        return NotYours()
+    expect(row.version, read)
+    said = {"steps": steps, "steps_said_by": actor.agency, "steps_said_on": day_in_japan(now)}
+    return await _changed(session, "host_workplace", workplace_id, said, actor, now)
 
 
 async def set_hours(
@@ -114,6 +135,8 @@ async def move_training_firm(
     if not _keeps(actor, row):
         return NotYours()
     was = listing.as_firm(row)
+    if to.follow_up_on is not None and to.follow_up_on < day_in_japan(now):
+        return FirmFault.FOLLOW_UP_PAST
     outcome = call_firm(was, to) if to.state is was.state else move_firm(was, to)
     if not isinstance(outcome, FirmMoved):
         return outcome
@@ -126,7 +149,7 @@ async def move_training_firm(
         "confirmed_on": day_in_japan(now),
     }
     changed = await _changed(session, "training_firm", firm_id, said, actor, now)
-    await note_steps(session, [(was, changed.row._asdict())], by=actor.agency, now=now)
+    await note_steps(session, [(was, changed.row._asdict())], by=actor.agency, now=now, calls=True)
     return changed
 
 

@@ -5,18 +5,15 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, literal, or_, select, tuple_
+from sqlalchemy import Row, Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.directory import Days
-from services.referral.tables.listing import is_stale
+from services.referral.tables.listing import area_of, in_area, is_stale
 from services.referral.tables.schema import agency, programme
 from shared.database import Hot
 
-_AREA = case(
-    (func.cardinality(programme.c.municipalities) == 0, agency.c.municipalities_served),
-    else_=programme.c.municipalities,
-)
+_AREA = area_of(programme)
 _SHOWN: Select[Any] = select(programme, _AREA.label("area"), agency.c.name.label("agency_name")).join(
     agency, agency.c.agency_id == programme.c.agency_id
 )
@@ -47,10 +44,19 @@ async def known_agencies(session: AsyncSession, agency_ids: Collection[str]) -> 
     return set((await session.execute(query)).scalars())
 
 
+async def places_of(session: AsyncSession, agency_ids: Collection[str], *, lock: bool = False) -> dict[str, str]:
+    """Where each of these agencies is, as the directory has it; locked, so that none moves meanwhile."""
+    query = select(agency.c.agency_id, agency.c.municipality).where(agency.c.agency_id.in_(agency_ids))
+    if lock:
+        query = query.order_by(agency.c.agency_id).with_for_update(key_share=True)
+    return {row.agency_id: row.municipality for row in await session.execute(query)}
+
+
 async def list_agencies(
     session: AsyncSession,
     *,
     municipality: str | None,
+    kind: str | None,
     stale: bool | None,
     today: date,
     days: Days,
@@ -60,7 +66,9 @@ async def list_agencies(
     """By id."""
     query = select(agency).order_by(agency.c.agency_id).limit(limit)
     if municipality is not None:
-        query = query.where(_in_area(municipality, agency.c.municipalities_served))
+        query = query.where(in_area(municipality, agency.c.municipalities_served))
+    if kind is not None:
+        query = query.where(agency.c.kind == kind)
     if stale is not None:
         query = query.where(is_stale(agency, today, days) == stale)
     if after is not None:
@@ -84,7 +92,7 @@ async def list_programmes(
     """By agency and code; each with its agency's name and the area it really covers."""
     query = _SHOWN.order_by(programme.c.agency_id, programme.c.programme_code).limit(limit)
     if municipality is not None:
-        query = query.where(_in_area(municipality, _AREA))
+        query = query.where(in_area(municipality, _AREA))
     wanted = {"function": function, "stage": stage, "agency_id": agency_id}
     query = query.where(*(programme.c[name] == value for name, value in wanted.items() if value is not None))
     if stale is not None:
@@ -95,17 +103,7 @@ async def list_programmes(
     return rows
 
 
-async def find_programme_shown(session: AsyncSession, programme_id: UUID) -> Row[Any] | None:
+async def find_programme_shown(session: AsyncSession, programme_id: object) -> Row[Any] | None:
     """A programme as a list shows it."""
     found: Row[Any] | None = (await session.execute(_SHOWN.where(programme.c.id == programme_id))).one_or_none()
     return found
-
-
-def _in_area(municipality: str, area: ColumnElement[Any]) -> ColumnElement[bool]:
-    """`domain.covers`, as a condition."""
-    return or_(_written_in(area, municipality), _written_in(area, f"{municipality[:2]}000"))
-
-
-def _written_in(area: ColumnElement[Any], beginning: str) -> ColumnElement[bool]:
-    """Whether a code of the area begins like that. Codes are digits, so that a blank always parts two of them."""
-    return (literal(" ") + func.array_to_string(area, " ")).like(f"% {beginning}%")

@@ -11,7 +11,9 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    case,
     cast,
+    func,
     literal,
     or_,
     select,
@@ -115,6 +117,23 @@ async def entries_of(session: AsyncSession, kind: str, agency_ids: Collection[st
     return rows
 
 
+def area_of(table: Table) -> ColumnElement[Any]:
+    """Where an entry holds: its own municipalities, or its agency's where it names none."""
+    return case(
+        (func.cardinality(table.c.municipalities) == 0, agency.c.municipalities_served), else_=table.c.municipalities
+    )
+
+
+def in_area(municipality: str, area: ColumnElement[Any]) -> ColumnElement[bool]:
+    """`domain.covers`, as a condition."""
+    return or_(_written_in(area, municipality), _written_in(area, f"{municipality[:2]}000"))
+
+
+def _written_in(area: ColumnElement[Any], beginning: str) -> ColumnElement[bool]:
+    """Whether a code of the area begins like that. Codes are digits, so that a blank always parts two of them."""
+    return (literal(" ") + func.array_to_string(area, " ")).like(f"% {beginning}%")
+
+
 def is_stale(table: Table, today: date, days: Days) -> ColumnElement[bool]:
     """`freshness` is stale or unknown: nobody vouches for it."""
     confirmed_on = table.c.confirmed_on
@@ -165,10 +184,25 @@ async def note_firm_steps(session: AsyncSession, steps: Sequence[Mapping[str, An
         await session.execute(training_firm_step.insert(), list(steps))
 
 
-async def list_firm_steps(session: AsyncSession, firm_id: UUID) -> Sequence[Row[Any]]:
-    """A firm's way so far, oldest first."""
-    query = select(training_firm_step).where(training_firm_step.c.firm_id == firm_id)
-    return (await session.execute(query.order_by(training_firm_step.c.version))).all()
+async def list_firm_steps(session: AsyncSession, firm_id: UUID, *, after: int | None, limit: int) -> Sequence[Row[Any]]:
+    """A firm's way so far, oldest first: each step and call, with the day that was then set for the next call."""
+    step, kept = training_firm_step, directory_version
+    query: Select[Any] = (
+        select(step, kept.c.entry)
+        .outerjoin(
+            kept,
+            (kept.c.kind == "training_firm")
+            & (kept.c.entry_id == cast(step.c.firm_id, String))
+            & (kept.c.version == step.c.version),
+        )
+        .where(step.c.firm_id == firm_id)
+        .order_by(step.c.version)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(step.c.version > after)
+    rows: Sequence[Row[Any]] = (await session.execute(query)).all()
+    return rows
 
 
 async def list_versions(
@@ -199,7 +233,7 @@ async def list_waiting(
     after: tuple[str, str, str] | None,
     limit: int,
 ) -> list[Waiting]:
-    """What an agency should confirm: entries that age, and room that was not told of for a while."""
+    """What an agency should confirm: entries that age, and room or trial places that were not told of for a while."""
     old = [
         select(
             literal(kind).label("kind"),
@@ -221,7 +255,14 @@ async def list_waiting(
         or_(confirmed_on.is_(None), confirmed_on <= today - ROOM_IS_NEWS_FOR, confirmed_on > today),
         or_(programme.c.ends_on.is_(None), programme.c.ends_on >= today),
     )
-    every = union_all(*old, room).subquery()
+    said_on = host_workplace.c.steps_said_on
+    places = select(
+        literal("host_workplace"), cast(host_workplace.c.id, String), literal("room"), host_workplace.c.name, said_on
+    ).where(
+        host_workplace.c.agency_id == agency_id,
+        or_(said_on.is_(None), said_on <= today - ROOM_IS_NEWS_FOR, said_on > today),
+    )
+    every = union_all(*old, room, places).subquery()
     query = select(every).order_by(every.c.kind, every.c.entry_id, every.c.what).limit(limit)
     if after is not None:
         query = query.where(tuple_(every.c.kind, every.c.entry_id, every.c.what) > tuple_(*after))

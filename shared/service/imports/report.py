@@ -47,6 +47,10 @@ class Report(BaseModel):
     errors_total: int = Field(description="How many errors there are. The error file has all of them.")
     errors_note: str | None = Field(description="How many are not listed here, if any, and where they are.")
     errors_note_ja: str | None
+    remarks: list[RowError] = Field(
+        default=[], description="Of rows that are taken: what was mended in them, or not taken as it stands there."
+    )
+    remarks_total: int = Field(default=0, description="How many remarks there are. The error file has all of them.")
     ignored_columns: list[str]
     preview: list[dict[str, str]] = Field(
         description="The first rows as they were read, long cells cut; none of a file about persons."
@@ -66,27 +70,29 @@ def made_report(import_id: UUID, rows: Rows[Any], taken: Taken, *, keep: bool, p
         rejected=len(rows.faults.rows),
         ignored_columns=[name[:_SHORT] for name in rows.ignored_columns],
         preview=_preview(rows.sheet) if preview else [],
-        **_told(rows.faults),
+        **_told(rows.faults, rows.remarks),
     )
 
 
-def kept_report(report: Report, faults: Faults) -> dict[str, Any]:
-    """The report and every fault, for the table."""
-    return {**report.model_dump(mode="json", exclude={"errors"}), "faults": faults.kept()}
+def kept_report(report: Report, faults: Faults, remarks: Faults) -> dict[str, Any]:
+    """The report, every fault and every remark, for the table."""
+    told = report.model_dump(mode="json", exclude={"errors", "remarks"})
+    return {**told, "faults": faults.kept(), "remarks": remarks.kept()}
 
 
-def read_report(kept: Mapping[str, Any]) -> tuple[Report, Faults]:
+def read_report(kept: Mapping[str, Any]) -> tuple[Report, Faults, Faults]:
     """The same out of the table."""
+    remarks = Faults.read(kept.get("remarks", ()))
     if "faults" in kept:
         faults = Faults.read(kept["faults"])
     else:  # Version 0.1.0 kept each error by itself. Its files are gone thirty days after the update; then this may go.
         faults = Faults()
         for error in kept["errors"]:
             faults.add(error["row"], [Fault(error["column"], error["code"], error["message"], error["message_ja"])])
-    return Report.model_validate({**kept, **_told(faults)}), faults
+    return Report.model_validate({**kept, **_told(faults, remarks)}), faults, remarks
 
 
-def _told(faults: Faults) -> dict[str, Any]:
+def _told(faults: Faults, remarks: Faults) -> dict[str, Any]:
     listed, total = faults.first(_LISTED), faults.total
     left = total - len(listed)
     english = f"{left:,} more errors are not listed here. The error file (errors.csv) has all {total:,}."
@@ -96,6 +102,8 @@ def _told(faults: Faults) -> dict[str, Any]:
         "errors_total": total,
         "errors_note": english if left else None,
         "errors_note_ja": japanese if left else None,
+        "remarks": [RowError(row=row, **asdict(remark)) for row, remark in remarks.first(_LISTED)],
+        "remarks_total": remarks.total,
     }
 
 

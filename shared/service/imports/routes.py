@@ -28,6 +28,7 @@ from shared.service.strict import Body
 from shared.service.transaction import Desk, Now, Transaction
 
 _LISTED_IN_PROBLEM = 20
+_REMARK = "(取り込みます) "
 _PATIENCE = 5.0
 
 
@@ -143,22 +144,22 @@ class _Files(Generic[R]):
         kept = await put_away(session, import_id, content, actor)
         report = made_report(import_id, rows, taken, keep=False, preview=kept is content)
         values = {"id": import_id, "kind": self.kind, "agency": actor.agency, "content": kept}
-        await session.execute(_INSERT, {**values, "report": kept_report(report, rows.faults)})
+        await session.execute(_INSERT, {**values, "report": kept_report(report, rows.faults, rows.remarks)})
         # Relative: the address outside has the prefix that the gateway takes off.
         response.headers["Location"] = f"{self.kind}/{import_id}"
         return report
 
     async def show(self, import_id: UUID, session: Transaction, actor: Caller) -> Report:
         """What was found, as it was told."""
-        report, _ = read_report((await self._find(session, import_id, actor)).report)
+        report, *_ = read_report((await self._find(session, import_id, actor)).report)
         return report
 
     async def error_file(self, import_id: UUID, session: Transaction, actor: Caller) -> Response:
         """The file with every error beside its row."""
         found = await self._find(session, import_id, actor)
-        _, faults = read_report(found.report)
+        _, faults, remarks = read_report(found.report)
         whole = await take_out(session, import_id, found.content, actor)
-        content, charset = await asyncio.to_thread(_error_file, self.form, whole, faults)
+        content, charset = await asyncio.to_thread(_error_file, self.form, whole, faults, remarks)
         name = f"{self.kind.replace('-', '_')}_errors.csv"
         return Response(
             content,
@@ -175,7 +176,7 @@ class _Files(Generic[R]):
         rows, taken = await self._taken(session, content, actor, now, keep=True)
         report = made_report(import_id, rows, taken, keep=True, preview=found.content is content)
         _refuse_rejected(report, skip=body.skip_rejected)
-        values = {"id": import_id, "report": kept_report(report, rows.faults), "now": now}
+        values = {"id": import_id, "report": kept_report(report, rows.faults, rows.remarks), "now": now}
         await session.execute(_COMMITTED, values)
         return report
 
@@ -208,10 +209,11 @@ _COMMITTED = text("UPDATE import_file SET report = :report, committed_at = :now 
 )
 
 
-def _error_file(form: Form, content: bytes, faults: Faults) -> tuple[bytes, str]:
-    """The file, and its charset."""
-    sheet = form.sheet(content)
-    return write_sheet(sheet, faults.words()), charset_of(sheet.encoding)
+def _error_file(form: Form, content: bytes, faults: Faults, remarks: Faults) -> tuple[bytes, str]:
+    """The file, and its charset. A remark is marked as one: its row is taken."""
+    sheet, told = form.sheet(content), faults.words()
+    told |= {row: f"{_REMARK}{words}" for row, words in remarks.words().items() if row not in told}
+    return write_sheet(sheet, told), charset_of(sheet.encoding)
 
 
 def _refuse_rejected(report: Report, *, skip: bool) -> None:

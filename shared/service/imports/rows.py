@@ -4,7 +4,7 @@ A file is kept until its commit, so this is also where one that holds a My Numbe
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
@@ -14,6 +14,7 @@ from shared.codes import holds_my_number
 from shared.problems import INVALID, Problem
 from shared.service.failures import words_for
 from shared.service.imports.faults import Fault, Faults
+from shared.service.imports.mending import Mended
 from shared.service.imports.sheet import ERROR_COLUMN, Sheet, as_meant, read_sheet, unreadable
 
 _LONGEST_CELL = 4_000
@@ -58,25 +59,29 @@ class Rows(Generic[R]):
     repeats: dict[int, int]
     faults: Faults
     ignored_columns: list[str]
+    remarks: Faults = field(default_factory=Faults)
+    """What the author of a row that is taken should know: what was mended in it, or what of it didn't hold."""
 
 
 def look_through(content: bytes, model: type[R]) -> Rows[R]:
     """Read a file and fit each row to the model. Raises `Problem(INVALID)` if the file as a whole can't be taken."""
     sheet = read_sheet(content)
     columns = _Columns.of(sheet, model)
-    faults = Faults()
+    faults, remarks = Faults(), Faults()
     fitting: list[tuple[int, R]] = []
     forbidden: list[tuple[int, str | None]] = [(1, None) for name in sheet.header if holds_my_number(name)]
     for number, cells in sheet.lines:
-        outcome = _fitted(cells, columns, model)
+        mended: Mended = []
+        outcome = _fitted(cells, columns, model, mended)
         if isinstance(outcome, FileRow):
             fitting.append((number, outcome))
+            remarks.add(number, [_fault(field, code, None, columns) for field, code in mended])
         else:
             faults.add(number, outcome)
         forbidden += [(number, name) for name in columns.forbidden(cells, outcome)]
     refuse_my_numbers(forbidden)
     good, repeats = each_record_once(fitting, columns.labels, faults)
-    return Rows(sheet, good, repeats, faults, columns.ignored)
+    return Rows(sheet, good, repeats, faults, columns.ignored, remarks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class _Columns:
                 yield label
 
 
-def _fitted(cells: Sequence[str], columns: _Columns, model: type[R]) -> R | list[Fault]:
+def _fitted(cells: Sequence[str], columns: _Columns, model: type[R], mended: Mended) -> R | list[Fault]:
     """The row; or what is wrong with it, the line as a whole first."""
     if any(cell.strip() for cell in cells[columns.width :]):
         return [Fault(None, "too_many_cells", "More cells than columns", "列より多くの値があります")]
@@ -123,7 +128,7 @@ def _fitted(cells: Sequence[str], columns: _Columns, model: type[R]) -> R | list
         limit = {"max_length": _LONGEST_CELL}
         return [_fault(field, "string_too_long", limit, columns) for field in too_long]
     try:
-        row = model.model_validate({field: value for field, value in values.items() if value})
+        row = model.model_validate({field: value for field, value in values.items() if value}, context=mended)
         return row.of_columns(columns.told)
     except ValidationError as error:
         # The first of each cell says enough: a wrong code in it is also one too few, and may be one of a thousand.

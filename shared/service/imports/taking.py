@@ -29,7 +29,17 @@ _ABOUT_VALUES = ("22", "23")
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || :kind, 7470005))")
 
 Became = Literal["created", "updated", "unchanged"]
-Outcome = Became | Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Remarked:
+    """What became of a row that was taken, though not all of it as it stands there; its author is told."""
+
+    became: Became
+    remarks: tuple[Fault, ...]
+
+
+Outcome = Became | Remarked | Fault
 TakeRows = Callable[[AsyncSession, Sequence[R], Actor, datetime], Awaitable[Sequence[Outcome]]]
 """Takes an agency's rows in, each about a record of its own, and says what became of each, in their order."""
 
@@ -55,10 +65,16 @@ async def take_file(
         outcomes |= await _take_chunk(session, chunk, take, actor, now, keep=keep)
     for number, first in rows.repeats.items():
         outcomes[number] = outcomes[first] if isinstance(outcomes[first], Fault) else "unchanged"
+    became: Counter[Became] = Counter()
     for number, outcome in outcomes.items():
-        if isinstance(outcome, Fault):
-            rows.faults.add(number, [outcome])
-    became = Counter(outcome for outcome in outcomes.values() if not isinstance(outcome, Fault))
+        match outcome:
+            case Fault():
+                rows.faults.add(number, [outcome])
+            case Remarked():
+                rows.remarks.add(number, outcome.remarks)
+                became[outcome.became] += 1
+            case _:
+                became[outcome] += 1
     return Taken(became["created"], became["updated"], became["unchanged"])
 
 
