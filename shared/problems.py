@@ -6,6 +6,7 @@ say) is not a problem: it is a value that the handler returns. Nothing that was 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -170,13 +171,14 @@ def consent_missing(because: str) -> Problem:
     return Problem(CONSENT_MISSING, detail=detail, detail_ja=detail_ja, errors=[error])
 
 
-def illegal_move(legal: Iterable[str]) -> Problem:
-    """What can't be done with a record as it stands, and what can be done instead."""
+def illegal_move(legal: Iterable[str], words: Mapping[str, str] = MappingProxyType({})) -> Problem:
+    """What can't be done with a record as it stands, and what can be done instead; `words`: Japanese for the codes."""
     moves = list(dict.fromkeys(legal))
+    called = [words.get(move, move) for move in moves]
     return Problem(
         ILLEGAL_MOVE,
         detail=f"Possible now: {', '.join(moves)}." if moves else "There is nothing left for you to do here.",
-        detail_ja=f"いまできる操作: {'、'.join(moves)}" if moves else "いまできる操作はありません。",
+        detail_ja=f"いまできる操作: {'、'.join(called)}" if moves else "いまできる操作はありません。",
         errors=[{"legal": move} for move in moves],
     )
 

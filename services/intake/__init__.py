@@ -3,7 +3,7 @@
 Hears: what became of the case elsewhere (assessment, referral, training), for its timeline; `ReferralAccepted` also
     moves the responsibility for the case.
 Tells: `CaseOpened`, `ConsentGiven`, `ConsentPending`, `ConsentRefused`, `ConsentWithdrawn`, `CaseScreened`,
-    `CareerNeedsUntouched`, `CaseClosed`, `CaseHandedOver`, `CaseReopened`, `CaseErased`,
+    `CareerNeedsUntouched`, `CaseClosed`, `CaseHandedOver`, `CaseNotHandedOver`, `CaseReopened`, `CaseErased`,
     `EmergencyAccessDeclared`.
 Keeps: cases, consents and screenings (append-only), one timeline per case, and what is known about the person, sealed,
     with the log of everybody who opened it: the reception sheet, support records, drafts. Fingerprints of it, by which

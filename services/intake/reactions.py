@@ -46,6 +46,7 @@ from shared.events import (
     TaskEnded,
     TaskOverdue,
     TrainingNominated,
+    TransferBecameRefer,
 )
 
 
@@ -71,13 +72,18 @@ async def referral_accepted(session: AsyncSession, event: ReferralAccepted, news
     """The receiver took it on. Where that is a hand-over, it holds the case from now on, if the sender did."""
     fields = ("referral_id", "sender", "receiver", "verb")
     if await _follow(session, event, news, "referral_accepted", *fields) and event.verb != "refer":
-        await custody.hand_over(session, event.case_id, sender=event.sender, receiver=event.receiver, now=news.now)
+        parties = {"sender": event.sender, "receiver": event.receiver}
+        await custody.accepted(session, event.case_id, event.referral_id, **parties, now=news.now)
 
 
 async def referral_taken_over(session: AsyncSession, event: ReferralTakenOver, news: News) -> None:
-    """Silence, or a decline: the municipality's coordinator answers for it. It holds the case, if that was to move."""
+    """Silence, or a decline: the municipality's coordinator answers for it, and finds the next place.
+
+    What nobody accepted has moved no case: who held it holds it still. Only a receiver that took the case on and was
+    silent since loses it, unless it has handed it on.
+    """
     shown = ("referral_id", "before", "coordinator", "because", "proposed_programme_id", "proposed_course_run_id")
-    if await _follow(session, event, news, "referral_taken_over", *shown) and event.verb != "refer":
+    if await _follow(session, event, news, "referral_taken_over", *shown) and event.case_moves:
         await custody.hand_over(session, event.case_id, sender=event.before, receiver=event.coordinator, now=news.now)
 
 
@@ -113,6 +119,9 @@ reactions: dict[type[Event], Reaction] = {
     ),
     ReferralReceived: referral_received,
     ReferralAccepted: referral_accepted,
+    TransferBecameRefer: followed(
+        "transfer_became_refer", "referral_id", "sender", "receiver", "responsible", "holder"
+    ),
     ReferralDeclined: followed("referral_declined", "referral_id", "sender", "receiver", "reason"),
     ReferralWithdrawn: followed("referral_withdrawn", "referral_id", "sender", "receiver", "reason"),
     ReferralReturned: followed("referral_returned", "referral_id", "sender", "receiver", "missing"),

@@ -17,6 +17,7 @@ service = Service(
     reactions=reactions,
     sweeps=sweeps,
     errands=errands,
+    code_words=api.code_words,
     prepare=lambda app: read_mail_server(app.state.desk.settings),
     tags={
         "referrals": "つなぎ",

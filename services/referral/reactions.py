@@ -18,6 +18,7 @@ from shared.events import (
     CaseClosed,
     CaseErased,
     CaseHandedOver,
+    CaseNotHandedOver,
     CaseOpened,
     CaseReopened,
     ConsentGiven,
@@ -78,11 +79,21 @@ async def case_handed_over(session: AsyncSession, event: CaseHandedOver | CaseRe
     """Another agency holds the case, or somebody does again: what it lacks is looked at anew today."""
     facts_now = {"closed_at": None, "needs_looked_at": None}
     await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, **facts_now)
+    await moving.note_holder(session, event.case_id, news.now)
+
+
+async def case_not_handed_over(session: AsyncSession, event: CaseNotHandedOver, news: News) -> None:
+    """What was accepted here was too late: another held the case by then, and still does."""
+    await moving.keep_holder(
+        session, event.case_id, event.referral_id, holder=event.agency_id, version=news.sequence, now=news.now
+    )
 
 
 async def case_closed(session: AsyncSession, event: CaseClosed, news: News) -> None:
-    """Nothing is looked for any more; what is under way goes on."""
+    """Nothing is looked for any more. What is under way goes on with its clocks, unless the support was broken off."""
     await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, closed_at=news.published_at)
+    if event.interrupted:
+        await moving.end_with_case(session, event.case_id, news.now)
     await needs.end_all(session, event.case_id, EndReason.CASE_CLOSED, now=news.now)
     await places.end_all(session, event.case_id, reason="case_closed", now=news.now)
 
@@ -226,6 +237,7 @@ reactions: dict[type[Event], Reaction] = {
     CaseErased: case_erased,
     CaseHandedOver: case_handed_over,
     CaseReopened: case_handed_over,
+    CaseNotHandedOver: case_not_handed_over,
     CaseClosed: case_closed,
     ConsentGiven: consent_changed,
     ConsentPending: consent_changed,

@@ -41,6 +41,7 @@ from shared.events.intake import (
     CaseClosed,
     CaseErased,
     CaseHandedOver,
+    CaseNotHandedOver,
     CaseOpened,
     CaseReopened,
     CaseScreened,
@@ -74,6 +75,7 @@ from shared.events.referral import (
     ReferralTakenOver,
     ReferralWithdrawn,
     TrainingReferred,
+    TransferBecameRefer,
 )
 from shared.events.training import (
     CourseOffered,
@@ -97,6 +99,7 @@ __all__ = [
     "CaseClosed",
     "CaseErased",
     "CaseHandedOver",
+    "CaseNotHandedOver",
     "CaseOpened",
     "CaseReopened",
     "CaseScreened",
@@ -158,6 +161,7 @@ __all__ = [
     "TaskOverdue",
     "TrainingNominated",
     "TrainingReferred",
+    "TransferBecameRefer",
     "event_time",
     "topic_of",
 ]

@@ -101,6 +101,16 @@ class CaseHandedOver(Event, publisher="intake"):
     before: Agency
 
 
+class CaseNotHandedOver(Event, publisher="intake"):
+    """A referral that was to move the case was accepted, and its sender did not hold it: `agency_id` still does."""
+
+    case_id: Id
+    agency_id: Agency
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+
+
 class CaseErased(Event, publisher="intake"):
     """What was known about the person is erased for good (消去); ids and codes stay. Nothing may be begun for it."""
 

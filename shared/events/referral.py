@@ -101,6 +101,20 @@ class ReferralAccepted(Event, publisher="referral"):
     verb: Coded = "transfer"
 
 
+class TransferBecameRefer(Event, publisher="referral"):
+    """The sender no longer holds the case: acceptance moves it no more, and the receiver does its part (`refer`).
+
+    `responsible` answers for the referral from now on; `holder` has the case.
+    """
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    receiver: Agency
+    responsible: Agency
+    holder: Agency
+
+
 class ReferralRerouted(Event, publisher="referral"):
     """The receiver passed it on to a better place (再転), where it is a new referral of the same sender."""
 
@@ -162,7 +176,8 @@ class ReferralOverdue(Event, publisher="referral"):
 class ReferralTakenOver(Event, publisher="referral"):
     """The coordinator is responsible from now on, for silence or after a decline; where it may go next, if anywhere.
 
-    `verb` as in ReferralSent: of what is only referred the coordinator has the referral, and the case keeps its holder.
+    It has the referral, and has to find the next place. `case_moves`: the case goes to it as well, for the receiver
+    held it by its acceptance and was silent since. Else the case keeps its holder. `verb` as in ReferralSent.
     """
 
     case_id: Id
@@ -172,6 +187,7 @@ class ReferralTakenOver(Event, publisher="referral"):
     because: Coded
     ended: Flag = True
     verb: Coded = "transfer"
+    case_moves: Flag = False
     proposed_programme_id: Id | None = None
     proposed_course_run_id: Id | None = None
 

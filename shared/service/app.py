@@ -60,6 +60,7 @@ def create_app(
     desk = _desk_of(service, settings, masters)
     app = _bare_app(service, settings, _lifespan(service, desk, transport, ring))
     app.state.desk = desk
+    app.state.code_words = service.code_words
     app.state.inspect = functools.partial(_inspect, service, desk)
     app.state.verifier = Verifier(service=service.name, issuer=settings.issuer, keys=ring, profile=profile)
     _add_routes(app, service, demo=settings.demo)

@@ -73,6 +73,8 @@ class Service:
     """Makes one subject's fingerprints by the newest index key, and says whether there was one: for `keys reindex`."""
     overdue: Mapping[str, Count] = field(default_factory=dict)
     """What people should have done by now and have not, by what it is: counted whenever operators read the figures."""
+    code_words: Mapping[str, str] = field(default_factory=dict)
+    """Japanese for its codes, where a value is none of them and those that there are get listed."""
     prepare: Callable[[FastAPI], Any] | None = None
     """Called once with the finished app, e.g. to mount static files."""
 

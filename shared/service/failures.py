@@ -1,7 +1,9 @@
 """Every 4xx and 5xx is a problem (RFC 9457), with pointers to what is wrong and never what was sent."""
 
 import json
+import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -55,6 +57,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "not_among_topics": (
         "The most serious topic must be one of the topics",
         "最も深刻な相談内容は、相談内容の中から選んでください",
+    ),
+    "one_transfer_only": (
+        "A case has one holder: only one of the parts may be a transfer, refer the others",
+        "担当機関は一つです。transfer にできるのは一つだけで、ほかは refer で送ってください",
     ),
     "purposes_missing": (
         "Consent is given for a purpose: name at least one",
@@ -198,13 +204,28 @@ def problem_response(problem: Problem, request: Request) -> Response:
     )
 
 
-def words_for(code: str, context: Mapping[str, Any] | None = None) -> tuple[str, str]:
+def words_for(
+    code: str, context: Mapping[str, Any] | None = None, code_words: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, str]:
     """What to tell people about a validation code, in English and Japanese; with what would be accepted, if known."""
     english, japanese = _FORMS.get((context or {}).get("pattern", ""), _WORDS.get(code, _OTHER))
     for name in _LIMITS.keys() & (context or {}).keys():
-        limit, limit_ja = (words.format((context or {})[name]) for words in _LIMITS[name])
+        value = (context or {})[name]
+        said_ja = _in_words(str(value), code_words) if name == "expected" else value
+        limit, limit_ja = _LIMITS[name][0].format(value), _LIMITS[name][1].format(said_ja)
         english, japanese = f"{english} ({limit})", f"{japanese}({limit_ja})"
     return english, japanese
+
+
+_QUOTED = re.compile(r"'(\w+)'")
+
+
+def _in_words(expected: str, code_words: Mapping[str, str]) -> str:
+    """Codes as a person calls them, with the code that a machine sends, where somebody has named them."""
+    codes = _QUOTED.findall(expected)
+    if not any(code in code_words for code in codes):
+        return expected
+    return "、".join(f"{code_words[code]}({code})" if code in code_words else code for code in codes)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -245,9 +266,9 @@ async def _validation(request: Request, error: Exception) -> Response:
     found = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
         return problem_response(Problem(MALFORMED), request)
+    names, words = _names(request.app), getattr(request.app.state, "code_words", {})
     return problem_response(
-        Problem(INVALID, errors=[_pointed(_with_hint(item, request), _names(request.app)) for item in found[:20]]),
-        request,
+        Problem(INVALID, errors=[_pointed(_with_hint(item, request), names, words) for item in found[:20]]), request
     )
 
 
@@ -274,12 +295,12 @@ def _names(app: FastAPI) -> frozenset[str]:
     return names
 
 
-def _pointed(item: Mapping[str, Any], names: frozenset[str]) -> dict[str, str]:
+def _pointed(item: Mapping[str, Any], names: frozenset[str], code_words: Mapping[str, str]) -> dict[str, str]:
     place, *path = item["loc"]
     if item["type"] == "extra_forbidden":
         path = path[:-1]  # the unknown name is the caller's own text, and may be anything
     parts = [str(part) if isinstance(part, int) or part in names or part.lower() in names else "*" for part in path]
-    english, japanese = words_for(item["type"], item.get("ctx"))
+    english, japanese = words_for(item["type"], item.get("ctx"), code_words)
     escaped = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
     return {
         "in": str(place),

@@ -17,7 +17,7 @@ PARTIES = {
     Party.TRAINING: "訓練の席 training",
     Party.PERSON: "本人(同意) person",
     Party.CLOCK: "期限 clock",
-    Party.SERVICE: "ほかのつなぎ service",
+    Party.SERVICE: "ほかのつなぎ・担当の変更 service",
 }
 VERBS = {Verb.REFER: "refer", Verb.TRANSFER: "transfer", Verb.REQUEST: "request"}
 STATES = {
@@ -61,6 +61,9 @@ AFTER = """
 - 本人が断った(`person_declined`・`no_contact`)つなぎは、調整役でも受諾にできません。
 - 頼んだ機関が調整役を兼ねるときも、断りを受諾に変えることはできません。
 - `take_over` は、調整役がすでに責任を持っているときは起きません。席は前にだけ進みます(`progress`)。
+- `transfer` を送れるのは担当機関だけです。担当が変わると、返事待ちの `transfer` は `refer` になります(`keep_holder`)。
+- ケースが中断で終わると、返事待ちのつなぎは取下げになります(`end_with_case`)。終結のときは続きます。
+- 断りの確認や、受諾前の返事なしで調整役が持つのは、つなぎ(次の先を探すこと)です。ケースの担当は変わりません。
 - 下書きの取下げは `never_sent` となり、ほかの機関には見えないままです。
 """
 CLOCKS_AFTER = """
@@ -95,6 +98,8 @@ def _line(move: Move) -> str:
     kinds = " ".join(sorted(kind.value for kind in move.kinds))
     sources = " ".join(state.value for state in State if state in move.sources)
     target = "休止の前 where it stood" if move.target is None else move.target.value
+    if move.becomes is not None:
+        target = f"変わらない unchanged, {move.becomes.value}"
     holds = "変わらない unchanged" if move.to is None else PARTIES[move.to]
     return f"| `{move.name}` | {by} | {kinds}: {verbs} | {sources} | {target} | {holds} | {move.asks or ''} |"
 

@@ -17,9 +17,10 @@ DESK = "kagoshima-desk"
 RECEIVERS = ("npo-hinata", "ibasho-sakura", "readiness-wakaba")
 DRAINED = 120.0
 """Seconds after the last kill until everything that was told has been heard."""
-WAYS = ("accept", "accept", "refer", "decline", "return", "withdraw", "leave", "close")
+WAYS = ("accept", "accept", "refer", "beside", "decline", "return", "withdraw", "leave", "close")
+"""beside: another agency than the holder refers it; it may not hand it over."""
 STATES = {
-    "accept": "accepted", "refer": "accepted", "decline": "declined", "return": "accepted",
+    "accept": "accepted", "refer": "accepted", "beside": "accepted", "decline": "declined", "return": "accepted",
     "withdraw": "withdrawn", "leave": "sent", "close": "closed",
 }  # fmt: skip
 """By hand: where each way leads."""
@@ -54,10 +55,11 @@ class Office:
 
     async def send(self, case_id: str) -> None:
         """Send a referral to somebody, and have it go one of the ways."""
-        desk, way, receiver = self.callers[DESK], self.dice.choice(WAYS), self.dice.choice(RECEIVERS)
+        way, receiver = self.dice.choice(WAYS), self.dice.choice(RECEIVERS)
+        sender = self.callers[DESK if way != "beside" else next(each for each in RECEIVERS if each != receiver)]
         body = {"case_id": case_id, "programme_id": self.programmes[receiver]}
-        body |= {"verb": "refer" if way == "refer" else "transfer"}
-        sent = await eventually(lambda: desk.post("/referral/v1/referrals", body), what="consent known to referral")
+        body |= {"verb": "refer" if way in {"refer", "beside"} else "transfer"}
+        sent = await eventually(lambda: sender.post("/referral/v1/referrals", body), what="consent known to referral")
         path = f"/referral/v1/referrals/{sent['referral_id']}"
         self.sent[UUID(sent["referral_id"])] = (way, UUID(case_id))
         for who, name, said in _steps(way, receiver):
@@ -66,7 +68,7 @@ class Office:
 
 def _steps(way: str, receiver: str) -> list[tuple[str, str, Any]]:
     match way:
-        case "accept" | "refer":
+        case "accept" | "refer" | "beside":
             return [(receiver, "receive", None), (receiver, "accept", None)]
         case "decline":
             return [(receiver, "decline", {"reason": "no_capacity"}), (DESK, "confirm-decline", None)]
@@ -142,10 +144,13 @@ async def agree(database: asyncpg.Connection, office: Office) -> None:
     assert {row["n"] for row in told} == {1}, "nothing was heard twice"
     assert {UUID(row["id"]) for row in told if row["kind"] == "referral_sent"} == set(office.sent)
     holders = {row["id"]: row["holder_agency"] for row in await database.fetch("SELECT * FROM intake.case_")}
+    moved = {"accept", "return", "close"}
     for row in first:
         way, case_id = office.sent[row["id"]]
-        responsible = row["responsible_agency"] if way != "refer" else DESK
-        assert holders[case_id] == responsible
+        # Who accepted a transfer holds the case; of everything else its holder stays, whoever sent it.
+        assert holders[case_id] == (row["responsible_agency"] if way in moved else DESK)
+    known = await database.fetch("SELECT case_id, holder FROM referral.case_fact")
+    assert all(holders[row["case_id"]] == row["holder"] for row in known), "both services name the same holder"
     for schema in ("intake", "referral", "assessment", "training", "dashboard"):
         assert await database.fetchval(f"SELECT count(*) FROM {schema}.parked") == 0
     for caller in office.callers.values():

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from services.intake.domain.custody import check
-from shared.events import CaseClosed, CaseHandedOver, CaseReopened, ReferralAccepted, ReferralReceived, ReferralSent
+from shared.events import (
+    CaseClosed,
+    CaseHandedOver,
+    CaseNotHandedOver,
+    CaseReopened,
+    ReferralAccepted,
+    ReferralReceived,
+    ReferralSent,
+)
 from shared.service.__main__ import cli
 from tests.service.intake_counter import opened, today
 from tests.world import KAGOSHIMA, ZAMA, Caller, Running, World, execute_as_admin
@@ -127,7 +135,11 @@ async def test_an_accepted_referral_moves_the_case_in_one_step(world: World) -> 
     moved = [event for event in await intake.told() if isinstance(event, CaseHandedOver)]
     assert [(str(event.case_id), event.agency_id, event.before) for event in moved] == [
         (case_id, "kagoshima-npo", "kagoshima-desk")
-    ], "of the case's holders all are told, and of an acceptance that moved nothing nobody"
+    ]
+    (kept,) = [event for event in await intake.told() if isinstance(event, CaseNotHandedOver)]
+    assert (kept.agency_id, kept.sender, kept.receiver) == ("kagoshima-npo", "kagoshima-desk", "kagoshima-school")
+    entries = await intake.as_().whole(f"/v1/cases/{case_id}/timeline")
+    assert entries[-1]["kind"] == "case_not_handed_over", "an acceptance that moved nothing is never silent"
 
 
 async def test_a_case_closed_while_its_referral_was_accepted_is_not_dropped(world: World) -> None:

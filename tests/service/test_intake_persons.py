@@ -346,3 +346,38 @@ async def test_what_people_write_is_kept_so_that_equal_is_equal(
     desk = world.service("intake").as_("kagoshima-desk", municipalities=[KAGOSHIMA])
     (field,) = written
     assert (await desk.get(await opened(desk, person=written) + "/person")).json()["person"][field] == kept
+
+
+async def test_codes_of_health_and_violence_are_for_whom_a_basis_opens_them(world: World) -> None:
+    intake = world.service("intake")
+    desk, npo, other = intake.as_(), intake.as_("kagoshima-npo"), intake.as_("kagoshima-shakyo")
+    consent = {
+        "state": "given",
+        "purposes": ["referral", "assessment"],
+        "recipients": ["kagoshima-npo"],
+        "categories": ["story", "health"],
+    }
+    codes = {"topics": ["health", "violence", "debt"], "needs": ["health", "people"], "most_serious": "violence"}
+    path = f"/v1/cases/{await intake_counter.opened(desk, **codes, consent=consent)}"
+
+    async def seen(caller: Caller) -> tuple[Any, ...]:
+        case = (await caller.get(path)).json()
+        (listed,) = [each for each in await caller.whole("/v1/cases") if each["case_id"] == case["case_id"]]
+        timeline = await caller.whole(f"{path}/timeline")
+        names = ("topics", "needs", "urgency", "most_serious", "sensitive_open")
+        assert listed["urgent"], "that it presses is everybody's to know"
+        return (*(case[name] for name in names), listed["topics"], timeline[0]["codes"]["topics"])
+
+    whole = ["health", "violence", "debt"]
+    everything = (whole, ["health", "people"], ["violence"], "violence", True)
+    assert await seen(desk) == (*everything, whole, whole)
+    assert await seen(npo) == (*everything, ["debt"], whole), "a list shows them to the holder alone"
+    assert await seen(other) == (["debt"], ["people"], [], None, False, ["debt"], ["debt"])
+    etag = (await other.get(path)).headers["etag"]
+    written = await other.patch(path, {"topics": ["income"], "needs": ["people"], "urgency": []}, etag=etag)
+    assert (written.status_code, written.json()["topics"]) == (200, ["income"])
+    kept = (await desk.get(path)).json()
+    assert sorted(kept["topics"]) == ["health", "income", "violence"], "nobody takes away what they are not shown"
+    assert (sorted(kept["needs"]), kept["urgency"]) == (["health", "people"], ["violence"])
+    guessed = await other.patch(path, {"most_serious": "violence"}, etag=written.headers["etag"])
+    assert guessed.status_code == 422, "nor finds out by asking"

@@ -46,6 +46,7 @@ from shared.events import (
     TaskEnded,
     TaskOverdue,
     TrainingNominated,
+    TransferBecameRefer,
 )
 from tests.service.intake_counter import opened
 from tests.world import ZAMA, Running, World
@@ -114,6 +115,7 @@ def ways_of_a_referral(case: UUID) -> list[Event]:
         "receiver": "kirishima-npo",
     }
     return [
+        TransferBecameRefer(**about, responsible="kagoshima-desk", holder="sakura-npo"),
         ReferralReturned(**about, missing=["wishes"]),
         ReferralRerouted(**about, next_referral_id=C, next_receiver="sakura-npo"),
         ReferralDeclineProposed(**about, coordinator=city, reason="no_capacity"),
@@ -201,7 +203,7 @@ async def test_who_only_does_its_part_does_not_hold_the_case(world: World) -> No
     assert case["holder_agency"] == "kagoshima-desk"
 
 
-async def test_the_coordinator_that_takes_over_holds_the_case(world: World) -> None:
+async def test_the_coordinator_that_takes_over_holds_the_case_only_if_its_receiver_did(world: World) -> None:
     intake = world.service("intake")
     case_id = await open_case(intake)
     taken: dict[str, Any] = {
@@ -210,10 +212,13 @@ async def test_the_coordinator_that_takes_over_holds_the_case(world: World) -> N
         "coordinator": "kagoshima-city",
         "because": "silence",
     }
-    await intake.hear(ReferralTakenOver(**taken, before="sakura-npo"))
+    await intake.hear(ReferralTakenOver(**taken, before="kagoshima-desk"))
+    (case,) = await intake.rows("SELECT holder_agency FROM case_")
+    assert case["holder_agency"] == "kagoshima-desk", "what nobody accepted has moved nothing"
+    await intake.hear(ReferralTakenOver(**taken, before="sakura-npo", case_moves=True))
     (case,) = await intake.rows("SELECT holder_agency FROM case_")
     assert case["holder_agency"] == "kagoshima-desk", "who did not hold it has nothing to hand over"
-    await intake.hear(ReferralTakenOver(**taken, before="kagoshima-desk"))
+    await intake.hear(ReferralTakenOver(**taken, before="kagoshima-desk", case_moves=True))
     (case,) = await intake.rows("SELECT holder_agency FROM case_")
     assert case["holder_agency"] == "kagoshima-city"
 

@@ -329,7 +329,7 @@ async def test_an_erased_case_takes_back_what_nobody_has_accepted_and_is_referre
     for referral in (waiting, course):
         shown = await region.look(referral)
         assert (shown["state"], shown["reason"]) == ("withdrawn", "case_erased")
-    body = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/ibasho"]}
+    body = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/ibasho"], "verb": "refer"}
     assert code(await region.desk.post("/v1/referrals", body)) == (409, "consent_missing")
 
 

@@ -262,7 +262,7 @@ async def test_a_returned_referral_that_is_answered_asks_again_with_a_new_link(r
 async def test_of_several_receivers_the_first_link_has_it_and_the_others_are_over(region: Region) -> None:
     await without_account(region, agency="zama-npo")
     parts = [{"programme_id": region.programmes[name]} for name in ("sakura-npo/ibasho", "zama-npo/ibasho")]
-    body = {"case_id": str(region.case_id), "mode": "first", "parts": parts}
+    body = {"case_id": str(region.case_id), "mode": "first", "parts": parts, "knowingly": True}
     answer = await region.desk.post("/v1/referral-groups", body)
     ids = [each["referral_id"] for each in answer.json()["referrals"]]
     codes = [await letter_for(region, each) for each in ids]
@@ -356,7 +356,7 @@ def _moment(text: str) -> Any:
 async def test_a_link_says_nothing_of_another_agencys_referral(region: Region) -> None:
     await without_account(region, agency="zama-npo")
     _, code = await sent(region)
-    other = (await region.send(programme_id=region.programmes["zama-npo/ibasho"]))["referral_id"]
+    other = await region.to_programme("zama-npo/ibasho")
     page = await open_by(region, code)
     assert "座間の居場所" not in page.text
     form = {"secret": code, "move": "accept", "referral_id": other, "agency_id": "zama-npo"}
@@ -372,7 +372,7 @@ async def test_what_was_taken_back_says_so_and_nothing_else(region: Region, way:
     elif way == "recalled":
         await region.running.hear(ConsentWithdrawn(case_id=region.case_id, consent_version=2))
     else:
-        target = {"programme_id": region.programmes["zama-npo/ibasho"]}
+        target = {"programme_id": region.programmes["zama-npo/ibasho"], "knowingly": True}
         await region.npo.post(f"/v1/referrals/{referral_id}/reroute", target)
     for page in (await open_by(region, code), await answer_by(region, code, "accept")):
         assert page.status_code == 200

@@ -7,7 +7,7 @@ every step each referral's history is told anew from its steps, and has to end w
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -47,6 +47,7 @@ from tests.unit.test_referral_moves import ORACLE
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, World
 
 DESK, CITY, CENTER = "kagoshima-desk", "kagoshima-city", "career-center"
+VERBS = ("refer", "transfer")
 PROGRAMMES = ("sakura-npo/ibasho", "sakura-npo/junbi", "zama-npo/ibasho")
 WHO = ("sender", "receiver", "coordinator", "neighbour", "stranger")
 RECEIVERS = ("receive", "accept", "decline", "return", "wait", "reroute", "contact", "start", "miss", "hold", "resume")
@@ -72,6 +73,8 @@ by_hand = st.one_of(
 made = st.one_of(
     st.tuples(st.just("send"), st.sampled_from(PROGRAMMES), st.sampled_from(["refer", "transfer"]), st.booleans()),
     st.tuples(st.just("course"), st.booleans()),
+    st.tuples(st.just("send_as"), st.sampled_from([CENTER, CITY]), st.sampled_from(PROGRAMMES), st.sampled_from(VERBS)),
+    st.tuples(st.just("two_transfers")),
     st.tuples(st.just("group"), st.sampled_from(["first", "first", "parts"]), st.booleans()),
     st.tuples(st.just("request")),
 )
@@ -96,7 +99,8 @@ TOLD = {
     **dict.fromkeys(("answer", "wait", "contact", "start", "miss", "hold", "resume", "overrule_back"), "progressed"),
     **dict.fromkeys(("accept", "overrule_forward", "enrol"), "accepted"),
     **dict.fromkeys(("refuse_seat", "release_seat"), "declined"),
-    **dict.fromkeys(("withdraw", "end_consent", "lose"), "withdrawn"),
+    **dict.fromkeys(("withdraw", "end_consent", "lose", "end_with_case"), "withdrawn"),
+    "keep_holder": "transfer-became-refer",
     **dict.fromkeys(("set_outcome", "add_outcome"), "outcome-set"),
     "receive": "received",
     "decline": "decline-proposed",
@@ -132,7 +136,7 @@ class Story:
         self.callers = {
             DESK: region.desk,
             CENTER: running.as_(CENTER),
-            CITY: running.as_(CITY, municipalities=[KIRISHIMA]),
+            CITY: running.as_(CITY, municipalities=[KIRISHIMA, KAGOSHIMA]),
             "sakura-npo": running.as_("sakura-npo"),
             "zama-npo": running.as_("zama-npo", municipalities=[KIRISHIMA]),
             "school-hibiki": running.as_("school-hibiki", municipalities=[KIRISHIMA]),
@@ -141,18 +145,10 @@ class Story:
         }
 
     async def happen(self, what: tuple[Any, ...]) -> None:
+        if what[0] in {"send", "send_as", "two_transfers", "course", "group", "request"}:
+            await self._send(what)
+            return
         match what:
-            case "send", programme, verb, draft:
-                to = {"programme_id": self.region.programmes[programme], "verb": verb, "draft": draft}
-                await self._made("/v1/referrals", {"knowingly": True} | to)
-            case "course", draft:
-                await self._made("/v1/referrals", {"course_run_id": str(COURSE), "draft": draft})
-            case "group", mode, course:
-                first = {"course_run_id": str(COURSE)} if course else {"programme_id": self._programme(2)}
-                parts = [first | {"verb": "transfer"}, {"programme_id": self._programme(0), "verb": "transfer"}]
-                await self._made("/v1/referral-groups", {"mode": mode, "parts": parts})
-            case ("request",):
-                await self._made("/v1/referral-requests", {"programme_id": self._programme(0)}, by="sakura-npo")
             case "move", number, who, name:
                 await self._move(number, who, name)
             case "training", number, name:
@@ -169,6 +165,35 @@ class Story:
                 await self._crash(again)
             case _:
                 raise AssertionError(what)
+
+    async def _send(self, what: tuple[Any, ...]) -> None:
+        match what:
+            case "send", programme, verb, draft:
+                to = {"programme_id": self.region.programmes[programme], "verb": verb, "draft": draft}
+                await self._made("/v1/referrals", {"knowingly": True} | to)
+            case "send_as", sender, programme, verb:
+                await self._send_as(sender, {"programme_id": self.region.programmes[programme], "verb": verb})
+            case ("two_transfers",):
+                for programme in PROGRAMMES[:2]:
+                    await self._made("/v1/referrals", {"programme_id": self.region.programmes[programme]})
+            case "course", draft:
+                await self._made("/v1/referrals", {"course_run_id": str(COURSE), "draft": draft})
+            case "group", mode, course:
+                first = {"course_run_id": str(COURSE)} if course else {"programme_id": self._programme(2)}
+                parts = [first | {"verb": "transfer"}, {"programme_id": self._programme(0), "verb": "transfer"}]
+                if mode == "parts":
+                    both = {"case_id": str(self.case_id), "mode": mode, "parts": parts}
+                    assert (await self.callers[DESK].post("/v1/referral-groups", both)).status_code == 422
+                    parts[1]["verb"] = "refer"
+                await self._made("/v1/referral-groups", {"mode": mode, "parts": parts, "knowingly": True})
+            case ("request",):
+                await self._made("/v1/referral-requests", {"programme_id": self._programme(0)}, by="sakura-npo")
+            case _:
+                raise AssertionError(what)
+
+    async def _send_as(self, sender: str, body: dict[str, Any]) -> None:
+        """Any agency of the town refers a case; only its holder hands it over."""
+        await self._made("/v1/referrals", {"knowingly": True} | body, by=sender)
 
     def _programme(self, number: int) -> str:
         return self.region.programmes[PROGRAMMES[number]]
@@ -195,7 +220,7 @@ class Story:
             "return": {"missing": ["wishes", "wishes"]},
             "wait": {"review_on": to_come},
             "hold": {"review_on": to_come},
-            "reroute": {"programme_id": self._programme(2)},
+            "reroute": {"programme_id": self._programme(2), "knowingly": True},
             "set_outcome": {"outcome": "started"},
             "add_outcome": {"outcome": "employed"},
         }
@@ -275,6 +300,8 @@ class Story:
             self.case_id,
         )
         self.sent = [str(row["id"]) for row in rows]
+        (fact,) = await self.running.rows("SELECT holder FROM case_fact WHERE case_id = $1", self.case_id)
+        holder = fact["holder"]
         won: Counter[Any] = Counter()
         expected: list[tuple[str, str, int]] = []
         for row in rows:
@@ -282,13 +309,16 @@ class Story:
             assert [step["version"] for step in own] == list(range(1, row["version"] + 1))
             at = Standing("draft" if own[0]["step"] == "draft" else "sent", row["sender"])
             expected += told_by(row, own[0], None, at)
+            verbs = verbs_of(row, own)
             for step in own[1:]:
-                reached = after(row, at, step)
+                reached = after(row, Verb(next(verbs)), at, step)
                 expected += told_by(row, step, at, reached)
                 at = reached
             assert (row["state"], row["responsible_agency"]) == (at.state, at.holder), row
             assert (row["before_hold"] or "") == at.before_hold
             await self.check_waiting(row)
+            offers = row["verb"] == "transfer" and row["state"] in IN_FLIGHT
+            assert not offers or row["sender"] == holder, "only its holder offers the case"
             won[row["group_id"]] += at.won
         for group in await self.running.rows("SELECT * FROM referral_group WHERE case_id = $1", self.case_id):
             if group["mode"] == "first":
@@ -355,9 +385,17 @@ class Story:
             assert versions == sorted(versions)
 
 
-def after(row: asyncpg.Record, at: Standing, step: asyncpg.Record) -> Standing:
+def verbs_of(row: asyncpg.Record, steps: list[asyncpg.Record]) -> Iterator[str]:
+    """What it was before each step: since the holder stayed a `refer`, and before that what it was sent as."""
+    names = [step["step"] for step in steps[1:]]
+    sent_as = "request" if steps[0]["by"] != row["sender"] else "transfer"
+    until = names.index("keep_holder") if "keep_holder" in names else -1
+    return (sent_as if place <= until else row["verb"] for place in range(len(names)))
+
+
+def after(row: asyncpg.Record, verb: Verb, at: Standing, step: asyncpg.Record) -> Standing:
     """Where a step leads, by the words of the table; a step that is not in it fails."""
-    name, verb = step["step"], Verb(row["verb"])
+    name = step["step"]
     kind = Kind.PROGRAMME if row["course_run_id"] is None else Kind.COURSE_RUN
     parties = [party for party in ("sender", "receiver", "coordinator") if row[party] == step["by"]] or [step["by"]]
     targets = {ORACLE[kind, verb].get((party, name, State(at.state))) for party in parties} - {None}
@@ -372,7 +410,7 @@ def after(row: asyncpg.Record, at: Standing, step: asyncpg.Record) -> Standing:
     state = at.before_hold if name == "resume" else target
     return Standing(
         state,
-        _holder(row, at, name),
+        _holder(row, verb, at, name),
         before_hold="" if state != "on_hold" else at.before_hold or at.state,
         reason=step["reason"] or (at.reason if name == "confirm_decline" else ""),
         seat=SEATS.index(name) if name in SEATS else at.seat,
@@ -380,12 +418,14 @@ def after(row: asyncpg.Record, at: Standing, step: asyncpg.Record) -> Standing:
     )
 
 
-def _holder(row: asyncpg.Record, at: Standing, name: str) -> str:
+def _holder(row: asyncpg.Record, verb: Verb, at: Standing, name: str) -> str:
     """One at every moment: acceptance moves it, unless it is only referred; silence and a no lead to the city."""
-    request = row["verb"] == "request"
+    request = verb is Verb.REQUEST
     coordinator: str = row["coordinator"]
     if name in ACCEPTED:
-        return at.holder if row["verb"] == "refer" else str(row["receiver"])
+        return at.holder if verb is Verb.REFER else str(row["receiver"])
+    if name == "keep_holder":
+        return str(row["sender"]) if at.holder == row["receiver"] else at.holder
     if name == "confirm_decline" and not request:
         return coordinator
     if name == "take_over":

@@ -92,7 +92,7 @@ async def test_beside_a_withdrawn_consent_the_clock_and_the_sender_nobody_waits_
         sent = await rivals(region)
         region.running.pass_time(timedelta(days=1))
         first, last = sent["rival-1"], sent["rival-4"]
-        elsewhere = {"programme_id": region.programmes["zama-npo/ibasho"]}
+        elsewhere = {"programme_id": region.programmes["zama-npo/ibasho"], "knowingly": True}
         no = ConsentWithdrawn(case_id=region.case_id, consent_version=2)
         *answers, _, _ = await asyncio.gather(
             *accepting(region, sent),

@@ -90,8 +90,9 @@ def test_an_accepted_referral_of_the_holder_moves_the_case() -> None:
     assert hand_over(DESK, sender="desk", receiver="npo") == Moved(Step.HANDED_OVER, Custody("npo", open=True))
 
 
-def test_a_parallel_referral_by_another_leaves_the_holder() -> None:
-    assert hand_over(DESK, sender="school", receiver="npo") is None
+def test_nobody_gives_what_another_holds() -> None:
+    assert hand_over(DESK, sender="school", receiver="npo") == Refused("not_the_holder")
+    assert hand_over(DESK, sender="school", receiver="desk") is None, "it holds the case already"
 
 
 def test_a_case_that_its_sender_closed_meanwhile_goes_on_with_the_receiver() -> None:

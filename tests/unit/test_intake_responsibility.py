@@ -18,7 +18,7 @@ from services.intake.handlers.responsibility import _heard, _sent
 from services.referral.domain import clocks
 from services.referral.domain.moves import Moved, Referral, Said, advance, legal_moves
 from services.referral.domain.states import Party, State, Verb
-from services.referral.handlers.telling import moving, sending, taking_over
+from services.referral.handlers.telling import keeping_holder, moving, sending, taking_over
 from shared.events import Event, ReferralSent
 from tests.unit.test_referral_moves import SAID, TO_COURSE, TO_PROGRAMME
 
@@ -42,7 +42,9 @@ def story(start: Referral, verb: Verb, steps: Sequence[int | str]) -> tuple[Refe
         said = SAID if chosen.name != "decline" else Said(reason="no_capacity")
         moved = advance(referral, chosen.name, chosen.by, said)
         assert isinstance(moved, Moved)
-        event = moving(referral, moved, outcomes=1)
+        event = moving(referral, moved, outcome=said.outcome, outcomes=1)
+        if moved.move.becomes is not None:
+            event = keeping_holder(moved.referral, "another")
         told += [] if event is None else [event]
         if moved.move.to is Party.COORDINATOR:
             told.append(taking_over(referral, moved.referral, moved.move))
@@ -66,12 +68,16 @@ def kept(told: Sequence[Event], first_at: datetime = AT) -> list[Entry]:
 @example((TO_PROGRAMME, Verb.TRANSFER), ["decline", "confirm_decline"])
 @example((TO_PROGRAMME, Verb.REQUEST), ["decline", "confirm_decline"])
 @example((TO_PROGRAMME, Verb.REQUEST), ["expire"])
+@example((TO_PROGRAMME, Verb.TRANSFER), ["keep_holder", "accept", "start", "take_over"])
+@example((TO_PROGRAMME, Verb.TRANSFER), ["accept", "keep_holder", "close"])
+@example((TO_PROGRAMME, Verb.REQUEST), ["accept", "start", "take_over", "keep_holder"])
 @example((TO_PROGRAMME, Verb.REFER), ["accept", "start", "take_over", "set_outcome", "close", "add_outcome"])
 def test_both_books_name_the_same_agency_and_the_same_state(start: tuple[Referral, Verb], steps: list[int]) -> None:
     referral, told = story(*start, steps)
     entries = kept(told)
     last = entries[-1]
     assert (last.state, last.holder) == (referral.state.value, referral.responsible_agency)
+    assert last.verb == referral.verb
     assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
     assert (last.ended is not None) == (referral.state in {*_ENDED})
     running = clocks.waits_for(referral)

@@ -64,6 +64,7 @@ coordinator  overrule_back     decline_pending -> received
 sender       withdraw          draft sent received returned waiting decline_pending -> withdrawn
 person       end_consent       sent received returned waiting decline_pending -> withdrawn
 service      lose              sent received returned waiting decline_pending -> withdrawn
+service      end_with_case     sent received returned waiting decline_pending -> withdrawn
 receiver     contact           accepted no_show -> contact_made
 receiver     start             accepted contact_made no_show -> in_service
 receiver     miss              accepted contact_made in_service -> no_show
@@ -79,7 +80,7 @@ clock        take_over         on_hold -> on_hold
 clock        take_over         outcome_set -> outcome_set
 """
 _WHATEVER_THE_WAY = {
-    *("end_consent", "lose", "contact", "start", "miss", "hold", "resume"),
+    *("end_consent", "lose", "end_with_case", "contact", "start", "miss", "hold", "resume"),
     *("set_outcome", "close", "add_outcome", "take_over"),
 }
 # The receiver asks for the case, and its holder answers: the same, with the parts changed, and without a way round it.
@@ -99,6 +100,7 @@ sender       send              draft -> sent
 sender       withdraw          draft sent received returned waiting decline_pending -> withdrawn
 person       end_consent       sent received returned waiting decline_pending -> withdrawn
 service      lose              sent received returned waiting decline_pending -> withdrawn
+service      end_with_case     sent received returned waiting decline_pending -> withdrawn
 training     wait_for_seat     sent received -> received
 training     hold_seat         sent received -> received
 training     nominate          sent received -> received
@@ -114,6 +116,13 @@ sender       add_outcome       closed -> closed
 """
 
 
+# Another holds the case by now: it only refers, wherever it stands, and stays there.
+_TAKEN_ON = ("accepted", "contact_made", "in_service", "no_show", "on_hold", "outcome_set", "closed")
+_OFFERED = ("sent", "received", "returned", "waiting", "decline_pending")
+STAYS_REQUESTED = "".join(f"service keep_holder {state} -> {state}\n" for state in _TAKEN_ON)
+STAYS = STAYS_REQUESTED + "".join(f"service keep_holder {state} -> {state}\n" for state in _OFFERED)
+
+
 def read(table: str) -> Mapping[tuple[str, str, str], str]:
     found: dict[tuple[str, str, str], str] = {}
     for line in filter(None, table.splitlines()):
@@ -124,10 +133,10 @@ def read(table: str) -> Mapping[tuple[str, str, str], str]:
 
 ORACLE = {
     (Kind.PROGRAMME, Verb.REFER): read(GIVEN),
-    (Kind.PROGRAMME, Verb.TRANSFER): read(GIVEN),
-    (Kind.PROGRAMME, Verb.REQUEST): read(REQUESTED),
+    (Kind.PROGRAMME, Verb.TRANSFER): read(GIVEN + STAYS),
+    (Kind.PROGRAMME, Verb.REQUEST): read(REQUESTED + STAYS_REQUESTED),
     (Kind.COURSE_RUN, Verb.REFER): read(SEATS),
-    (Kind.COURSE_RUN, Verb.TRANSFER): read(SEATS),
+    (Kind.COURSE_RUN, Verb.TRANSFER): read(SEATS + STAYS),
 }
 NAMES = sorted({each.name for each in MOVES})
 
@@ -135,18 +144,25 @@ NAMES = sorted({each.name for each in MOVES})
 def standing(kind: Kind, verb: Verb, state: State) -> Referral:
     about = TO_PROGRAMME if kind is Kind.PROGRAMME else TO_COURSE
     before_hold = State.CONTACT_MADE if state is State.ON_HOLD else None
-    return replace(about, verb=verb, state=state, before_hold=before_hold)
+    taken_on = verb is not Verb.REFER and state in {*AT_WORK, State.CLOSED}
+    holder = about.receiver if taken_on else about.sender
+    return replace(about, verb=verb, state=state, before_hold=before_hold, responsible_agency=holder)
 
 
 @pytest.mark.parametrize(("kind", "verb"), ORACLE, ids=lambda each: each.value)
 def test_every_state_move_and_party_is_as_the_words_have_it(kind: Kind, verb: Verb) -> None:
-    """17 states x 29 moves x 7 parties, for each verb and kind."""
+    """17 states x 31 moves x 7 parties, for each verb and kind: where it stands, who answers for it, what it is."""
     oracle = ORACLE[kind, verb]
     for state, name, party in product(State, NAMES, Party):
-        outcome = move(standing(kind, verb, state), name, {party}, SAID)
+        before = standing(kind, verb, state)
+        outcome = move(before, name, {party}, SAID)
         target = oracle.get((party, name, state))
         reached = outcome.referral.state.value if isinstance(outcome, Moved) else None
         assert reached == target, (state, name, party)
+        if isinstance(outcome, Moved):
+            holder = holder_by_words(before, name, before.responsible_agency)
+            assert outcome.referral.responsible_agency == holder, (state, name, party)
+            assert outcome.referral.verb is (Verb.REFER if name == "keep_holder" else verb)
 
 
 @pytest.mark.parametrize(("kind", "verb"), ORACLE, ids=lambda each: each.value)
@@ -241,6 +257,8 @@ def holder_by_words(before: Referral, name: str, holder: str) -> str:
             return before.coordinator if given or before.state in AT_WORK else holder
         case "take_over":
             return before.coordinator
+        case "keep_holder":
+            return before.sender if holder == before.receiver else holder
         case _:
             return holder
 
@@ -277,6 +295,28 @@ def test_a_seat_never_goes_back_to_an_earlier_stage(names: list[str]) -> None:
             assert referral.progress is not None
             assert order.index(referral.progress) > reached
             reached = order.index(referral.progress)
+
+
+# --- Outcomes --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_added_later_never_hides_how_far_the_person_came() -> None:
+    closed = replace(TO_PROGRAMME, state=State.CLOSED, outcome="employed")
+    for said, shown in (
+        ("employed_3_months", "employed_3_months"),
+        ("started", "employed"),
+        ("broken_off", "employed"),
+    ):
+        added = move(closed, "add_outcome", {Party.RECEIVER}, Said(outcome=said))
+        assert isinstance(added, Moved)
+        assert added.referral.outcome == shown
+
+
+def test_until_it_is_closed_an_outcome_can_be_corrected() -> None:
+    said = replace(TO_PROGRAMME, state=State.OUTCOME_SET, outcome="employed")
+    corrected = move(said, "set_outcome", {Party.RECEIVER}, Said(outcome="started"))
+    assert isinstance(corrected, Moved)
+    assert corrected.referral.outcome == "started"
 
 
 # --- Rerouting -------------------------------------------------------------------------------------------------------

@@ -24,10 +24,20 @@ from services.intake.api.shapes import (
     Screening,
     TimelineEntry,
 )
-from services.intake.domain.cases import FIRST_STEP, Case, ConsentState, Contradicted, WitnessNeeded
+from services.intake.domain.cases import (
+    FIRST_STEP,
+    SENSITIVE,
+    Case,
+    ConsentState,
+    Contradicted,
+    WitnessNeeded,
+    left_in,
+)
 from services.intake.domain.policy import Denied
+from services.intake.domain.sheet import FieldSet
 from services.intake.handlers import cases as handlers
 from services.intake.handlers import persons
+from services.intake.handlers.access import sets_open_to
 from services.intake.handlers.cases import HoldsItAlready, NotAmongTopics
 from services.intake.handlers.drafts import NoSuchDraft
 from services.intake.tables import cases as tables
@@ -84,6 +94,7 @@ _MISSING = {
     "form": ("Say whether it was written or oral", "書面(written)か口頭(oral)かを書いてください"),
 }
 
+_MAY_TELL = frozenset({"topics", "needs", "urgency"})
 _DOORS = (Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
 """Who may take up a consultation: everybody who meets people. What follows is a counsellor's work."""
 
@@ -170,9 +181,12 @@ async def list_cases(
         limit=pages.one_more,
     )
     steps = await persons.next_steps(session, found[: pages.limit], actor=actor)
-    return page(
-        found, pages, key=lambda case: (int(case.presses), case.id), show=lambda case: _view(case, steps.get(case.id))
-    )
+
+    def show(case: Case) -> CaseView:
+        sets = frozenset(FieldSet) if actor.agency == case.holder_agency else frozenset[FieldSet]()
+        return _view(case, steps.get(case.id), sets)
+
+    return page(found, pages, key=lambda case: (int(case.presses), case.id), show=show)
 
 
 @cases.get(
@@ -181,12 +195,12 @@ async def list_cases(
     description="支援ケースを読みます。更新に使う ETag が付きます。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def get_case(case_id: UUID, response: Response, session: Transaction, actor: Caller) -> CaseView:
+async def get_case(case_id: UUID, response: Response, session: Transaction, now: Now, actor: Caller) -> CaseView:
     """The case as it stands, with the ETag for a change."""
     case = await handlers.get_case(session, case_id, actor)
     steps = await persons.next_steps(session, [case], actor=actor)
     response.headers["ETag"] = etag(case.version)
-    return _view(case, steps.get(case_id))
+    return _view(case, steps.get(case_id), await sets_open_to(session, case, actor, now))
 
 
 @cases.patch(
@@ -222,7 +236,8 @@ async def change_case(
             "The most serious topic must be one of the topics",
             "最も深刻な相談内容は、相談内容の中から選んでください",
         )
-    return shown(case, response)
+    response.headers["ETag"] = etag(case.version)
+    return _answer(case, await sets_open_to(session, case, actor, now))
 
 
 @cases.post(
@@ -302,12 +317,21 @@ async def screen_case(case_id: UUID, body: ScreenCase, session: Transaction, now
     description="支援ケースの経過です。自機関の記録に加え、つなぎ・訓練などで起きたことが自動で届きます(古い順)。",
     dependencies=[requires(Role.COUNSELLOR)],
 )
-async def get_timeline(case_id: UUID, session: Transaction, actor: Caller, pages: Pages) -> Page[TimelineEntry]:
+async def get_timeline(
+    case_id: UUID, session: Transaction, now: Now, actor: Caller, pages: Pages
+) -> Page[TimelineEntry]:
     """What was done here and what came back, in the order in which it happened."""
-    await handlers.get_case(session, case_id, actor)
+    case = await handlers.get_case(session, case_id, actor)
+    sets = await sets_open_to(session, case, actor, now)
     after = pages.begin(lambda at, entry_id: (moment(at), number(entry_id, bits=64)))
     found = await tables.find_timeline(session, case_id, after=after, limit=pages.one_more)
-    return page(found, pages, key=lambda entry: (entry.at.isoformat(), entry.id), show=TimelineEntry.model_validate)
+
+    def show(entry: Row[Any]) -> TimelineEntry:
+        told = TimelineEntry.model_validate(entry)
+        codes = {name: left_in(value, sets) if name in _MAY_TELL else value for name, value in told.codes.items()}
+        return told.model_copy(update={"codes": codes})
+
+    return page(found, pages, key=lambda entry: (entry.at.isoformat(), entry.id), show=show)
 
 
 def shown(case: Case, response: Response) -> CaseAnswer:
@@ -316,11 +340,12 @@ def shown(case: Case, response: Response) -> CaseAnswer:
     return _answer(case)
 
 
-def _view(case: Case, next_step: str | None) -> CaseView:
-    return CaseView(**dict(_answer(case)), next_step=next_step)
+def _view(case: Case, next_step: str | None, sets: frozenset[FieldSet]) -> CaseView:
+    sensitive_open = sets >= set(SENSITIVE.values())
+    return CaseView(**dict(_answer(case, sets)), next_step=next_step, sensitive_open=sensitive_open)
 
 
-def _answer(case: Case) -> CaseAnswer:
+def _answer(case: Case, sets: frozenset[FieldSet] = frozenset(FieldSet)) -> CaseAnswer:
     return CaseAnswer(
         case_id=case.id,
         number=case.number,
@@ -329,11 +354,11 @@ def _answer(case: Case) -> CaseAnswer:
         holder_agency=case.holder_agency,
         status="open" if case.status == "open" else "closed",
         entrance=case.entrance,
-        topics=list(case.topics),
-        needs=list(case.needs),
+        topics=list(left_in(case.topics, sets)),
+        needs=list(left_in(case.needs, sets)),
         urgent=case.urgent,
-        urgency=list(case.urgency),
-        most_serious=case.most_serious,
+        urgency=list(left_in(case.urgency, sets)),
+        most_serious=next(iter(left_in([case.most_serious or ""], sets)), None) or None,
         next_step_on=case.next_step_on,
         consent=ConsentStanding(state=case.consent_state, version=case.consent_version, recorded_by=case.consent_by),
         screening_outcome=case.screening_outcome,

@@ -350,6 +350,11 @@ class CaseView(CaseAnswer):
     """A case as it is read. Answers to a POST are kept for a repeat, and so hold no words about a person."""
 
     next_step: str | None = Field(description="For the agency that holds the case; each reading is logged.")
+    sensitive_open: bool = Field(
+        default=True,
+        description="Whether codes of health and violence would stand here for this caller. They are for the holder and"
+        " for whom consent or a disclosure opens them (in a list: for the holder alone); for others false.",
+    )
 
 
 class PersonView(BaseModel):

@@ -1,6 +1,6 @@
 """What the counter knows and decides: codes, consent, urgency, and whose business a case is."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -181,6 +181,20 @@ class Case:
     def tells_of_violence(self) -> bool:
         """Somebody may be looking for the person (DV・虐待)."""
         return Topic.VIOLENCE in self.topics or Urgency.VIOLENCE in self.urgency
+
+
+SENSITIVE: Mapping[str, FieldSet] = {Topic.HEALTH.value: FieldSet.HEALTH, Topic.VIOLENCE.value: FieldSet.STORY}
+"""Codes of topics, needs and urgency that tell of illness or harm (要配慮個人情報), with the set that opens them."""
+
+
+def left_out(codes: Iterable[str], sets: Collection[FieldSet]) -> tuple[str, ...]:
+    """Of some codes those that are not for who may read these sets of the sheet alone."""
+    return tuple(code for code in codes if code in SENSITIVE and SENSITIVE[code] not in sets)
+
+
+def left_in(codes: Iterable[str], sets: Collection[FieldSet]) -> tuple[str, ...]:
+    """The others."""
+    return tuple(code for code in codes if code not in SENSITIVE or SENSITIVE[code] in sets)
 
 
 def case_number(opened_on: date, running: int) -> str:

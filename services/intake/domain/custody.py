@@ -124,13 +124,16 @@ def reopen(custody: Custody, *, by: str, agreed: bool = False, hides: bool = Fal
     return Moved(Step.REOPENED, Custody(by, open=True))
 
 
-def hand_over(custody: Custody, *, sender: str, receiver: str) -> Moved | None:
-    """A referral was accepted. None where its sender did not hold the case, so that the holder stays.
+def hand_over(custody: Custody, *, sender: str, receiver: str) -> Moved | Refused | None:
+    """A referral that moves the case was accepted. None: its receiver holds the case already.
 
-    A case that its sender closed in the meantime goes on with the receiver: somebody took the person on.
+    Refused where its sender does not hold the case (any more): nobody gives what another has. A case that its sender
+    closed in the meantime goes on with the receiver: somebody took the person on.
     """
-    if sender != custody.holder or sender == receiver:
+    if receiver == custody.holder:
         return None
+    if sender != custody.holder:
+        return Refused("not_the_holder")
     step = Step.HANDED_OVER if custody.open else Step.REOPENED
     return Moved(step, Custody(receiver, open=True))
 

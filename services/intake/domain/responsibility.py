@@ -39,6 +39,7 @@ class Heard:
     code: str | None = None
     coordinator: str | None = None
     ends: bool = True
+    holder: str | None = None
 
 
 def follow(before: Entry, heard: Heard) -> Entry:
@@ -52,6 +53,8 @@ def follow(before: Entry, heard: Heard) -> Entry:
             taken = replace(after, holder=heard.coordinator, coordinator=heard.coordinator)
             # After a decline it has ended already, with its own reason.
             return taken if not heard.ends or before.ended else replace(taken, state="expired", ended="expired")
+        case "became_refer":
+            return replace(after, verb="refer", holder=heard.holder or before.holder)
         case "outcome_set":
             return after if before.ended else replace(after, state="outcome_set")
         case "declined" | "withdrawn" | "rerouted" | "closed":

@@ -84,6 +84,14 @@ async def allowed(
     return seen(decide(_caller(actor, case), action, record, purpose=purpose, basis=basis, today=today, now=now))
 
 
+async def sets_open_to(session: AsyncSession, case: Case, actor: Actor, now: datetime) -> frozenset[FieldSet]:
+    """What the caller may read of the sheet on whatever basis stands: sensitive codes of the case go by it, too."""
+    if actor.agency == case.holder_agency:
+        return frozenset(FieldSet)
+    found = [await allowed(session, case, Action.READ, purpose=purpose, actor=actor, now=now) for purpose in NEEDS]
+    return frozenset[FieldSet]().union(*(each.sets for each in found if isinstance(each, Allowed)))
+
+
 def decide_in_meeting(case: Case, action: Action, meeting: Meeting, *, actor: Actor, now: datetime) -> Allowed | Denied:
     """The same for what is said about a case in a statutory meeting: a lane of its own."""
     record = Record(

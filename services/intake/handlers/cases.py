@@ -21,6 +21,8 @@ from services.intake.domain.cases import (
     WitnessNeeded,
     is_the_holders,
     is_urgent,
+    left_in,
+    left_out,
     most_serious_of,
     needs_witness,
     record_consent,
@@ -29,7 +31,7 @@ from services.intake.domain.cases import (
 from services.intake.domain.custody import Moved, Step
 from services.intake.domain.policy import Denied
 from services.intake.handlers import disclosures, persons
-from services.intake.handlers.access import concerning
+from services.intake.handlers.access import concerning, sets_open_to
 from services.intake.handlers.drafts import NoSuchDraft
 from services.intake.tables import cases as tables
 from services.intake.tables import custody as custody_tables
@@ -154,8 +156,13 @@ async def change_case(
         if isinstance(written, Denied):
             return written
         changes = {**changes, "sheet_version": written}
+    sets = await sets_open_to(session, case, actor, now)
+    for name in {"topics", "needs", "urgency"} & changes.keys():
+        # Who is not shown a code can't have meant to take it away.
+        kept = tuple(code for code in left_out(getattr(case, name), sets) if code not in changes[name])
+        changes = {**changes, name: (*changes[name], *kept)}
     topics = changes.get("topics", case.topics)
-    if "most_serious" in changes and changes["most_serious"] not in topics:
+    if "most_serious" in changes and changes["most_serious"] not in left_in(topics, sets):
         return NotAmongTopics()
     told = set(topics) - set(case.topics)
     urgency = urgency_of(present=case.urgency, said=changes.get("urgency"), topics=told)

@@ -18,7 +18,7 @@ from services.intake.tables import responsibility as referral_ledger
 from shared import vault
 from shared.auth import Actor
 from shared.bus.mailbox import emit
-from shared.events import CaseClosed, CaseHandedOver, CaseReopened
+from shared.events import CaseClosed, CaseHandedOver, CaseNotHandedOver, CaseReopened
 from shared.service import JST, day_in_japan
 
 
@@ -55,28 +55,51 @@ async def reopen_case(session: AsyncSession, case_id: UUID, *, actor: Actor, now
     return await _take_up(session, case, decision, by=actor.agency, anchor=actor.subject, now=now)
 
 
-async def hand_over(session: AsyncSession, case_id: UUID, *, sender: str, receiver: str, now: datetime) -> None:
+async def accepted(
+    session: AsyncSession, case_id: UUID, referral_id: UUID, *, sender: str, receiver: str, now: datetime
+) -> None:
+    """A referral that moves the case was accepted. Where its sender did not hold it, its holder stays, and is told.
+
+    The holder reads it in the timeline. The referral service makes a `refer` of it, so that the receiver reads there
+    what it took on, and both books say the same.
+    """
+    decision = await hand_over(session, case_id, sender=sender, receiver=receiver, now=now)
+    if not isinstance(decision, Refused) or await vault.erasure_of(session, case_id) is not None:
+        return
+    case = await cases.lock_case(session, case_id)
+    assert case is not None  # it was refused by its holder's name
+    about: dict[str, Any] = {"referral_id": referral_id, "sender": sender, "receiver": receiver}
+    codes = {name: str(value) for name, value in about.items()} | {"holder": case.holder_agency}
+    await cases.note(session, case_id, "case_not_handed_over", codes, at=now)
+    told = CaseNotHandedOver(case_id=case_id, agency_id=case.holder_agency, **about)
+    await emit(session, (told, case.version), at=now)
+
+
+async def hand_over(
+    session: AsyncSession, case_id: UUID, *, sender: str, receiver: str, now: datetime
+) -> Moved | Refused | None:
     """Let the receiver of an accepted referral hold the case, if its sender did.
 
     Events name agencies and no person (decision 0007): the receiver itself is the anchor until it names one.
     """
     case = await cases.lock_case(session, case_id)
     if case is None:
-        return
+        return None
     decision = custody.hand_over(case.custody, sender=sender, receiver=receiver)
-    if decision is None:
-        return
+    if not isinstance(decision, Moved):
+        return decision
     if decision.step is custody.Step.REOPENED:
         if await vault.erasure_of(session, case_id) is not None:
-            return  # nobody is left to be taken up: who comes again opens a case
+            return None  # nobody is left to be taken up: who comes again opens a case
         await _take_up(session, case, decision, by=receiver, anchor=receiver, now=now)
-        return
+        return decision
     waiting = await tables.find_hand_off(session, case_id)
     moved = await tables.add_step(session, case, decision, ended=None, by=receiver, at=now)
     waits = waiting is not None and waiting.outlives(receiver)
     moved = await cases.change_case(session, moved, hand_off_open=waits)
     told = CaseHandedOver(case_id=case_id, agency_id=receiver, before=case.holder_agency)
     await emit(session, (told, moved.version), at=now)
+    return decision
 
 
 async def acknowledge(session: AsyncSession, case_id: UUID, referral_id: UUID) -> None:

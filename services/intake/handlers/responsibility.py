@@ -21,6 +21,7 @@ from shared.events import (
     ReferralSent,
     ReferralTakenOver,
     ReferralWithdrawn,
+    TransferBecameRefer,
 )
 
 
@@ -64,6 +65,8 @@ def _heard(event: Event, now: datetime) -> Heard | None:
             return Heard(_CALLED[type(event)], now, code=event.reason)
         case ReferralClosed():
             return Heard("closed", now, code=event.outcome)
+        case TransferBecameRefer():
+            return Heard("became_refer", now, holder=event.responsible)
         case ReferralTakenOver():
             return Heard("taken_over", now, coordinator=event.coordinator, ends=event.ended)
         case _:

@@ -1,6 +1,7 @@
 """Shapes, permissions and status codes: referrals and links, candidates and rules, the directory, map and numbers."""
 
 from services.referral.api import (
+    answer_words,
     candidates,
     directory,
     door,
@@ -43,3 +44,4 @@ routers = [
     friction.frictions,
     numbers.numbers,
 ]
+code_words = answer_words.IN_JAPANESE

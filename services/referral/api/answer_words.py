@@ -1,4 +1,4 @@
-"""The words of the door without an account, Japanese and English: moves, codes, states."""
+"""The words of moves, codes and states: of the door without an account, Japanese and English, and of the desks."""
 
 MOVES = {
     "receive": ("読みました(お返事はこれからします)", "I have read it, and will answer"),
@@ -12,6 +12,29 @@ MOVES = {
     "set_outcome": ("結果をお知らせします", "What came of it"),
     "close": ("終了します", "It is finished"),
 }
+NAMES = {
+    "send": "送る",
+    "receive": "受領",
+    "accept": "受諾",
+    "decline": "断る",
+    "return": "退回(情報不足で戻す)",
+    "answer": "追記して送り直す",
+    "wait": "空き待ちにする",
+    "reroute": "ほかへ回す(再転)",
+    "confirm_decline": "断りを確認",
+    "overrule_forward": "断りを認めず受諾とする",
+    "overrule_back": "断りを認めず差し戻す",
+    "withdraw": "取り下げる",
+    "contact": "連絡がついた",
+    "start": "開始した",
+    "miss": "来所なし",
+    "hold": "休止する",
+    "resume": "再開する",
+    "set_outcome": "結果を記録",
+    "close": "終える",
+    "add_outcome": "あとから分かった結果を足す",
+}
+"""Every move that somebody makes by hand, as a desk calls it."""
 REASONS = {
     "no_capacity": ("定員に空きがない", "No room"),
     "not_eligible": ("対象の条件に合わない", "The conditions are not met"),
@@ -21,6 +44,13 @@ REASONS = {
     "no_contact": ("ご本人と連絡がつかない", "The person can't be reached"),
     "other": ("そのほか", "Another reason"),
 }
+WITHDRAWN = {
+    "person_wishes": "ご本人の希望",
+    "other_support_found": "ほかの支援が見つかった",
+    "no_answer": "返事がない",
+    "sent_by_mistake": "誤って送った",
+}
+"""Why a sender takes it back."""
 MISSING = {
     "needs": ("困りごとの内容", "What the person needs"),
     "assessment": ("アセスメントの結果", "How the person was rated"),
@@ -75,3 +105,5 @@ NEXT = {
 }
 ASKS = {"decline": "reason", "return": "missing", "wait": "review_on", "set_outcome": "outcome"}
 """What has to be chosen with a move."""
+IN_JAPANESE = {code: words[0] for table in (REASONS, MISSING, OUTCOMES) for code, words in table.items()} | WITHDRAWN
+"""Every code that a mover may choose from."""

@@ -17,19 +17,33 @@ from services.referral.domain.chain import NotRerouted
 from services.referral.domain.clocks import reached
 from services.referral.domain.links import LinkState
 from services.referral.domain.moves import Referral, legal_moves
-from services.referral.domain.states import Clock, State, Waits
+from services.referral.domain.states import Clock, State, Verb, Waits
 from services.referral.handlers.looking import Whole
-from services.referral.handlers.referrals import AlreadyReferred, NotSent, NotTheHolder, TargetNotKnown
+from services.referral.handlers.referrals import (
+    AlreadyReferred,
+    CaseIsClosed,
+    DoesNotFit,
+    NotSent,
+    NotTheHolder,
+    TargetNotKnown,
+)
 from shared.auth import Actor
 from shared.consent import ConsentLacking
-from shared.problems import NOT_FOUND, Problem, ProblemType, consent_missing
+from shared.problems import CONSENT_MISSING, NOT_FOUND, Problem, ProblemType, consent_missing
 from shared.service import etag
 
 ALREADY_REFERRED = ProblemType(
     "already_referred", 409, "An open referral of this case is there", "同じつなぎ先へのつなぎがもうあります"
 )
+NOT_THE_HOLDER = ProblemType(
+    "not_the_holder", 409, "Only its holder hands a case over", "ケースの担当を渡せるのは担当機関だけです"
+)
 HOLDER_HAS_CHANGED = ProblemType(
     "holder_has_changed", 409, "The case is held by another agency now", "このケースの担当は、いまは別の機関です"
+)
+CASE_CLOSED = ProblemType("case_closed", 409, "The case is closed", "このケースは終結しています")
+DOES_NOT_FIT = ProblemType(
+    "does_not_fit", 409, "Routing leaves this programme out", "この事業は、このケースのつなぎ先の候補になりません"
 )
 REROUTING_ENDS = ProblemType("rerouting_ends", 409, "It can't be passed on there", "そこへは回せません")
 
@@ -136,17 +150,59 @@ def refusal(outcome: NotSent | NotRerouted | NotTheHolder) -> Problem:
                 "(訓練コースを除く)。",
                 errors=[{"referral_id": str(referral_id)}],
             )
-        case NotTheHolder():
+        case CaseIsClosed():
+            return Problem(
+                CASE_CLOSED,
+                detail="Reopen the case in intake first, or open a new one.",
+                detail_ja="先に相談受付でケースを開き直すか、新しいケースを開いてください。",
+            )
+        case DoesNotFit(reasons):
+            words = [_DOES_NOT_FIT[reason] for reason in reasons]
+            return Problem(
+                DOES_NOT_FIT,
+                detail=f"{' '.join(english for english, _ in words)} Choose another, or send with `knowingly`.",
+                detail_ja=f"{''.join(japanese for _, japanese in words)}"
+                "ほかの事業を選ぶか、承知のうえで送るときは knowingly を付けてください。",
+                errors=[{"code": reason} for reason in reasons],
+            )
+        case NotTheHolder(holder, Verb.TRANSFER):
+            return Problem(
+                NOT_THE_HOLDER,
+                detail=f"{holder} holds this case. Send it with verb=refer (the holder stays), or ask {holder}.",
+                detail_ja=f"このケースの担当は {holder} です。"
+                f"verb=refer(担当は移らない)で送るか、{holder} に相談してください。",
+                errors=[{"holder": holder}],
+            )
+        case NotTheHolder(holder, _):
             return Problem(
                 HOLDER_HAS_CHANGED,
                 detail="Only its holder gives a case. Decline the request; the agency asks the new holder.",
                 detail_ja="ケースを渡せるのは担当機関だけです。申し出は断り、相手から新しい担当機関へ申し出てもらってください。",
+                errors=[{"holder": holder}],
             )
         case NotRerouted(reason):
             detail, detail_ja = _NOT_REROUTED[reason]
             return Problem(REROUTING_ENDS, detail=detail, detail_ja=detail_ja, errors=[{"code": reason}])
         case _:
             assert_never(outcome)
+
+
+_DOES_NOT_FIT = {
+    "ended": ("Its period is over.", "この事業の実施期間は終わっています。"),
+    "other_municipality": ("It serves other towns.", "この事業の対象地域は、このケースの市町村ではありません。"),
+}
+
+
+def consent_ran_out(because: str) -> Problem:
+    """Who is asked can't record consent: the sender asks the person."""
+    return Problem(
+        CONSENT_MISSING,
+        detail="The consent does not reach you any more, and so you can't take the person on. Give it back with"
+        " missing=consent: the sender asks the person anew.",
+        detail_ja="本人の同意がこの機関に及んでいないため、受諾できません(期限切れなど)。"
+        "「同意の範囲」(missing=consent)を示して戻すと、送った機関が本人に改めて確認します。",
+        errors=consent_missing(because).members["errors"],
+    )
 
 
 _NOT_REROUTED = {

@@ -9,21 +9,29 @@ from uuid import UUID
 from fastapi import Depends, Header, Response
 
 from services.referral.api import answers
+from services.referral.api.answer_words import NAMES
 from services.referral.api.referrals import target_of
 from services.referral.api.shapes import (
     DeclineBody,
     OutcomeBody,
     ReferralAnswer,
+    RerouteBody,
     ReturnBody,
     ReviewBody,
     SendDraftBody,
-    TargetBody,
     WithdrawBody,
 )
 from services.referral.domain.chain import NotRerouted
 from services.referral.domain.moves import MOVES, Move, Moved, NotMoved, Said
-from services.referral.handlers.moving import NotInvolved, move_referral
-from services.referral.handlers.referrals import AlreadyReferred, NotTheHolder, Target, TargetNotKnown
+from services.referral.handlers.moving import NotInvolved, NotReached, move_referral
+from services.referral.handlers.referrals import (
+    AlreadyReferred,
+    CaseIsClosed,
+    DoesNotFit,
+    NotTheHolder,
+    Target,
+    TargetNotKnown,
+)
 from shared.auth import Caller, Role, requires
 from shared.consent import ConsentLacking
 from shared.problems import FORBIDDEN, Problem, illegal_move, invalid
@@ -110,9 +118,9 @@ async def what_came_of_it(body: OutcomeBody) -> Words:
     return Words(Said(outcome=body.outcome.value))
 
 
-async def where_to(body: TargetBody) -> Words:
+async def where_to(body: RerouteBody) -> Words:
     """The better place."""
-    return Words(Said(), target_of(body))
+    return Words(Said(), target_of(body), knowingly=body.knowingly)
 
 
 def _open(
@@ -155,14 +163,24 @@ def _open(
             case Moved(referral, _):
                 return answers.answer(referral, actor, response)
             case NotMoved(legal):
-                raise illegal_move(move.name for move in legal)
+                raise illegal_move((move.name for move in legal), NAMES)
+            case NotReached(because):
+                raise answers.consent_ran_out(because)
             case NotInvolved():
                 raise Problem(
                     FORBIDDEN,
                     detail="Only its sender, its receiver and its coordinator move a referral.",
                     detail_ja="つなぎを動かせるのは、送った機関、受けた機関と調整役だけです。",
                 )
-            case TargetNotKnown() | AlreadyReferred() | ConsentLacking() | NotRerouted() | NotTheHolder():
+            case (
+                TargetNotKnown()
+                | AlreadyReferred()
+                | ConsentLacking()
+                | NotRerouted()
+                | NotTheHolder()
+                | CaseIsClosed()
+                | DoesNotFit()
+            ):
                 raise answers.refusal(outcome)
             case _:
                 assert_never(outcome)

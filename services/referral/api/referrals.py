@@ -41,7 +41,8 @@ READERS = (Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
     summary="Refer a case to a programme or a course",
     description=(
         "ケースを事業または訓練コースへつなぎます。相手が受諾するまで、送った機関が責任を持ちます。"
-        "verb=refer は担当が残り、transfer は受諾で担当が移ります。draft=true なら下書きとして残すだけです。"
+        "verb=refer は担当が残り、transfer は受諾で担当が移ります。transfer を送れるのは担当機関だけです。"
+        "draft=true なら下書きとして残すだけです。"
     ),
 )
 async def send_referral(
@@ -100,7 +101,7 @@ def target_of(body: TargetBody) -> Target:
 )
 async def send_together(body: SendTogetherBody, session: Transaction, now: Now, actor: Caller) -> TogetherAnswer:
     """All of them, or none."""
-    orders = [Order(target_of(part), Verb(part.verb)) for part in body.parts]
+    orders = [Order(target_of(part), Verb(part.verb), knowingly=body.knowingly) for part in body.parts]
     outcome = await handlers.send_together(
         session, case_id=body.case_id, orders=orders, mode=body.mode, actor=actor, now=now
     )

@@ -1,11 +1,12 @@
 """The shapes of a referral on the wire."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 
 from services.referral.domain.links import LinkState
 from services.referral.domain.states import (
@@ -40,6 +41,10 @@ class TargetBody(Body):
     course_run_id: UUID | None = None
 
 
+_KNOWINGLY = (
+    "Although an open referral to the same programme is there, its period is over, or it serves other towns, as a 409"
+    " has said."
+)
 GivenVerb = Literal["refer", "transfer"]
 
 
@@ -62,9 +67,7 @@ class SendBody(TargetBody):
         " that was for the same need, if its sender holds it or the case.",
     )
     draft: bool = Field(default=False, description="Only written down: nobody but the own agency sees it.")
-    knowingly: bool = Field(
-        default=False, description="Although an open referral to the same programme is there, as a 409 has said."
-    )
+    knowingly: bool = Field(default=False, description=_KNOWINGLY)
 
 
 class SendDraftBody(Body):
@@ -72,9 +75,13 @@ class SendDraftBody(Body):
 
     model_config = _shown({"knowingly": False})
 
-    knowingly: bool = Field(
-        default=False, description="Although an open referral to the same programme is there, as a 409 has said."
-    )
+    knowingly: bool = Field(default=False, description=_KNOWINGLY)
+
+
+class RerouteBody(TargetBody):
+    """To which better place."""
+
+    knowingly: bool = Field(default=False, description=_KNOWINGLY)
 
 
 class PartBody(TargetBody):
@@ -100,6 +107,15 @@ class SendTogetherBody(Body):
     case_id: UUID
     mode: Literal["parts", "first"] = "parts"
     parts: list[PartBody] = Field(min_length=2, max_length=10)
+    knowingly: bool = Field(default=False, description=_KNOWINGLY)
+
+    @model_validator(mode="after")
+    def _moves_the_case_once(self) -> Self:
+        if self.mode == "parts" and sum(part.verb == "transfer" for part in self.parts) > 1:
+            raise PydanticCustomError(
+                "one_transfer_only", "a case has one holder: only one of the parts may be a transfer, refer the others"
+            )
+        return self
 
 
 class RequestBody(Body):

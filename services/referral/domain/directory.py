@@ -144,13 +144,14 @@ def is_legal_basis(code: str) -> bool:
 
 def nearest(written: str, words: Mapping[str, str]) -> str | None:
     """The code that somebody may have meant, with its word, if either is near enough to what was written."""
-    near = _near(written, words)
+    near = nearest_code(written, words)
     if near is None:
         by_word = {word: code for code, word in words.items()}
-        near = by_word.get(_near(written, by_word) or "")
+        near = by_word.get(nearest_code(written, by_word) or "")
     return None if near is None else f"{near} {words[near]}"
 
 
-def _near(written: str, known: Collection[str]) -> str | None:
+def nearest_code(written: str, known: Collection[str]) -> str | None:
+    """The code that somebody may have meant, if one is near enough."""
     found = difflib.get_close_matches(written, sorted(known), n=1, cutoff=0.6)
     return found[0] if found else None

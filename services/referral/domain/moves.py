@@ -6,7 +6,7 @@ from datetime import date, datetime
 from itertools import product
 from uuid import UUID
 
-from services.referral.domain.states import BY_PERSON, Kind, Party, Progress, State, Verb, Waits
+from services.referral.domain.states import BY_PERSON, Kind, Party, Progress, State, Verb, Waits, how_far
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,13 @@ class Move:
     """Who is responsible from then on; None: who was."""
     asks: str | None = None
     """What the mover has to say with it: reason, day, outcome, missing, target."""
+    becomes: Verb | None = None
+    """What acceptance does from then on; it stays in its state, and its clock runs on."""
 
     def takes(self, referral: "Referral") -> State:
         """The state it leads this referral to."""
+        if self.becomes is not None:
+            return referral.state
         if self.target is not None:
             return self.target
         return referral.state if referral.before_hold is None else referral.before_hold
@@ -58,10 +62,11 @@ def _line(
     kind: Kind = Kind.PROGRAMME,
     to: Party | None = None,
     asks: str | None = None,
+    becomes: Verb | None = None,
 ) -> Move:
     parties = frozenset({by} if isinstance(by, Party) else by)
     states = frozenset({sources} if isinstance(sources, State) else sources)
-    return Move(name, parties, frozenset(verbs), frozenset({kind}), states, target, to=to, asks=asks)
+    return Move(name, parties, frozenset(verbs), frozenset({kind}), states, target, to=to, asks=asks, becomes=becomes)
 
 
 def _seat(
@@ -83,6 +88,7 @@ def _answers(party: Party, verbs: Collection[Verb]) -> tuple[Move, ...]:
     )
 
 
+KEEP_HOLDER = "keep_holder"
 _HOLDS_THEN = {Verb.REFER: None, Verb.TRANSFER: Party.RECEIVER, Verb.REQUEST: Party.RECEIVER}
 _TAKES_BACK = IN_FLIGHT | {State.DRAFT}
 
@@ -156,8 +162,21 @@ MOVES: tuple[Move, ...] = (
     ),
     *(
         _line(name, party, IN_FLIGHT, State.WITHDRAWN, kind=kind, asks="reason")
-        for name, party in (("lose", Party.SERVICE), ("end_consent", Party.PERSON))
+        for name, party in (
+            ("lose", Party.SERVICE),
+            ("end_with_case", Party.SERVICE),
+            ("end_consent", Party.PERSON),
+        )
         for kind in (Kind.PROGRAMME, Kind.COURSE_RUN)
+    ),
+    # Only its holder hands a case over. Where another holds it by now, the receiver does its part and no more.
+    *(
+        _line(KEEP_HOLDER, Party.SERVICE, states, None, verbs=verbs, kind=kind, to=to, becomes=Verb.REFER)
+        for kind in (Kind.PROGRAMME, Kind.COURSE_RUN)
+        for states, verbs, to in (
+            (IN_FLIGHT, {Verb.TRANSFER}, None),
+            (AT_WORK | {State.CLOSED}, {Verb.TRANSFER, Verb.REQUEST}, Party.SENDER),
+        )
     ),
     # A seat held, a nomination, an instruction and an enrolment are four separate facts (DOMAIN.md 5): only the last
     # one takes responsibility off the sender, and a provider can't accept by hand what its own seats haven't shown.
@@ -223,7 +242,7 @@ class Referral:
     rerouted_from: UUID | None = None
     before_hold: State | None = None
     outcome: str | None = None
-    """The newest; all of them stand in a list of their own."""
+    """What is shown of it: of what was added after the end, the furthest. All of them stand in a list of their own."""
     missing: tuple[str, ...] = ()
     """What the receiver asked for, when it was not told enough."""
     review_on: date | None = None
@@ -311,6 +330,8 @@ def advance(referral: Referral, name: str, parties: Collection[Party], said: Sai
 
 
 def _after(referral: Referral, move: Move, said: Said) -> Referral:
+    if move.becomes is not None:
+        return _become(referral, move, move.becomes)
     target = move.takes(referral)
     return replace(
         referral,
@@ -319,11 +340,18 @@ def _after(referral: Referral, move: Move, said: Said) -> Referral:
         progress=move.progress or referral.progress,
         reason=_reason_after(referral, move, said),
         before_hold=_before_hold(referral, target),
-        outcome=said.outcome or referral.outcome,
+        outcome=_outcome_after(referral, move, said),
         missing=said.missing,
         review_on=said.day,
         version=referral.version + 1,
     )
+
+
+def _become(referral: Referral, move: Move, verb: Verb) -> Referral:
+    """Another verb, and nothing else; what the coordinator has taken over by now stays with it."""
+    moves_back = move.to is not None and referral.responsible_agency == referral.receiver
+    holder = referral.agency(move.to) if moves_back and move.to is not None else referral.responsible_agency
+    return replace(referral, verb=verb, responsible_agency=holder, version=referral.version + 1)
 
 
 def _reason_after(referral: Referral, move: Move, said: Said) -> str | None:
@@ -331,6 +359,14 @@ def _reason_after(referral: Referral, move: Move, said: Said) -> str | None:
         return NEVER_SENT
     # Why it is declined stays to be read while the coordinator looks at it, and after.
     return said.reason or (referral.reason if move.name == "confirm_decline" else None)
+
+
+def _outcome_after(referral: Referral, move: Move, said: Said) -> str | None:
+    # The receiver may correct itself until it closes; what is added later never hides how far the person came.
+    if said.outcome is None:
+        return referral.outcome
+    further = move.name != "add_outcome" or how_far(said.outcome) >= how_far(referral.outcome or "")
+    return said.outcome if further else referral.outcome
 
 
 def _before_hold(referral: Referral, target: State) -> State | None:

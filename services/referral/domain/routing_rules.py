@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from services.referral.domain.directory import nearest
+from services.referral.domain.directory import nearest_code
 from services.referral.domain.options import Stage
 
 HEAVIEST = 100
@@ -168,7 +168,7 @@ def fault(rules: RuleSet, words: Words) -> NotPublished | None:
             return NotPublished("values_missing" if each.looks_at in VALUED else "values_not_asked", number)
         # A misspelt word would leave nothing out, and nobody would notice.
         for value in sorted(each.values - words.of(each.looks_at)) if each.values else ():
-            return NotPublished("unknown_value", number, nearest(value, words.of(each.looks_at)))
+            return NotPublished("unknown_value", number, nearest_code(value, words.of(each.looks_at)))
     return NotPublished("excludes_everybody") if _shuts_every_door(rules, words) else None
 
 

@@ -46,7 +46,7 @@ class Party(StrEnum):
     PERSON = "person"
     CLOCK = "clock"
     SERVICE = "service"
-    """What follows from another referral: one of several receivers was faster."""
+    """What follows from elsewhere: one of several receivers was faster, the case has another holder, or was closed."""
 
 
 class Verb(StrEnum):
@@ -193,3 +193,21 @@ class Outcome(StrEnum):
     NOT_STARTED = "not_started"
     BROKEN_OFF = "broken_off"
     ENDED_BY_PERSON = "ended_by_person"
+
+
+_FAR = (
+    Outcome.NOT_STARTED,
+    Outcome.STARTED,
+    Outcome.ENDED_BY_PERSON,
+    Outcome.BROKEN_OFF,
+    Outcome.COMPLETED,
+    Outcome.NEXT_STAGE,
+    Outcome.EMPLOYED,
+    Outcome.EMPLOYED_3_MONTHS,
+)
+"""How far it brought the person, the furthest last. What ended early began, and so is further than its beginning."""
+
+
+def how_far(outcome: str) -> int:
+    """Where an outcome stands among them; one that is not known here stands before all."""
+    return next((place for place, each in enumerate(_FAR, start=1) if each == outcome), 0)

@@ -11,7 +11,18 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.handlers.referrals import AlreadyReferred, Order, Sent, Target, TargetNotKnown, send
+from services.referral.domain.states import Verb
+from services.referral.handlers.referrals import (
+    AlreadyReferred,
+    CaseIsClosed,
+    DoesNotFit,
+    NotTheHolder,
+    Order,
+    Sent,
+    Target,
+    TargetNotKnown,
+    send,
+)
 from services.referral.tables import decided, facts, schema
 from services.referral.tables.decided import Decided
 from shared.bus.mailbox import emit
@@ -63,7 +74,9 @@ async def _try(session: AsyncSession, found: Decided, now: datetime) -> None:
         await _wait(session, order, "case_not_known", now)
         return
     target = Target(order.programme_id, order.course_run_id)
-    outcome = await send(session, fact, Order(target, task_id=order.task_id), sender=order.owner, now=now)
+    # Who took it on in a conference need not hold the case; then its holder stays.
+    verb = Verb.TRANSFER if order.owner == facts.holder_of(fact) else Verb.REFER
+    outcome = await send(session, fact, Order(target, verb, task_id=order.task_id), sender=order.owner, now=now)
     match outcome:
         case Sent(referral):
             await decided.change(session, order.task_id, state="sent", referral_id=referral.id)
@@ -75,6 +88,13 @@ async def _try(session: AsyncSession, found: Decided, now: datetime) -> None:
             await _give_up(session, order, because, now)
         case AlreadyReferred():
             await _give_up(session, order, "already_referred", now)
+        case CaseIsClosed():
+            await _give_up(session, order, "case_closed", now)
+        case DoesNotFit(reasons):
+            # Its owner may send it knowingly, with the task.
+            await _give_up(session, order, reasons[0], now)
+        case NotTheHolder():
+            await _give_up(session, order, "not_the_holder", now)  # never: the verb was chosen by the same row
         case _:
             assert_never(outcome)
 

@@ -28,6 +28,7 @@ from services.referral.domain.states import Party
 from services.referral.handlers.links import programme_name, reference_of
 from services.referral.handlers.looking import told_of
 from services.referral.handlers.moving import move
+from services.referral.handlers.referrals import Target, consent_lacks
 from services.referral.tables import facts, links, referrals
 from services.referral.tables.links import ALL_CODES, Link
 
@@ -139,14 +140,24 @@ async def _seen(session: AsyncSession, link: Link, referral: Referral, now: date
         standing,
         reference_of(referral.id),
         await _asking(session, link, referral, now) if is_open else None,
-        moves_by_link(referral) if is_open else (),
+        await _moves(session, referral, now) if is_open else (),
         answered if standing is Standing.ANSWERED else None,
     )
 
 
+async def _moves(session: AsyncSession, referral: Referral, now: datetime) -> tuple[str, ...]:
+    """Nobody takes on whom the consent reaches no more; they give it back, and the sender asks the person."""
+    moves = moves_by_link(referral)
+    fact = await facts.find_case_fact(session, referral.case_id) if "accept" in moves else None
+    target = Target(referral.programme_id, referral.course_run_id)
+    if fact is None or consent_lacks(fact, target, referral.receiver, now) is None:
+        return moves
+    return tuple(name for name in moves if name != "accept")
+
+
 async def _asking(session: AsyncSession, link: Link, referral: Referral, now: datetime) -> Asking:
     """Needs and urgency are the person's, and seen as far as the consent reaches today; the rest is the sender's."""
-    told = await told_of(session, referral, now)
+    told = await told_of(session, referral, referral.receiver, now)
     sender = await links.find_contact(session, referral.sender)
     return Asking(
         sender=referral.sender if sender is None else sender.name,

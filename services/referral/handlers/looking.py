@@ -1,6 +1,6 @@
 """Looking at referrals: who may see which, boxes, and everything that waits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -55,7 +55,7 @@ async def get_referral(session: AsyncSession, referral_id: UUID, actor: Actor, n
         [] if referral.outcome is None else await referrals.outcomes_of(session, referral_id),
         await referrals.chain_of(session, referral),
         await referrals.next_in_chain(session, referral_id) if referral.state is State.REROUTED else None,
-        await told_of(session, referral, now),
+        await told_of(session, referral, actor.agency, now),
         (await links_of(session, [referral], now)).get(referral.id),
     )
 
@@ -71,17 +71,36 @@ async def links_of(session: AsyncSession, found: Sequence[Referral], now: dateti
     }
 
 
-async def told_of(session: AsyncSession, referral: Referral, now: datetime) -> Told | None:
-    """While it is open, and as far as the consent goes today. Who only asks for a case is told once it is given."""
+async def told_of(session: AsyncSession, referral: Referral, agency: str, now: datetime) -> Told | None:
+    """What the receiver is told, for who may read it: while it is open, and as far as the consent goes today.
+
+    Who only asks for a case is told once it is given.
+    """
     fact = await facts.find_case_fact(session, referral.case_id)
     asks = referral.verb is Verb.REQUEST and referral.state in IN_FLIGHT
     if fact is None or asks or referral.state not in OPEN:
         return None
     consent = facts.consent_of(fact)
     purposes = FOR_REFERRAL if referral.kind is Kind.PROGRAMME else FOR_TRAINING
-    if consent_gap(consent, purposes=purposes, receiver=referral.receiver, today=day_in_japan(now)) is not None:
+
+    def reaches(named: str) -> bool:
+        return consent_gap(consent, purposes=purposes, receiver=named, today=day_in_japan(now)) is None
+
+    if not reaches(referral.receiver) or not _may_read(referral, fact, agency, reaches):
         return None
     return told(fact.needs, fact.topics, urgent=fact.urgent, categories=consent.categories)
+
+
+def _may_read(referral: Referral, fact: Row[Any], agency: str, reaches: Callable[[str], bool]) -> bool:
+    """The receiver, and who has the case: its holder, or the coordinator who took the referral over.
+
+    Anybody of the municipality may send, and so learn by sending: a sender that does not hold the case reads no more
+    than the person agreed that it may.
+    """
+    took_over = agency == referral.coordinator == referral.responsible_agency
+    if agency in {referral.receiver, facts.holder_of(fact)} or took_over:
+        return True
+    return agency == referral.sender and reaches(agency)
 
 
 async def list_referrals(

@@ -14,7 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import clocks
 from services.referral.domain.chain import NotRerouted, Place, reroute
-from services.referral.domain.moves import NOTHING_SAID, Moved, NotMoved, Referral, Said, advance, legal_moves
+from services.referral.domain.moves import (
+    KEEP_HOLDER,
+    NOTHING_SAID,
+    Moved,
+    NotMoved,
+    Referral,
+    Said,
+    advance,
+    legal_moves,
+)
 from services.referral.domain.options import CourseRun
 from services.referral.domain.states import Kind, Party, Progress, State, Verb
 from services.referral.handlers import needs
@@ -23,18 +32,22 @@ from services.referral.handlers.looking import concerning, visible
 from services.referral.handlers.places import sent_on
 from services.referral.handlers.referrals import (
     AlreadyReferred,
+    CaseIsClosed,
+    DoesNotFit,
     NotTheHolder,
     Order,
     Sent,
     Target,
     TargetNotKnown,
     consent_lacks,
+    does_not_fit,
+    not_the_holder,
     open_there,
     receiver_of,
     send,
 )
 from services.referral.handlers.routing import answer
-from services.referral.handlers.telling import moving, sending, taking_over
+from services.referral.handlers.telling import keeping_holder, moving, sending, taking_over
 from services.referral.handlers.waiting import with_clock
 from services.referral.tables import asked, facts, referrals, schema
 from shared.auth import Actor
@@ -47,12 +60,35 @@ Told = list[tuple[Event, int]]
 
 
 @dataclass(frozen=True, slots=True)
+class NotReached:
+    """Consent no longer reaches who was asked (it ran out, say), and who can't record it; codes as in ConsentLacking.
+
+    It is not taken on, and its clock goes on: the sender asks the person anew, or the coordinator has it in the end.
+    """
+
+    because: str
+
+
+ACCEPTS = frozenset({"accept", "overrule_forward"})
+
+
+@dataclass(frozen=True, slots=True)
 class NotInvolved:
     """It may be looked at from the municipality, but only its parties move it."""
 
 
 Outcome = (
-    Moved | NotMoved | NotInvolved | ConsentLacking | NotRerouted | TargetNotKnown | AlreadyReferred | NotTheHolder
+    Moved
+    | NotMoved
+    | NotInvolved
+    | ConsentLacking
+    | NotReached
+    | NotRerouted
+    | TargetNotKnown
+    | AlreadyReferred
+    | NotTheHolder
+    | CaseIsClosed
+    | DoesNotFit
 )
 
 
@@ -104,7 +140,8 @@ async def move(
     knowingly: bool = False,
 ) -> Outcome:
     """Make a move for these parties, by whichever door they came; `seen` is what was looked at, not locked."""
-    fact = await facts.lock_case_fact(session, seen.case_id) if _needs_case(seen, name) else None
+    # Its consent and its holder are asked, and others of its referrals are moved with it.
+    fact = await facts.lock_case_fact(session, seen.case_id) if name in {"send", "reroute", *ACCEPTS} else None
     referral = await referrals.lock_referral(session, seen.id)
     assert referral is not None  # nothing is deleted
     if read is not None:
@@ -115,15 +152,63 @@ async def move(
     if moved.move.name == "reroute":
         assert fact is not None
         assert target is not None
-        return await _reroute(session, referral, moved, fact, target, by=by, now=now)
+        return await _reroute(session, referral, moved, fact, target, by=by, knowingly=knowingly, now=now)
     if fact is not None and (refused := await _refusal(session, fact, moved, knowingly=knowingly, now=now)) is not None:
         return refused
     if name == "send":
         assert fact is not None
         return await _send_draft(session, fact, referral, moved, by=by, now=now)
+    if name not in ACCEPTS:
+        stored = await _store(session, referral, moved, said, by=by, now=now)
+        await emit(session, *stored.told, at=now)
+        return Moved(stored.referral, moved.move)
+    assert fact is not None
+    accepted = await _accept(session, fact, referral, name, parties, said, by=by, now=now)
+    return Moved(accepted, moved.move)
+
+
+async def _accept(
+    session: AsyncSession,
+    fact: Row[Any],
+    referral: Referral,
+    name: str,
+    parties: Collection[Party],
+    said: Said,
+    *,
+    by: str,
+    now: datetime,
+) -> Referral:
+    """Somebody takes it on, under the case's lock: rivals are over, and the case has its next holder, if it moves."""
+    told: Told = []
+    if not_the_holder(fact, referral.verb, referral.sender) is not None:
+        kept = await _keep_holder(session, referral, facts.holder_of(fact), now)
+        referral, told = kept.referral, kept.told
+    moved = advance(referral, name, parties, said)
+    assert isinstance(moved, Moved)  # the table was asked, under the lock
     stored = await _store(session, referral, moved, said, by=by, now=now)
-    await emit(session, *stored.told, *await _win(session, stored.referral, now), at=now)
-    return Moved(stored.referral, moved.move)
+    told += stored.told + await _win(session, stored.referral, now)
+    if moved.move.to is Party.RECEIVER:
+        # Ahead of intake, which hears of it in a moment: nobody hands on twice what they had once.
+        await facts.set_holder(session, referral.case_id, referral.receiver)
+        told += await _let_holder_stay(session, referral.case_id, referral.receiver, now)
+    await emit(session, *told, at=now)
+    return stored.referral
+
+
+async def _let_holder_stay(session: AsyncSession, case_id: UUID, holder: str, now: datetime) -> Told:
+    """This agency holds the case: what others still offered to hand over with it is from now on only referred."""
+    told: Told = []
+    for each in await referrals.lock_in_flight(session, case_id):
+        if each.verb is Verb.TRANSFER and each.sender != holder:
+            told += (await _keep_holder(session, each, holder, now)).told
+    return told
+
+
+async def _keep_holder(session: AsyncSession, referral: Referral, holder: str, now: datetime) -> "_Stored":
+    moved = advance(referral, KEEP_HOLDER, {Party.SERVICE})
+    assert isinstance(moved, Moved)  # whoever asks has looked at its verb and state
+    stored = await _store(session, referral, moved, NOTHING_SAID, by=Party.SERVICE.value, now=now)
+    return _Stored(stored.referral, [(keeping_holder(stored.referral, holder), stored.referral.version)])
 
 
 async def _send_draft(
@@ -138,29 +223,28 @@ async def _send_draft(
     return Moved(stored.referral, moved.move)
 
 
-def _needs_case(seen: Referral, name: str) -> bool:
-    """Whether its consent is asked, or rivals are moved with it."""
-    accepts = name in {"accept", "overrule_forward"}
-    return name in {"send", "reroute", "overrule_forward"} or (
-        accepts and (seen.group_id is not None or seen.verb is Verb.REQUEST)
-    )
-
-
 async def _refusal(
     session: AsyncSession, fact: Row[Any], moved: Moved, *, knowingly: bool, now: datetime
-) -> ConsentLacking | NotTheHolder | AlreadyReferred | None:
+) -> ConsentLacking | NotReached | NotTheHolder | AlreadyReferred | CaseIsClosed | DoesNotFit | None:
     """What stands against a move that the table has; asked under the case's lock."""
     to, name = moved.referral, moved.move.name
-    if name == "accept" and to.verb is not Verb.REQUEST:
-        return None  # it was told of the case by its sender
-    if to.verb is Verb.REQUEST and to.sender != (fact.holder or fact.opened_by):
-        return NotTheHolder()
+    # A transfer of who no longer holds the case can be accepted: the receiver then does its part, and the holder stays.
+    if name == "send" or to.verb is Verb.REQUEST:
+        stands = not_the_holder(fact, to.verb, to.sender)
+        if stands is not None:
+            return stands
     target = Target(to.programme_id, to.course_run_id)
     lacking = consent_lacks(fact, target, to.receiver, now)
-    if lacking is None and name == "send":
-        there = await open_there(session, to.case_id, Order(target, knowingly=knowingly))
-        return None if there is None else AlreadyReferred(there)
-    return lacking
+    if lacking is not None and name == "accept" and to.verb is not Verb.REQUEST:
+        return NotReached(lacking.because)
+    if lacking is not None or name != "send":
+        return lacking
+    if fact.closed_at is not None:
+        return CaseIsClosed()
+    if not knowingly and (unfit := await does_not_fit(session, fact, target, now)) is not None:
+        return unfit
+    there = await open_there(session, to.case_id, Order(target, knowingly=knowingly))
+    return None if there is None else AlreadyReferred(there)
 
 
 async def _win(session: AsyncSession, won: Referral, now: datetime) -> Told:
@@ -180,7 +264,15 @@ async def _win(session: AsyncSession, won: Referral, now: datetime) -> Told:
 
 
 async def _reroute(
-    session: AsyncSession, referral: Referral, moved: Moved, fact: Row[Any], target: Target, *, by: str, now: datetime
+    session: AsyncSession,
+    referral: Referral,
+    moved: Moved,
+    fact: Row[Any],
+    target: Target,
+    *,
+    by: str,
+    knowingly: bool,
+    now: datetime,
 ) -> Outcome:
     """Pass it on: this one ends, and one of the same sender goes to the better place."""
     receiver = await receiver_of(session, target)
@@ -194,7 +286,16 @@ async def _reroute(
     if refused is not None:
         return refused
     task_id = await referrals.task_of(session, referral.id)
-    order = Order(target, referral.verb, task_id=task_id, group_id=referral.group_id, rerouted_from=referral.id)
+    holder_stays = not_the_holder(fact, referral.verb, referral.sender) is not None
+    verb = Verb.REFER if holder_stays else referral.verb
+    order = Order(
+        target,
+        verb,
+        task_id=task_id,
+        knowingly=knowingly,
+        group_id=referral.group_id,
+        rerouted_from=referral.id,
+    )
     sent = await send(session, fact, order, sender=referral.sender, now=now)
     if not isinstance(sent, Sent):
         return sent
@@ -232,10 +333,15 @@ async def follow_training(
     seen = await referrals.find_referral(session, referral_id)
     if seen is None or seen.case_id != case_id:
         return
-    if seen.group_id is not None:
-        await facts.lock_case_fact(session, case_id)  # before its rivals, which an enrolment moves too
+    fact = None
+    if name == "enrol":
+        fact = await facts.lock_case_fact(session, case_id)  # before what an enrolment moves with it
     referral = await referrals.lock_referral(session, referral_id)
     assert referral is not None  # nothing is deleted
+    if fact is not None and isinstance(advance(referral, name, {party}), Moved):
+        enrolled = replace(referral, seat_request_id=seat_request_id or referral.seat_request_id)
+        await _accept(session, fact, enrolled, name, {party}, Said(day=day), by=party.value, now=now)
+        return
     await _follow(session, referral, name, party, reason=reason, seat_request_id=seat_request_id, day=day, now=now)
 
 
@@ -270,7 +376,44 @@ async def _follow(
         return
     seat = replace(moved.referral, seat_request_id=seat_request_id or referral.seat_request_id)
     stored = await _store(session, referral, replace(moved, referral=seat), said, by=party.value, now=now)
-    await emit(session, *stored.told, *await _win(session, stored.referral, now), at=now)
+    await emit(session, *stored.told, at=now)
+
+
+async def note_holder(session: AsyncSession, case_id: UUID, now: datetime) -> None:
+    """Intake told who holds the case: what others still offered to hand over is from now on only referred."""
+    fact = await facts.lock_case_fact(session, case_id)
+    if fact is not None:
+        await emit(session, *await _let_holder_stay(session, case_id, facts.holder_of(fact), now), at=now)
+
+
+async def keep_holder(
+    session: AsyncSession, case_id: UUID, referral_id: UUID, *, holder: str, version: int, now: datetime
+) -> None:
+    """Intake did not hand the case over: somebody else held it by then. The receiver does its part all the same."""
+    fact = await facts.lock_case_fact(session, case_id)
+    if fact is None:
+        return
+    await facts.set_holder(session, case_id, holder, version)
+    referral = await referrals.lock_referral(session, referral_id)
+    if referral is None or referral.case_id != case_id:
+        return  # another installation's
+    told: Told = []
+    if isinstance(advance(referral, KEEP_HOLDER, {Party.SERVICE}), Moved):
+        told = (await _keep_holder(session, referral, holder, now)).told
+    await emit(session, *told, at=now)
+    await note_holder(session, case_id, now)
+
+
+async def end_with_case(session: AsyncSession, case_id: UUID, now: datetime) -> None:
+    """The support was broken off (中断): nobody is asked any more for a person who can't or won't be helped now."""
+    if await facts.lock_case_fact(session, case_id) is None:
+        return
+    said, told = Said(reason="case_closed"), Told()
+    for referral in await referrals.lock_in_flight(session, case_id):
+        ended = advance(referral, "end_with_case", {Party.SERVICE}, said)
+        assert isinstance(ended, Moved)  # it is in flight
+        told += (await _store(session, referral, ended, said, by=Party.SERVICE.value, now=now)).told
+    await emit(session, *told, at=now)
 
 
 async def note_consent(
@@ -343,11 +486,11 @@ async def _store(
     session: AsyncSession, before: Referral, moved: Moved, said: Said, *, by: str, now: datetime
 ) -> _Stored:
     """Write the move and its step; what there is to tell about it."""
-    runs_on = clocks.continues(before, moved.referral)
+    runs_on = moved.move.becomes is not None or clocks.continues(before, moved.referral)
     after = moved.referral if runs_on else await with_clock(session, moved.referral, now)
     await referrals.store_move(session, after, step=moved.move.name, by=by, reason=said.reason, at=now)
-    number = 0 if said.outcome is None else await referrals.add_outcome(session, after, by=by, at=now)
-    event = moving(before, moved, outcomes=number)
+    number = 0 if said.outcome is None else await referrals.add_outcome(session, after.id, said.outcome, by=by, at=now)
+    event = moving(before, moved, outcome=said.outcome, outcomes=number)
     told: Told = [] if event is None else [(event, after.version)]
     if _comes_back(moved):
         after = await _propose(session, after, now)

@@ -1,8 +1,8 @@
 """Sending referrals: one, a draft, several together, or a request for a case. Moving them is in `moving`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -10,13 +10,15 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.moves import Referral
+from services.referral.domain.options import covers
+from services.referral.domain.routing_rules import rules_on
 from services.referral.domain.states import State, Verb
 from services.referral.handlers.links import keep_link
 from services.referral.handlers.looking import concerning
 from services.referral.handlers.places import sent_on
 from services.referral.handlers.telling import sending
 from services.referral.handlers.waiting import with_clock
-from services.referral.tables import calendars, directory, facts, referrals
+from services.referral.tables import calendars, directory, facts, neighbours, referrals, routing_rules
 from services.referral.tables.referrals import Group
 from shared.auth import Actor
 from shared.bus.envelope import new_id
@@ -45,7 +47,7 @@ class Order:
     """What a joint case conference decided, and is carried out hereby."""
     draft: bool = False
     knowingly: bool = False
-    """Although an open referral of this case is there already."""
+    """Although an open referral of this case is there already, or routing leaves the programme out."""
     group_id: UUID | None = None
     rerouted_from: UUID | None = None
     instead_of: UUID | None = None
@@ -74,7 +76,10 @@ class TargetNotKnown:
 
 @dataclass(frozen=True, slots=True)
 class NotTheHolder:
-    """Who was asked for the case doesn't hold it any more, and can't give it."""
+    """Only its holder gives a case: who that is now, and whether it was asked for (request) or offered (transfer)."""
+
+    holder: str
+    verb: Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,19 @@ class AlreadyReferred:
     referral_id: UUID
 
 
-NotSent = TargetNotKnown | ConsentLacking | AlreadyReferred
+@dataclass(frozen=True, slots=True)
+class CaseIsClosed:
+    """The support has ended; who takes the person up again reopens the case first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoesNotFit:
+    """Routing leaves it out, for these reasons: ended, other_municipality. It may be meant all the same."""
+
+    reasons: tuple[str, ...]
+
+
+NotSent = CaseIsClosed | DoesNotFit | TargetNotKnown | ConsentLacking | AlreadyReferred | NotTheHolder
 
 
 async def send_referral(
@@ -101,8 +118,15 @@ async def send(session: AsyncSession, fact: Row[Any], order: Order, *, sender: s
     receiver = await receiver_of(session, order.target)
     if receiver is None:
         return TargetNotKnown()
+    # Of a draft this is asked when it is sent.
+    if not order.draft and (stands := not_the_holder(fact, order.verb, sender)) is not None:
+        return stands
     if not order.draft and (lacking := consent_lacks(fact, order.target, receiver, now)) is not None:
         return lacking
+    if fact.closed_at is not None:
+        return CaseIsClosed()
+    if not order.knowingly and (unfit := await does_not_fit(session, fact, order.target, now)) is not None:
+        return unfit
     if (there := await open_there(session, fact.case_id, order)) is not None:
         return AlreadyReferred(there)
     made = await _new(session, fact, order, sender=sender, receiver=receiver, now=now)
@@ -141,7 +165,7 @@ async def send_together(
 
 def order_in(group: Group, order: Order) -> Order:
     """The same as one of a group."""
-    return Order(order.target, order.verb, order.hold_until, order.task_id, group_id=group.id)
+    return replace(order, group_id=group.id)
 
 
 async def request_case(
@@ -156,9 +180,11 @@ async def request_case(
         raise case_not_known()
     order = Order(Target(programme_id, None), Verb.REQUEST)
     receiver = await receiver_of(session, order.target)
-    holder = fact.holder or fact.opened_by
+    holder = facts.holder_of(fact)
     if receiver != actor.agency or holder == actor.agency:
         return TargetNotKnown()
+    if fact.closed_at is not None:
+        return CaseIsClosed()
     if (there := await open_there(session, fact.case_id, order)) is not None:
         return AlreadyReferred(there)
     made = await _new(session, fact, order, sender=holder, receiver=actor.agency, now=now)
@@ -170,6 +196,12 @@ async def request_case(
 
 async def _knows(session: AsyncSession, fact: Row[Any], actor: Actor) -> bool:
     return actor.serves(fact.municipality) or await referrals.was_told(session, fact.case_id, actor.agency)
+
+
+def not_the_holder(fact: Row[Any], verb: Verb, sender: str) -> NotTheHolder | None:
+    """What stands against moving a case that another agency holds; to refer it, one need not hold it."""
+    holder = facts.holder_of(fact)
+    return NotTheHolder(holder, verb) if verb is not Verb.REFER and sender != holder else None
 
 
 async def receiver_of(session: AsyncSession, target: Target) -> str | None:
@@ -185,6 +217,25 @@ def consent_lacks(fact: Row[Any], target: Target, receiver: str, now: datetime) 
     """What the person's consent lacks for this receiver."""
     purposes = FOR_REFERRAL if target.course_run_id is None else FOR_TRAINING
     return consent_gap(facts.consent_of(fact), purposes=purposes, receiver=receiver, today=day_in_japan(now))
+
+
+async def does_not_fit(session: AsyncSession, fact: Row[Any], target: Target, now: datetime) -> DoesNotFit | None:
+    """What routing would say of a programme, whatever the rules weigh; a course's seats answer for themselves."""
+    if target.programme_id is None:
+        return None
+    today, offer = day_in_japan(now), await referrals.find_offer(session, target.programme_id)
+    reasons = ["ended"] if offer["ends_on"] is not None and offer["ends_on"] < today else []
+    if not covers(offer["area"], fact.municipality) and not await _is_near(session, fact, offer["area"], today):
+        reasons.append("other_municipality")
+    return DoesNotFit(tuple(reasons)) if reasons else None
+
+
+async def _is_near(session: AsyncSession, fact: Row[Any], area: Sequence[str], today: date) -> bool:
+    """Whether it serves a town that the rules of the day count as near."""
+    published = [each.rules for each in await routing_rules.list_rules(session)]
+    if not rules_on(published, today).neighbours:
+        return False
+    return any(covers(area, town) for town in await neighbours.list_neighbours(session, fact.municipality))
 
 
 async def open_there(session: AsyncSession, case_id: UUID, order: Order) -> UUID | None:

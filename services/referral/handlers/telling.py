@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.referral.domain.moves import Move, Moved, Referral
-from services.referral.domain.states import Party, State
+from services.referral.domain.moves import AT_WORK, KEEP_HOLDER, Move, Moved, Referral
+from services.referral.domain.states import Party, State, Verb
 from shared.events import (
     Event,
     ReferralAccepted,
@@ -21,6 +21,7 @@ from shared.events import (
     ReferralTakenOver,
     ReferralWithdrawn,
     TrainingReferred,
+    TransferBecameRefer,
 )
 
 
@@ -55,16 +56,16 @@ def sending(sent: Referral, *, hold_until: datetime | None, task_id: UUID | None
     return told
 
 
-def moving(before: Referral, moved: Moved, *, outcomes: int) -> Event | None:
+def moving(before: Referral, moved: Moved, *, outcome: str | None, outcomes: int) -> Event | None:
     """The fact that a move made true; a step of training's that changes no state is training's to tell."""
     to, name = moved.referral, moved.move.name
     about: dict[str, Any] = {"case_id": to.case_id, "referral_id": to.id, "sender": to.sender, "receiver": to.receiver}
     if moved.move.by == {Party.TRAINING} and to.state is before.state:
         return None
-    if name in {"reroute", "take_over"} or (name == "expire" and moved.move.to is not None):
+    if name in {"reroute", "take_over", KEEP_HOLDER} or (name == "expire" and moved.move.to is not None):
         return None  # told with what follows from it; nothing follows on a request that nobody answered
     if name in {"set_outcome", "add_outcome"}:
-        return ReferralOutcomeSet(**about, outcome=to.outcome or "", number=outcomes)
+        return ReferralOutcomeSet(**about, outcome=outcome or "", number=outcomes)
     reason = to.reason or ""
     match to.state:
         case State.RECEIVED if name != "overrule_back":
@@ -96,6 +97,25 @@ def taking_over(before: Referral, to: Referral, move: Move) -> Event:
         because="declined" if to.state is State.DECLINED else "silence",
         ended=move.name != "take_over",
         verb=to.verb,
+        case_moves=moves_case(before),
         proposed_programme_id=to.proposed_programme_id,
         proposed_course_run_id=to.proposed_course_run_id,
+    )
+
+
+def moves_case(before: Referral) -> bool:
+    """Whether the case goes with it: its receiver held it by acceptance. What nobody accepted has moved nothing."""
+    held = before.verb is not Verb.REFER and before.responsible_agency == before.receiver
+    return held and before.state in AT_WORK
+
+
+def keeping_holder(to: Referral, holder: str) -> Event:
+    """It moves the case no more."""
+    return TransferBecameRefer(
+        case_id=to.case_id,
+        referral_id=to.id,
+        sender=to.sender,
+        receiver=to.receiver,
+        responsible=to.responsible_agency,
+        holder=holder,
     )

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Row, Table, or_, select
+from sqlalchemy import Column, Row, Table, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,6 +28,18 @@ async def put_case_fact(
 async def put_holder(session: AsyncSession, case_id: UUID, holder: str, version: int, **more: Any) -> None:
     """Who holds a case, and what that changes, unless a later version of the case is known."""
     await put_case_fact(session, case_id, case_fact.c.holder_version, holder=holder, holder_version=version, **more)
+
+
+async def set_holder(session: AsyncSession, case_id: UUID, holder: str, version: int | None = None) -> None:
+    """Who holds a locked case: by an acceptance here, ahead of intake's word; or as of a version of intake's."""
+    known = case_fact.c.holder_version
+    newest = true() if version is None else or_(known.is_(None), known <= version)
+    await session.execute(update(case_fact).where(case_fact.c.case_id == case_id, newest).values(holder=holder))
+
+
+def holder_of(fact: Row[Any]) -> str:
+    """Who holds the case as it is known here."""
+    return str(fact.holder or fact.opened_by)
 
 
 _OPENED = "SELECT * FROM case_fact WHERE case_id = :case_id AND municipality IS NOT NULL"

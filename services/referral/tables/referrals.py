@@ -164,6 +164,20 @@ _THERE = Hot(
 )
 
 
+_OFFER = Hot(
+    "SELECT p.ends_on,"
+    " CASE WHEN cardinality(p.municipalities) = 0 THEN a.municipalities_served ELSE p.municipalities END AS area"
+    " FROM programme p JOIN agency a ON a.agency_id = p.agency_id WHERE p.id = :id"
+)
+
+
+async def find_offer(session: AsyncSession, programme_id: UUID) -> Mapping[str, Any]:
+    """Until when a programme is offered, and in which municipalities."""
+    (offer,) = await _OFFER.rows(session, {"id": programme_id})
+    found: Mapping[str, Any] = offer
+    return found
+
+
 async def find_open(session: AsyncSession, case_id: UUID, target: UUID) -> UUID | None:
     """An open referral of the case to a programme or course run. The case's row is locked by whoever asks."""
     rows = await _THERE.rows(session, {"case_id": case_id, "states": sorted(OPEN), "target": target})
@@ -212,11 +226,11 @@ async def store_proposal(session: AsyncSession, of: Referral) -> None:
     await session.execute(update(referral).where(referral.c.id == of.id).values(**_columns(of)))
 
 
-async def add_outcome(session: AsyncSession, of: Referral, *, by: str, at: datetime) -> int:
+async def add_outcome(session: AsyncSession, referral_id: UUID, outcome: str, *, by: str, at: datetime) -> int:
     """Write one more outcome; its number. The referral is locked by whoever calls this."""
-    count = select(func.count()).select_from(referral_outcome).where(referral_outcome.c.referral_id == of.id)
+    count = select(func.count()).select_from(referral_outcome).where(referral_outcome.c.referral_id == referral_id)
     number = int((await session.execute(count)).scalar_one()) + 1
-    values = {"referral_id": of.id, "number": number, "outcome": of.outcome, "by": by, "at": at}
+    values = {"referral_id": referral_id, "number": number, "outcome": outcome, "by": by, "at": at}
     await session.execute(insert(referral_outcome).values(**values))
     return number
 
