@@ -74,4 +74,4 @@ async def test_the_coordinator_reads_what_it_has_taken_over(region: Region) -> N
     region.running.pass_time(timedelta(days=200))
     await region.running.sweep()
     shown = (await city.get(f"/v1/referrals/{referral}")).json()
-    assert (shown["responsible_agency"], shown["told"]["needs"]) == ("kagoshima-city", ["with_people"])
+    assert (shown["responsible_agency"], shown["told"]["needs"]) == ("kagoshima-city", ["people"])

@@ -192,7 +192,7 @@ async def test_where_nothing_fits_the_need_goes_on_record_and_stays_there(region
     assert (await region.candidates())["items"], "a candidate in a list is no answer"
     (need,) = await waiting(city(region))
     due_on = working_days_after(today(region.running), 20).isoformat()
-    assert (need["need"], need["said_by"], need["waits"]["agency_id"]) == ("with_people", CITY, CITY)
+    assert (need["need"], need["said_by"], need["waits"]["agency_id"]) == ("people", CITY, CITY)
     assert (need["waits"]["clock"], need["waits"]["due_on"]) == ("review", due_on)
     other = await region.to_programme("sakura-npo/junbi")
     await region.npo.post(f"/v1/referrals/{other}/accept")

@@ -42,6 +42,16 @@ def test_a_case_is_the_same_after_it_was_kept(case: Case, targets: set[UUID]) ->
     assert case_read(json.loads(text_of(case_told(waiting)))) == waiting
 
 
+def test_what_was_kept_before_a_no_counted_is_read_as_it_was() -> None:
+    told_of = case_told(CASE)
+    del told_of["refused_targets"]
+    assert case_read(told_of) == CASE
+    said = route(CASE, [DROP_IN], reckoned=1)
+    answered = answer_told(said)
+    del answered["waiting"]
+    assert answer_read(answered, {DROP_IN.id: DROP_IN}) == said
+
+
 def test_what_is_different_has_another_address() -> None:
     addresses = {digest(text_of(option_told(replace(DROP_IN, capacity_free=free)))) for free in (None, 0, 1)}
     assert len(addresses) == 3

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from services.referral.domain.options import Option, Stage
 
-SAYS_NO = "says_no"
 _SAYS_NOTHING = frozenset({"other"})
 
 
@@ -82,7 +81,7 @@ class Ranked:
     @property
     def says_no(self) -> bool:
         """Its no holds: whoever chooses it by hand may ask again, but nobody is sent there of itself."""
-        return self._has(SAYS_NO)
+        return self._has("says_no")
 
     @property
     def may_be_sent(self) -> bool:

@@ -17,7 +17,7 @@ from services.referral.domain.options import (
     receiver_of,
     stage_of,
 )
-from services.referral.domain.routed import SAYS_NO, Asked, Case, Excluded, Ranked, Reason, Routing
+from services.referral.domain.routed import Asked, Case, Excluded, Ranked, Reason, Routing
 from services.referral.domain.routing_rules import FIRST, Exclusion, Fact, RuleSet
 
 __all__ = [
@@ -228,7 +228,7 @@ def _reasons(case: Case, question: _Question, option: Option, answered: Collecti
     if case.prolongation_risk == "true":
         found.append(Reason("plan_for_long_support"))
     if option.id in case.refused_targets:
-        found.append(Reason(SAYS_NO, weights.declined_before))
+        found.append(Reason("says_no", weights.declined_before))
     elif option.id in case.declined_targets:
         found.append(Reason("declined_before", weights.declined_before))
     if option.id in case.taken_targets:

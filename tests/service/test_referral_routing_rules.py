@@ -1,0 +1,237 @@
+"""Routing's rules over HTTP: what can be published and what not, trials, and any history made again."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from services.referral.domain.routing_rules import FIRST, told
+from shared.auth import Role
+from tests.service.referral_region import (
+    TODAY,
+    Region,
+    consented,
+    opened,
+    take_in,
+)
+from tests.service.test_referral_routing import ask, crowd
+from tests.world import KAGOSHIMA, ZAMA, Caller, Running
+
+
+@pytest.fixture
+async def region(referral: Running) -> Region:
+    return await Region(referral).ready()
+
+
+@pytest.fixture
+def council(referral: Running) -> Caller:
+    return referral.as_("kagoshima-council", Role.RULES)
+
+
+SHAPE = told(FIRST)
+
+
+def rules_body(**changes: Any) -> dict[str, Any]:
+    return {**SHAPE, "effective_from": "2099-04-01", "decided_by": "council", "decided_on": str(TODAY), **changes}
+
+
+def without(facts: Mapping[str, Any], *on: str) -> dict[str, Any]:
+    """The first version's rules, with these exclusions alone on."""
+    chosen = [{**each, "on": each["code"] in on} for each in facts["exclusions"]]
+    return {**facts, "exclusions": chosen}
+
+
+async def test_the_first_version_is_what_held_before(council: Caller) -> None:
+    (first,) = (await council.get("/v1/routing-rules")).json()["rules"]
+    assert {name: first[name] for name in SHAPE} == SHAPE
+    assert (first["version"], first["decided_by"]) == (1, "tsunagu")
+
+
+async def test_a_version_is_tried_published_for_a_later_day_and_holds_from_then_on(
+    region: Region, council: Caller
+) -> None:
+    before = await ask(region)
+    today = date.fromisoformat((await region.desk.get(f"/v1/proposals/{before['proposal_id']}")).json()["on_day"])
+    no_courses = {
+        **SHAPE,
+        "exclusions": [
+            *SHAPE["exclusions"],
+            {"code": "later", "looks_at": "stage", "on": True, "values": ["vocational_training"]},
+        ],
+    }
+    tried = (await council.post("/v1/routing-rules/trial", no_courses)).json()
+    assert tried == {
+        "cases": 1,
+        "had_candidates": 1,
+        "other_candidates": 1,
+        "none_left": 0,
+        "cases_with_others": [str(region.case_id)],
+        "cases_with_none_left": [],
+        "could_be_published": True,
+    }
+    body = rules_body(**no_courses, effective_from=str(today + timedelta(days=1)))
+    published = await council.post("/v1/routing-rules", body)
+    assert published.status_code == 201, published.text
+    assert (published.json()["version"], published.json()["published_by"]) == (2, "kagoshima-council")
+
+    assert (await ask(region))["proposal_id"] == before["proposal_id"], "today nothing changes"
+    region.running.pass_time(timedelta(days=1))
+    after = await ask(region)
+    assert after["rule_version"] == 2
+    (course,) = [item for item in after["excluded"] if item["kind"] == "course_run"]
+    assert [(reason["code"], reason["rule"]) for reason in course["reasons"]] == [("stage_left_out", "later")]
+    assert (await council.get("/v1/routing-rules/replay")).json()["differ"] == []
+
+
+async def test_a_trial_counts_for_all_and_names_cases_to_those_whose_business_they_are(region: Region) -> None:
+    await ask(region)
+    everything = {**SHAPE, "exclusions": [_stages("work_readiness", "vocational_training", "drop_in")]}
+    far = region.running.as_("zama-council", Role.RULES, municipalities=[ZAMA])
+    tried = (await far.post("/v1/routing-rules/trial", everything)).json()
+    assert (tried["none_left"], tried["cases_with_none_left"], tried["could_be_published"]) == (1, [], False)
+    assert len(await region.running.rows("SELECT 1 FROM routing_rule")) == 1
+
+
+def _stages(*names_: str) -> dict[str, Any]:
+    return {"code": "shut", "looks_at": "stage", "on": True, "values": list(names_)}
+
+
+async def test_a_rule_that_excludes_everybody_is_refused_in_both_languages(region: Region, council: Caller) -> None:
+    shut = rules_body(exclusions=[_stages("work_readiness", "vocational_training", "drop_in")])
+    await ask(region)
+    refused = await council.post("/v1/routing-rules", shut)
+    (error,) = refused.json()["errors"]
+    assert (refused.status_code, error["code"], error["pointer"]) == (422, "excludes_everybody", "/exclusions")
+    assert "候補が残りません" in error["message_ja"]
+    assert "nobody would have a candidate" in error["message"]
+
+    fair = rules_body(exclusions=[_stages("work_readiness", "drop_in")])
+    assert (await council.post("/v1/routing-rules", fair)).status_code == 201, "one way is left"
+    every = rules_body(exclusions=[_stages(*(stage for stage in _ALL_STAGES))])
+    assert (await council.post("/v1/routing-rules", every)).json()["errors"][0]["code"] == "excludes_everybody"
+
+
+_ALL_STAGES = (
+    "outreach", "drop_in", "work_readiness", "work_training", "vocational_training", "job", "retention",
+)  # fmt: skip
+
+
+async def test_cases_that_had_no_candidate_before_stop_no_new_rules(region: Region, council: Caller) -> None:
+    lonely = uuid4()
+    await region.running.hear(opened(lonely, needs=("health",), municipality=KAGOSHIMA))
+    assert (await region.desk.get(f"/v1/cases/{lonely}/candidates")).json()["need_unmet"]
+    assert (await council.post("/v1/routing-rules", rules_body())).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"effective_from": "2020-01-01"}, "/effective_from"),
+        ({"early": {"job": -1}}, "/early/*"),
+        ({"weights": {**SHAPE["weights"], "has_room": 101}}, "/weights/has_room"),
+        ({"weights": {**SHAPE["weights"], "levels": 5}}, "/weights"),
+        ({"weights": {**SHAPE["weights"], "capacity_unknown": 7}}, "/weights/capacity_unknown"),
+        ({"exclusions": [{"code": "x", "looks_at": "levels"}]}, "/exclusions/0/looks_at"),
+        ({"exclusions": [{"code": "x", "looks_at": "prolongation_risk"}]}, "/exclusions/0/looks_at"),
+        ({"exclusions": [{"code": "x", "looks_at": "stage"}]}, "/exclusions"),
+        ({"exclusions": [{"code": "x", "looks_at": "strand", "values": ["9"]}]}, "/exclusions/0/values"),
+        ({"decided_on": "2099-01-01"}, "/decided_on"),
+        ({"exclusions": [{"code": "x", "looks_at": "needs"}, {"code": "x", "looks_at": "period"}]}, "/exclusions"),
+        ({"levels": {"stress": -5}}, "/"),
+    ],
+)
+async def test_rules_that_can_not_hold_are_refused_with_their_place(
+    council: Caller, changes: dict[str, Any], place: str
+) -> None:
+    answer = await council.post("/v1/routing-rules", rules_body(**changes))
+    assert answer.status_code == 422, answer.text
+    assert place in [error["pointer"] for error in answer.json()["errors"]]
+
+
+async def test_a_misspelt_value_is_refused_with_the_nearest_word_and_not_echoed(council: Caller) -> None:
+    body = rules_body(exclusions=[{"code": "x", "looks_at": "function", "values": ["drop_in_spase"]}])
+    trial = {name: value for name, value in body.items() if name in SHAPE}
+    for path, sent in (("/v1/routing-rules", body), ("/v1/routing-rules/trial", trial)):
+        answer = await council.post(path, sent)
+        (error,) = answer.json()["errors"]
+        assert (answer.status_code, error["code"]) == (422, "unknown_value")
+        assert "drop_in_space" in error["message"]
+        assert "「drop_in_space」" in error["message_ja"]
+        assert "spase" not in answer.text
+
+
+async def test_rules_that_shut_out_the_directory_in_force_are_refused_before_anybody_asks(
+    region: Region, council: Caller
+) -> None:
+    training = {"code": "t", "looks_at": "stage", "values": ["vocational_training"]}
+    every = {"code": "s", "looks_at": "strand", "values": list("123456")}
+    only = {"code": "s", "looks_at": "strand", "values": ["4"]}
+    functions = {"code": "f", "looks_at": "function", "values": ["drop_in_space", "work_readiness"]}
+    for exclusions in ([every, training], [only, training], [functions, training]):
+        refused = await council.post("/v1/routing-rules", rules_body(exclusions=exclusions))
+        (error,) = refused.json()["errors"]
+        assert (refused.status_code, error["code"]) == (422, "excludes_everybody")
+        tried = await council.post("/v1/routing-rules/trial", {**SHAPE, "exclusions": exclusions})
+        assert (tried.status_code, tried.json()["could_be_published"]) == (200, False)
+    await take_in(region.running, "/v1/programme-imports", crowd(1).replace(",4,", ",1,"))
+    answer = await council.post("/v1/routing-rules", rules_body(exclusions=[only, training]))
+    assert answer.status_code == 201, answer.text
+
+
+async def test_what_the_trial_counted_stays_with_the_version(region: Region, council: Caller) -> None:
+    await ask(region)
+    body = rules_body(exclusions=[_stages("vocational_training")])
+    published = (await council.post("/v1/routing-rules", body)).json()
+    assert published["tried"] == {"cases": 1, "had_candidates": 1, "other_candidates": 1, "none_left": 0}
+    await region.running.hear(consented(region.case_id, 2, recipients=["career-center"]))
+    first, second = (await region.desk.get("/v1/routing-rules")).json()["rules"]
+    assert (first["tried"], second["tried"]) == (None, published["tried"])
+
+
+async def test_two_who_publish_at_once_get_two_numbers(council: Caller) -> None:
+    answers = await asyncio.gather(*(council.post("/v1/routing-rules", rules_body()) for _ in range(4)))
+    assert [answer.text for answer in answers if answer.status_code != 201] == []
+    assert sorted(answer.json()["version"] for answer in answers) == [2, 3, 4, 5]
+
+
+async def test_any_history_of_rules_directory_and_cases_is_made_again_identically(
+    region: Region, council: Caller
+) -> None:
+    """A seeded walk over everything an answer rests on; the plain rule is held by `tests/unit`."""
+    luck = random.Random(20261129)
+    cases = [region.case_id]
+    for number in range(60):
+        match luck.choice(["ask", "ask", "directory", "case", "rules", "day", "consent", "refer"]):
+            case "ask":
+                answer = await region.desk.get(f"/v1/cases/{luck.choice(cases)}/candidates")
+                assert answer.status_code == 200, answer.text
+            case "directory":
+                state = luck.choice(["full", "has_room", "", "waiting_list"])
+                text = crowd(luck.randint(1, 4), luck.choice(["drop_in", "job"])).replace("has_room", state)
+                await take_in(region.running, "/v1/programme-imports", text)
+            case "case":
+                cases.append(uuid4())
+                needs = tuple(luck.sample(["people", "isolation", "housing", "tasks"], luck.randint(0, 3)))
+                await region.running.hear(opened(cases[-1], needs=needs))
+            case "rules":
+                weights = {name: luck.randint(-9, 9) for name in SHAPE["weights"]}
+                weights["has_room"] = 9
+                after = date(2026, 11, 30) + timedelta(days=luck.randint(1, 30))
+                body = rules_body(weights=weights, effective_from=str(max(after, date(2026, 12, 1))))
+                await council.post("/v1/routing-rules", body)
+            case "day":
+                region.running.pass_time(timedelta(days=luck.randint(1, 9)))
+            case "consent":
+                await region.running.hear(consented(luck.choice(cases), number + 2, recipients=["x-desk"]))
+            case _:
+                await region.desk.post(
+                    "/v1/referrals",
+                    {"case_id": str(region.case_id), "programme_id": luck.choice([*region.programmes.values()])},
+                )
+    found = (await council.get("/v1/routing-rules/replay", params={"limit": 500})).json()
+    assert found["differ"] == []
+    assert found["replayed"] >= 10
