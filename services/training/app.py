@@ -3,6 +3,8 @@
 from fastapi import FastAPI
 
 from services.training.api.courses import authorities, catalogue, course_imports
+from services.training.api.deliberation import committees
+from services.training.api.motions import decisions, motions
 from services.training.api.seats import requests
 from services.training.reactions import reactions
 from services.training.sweeps import sweeps
@@ -13,7 +15,7 @@ service = Service(
     name="training",
     title="training",
     title_ja="訓練",
-    routers=[catalogue, requests, authorities, course_imports],
+    routers=[catalogue, requests, authorities, course_imports, committees, motions, decisions],
     reactions=reactions,
     sweeps=sweeps,
     tags={
@@ -21,6 +23,9 @@ service = Service(
         "seat-requests": "枠の申込み",
         "authorities": "受講指示の権限",
         "course-run-imports": "訓練コースの取込み",
+        "sub-committees": "分科会",
+        "motions": "分科会の案と採決",
+        "decisions": "分科会の決定",
     },
 )
 

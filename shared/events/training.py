@@ -1,6 +1,6 @@
 """訓練 training: seats."""
 
-from shared.events.base import Agency, Coded, Count, Day, Event, Id, Moment, Municipality
+from shared.events.base import Agency, Coded, Count, Day, Event, Flag, Id, Moment, Municipality
 
 
 class CourseOffered(Event, publisher="training", about="course_run_id"):
@@ -115,3 +115,41 @@ class Enrolled(Event, publisher="training"):
     course_run_id: Id
     pool_id: Id
     starts_on: Day
+
+
+class QuotaDecided(Event, publisher="training", about="decision_id"):
+    """The sub-committee (分科会) decided on seats or on what training teaches; if urgent, its chair alone, for now."""
+
+    decision_id: Id
+    prefecture: Coded
+    kind: Coded
+    effective_at: Moment
+    ends_at: Moment | None = None
+    cut_off_on: Day | None = None
+    urgent: Flag
+    ratify_before: Moment | None = None
+
+
+class QuotaRatified(Event, publisher="training", about="decision_id"):
+    """An urgent decision was ratified by a vote (追認), in time."""
+
+    decision_id: Id
+    prefecture: Coded
+
+
+class QuotaLapsed(Event, publisher="training", about="decision_id"):
+    """An urgent decision lapsed: nobody ratified it in time, or it was voted down. What it superseded is back."""
+
+    decision_id: Id
+    prefecture: Coded
+    lapsed_at: Moment
+    reason: Coded
+
+
+class QuotaSuperseded(Event, publisher="training", about="decision_id"):
+    """Another decision takes this one's place, from a moment on."""
+
+    decision_id: Id
+    prefecture: Coded
+    by_decision: Id
+    superseded_at: Moment
