@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from services.training.api.courses import authorities, catalogue, course_imports
 from services.training.api.deliberation import committees
 from services.training.api.motions import decisions, motions
+from services.training.api.plans import training_plans
 from services.training.api.seats import requests
 from services.training.reactions import reactions
 from services.training.sweeps import sweeps
@@ -15,7 +16,7 @@ service = Service(
     name="training",
     title="training",
     title_ja="訓練",
-    routers=[catalogue, requests, authorities, course_imports, committees, motions, decisions],
+    routers=[catalogue, requests, authorities, course_imports, training_plans, committees, motions, decisions],
     reactions=reactions,
     sweeps=sweeps,
     tags={
@@ -26,6 +27,7 @@ service = Service(
         "sub-committees": "分科会",
         "motions": "分科会の案と採決",
         "decisions": "分科会の決定",
+        "training-plans": "訓練計画枠",
     },
 )
 

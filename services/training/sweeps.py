@@ -1,12 +1,15 @@
-"""The clock's door: holds and waits that ran out, and urgent decisions that nobody ratified in time."""
+"""The clock's door: what ran out, versions of a plan whose day has come, quarters that ended, urgent decisions that lapse."""
 
 from datetime import timedelta
 
 from services.training.handlers.motions import lapse_next
+from services.training.handlers.plans import close_quarter, open_due_version
 from services.training.handlers.seats import expire_hold
 from shared.service import Sweep
 
 sweeps = [
     Sweep("expire_holds", timedelta(seconds=1), expire_hold),
     Sweep("lapse_decisions", timedelta(minutes=1), lapse_next),
+    Sweep("open_plan_versions", timedelta(minutes=1), open_due_version),
+    Sweep("close_plan_quarters", timedelta(minutes=1), close_quarter),
 ]

@@ -153,3 +153,26 @@ class QuotaSuperseded(Event, publisher="training", about="decision_id"):
     prefecture: Coded
     by_decision: Id
     superseded_at: Moment
+
+
+class QuotaPlanInForce(Event, publisher="training", about="plan_id"):
+    """A version of a prefecture's plan of training seats (計画枠) holds from now on; `seats` in all."""
+
+    plan_id: Id
+    version_no: Count
+    fiscal_year: Count
+    prefecture: Coded
+    effective_on: Day
+    seats: Count
+    decision_id: Id | None = None
+
+
+class QuotaMoved(Event, publisher="training", about="plan_id"):
+    """Seats of a plan moved between its lines: carry_over (繰越), transfer (振替), open_to_all."""
+
+    plan_id: Id
+    command_id: Id
+    kind: Coded
+    entries: Count
+    seats: Count
+    decision_id: Id | None = None

@@ -148,6 +148,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("list_type", "tuple_type"), ("A list is needed", "一覧([ … ])が必要です")),
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), _OBJECT),
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
+    "float_type": ("A number is needed", "数で書いてください"),
     **dict.fromkeys(("bool_type", "bool_parsing"), _YES_OR_NO),
     **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"), _DAY),
     **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _MOMENT),

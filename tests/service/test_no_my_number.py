@@ -22,6 +22,7 @@ OTHER_WORDS = {
     "municipality": "municipality_code",
     "certified_by": "municipality_code",
     "neighbours": "municipality_code",
+    "municipalities": "municipality_code",
     "legal_entity": "corporate_number",
     "cursor": "",
     "types": "",

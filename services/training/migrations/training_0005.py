@@ -7,7 +7,7 @@ looked at by the triggers of the next migration. `decision_in_force` is for whoe
 from alembic import op
 
 revision = "training_0005"
-down_revision = "training_0003"
+down_revision = "training_0004"
 branch_labels = None
 depends_on = None
 
