@@ -86,8 +86,8 @@ _ADD = (
     " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
     " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
     " WHERE p.course_run_id = :course_run_id AND p.id = n.pool_id)"
-    " INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at, by, cause)"
-    " SELECT pool_id, :course_run_id, 'hold', 1, id, :now, by, cause FROM asked WHERE state = 'held'"
+    " INSERT INTO seat_entry (command, number, course_run_id, kind, pool_id, seats, seat_request_id, at, by, cause)"
+    " SELECT id, 1, :course_run_id, 'hold', pool_id, 1, id, :now, by, cause FROM asked WHERE state = 'held'"
 )
 _PLACED = {"course_run_id": "CAST(:c_id AS uuid)", "now": _NOW}
 _HELD = """ || '"state": "held", "line_no": null}'"""

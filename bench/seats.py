@@ -171,18 +171,20 @@ async def _make_courses(connection: asyncpg.Connection, first: int, courses: int
     numbers = [[_course(first + each) for each in range(courses)], seats]
     await connection.execute(
         "INSERT INTO course_run (id, course_number, title, provider_agency, prefecture, site_municipality, system,"
-        " field, starts_on, ends_on, applications_close_at, capacity, source, checked_on)"
+        " field, starts_on, ends_on, applications_close_at, source, checked_on)"
         " SELECT id, id::text, '(架空)', 'school', '46', '462012', 'job_seeker_practical', 'web_design',"
-        " now() + '60 days', now() + '150 days', now() + '40 days', $2, '架空', now() FROM unnest($1::uuid[]) id",
-        *numbers,
+        " now() + '60 days', now() + '150 days', now() + '40 days', '架空', now() FROM unnest($1::uuid[]) id",
+        numbers[0],
     )
     await connection.execute(
         "INSERT INTO pool (id, course_run_id, kind) SELECT gen_random_uuid(), id, 'general' FROM unnest($1::uuid[]) id",
         numbers[0],
     )
     await connection.execute(
-        "INSERT INTO seat_entry (pool_id, course_run_id, kind, granted_delta, at)"
-        " SELECT id, course_run_id, 'grant', $2, now() FROM pool WHERE course_run_id = ANY($1::uuid[])",
+        "INSERT INTO seat_entry (command, number, course_run_id, kind, pool_id, seats, at)"
+        " SELECT p.id, n, p.course_run_id, kind, CASE kind WHEN 'grant' THEN p.id END, $2, now() FROM pool p"
+        " CROSS JOIN (VALUES (1, 'open'), (2, 'grant')) AS step (n, kind) WHERE course_run_id = ANY($1::uuid[])"
+        " ORDER BY n",
         *numbers,
     )
 
@@ -260,8 +262,9 @@ async def _wrong_answers(place: Place, first: int, scene: Scene, served: Round) 
             _courses(first, scene),
         )
         pools = await connection.fetch(
-            "SELECT p.id, p.granted, p.held, p.next_line_no, (SELECT sum(held_delta) FROM seat_entry e"
-            " WHERE e.pool_id = p.id) AS entered FROM pool p WHERE course_run_id = ANY($1::uuid[])",
+            "SELECT p.id, p.granted, p.held, p.next_line_no, (SELECT sum(seats) FROM seat_leg e"
+            " WHERE e.pool_id = p.id AND account = 'held') AS entered FROM pool p"
+            " WHERE course_run_id = ANY($1::uuid[])",
             _courses(first, scene),
         )
     finally:

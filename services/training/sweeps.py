@@ -1,4 +1,4 @@
-"""The clock's door: what ran out, versions of a plan whose day has come, quarters that ended, urgent decisions that lapse."""
+"""The clock's door: what ran out, plan versions whose day came, quarters that ended, urgent decisions that lapse."""
 
 from datetime import timedelta
 

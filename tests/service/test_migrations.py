@@ -152,3 +152,66 @@ _PROGRAMMES_OF_BEFORE = """
             ('theirs', 11, '{}', 'keeper'), ('theirs', 12, '{"name": "y"}', 'npo')
         ) AS told (code, version, changed, by) WHERE code = programme_code;
 """
+
+
+_BEFORE_TWO_SIDES = """
+    SET search_path = training;
+    INSERT INTO course_run (id, course_number, title, provider_agency, prefecture, site_municipality, system, field,
+        starts_on, ends_on, applications_close_at, capacity, source, checked_on)
+    SELECT uuidv7(), 'c', 'x', 'school', '46', '462012', 'job_seeker_basic', 'basic', now(), now(), now(), 5, 'x',
+        now();
+    INSERT INTO pool (id, course_run_id, kind) SELECT uuidv7(), id, 'general' FROM course_run;
+    INSERT INTO seat_entry (pool_id, course_run_id, kind, granted_delta, at)
+    SELECT id, course_run_id, 'grant', 4, now() FROM pool;
+    INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, requested_by, state, expires_at,
+        requested_at, released_reason, version)
+    SELECT uuidv7(), course_run_id, id, uuidv7(), '462012', 'desk', said.state, said.expires_at, now(), said.reason,
+        said.version
+    FROM pool CROSS JOIN (
+        VALUES ('held', now(), NULL, 2), ('released', NULL, 'expired', 3), ('enrolled', NULL, NULL, 5)
+    ) AS said (state, expires_at, reason, version);
+    INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at)
+    SELECT pool_id, course_run_id, 'hold', 1, id, now() FROM seat_request;
+    INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, filled_delta, seat_request_id, at)
+    SELECT pool_id, course_run_id, CASE state WHEN 'released' THEN 'expire' ELSE 'enrol' END, -1,
+        CASE state WHEN 'released' THEN 0 ELSE 1 END, id, now() FROM seat_request WHERE state <> 'held'
+"""
+_BY_THE_LAST_RELEASE = """
+    SET ROLE tsunagu_training;
+    SET search_path = training;
+    UPDATE course_run SET capacity = 6, version = version + 1;
+    INSERT INTO seat_entry (pool_id, course_run_id, kind, granted_delta, at)
+    SELECT id, course_run_id, 'grant', 2, now() FROM pool;
+    INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at)
+    SELECT pool_id, course_run_id, 'release', -1, id, now() FROM seat_request WHERE state = 'held';
+    RESET ROLE
+"""
+_ACCOUNTS = "SELECT account, sum(seats)::integer AS seats FROM training.seat_leg GROUP BY 1"
+_COUNTERS = (
+    "SELECT capacity - c.granted AS run, p.granted - held - filled AS free, held, filled"
+    " FROM training.course_run c JOIN training.pool p ON p.course_run_id = c.id"
+)
+
+
+async def test_the_ledger_of_seats_gets_its_second_side_and_the_last_release_goes_on_with_it(
+    postgres: EmbeddedPostgres, empty: str
+) -> None:
+    admin = postgres.url(database=empty)
+    await provision(admin, schema="training", password=None, admin_password=None)
+    for revision in ("frame_0001", "training_0003"):
+        await migrate(admin, schema="training", revision=revision)
+    connection = await asyncpg.connect(user="postgres", database=empty, host=str(postgres.socket_folder))
+    await connection.execute(_BEFORE_TWO_SIDES)
+    await migrate(admin, schema="training")
+
+    async def accounts() -> dict[str, int]:
+        found = {row["account"]: row["seats"] for row in await connection.fetch(_ACCOUNTS)}
+        counted = dict(await connection.fetchrow(_COUNTERS) or {})
+        assert {name: found.get(name, 0) for name in counted} == counted
+        assert sum(found.values()) == 0
+        return found
+
+    assert await accounts() == {"outside": -5, "run": 1, "free": 2, "held": 1, "filled": 1}
+    await connection.execute(_BY_THE_LAST_RELEASE)
+    assert await accounts() == {"outside": -6, "run": 0, "free": 5, "held": 0, "filled": 1}
+    await connection.close()

@@ -318,6 +318,8 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/course-runs": ALL,
         "GET /v1/course-runs/{course_run_id}": ALL,
         "GET /v1/course-runs/{course_run_id}/line": frozenset({C, L, P, H, T}),
+        "GET /v1/course-runs/{course_run_id}/accounts": ALL,
+        "GET /v1/course-runs/{course_run_id}/entries": frozenset({C, L, P, H, T}),
         "POST /v1/course-runs/{course_run_id}/seat-requests": frozenset({C, P}),
         "GET /v1/seat-requests": frozenset({C, P, H, T}),
         "GET /v1/seat-requests/{seat_request_id}": frozenset({C, P, H, T}),

@@ -249,7 +249,7 @@ STANDING = (
     """SELECT r.case_id, p.kind, p.municipality, r.municipality AS town, r.state, r.line_no, r.hold_until, r.expires_at,
        r.requested_at, r.requested_by, r.version, r.referral_id IS NULL AS by_agency
        FROM seat_request r JOIN pool p ON p.id = r.pool_id WHERE r.course_run_id = $1 ORDER BY r.case_id""",
-    """SELECT e.kind, p.municipality, e.held_delta, r.case_id, e.at, e.by, e.cause
+    """SELECT e.kind, p.municipality, e.number, r.case_id, e.at, e.by, e.cause
        FROM seat_entry e JOIN pool p ON p.id = e.pool_id JOIN seat_request r ON r.id = e.seat_request_id
        WHERE e.course_run_id = $1 ORDER BY e.id""",
     """SELECT kind, municipality, granted, held, filled, next_line_no, version FROM pool

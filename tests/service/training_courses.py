@@ -154,9 +154,10 @@ async def broken_promises(training: Running, courses: Sequence[UUID] | None = No
                r.enrolled, r.waiting, r.waiting_for_it
         FROM pool p JOIN course_run c ON c.id = p.course_run_id
         CROSS JOIN LATERAL (
-            SELECT coalesce(sum(granted_delta), 0) AS granted_sum, coalesce(sum(held_delta), 0) AS held_sum,
-                   coalesce(sum(filled_delta), 0) AS filled_sum
-            FROM seat_entry WHERE pool_id = p.id
+            SELECT coalesce(sum(seats), 0) AS granted_sum,
+                   coalesce(sum(seats) FILTER (WHERE account = 'held'), 0) AS held_sum,
+                   coalesce(sum(seats) FILTER (WHERE account = 'filled'), 0) AS filled_sum
+            FROM seat_leg WHERE pool_id = p.id
         ) e
         CROSS JOIN LATERAL (
             SELECT count(*) FILTER (WHERE pool_id = p.id

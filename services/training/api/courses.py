@@ -7,17 +7,25 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.api.shapes import CourseRun, PlaceInLine, place_in_line
+from services.training.api.shapes import (
+    Account,
+    Balance,
+    CourseRun,
+    LedgerEntry,
+    PlaceInLine,
+    ledger_entry,
+    place_in_line,
+)
 from services.training.domain.offers import CourseOffer, Denied
 from services.training.domain.steps import Authority
 from services.training.handlers import courses, reading
 from services.training.tables import facts
 from shared.auth import Actor, Caller, Role, requires
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, MomentAsWritten, MunicipalityCode
-from shared.problems import FORBIDDEN, Problem
+from shared.problems import FORBIDDEN, Problem, invalid
 from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, number, page, router
 from shared.service.imports import Became, Fault, FileRow, import_router
 
@@ -104,6 +112,60 @@ async def list_line(course_run_id: UUID, session: Transaction, pages: Pages, act
         pages,
         key=lambda row: (row.pool_kind, row.pool_of, row.line_no),
         show=lambda row: place_in_line(row, named=actor.serves(row.municipality)),
+    )
+
+
+@catalogue.get(
+    "/v1/course-runs/{course_run_id}/accounts",
+    summary="Replay a course run's ledger of seats",
+    description="枠の台帳(複式)を最初から足し合わせた、口座ごとの残高です。`at` でその時点の残高も出せます。",
+    dependencies=[requires(*Role)],
+)
+async def list_accounts(
+    course_run_id: UUID,
+    session: Transaction,
+    at: Annotated[AwareDatetime | None, Query(description="As of a moment; else now.")] = None,
+) -> list[Balance]:
+    """Summed up anew from the entries; never read from a counter."""
+    return [Balance.model_validate(row) for row in await reading.replay(session, course_run_id, at=at)]
+
+
+@catalogue.get(
+    "/v1/course-runs/{course_run_id}/entries",
+    summary="The entries behind a number of seats",
+    description="枠の台帳のうち、一つの科目(口座)の記帳を古い順に返します。足し合わせると残高になります。",
+    dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PLANNER, Role.PROVIDER)],
+)
+async def list_ledger_entries(
+    course_run_id: UUID,
+    session: Transaction,
+    pages: Pages,
+    actor: Caller,
+    account: Account,
+    pool_id: Annotated[UUID | None, Query(description="For `free`, `held` and `filled`: of which pool.")] = None,
+) -> Page[LedgerEntry]:
+    """Oldest first."""
+    if (account in {Account.FREE, Account.HELD, Account.FILLED}) != (pool_id is not None):
+        raise invalid(
+            "pool_id",
+            "account_of_a_pool",
+            "free, held and filled are a pool's accounts; outside and run are the course run's",
+            "free・held・filled には枠(pool_id)を指定し、outside・run には指定しないでください",
+            place="query",
+        )
+    found = await reading.list_entries(
+        session,
+        course_run_id,
+        account=account,
+        pool_id=pool_id,
+        after=pages.begin(lambda entry_id: number(entry_id, bits=64)) or 0,
+        limit=pages.one_more,
+    )
+    return page(
+        found,
+        pages,
+        key=lambda row: (row.entry_id,),
+        show=lambda row: ledger_entry(row, named=row.municipality is None or actor.serves(row.municipality)),
     )
 
 

@@ -1,6 +1,7 @@
 """What travels: answers about courses, seats and steps, and the words for what can't be done."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -60,6 +61,53 @@ class PlaceInLine(BaseModel):
     since: datetime
     seat_request_id: UUID | None
     case_id: UUID | None
+
+
+class Account(StrEnum):
+    """Where a seat is in the ledger."""
+
+    OUTSIDE = "outside"
+    """Not offered: where a course run's capacity comes from, and goes back to."""
+    RUN = "run"
+    """Offered by the course run, and shared out to no pool."""
+    FREE = "free"
+    HELD = "held"
+    FILLED = "filled"
+
+
+class Balance(BaseModel):
+    """What the entries of an account come to; all of a course run's accounts together come to nothing."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    account: Account
+    pool_id: UUID | None
+    seats: int = Field(description="Below zero only outside: so many seats came from there.")
+
+
+class LedgerEntry(BaseModel):
+    """One side of an entry of the ledger: seats that came into an account or, below zero, left it."""
+
+    entry_id: int
+    at: datetime
+    kind: str
+    seats: int
+    by: str | None
+    cause: str | None = Field(description="The event that led to it, if one did.")
+    seat_request_id: UUID | None = Field(description="Whose seat; for the person's own municipality only.")
+
+
+def ledger_entry(row: Row[Any], *, named: bool) -> LedgerEntry:
+    """An entry as this caller may see it: with whose seat it moved, or without."""
+    return LedgerEntry(
+        entry_id=row.entry_id,
+        at=row.at,
+        kind=row.kind,
+        seats=row.seats,
+        by=row.by if named else None,
+        cause=row.cause if named else None,
+        seat_request_id=row.seat_request_id if named else None,
+    )
 
 
 class Fact(BaseModel):

@@ -15,6 +15,7 @@ from services.training.domain.quota import Pool
 from services.training.domain.steps import Authority, State
 from services.training.handlers.seats import Told, offer_free_seats, pool_changed, seat_held
 from services.training.tables import courses, seats
+from services.training.tables.seats import Share
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
 from shared.events import CourseOffered
@@ -110,20 +111,21 @@ def _outcome(decided: _Change | Offered | Denied) -> Offered | Denied:
 async def _stand(session: AsyncSession, changes: Sequence[_Change], now: datetime) -> None:
     """The course runs stand as they are offered, their seats in the pools, and everybody concerned is told."""
     pool_ids = await _pools(session, changes)
-    granted = {
-        pool_ids[change.course_run_id, municipality]: (change.course_run_id, more)
+    shares = [
+        Share(change.course_run_id, pool_ids[change.course_run_id, municipality], more)
         for change in changes
         for municipality, more in change.granted.deltas.items()
         if more
-    }
+    ]
+    capacities = [Share(change.course_run_id, None, sum(change.granted.deltas.values())) for change in changes]
     standing = {change.course_run_id: change.offer for change in changes if change.became == "updated"}
-    # Return, then change the capacity, then grant: at no moment is more granted than there is.
-    await seats.grant(session, {key: each for key, each in granted.items() if each[1] < 0}, now=now)
     versions = await courses.change_courses(session, standing)
-    await seats.grant(session, {key: each for key, each in granted.items() if each[1] > 0}, now=now)
+    # Return, then change the capacity, then grant: at no moment is more granted than there is.
+    ordered = [*(each for each in shares if each.seats < 0), *capacities, *(each for each in shares if each.seats > 0)]
+    await seats.share_out(session, ordered, command=new_id(), now=now)
     told = {change.course_run_id: [_course_offered(change, versions)] for change in changes}
     await _follow_deadlines(session, changes, told)
-    touched = set(granted)
+    touched = {share.pool_id for share in shares if share.pool_id is not None}
     for change in changes:
         if any(pool.waiting for pool in change.pools):
             course = await seats.lock_course(session, change.course_run_id)

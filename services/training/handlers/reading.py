@@ -1,7 +1,7 @@
 """What people read: the catalogue with its free seats, the line, and requests with their facts."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +48,21 @@ _LINE = text(
     ") AS line WHERE CAST(:line_no AS integer) IS NULL"
     " OR (pool_kind, pool_of, line_no) > (CAST(:pool_kind AS text), CAST(:pool_of AS text), CAST(:line_no AS integer))"
     " ORDER BY pool_kind, pool_of, line_no LIMIT :limit"
+)
+
+_ENTRIES = text(
+    "SELECT e.id AS entry_id, e.at, e.kind, l.account, l.pool_id, l.seats, e.by, e.cause, e.seat_request_id,"
+    " r.municipality FROM seat_leg l JOIN seat_entry e ON e.id = l.entry_id"
+    " LEFT JOIN seat_request r ON r.id = e.seat_request_id"
+    " WHERE l.course_run_id = :id AND l.account = :account"
+    " AND l.pool_id IS NOT DISTINCT FROM CAST(:pool_id AS uuid) AND l.entry_id > :after"
+    " ORDER BY l.entry_id LIMIT :limit"
+)
+_BALANCES = text(
+    "SELECT account, pool_id, sum(seats) AS seats FROM seat_leg"
+    " WHERE course_run_id = :id AND (CAST(:at AS timestamptz) IS NULL OR at <= :at)"
+    " GROUP BY account, pool_id ORDER BY array_position(ARRAY['outside', 'run', 'free', 'held', 'filled'], account),"
+    " pool_id"
 )
 
 _REQUESTS = """
@@ -119,6 +134,21 @@ async def list_line(
     pool_kind, pool_of, line_no = (None, None, None) if after is None else after
     values = {"id": course_run_id, "pool_kind": pool_kind, "pool_of": pool_of, "line_no": line_no, "limit": limit}
     return (await session.execute(_LINE, values)).all()
+
+
+async def list_entries(
+    session: AsyncSession, course_run_id: UUID, *, account: str, pool_id: UUID | None, after: int, limit: int
+) -> Sequence[Row[Any]]:
+    """The entries whose sum an account's number is, oldest first."""
+    await get_course_run(session, course_run_id)
+    values = {"id": course_run_id, "account": account, "pool_id": pool_id, "after": after, "limit": limit}
+    return (await session.execute(_ENTRIES, values)).all()
+
+
+async def replay(session: AsyncSession, course_run_id: UUID, *, at: datetime | None) -> Sequence[Row[Any]]:
+    """Every account's number, summed up anew from the entries until a moment."""
+    await get_course_run(session, course_run_id)
+    return (await session.execute(_BALANCES, {"id": course_run_id, "at": at})).all()
 
 
 async def list_seat_requests(

@@ -192,22 +192,23 @@ _ADD_REQUESTS = Hot(
     " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
     " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
     " WHERE p.course_run_id = :course_run_id AND p.id = n.pool_id)"
-    " INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, seat_request_id, at, by, cause)"
-    " SELECT pool_id, :course_run_id, 'hold', 1, id, :now, by, cause FROM asked WHERE state = 'held'"
+    " INSERT INTO seat_entry (command, number, course_run_id, kind, pool_id, seats, seat_request_id, at, by, cause)"
+    " SELECT id, 1, :course_run_id, 'hold', pool_id, 1, id, :now, by, cause FROM asked WHERE state = 'held'"
 )
 _CHANGE = text(
     "UPDATE seat_request SET state = :state, expires_at = :expires_at, released_reason = :reason, pool_id = :pool_id,"
     " version = version + 1 WHERE id = :id"
 )
 _ENTER = text(
-    "INSERT INTO seat_entry (pool_id, course_run_id, kind, held_delta, filled_delta, seat_request_id, at, by, cause)"
-    " VALUES (:pool_id, :course_run_id, :kind, :held, :filled, :seat_request_id, :now, :by, :cause)"
+    "INSERT INTO seat_entry (command, number, course_run_id, kind, pool_id, seats, seat_request_id, at, by, cause)"
+    " VALUES (:seat_request_id, :number, :course_run_id, :kind, :pool_id, 1, :seat_request_id, :now, :by, :cause)"
 )
-_GRANT = Hot(
-    "INSERT INTO seat_entry (pool_id, course_run_id, kind, granted_delta, at, by, cause)"
-    " SELECT pool_id, course_run_id, CASE WHEN seats > 0 THEN 'grant' ELSE 'return' END, seats, :now, :by, :cause"
-    " FROM unnest(CAST(:pool_ids AS uuid[]), CAST(:course_run_ids AS uuid[]), CAST(:seats AS integer[]))"
-    " AS granted (pool_id, course_run_id, seats)"
+_SHARE_OUT = Hot(
+    "INSERT INTO seat_entry (command, number, course_run_id, kind, pool_id, seats, at, by, cause)"
+    " SELECT CAST(:command AS uuid), number, course_run_id, kind, pool_id, seats, :now, :by, :cause"
+    " FROM unnest(CAST(:course_run_ids AS uuid[]), CAST(:kinds AS text[]), CAST(:pool_ids AS uuid[]),"
+    " CAST(:seats AS integer[])) WITH ORDINALITY AS entry (course_run_id, kind, pool_id, seats, number)"
+    " ORDER BY number"
 )
 # Somebody who waits may wait as long as the deadline says now; a hold is shortened by an earlier one, never lengthened.
 _FOLLOWING = (
@@ -273,26 +274,43 @@ async def change_request(
     )
 
 
-_MOVES_SEATS = {"hold": (1, 0), "release": (-1, 0), "expire": (-1, 0), "enrol": (-1, 1)}
-
-
 async def enter(session: AsyncSession, kind: str, request: SeatRequest, *, pool_id: UUID, now: datetime) -> None:
     """A request's seat in the ledger; the database moves the pool's counters by it, or refuses it."""
-    held, filled = _MOVES_SEATS[kind]
     about = {"kind": kind, "pool_id": pool_id, "course_run_id": request.course_run_id, "seat_request_id": request.id}
-    values = {"held": held, "filled": filled, "now": now}
-    await session.execute(_ENTER, about | values | origin_of(session))
+    # The version that the step makes: a step that is repeated would be entered twice, and is refused.
+    await session.execute(_ENTER, about | {"number": request.version + 1, "now": now} | origin_of(session))
 
 
-async def grant(session: AsyncSession, seats: Mapping[UUID, tuple[UUID, int]], *, now: datetime) -> None:
-    """To each pool, of its course run, so many seats more or, below zero, fewer; the ledger takes them like `enter`."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many seats more or, below zero, fewer: of a course run as a whole (its capacity), or of one of its pools."""
+
+    course_run_id: UUID
+    pool_id: UUID | None
+    seats: int
+
+    @property
+    def kind(self) -> str:
+        """From where to where they go."""
+        if self.pool_id is None:
+            return "open" if self.seats > 0 else "close"
+        return "grant" if self.seats > 0 else "return"
+
+
+async def share_out(session: AsyncSession, shares: Sequence[Share], *, command: UUID, now: datetime) -> None:
+    """Seats come into course runs and pools, or leave them, in this order. A command that is repeated is refused."""
+    entries = [share for share in shares if share.seats]
+    if not entries:
+        return
     values = {
-        "pool_ids": list(seats),
-        "course_run_ids": [course_run_id for course_run_id, _ in seats.values()],
-        "seats": [more for _, more in seats.values()],
+        "command": command,
+        "course_run_ids": [share.course_run_id for share in entries],
+        "kinds": [share.kind for share in entries],
+        "pool_ids": [share.pool_id for share in entries],
+        "seats": [abs(share.seats) for share in entries],
         "now": now,
     }
-    await _GRANT.rows(session, values | origin_of(session))
+    await _SHARE_OUT.rows(session, values | origin_of(session))
 
 
 async def follow_deadlines(session: AsyncSession, course_run_ids: Collection[UUID]) -> list[SeatRequest]:
