@@ -68,7 +68,7 @@ def follow(before: Entry, heard: Heard) -> Entry:
 
 
 def waits_for(entry: Entry) -> str | None:
-    """Whose move it is. None where nobody is waited for: a course's seats answer by themselves."""
+    """Whose move it is while it is open. What comes after its end, and the days of a seat, are in referral's list."""
     asked, asker = (entry.sender, entry.receiver) if entry.verb == "request" else (entry.receiver, entry.sender)
     if entry.ended is not None:
         return None
