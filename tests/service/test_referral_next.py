@@ -114,7 +114,7 @@ async def test_the_next_place_is_one_that_has_not_said_no(region: Region) -> Non
 async def test_where_the_person_is_already_is_no_next_place(region: Region) -> None:
     there, other = await offer(region), await offer(region, "kakei2")
     await case_of_income(region)
-    referral = (await region.send(programme_id=there))["referral_id"]
+    referral = (await region.send(programme_id=there, verb="refer"))["referral_id"]
     await region.npo.post(f"/v1/referrals/{referral}/accept")
     assert proposed(await refuse(region, other)) is None
     assert await records(region) == [], "who serves the person answers the need"

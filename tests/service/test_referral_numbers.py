@@ -41,12 +41,13 @@ async def referred(
         *(UUID(region.programmes["sakura-npo/ibasho"]), state, reason, sent_at),
         *(verb, more.get("group_id"), more.get("rerouted_from"), end),
     )
-    asked = sender if verb == "request" else receiver
+    asked, asker = (sender, receiver) if verb == "request" else (receiver, sender)
     first = "draft" if state == "draft" else "send"
     for version, (step, hours) in enumerate([(first, 0.0), *steps], start=1):
+        by = asker if version == 1 else asked
         await region.running.rows(
             "INSERT INTO referral_step VALUES ($1, $2, $3, $4, $5, $6)",
-            *(referral, version, step, asked, reason if step in {"decline", "withdraw"} else None),
+            *(referral, version, step, by, reason if step in {"decline", "withdraw"} else None),
             sent_at + timedelta(hours=hours),
         )
     return referral
@@ -149,7 +150,7 @@ async def test_what_its_sender_left_unanswered_is_no_silence_of_the_receiver(reg
 async def test_a_draft_is_in_nobodys_numbers(region: Region) -> None:
     """A decision of this house (0039): what has not left the desk is nobody else's."""
     await region.running.sweep()
-    drafts = [await region.send(programme_id=each, draft=True) for each in region.programmes.values()]
+    drafts = [await region.send(programme_id=each, draft=True, knowingly=True) for each in region.programmes.values()]
     for receiver in ("one", "two", "three"):
         await referred(region, ("withdraw", 1), state="withdrawn", reason="never_sent", receiver=receiver)
     for caller in (region.desk, region.npo, region.running.as_("zama-npo", municipalities=[ZAMA])):
@@ -274,7 +275,12 @@ async def test_parts_and_rivals_side_by_side_are_one_hop(region: Region) -> None
     programmes = [region.programmes[name] for name in ("sakura-npo/ibasho", "sakura-npo/junbi", "zama-npo/ibasho")]
     for mode in ("parts", "first"):
         case = await another_case(region)
-        body = {"case_id": str(case), "mode": mode, "parts": [{"programme_id": each} for each in programmes]}
+        body = {
+            "case_id": str(case),
+            "mode": mode,
+            "knowingly": True,
+            "parts": [{"programme_id": each} for each in programmes],
+        }
         answer = await region.desk.post("/v1/referral-groups", body)
         assert answer.status_code == 201, answer.text
         for part in answer.json()["referrals"][:2]:

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.moves import NEVER_SENT
 from services.referral.domain.numbers import CAME_BACK, GOES_ON, HOPS, NO_HOP, SIGNS, Milestone, Way, silent_until
-from services.referral.domain.states import State, Verb
+from services.referral.domain.states import State
 from services.referral.tables.schema import (
     case_fact,
     coordinator,
@@ -36,7 +36,13 @@ from services.referral.tables.schema import (
 )
 from shared.auth import served
 
-_IS_REQUEST = referral.c.verb == Verb.REQUEST
+_first = referral_step.alias("first")
+# Its verb may have become another since (`keep_holder`); whoever asked for the case took the first step.
+_IS_REQUEST = (
+    select(_first.c.step)
+    .where(_first.c.referral_id == referral.c.id, _first.c.version == 1, _first.c.by == referral.c.receiver)
+    .exists()
+)
 _asker = case((_IS_REQUEST, referral.c.receiver), else_=referral.c.sender)
 _asked = case((_IS_REQUEST, referral.c.sender), else_=referral.c.receiver)
 _holder = func.coalesce(case_fact.c.holder, case_fact.c.opened_by)
@@ -154,7 +160,7 @@ def _hops(whose: ColumnElement[bool], *, since: datetime | None = None, until: d
     What was sent together, or beside what still goes on, is no hop of its own. Nobody is passed about by a request.
     """
     ended_at = func.coalesce(referral.c.since, referral.c.sent_at)
-    ours = whose, has_left(), referral.c.verb != Verb.REQUEST
+    ours = whose, has_left(), ~_IS_REQUEST
     came_back = (
         referral.c.state.in_(sorted(CAME_BACK)),
         func.coalesce(referral.c.reason, "").not_in(sorted(NO_HOP)),
