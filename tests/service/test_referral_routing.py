@@ -185,8 +185,8 @@ async def test_a_service_that_was_finished_leaves_the_person_on_its_rung(
 
 
 async def test_an_older_service_that_goes_on_does_not_hold_the_person_back(region: Region) -> None:
-    first = await region.to_programme("sakura-npo/ibasho")
-    await region.npo.post(f"/v1/referrals/{first}/accept")
+    going_on = await region.send(programme_id=region.programmes["sakura-npo/ibasho"], verb="refer")
+    await region.npo.post(f"/v1/referrals/{going_on['referral_id']}/accept")
     await end(region, await region.to_programme("sakura-npo/junbi"), "completed")
     assert "rungs_down" in why(await ask(region), "桜の居場所")
 

@@ -146,7 +146,7 @@ async def test_of_several_none_is_settled_that_nobody_has_named(region: Region) 
     zama = region.programmes["zama-npo/ibasho"]
     again = await region.send(programme_id=region.programmes["sakura-npo/junbi"])
     assert {each["referral_id"] for each in await waiting(city(region))} == {first, second}
-    await region.send(programme_id=zama, instead_of=second)
+    await region.send(programme_id=zama, instead_of=second, knowingly=True)
     assert [each["referral_id"] for each in await waiting(city(region))] == [first]
     body = {"case_id": str(region.case_id), "programme_id": zama, "knowingly": True}
     for wrong in (second, str(uuid4())):
@@ -162,7 +162,7 @@ async def test_of_several_none_is_settled_that_nobody_has_named(region: Region) 
 
 async def test_what_is_passed_on_by_its_receiver_is_no_place_for_another(region: Region) -> None:
     parts = [{"programme_id": region.programmes[name]} for name in ("sakura-npo/ibasho", "zama-npo/ibasho")]
-    both = {"case_id": str(region.case_id), "parts": parts}
+    both = {"case_id": str(region.case_id), "parts": parts, "knowingly": True}
     first, other = (await region.desk.post("/v1/referral-groups", both)).json()["referrals"]
     await region.npo.post(f"/v1/referrals/{first['referral_id']}/decline", {"reason": "no_capacity"})
     await city(region).post(f"/v1/referrals/{first['referral_id']}/confirm-decline")
@@ -174,7 +174,7 @@ async def test_what_is_passed_on_by_its_receiver_is_no_place_for_another(region:
 
 async def test_a_bystanders_referral_settles_nothing(region: Region) -> None:
     await declined(region)
-    body = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/junbi"]}
+    body = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/junbi"], "verb": "refer"}
     assert (await region.running.as_("kagoshima-shakyo").post("/v1/referrals", body)).status_code == 201
     assert len(await waiting(city(region))) == 1
 
