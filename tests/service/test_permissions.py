@@ -219,6 +219,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/proposals/{proposal_id}": frozenset({C}),
         "GET /v1/proposals/{proposal_id}/replay": frozenset({C}),
         "GET /v1/unmet-needs": frozenset({C}),
+        "GET /v1/unmet-needs/{unmet_need_id}": frozenset({C}),
         "POST /v1/unmet-needs/{unmet_need_id}/review": frozenset({C}),
         "POST /v1/referrals/{referral_id}/no-place": frozenset({C}),
         "GET /v1/routing-rules": frozenset({C, R}),

@@ -506,3 +506,26 @@ async def test_a_page_too_long_to_print_asks_for_a_choice(referral: Running) -> 
     assert (answer.status_code, answer.json()["code"]) == (409, "map_too_long")
     assert answer.json()["detail_ja"]
     assert (await referral.as_().get(f"{PATH}.html", params=WITHIN | {"function": kinds[0][0]})).status_code == 200
+
+
+async def test_a_word_that_nobody_knows_is_no_empty_map(region: Region) -> None:
+    for path in (PATH, f"{PATH}/totals", f"{PATH}.csv", f"{PATH}.html"):
+        for wrong in ({"function": "drop_in_spce"}, {"stage": "attic"}):
+            answer = await region.desk.get(path, params=WITHIN | wrong)
+            assert answer.status_code == 422, (path, wrong)
+            assert answer.json()["errors"][0]["message_ja"]
+    answer = await region.desk.get(PATH, params=WITHIN | {"function": "drop_in_spce"})
+    assert "drop_in_space" in answer.json()["errors"][0]["message_ja"]
+
+
+async def test_an_unmet_need_behind_a_number_is_read(region: Region) -> None:
+    case_id = uuid4()
+    await region.running.hear(opened(case_id, needs=("debt",)))
+    await region.running.sweep()
+    place = {"municipality": KAGOSHIMA, "function": "none", "stage": "none", "strand": 0, "number": "unmet"}
+    (record, *_) = await region.desk.whole(f"{PATH}/records", **place)
+    path = f"/v1/unmet-needs/{record['id']}"
+    answer = await region.desk.get(path)
+    assert (answer.status_code, answer.json()["unmet_need_id"]) == (200, record["id"])
+    stranger = region.running.as_("zama-desk", municipalities=[ZAMA])
+    assert (await stranger.get(path)).status_code == 404

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Response
@@ -15,6 +15,7 @@ from services.referral.api.map_shapes import (
     SnapshotAnswer,
     TotalAnswer,
 )
+from services.referral.api.rows import FunctionOnMap
 from services.referral.domain.map_supply import Kind
 from services.referral.domain.map_views import Change, by_kind
 from services.referral.handlers import function_map as handlers
@@ -42,13 +43,18 @@ CSV: dict[int | str, dict[str, Any]] = {
 }
 Prefecture = Annotated[str, Query(pattern=r"^(0[1-9]|[1-3][0-9]|4[0-7])$", description="都道府県コード(2桁), e.g. 46")]
 EncodingWanted = Annotated[Encoding, Query(description="文字コード: `cp932` か `utf-8`(BOM付き)")]
+Rung = Literal[
+    "outreach", "drop_in", "work_readiness", "work_training", "vocational_training", "job", "retention", "none"
+]
 _Month = Annotated[str, Query(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", description="A kept month, e.g. 2026-11.")]
 
 
 async def wanted(
     prefecture: Prefecture,
-    function: Annotated[Code | None, Query(description="Only this support function; `none` for unanswered.")] = None,
-    stage: Annotated[Code | None, Query(description="Only this rung of the ladder.")] = None,
+    function: Annotated[
+        FunctionOnMap | None, Query(description="Only this support function; `none` for unanswered.")
+    ] = None,
+    stage: Annotated[Rung | None, Query(description="Only this rung of the ladder; `none` for unanswered.")] = None,
     strand: Annotated[int | None, Query(ge=0, le=6, description="Only this of the six strands.")] = None,
     municipality: Annotated[MunicipalityCode | None, Query(description="Only this municipality.")] = None,
 ) -> Wanted:

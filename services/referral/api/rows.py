@@ -85,11 +85,11 @@ def _nearest(of: str, written: str) -> str | None:
     return nearest(written, _words(of))
 
 
-def _listed(of: str) -> BeforeValidator:
-    """A code of the vocabulary's list, or its word; any other is refused with the nearest."""
+def _listed(of: str, *also: str) -> BeforeValidator:
+    """A code of the vocabulary's list, or its word, or one of these; any other is refused with the nearest."""
 
     def read(code: Any) -> Any:
-        if not isinstance(code, str):
+        if not isinstance(code, str) or code in also:
             return code
         written = unicodedata.normalize("NFKC", code).strip()
         if (found := _codes_by_word(of).get(written, written)) not in _words(of):
@@ -112,6 +112,7 @@ Areas = Annotated[
     tuple[MunicipalityCode, ...], FailFast(), BeforeValidator(zero_put_back), BeforeValidator(cells.split)
 ]
 KnownFunction = Annotated[Code, _listed("functions")]
+FunctionOnMap = Annotated[Code, _listed("functions", "none")]
 KnownKind = Annotated[Code, _listed("kinds")]
 Profession = Annotated[Code, _listed("professions")]
 Industry = Annotated[Code, _listed("industries")]

@@ -114,6 +114,20 @@ async def list_unmet_needs(
     return page(rows, pages, key=lambda row: (row.id,), show=UnmetNeedAnswer.model_validate)
 
 
+@unmet_needs.get(
+    "/v1/unmet-needs/{unmet_need_id}",
+    dependencies=[requires(Role.COUNSELLOR)],
+    summary="One need that nobody answers",
+    description="応えられる支援がない課題の記録を一つ返します。支援機能の地図の数は、この記録まで開けます。",
+)
+async def get_unmet_need(unmet_need_id: UUID, session: Transaction, actor: Caller) -> UnmetNeedAnswer:
+    """What a number of the map opens to."""
+    found = await handlers.get_need(session, unmet_need_id, actor)
+    if found is None:
+        raise Problem(NOT_FOUND)
+    return UnmetNeedAnswer.model_validate(found)
+
+
 _LONGEST = timedelta(days=366)
 
 

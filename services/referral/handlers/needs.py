@@ -113,6 +113,14 @@ async def list_waiting(
     return await needs.list_waiting(session, seen, after=after, limit=limit)
 
 
+async def get_need(session: AsyncSession, need_id: UUID, actor: Actor) -> Row[Any] | None:
+    """One record, of my agency or of the municipalities that it serves."""
+    column = schema.need_unmet.c
+    seen = or_(column.coordinator == actor.agency, served(column.municipality, actor.municipalities))
+    found = await needs.list_needs(session, seen, column.id == need_id, before=None, limit=1)
+    return found[0] if found else None
+
+
 def start_of_day(now: datetime) -> datetime:
     """Midnight in Japan: each open case is looked at once a day."""
     return datetime.combine(day_in_japan(now), time(), JST)
