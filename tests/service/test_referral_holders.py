@@ -133,11 +133,11 @@ async def both(world: World) -> Both:
 
 async def test_only_its_holder_hands_a_case_over_and_anybody_refers_it(both: Both) -> None:
     refused = await both.send(CENTER)
-    assert code(refused) == (409, "not_the_holder")
+    assert code(refused) == (409, "transfer_by_holder_only")
     assert refused.json()["errors"] == [{"holder": DESK}]
     assert "verb=refer" in refused.json()["detail_ja"]
     draft = await both.sent(CENTER, draft=True)
-    assert code(await both.move(CENTER, draft, "send", {"knowingly": True})) == (409, "not_the_holder")
+    assert code(await both.move(CENTER, draft, "send", {"knowingly": True})) == (409, "transfer_by_holder_only")
     referred = await both.sent(CENTER, verb="refer")
     accepted = (await both.move(NPO, referred, "accept")).json()
     assert (accepted["verb"], accepted["responsible_agency"]) == ("refer", CENTER)
@@ -149,7 +149,7 @@ async def test_only_its_holder_hands_a_case_over_and_anybody_refers_it(both: Bot
 async def test_who_has_handed_a_case_over_does_not_hand_it_over_again_even_before_intake_has_heard(both: Both) -> None:
     first = await both.sent()
     await both.move(NPO, first, "accept")
-    assert code(await both.send(to="zama-npo/ibasho")) == (409, "not_the_holder")
+    assert code(await both.send(to="zama-npo/ibasho")) == (409, "transfer_by_holder_only")
     await both.carry()
     assert await both.holder() == NPO
     await both.agree()

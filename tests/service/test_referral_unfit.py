@@ -77,7 +77,7 @@ async def test_a_closed_case_is_referred_nowhere(region: Region) -> None:
             "/v1/referral-requests", {"case_id": str(region.case_id), "programme_id": region.programmes[IBASHO]}
         ),
     ):
-        assert code(answer) == (409, "case_closed")
+        assert code(answer) == (409, "case_has_ended")
 
 
 async def test_what_is_under_way_goes_on_when_the_case_is_closed_and_ends_when_it_is_broken_off(

@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.referral.tables.calendars import Calendar
 from shared.events import (
     CaseClosed,
     LinkUndelivered,
@@ -585,20 +584,6 @@ async def test_when_the_clock_rings_the_days_are_those_of_who_has_to_act(region:
     # Three Wednesdays more: half of five, rounded up; then the morning after.
     expected = working_days_after(due_on, 3, wednesdays) + timedelta(days=1)
     assert (row["tier"], row["tier_on"]) == ("take_over", expected)
-
-
-@pytest.mark.parametrize(
-    ("day", "opens"),
-    [
-        (date(2026, 6, 3), False),  # a Wednesday, closed that once
-        (date(2026, 6, 10), True),
-        (date(2026, 6, 6), False),  # a Saturday
-        (date(2026, 4, 29), False),  # a Wednesday, a holiday
-    ],
-)
-def test_an_agency_is_closed_on_its_weekdays_its_own_days_and_holidays(day: date, opens: bool) -> None:
-    calendar = Calendar(frozenset({5, 6}), frozenset({date(2026, 6, 3)}), {})
-    assert calendar.is_open(day) is opens
 
 
 async def test_an_agencys_closed_days_lengthen_its_clock(region: Region) -> None:

@@ -22,6 +22,7 @@ from services.referral.domain.clocks import (
 )
 from services.referral.domain.moves import OPEN, Referral
 from services.referral.domain.states import Clock, Kind, Party, Progress, State, Tier, Verb, Waits
+from services.referral.tables.calendars import Calendar
 from shared.service import is_working_day
 from tests.unit.test_referral_moves import TO_COURSE, TO_PROGRAMME
 
@@ -272,3 +273,17 @@ def test_an_agency_that_is_never_open_is_reminded_in_the_end() -> None:
 
 def test_parties_are_asked_by_name() -> None:
     assert waits_for(replace(TO_PROGRAMME, state=State.SENT)) == (Clock.ACKNOWLEDGE, Party.RECEIVER)
+
+
+@pytest.mark.parametrize(
+    ("day", "opens"),
+    [
+        (date(2026, 6, 3), False),  # a Wednesday, closed that once
+        (date(2026, 6, 10), True),
+        (date(2026, 6, 6), False),  # a Saturday
+        (date(2026, 4, 29), False),  # a Wednesday, a holiday
+    ],
+)
+def test_an_agency_is_closed_on_its_weekdays_its_own_days_and_holidays(day: date, opens: bool) -> None:
+    calendar = Calendar(frozenset({5, 6}), frozenset({date(2026, 6, 3)}), {})
+    assert calendar.is_open(day) is opens

@@ -36,12 +36,12 @@ ALREADY_REFERRED = ProblemType(
     "already_referred", 409, "An open referral of this case is there", "同じつなぎ先へのつなぎがもうあります"
 )
 NOT_THE_HOLDER = ProblemType(
-    "not_the_holder", 409, "Only its holder hands a case over", "ケースの担当を渡せるのは担当機関だけです"
+    "transfer_by_holder_only", 409, "Only its holder hands a case over", "ケースの担当を渡せるのは担当機関だけです"
 )
 HOLDER_HAS_CHANGED = ProblemType(
     "holder_has_changed", 409, "The case is held by another agency now", "このケースの担当は、いまは別の機関です"
 )
-CASE_CLOSED = ProblemType("case_closed", 409, "The case is closed", "このケースは終結しています")
+CASE_CLOSED = ProblemType("case_has_ended", 409, "The case has ended", "このケースは終結しています")
 DOES_NOT_FIT = ProblemType(
     "does_not_fit", 409, "Routing leaves this programme out", "この事業は、このケースのつなぎ先の候補になりません"
 )
