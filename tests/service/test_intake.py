@@ -42,7 +42,7 @@ async def test_a_case_is_opened_with_almost_nothing(world: World) -> None:
     assert case["next_step_on"]
     assert answer.headers["etag"] == '"1"'
     place = urljoin(str(answer.url), answer.headers["location"])
-    assert (await desk.get(place)).json() == case | {"next_step": "次の対応を決める"}
+    assert (await desk.get(place)).json() == case | {"next_step": "次の対応を決める", "sensitive_open": True}
     (told,) = await intake.told()
     assert isinstance(told, CaseOpened)
     assert (str(told.case_id), told.municipality, told.agency_id) == (case["case_id"], KAGOSHIMA, "kagoshima-desk")

@@ -16,8 +16,8 @@ from services.training.domain import decisions, deliberation, motions
 from services.training.domain.decisions import Allotment, Decision, Selector, state_at
 from services.training.domain.deliberation import (
     Choice,
-    Kind,
     Meeting,
+    MeetingKind,
     Outcome,
     Place,
     Rules,
@@ -83,33 +83,33 @@ def choices(words: str) -> dict[UUID, Choice]:
 @pytest.mark.parametrize(
     ("kind", "voting", "present", "votes", "rules", "expected"),
     [
-        (Kind.MEETING, 10, 5, "+++++", RULES, Outcome.NO_QUORUM),
-        (Kind.MEETING, 10, 6, "++++--", RULES, Outcome.PASSED),
-        (Kind.MEETING, 10, 6, "+++---", RULES, Outcome.REJECTED),
+        (MeetingKind.MEETING, 10, 5, "+++++", RULES, Outcome.NO_QUORUM),
+        (MeetingKind.MEETING, 10, 6, "++++--", RULES, Outcome.PASSED),
+        (MeetingKind.MEETING, 10, 6, "+++---", RULES, Outcome.REJECTED),
         # To abstain is no consent: three of six are not more than half.
-        (Kind.MEETING, 10, 6, "+++000", RULES, Outcome.REJECTED),
-        (Kind.MEETING, 9, 9, "++++++---", replace(RULES, majority=TWO_THIRDS), Outcome.PASSED),
-        (Kind.MEETING, 9, 9, "+++++----", replace(RULES, majority=TWO_THIRDS), Outcome.REJECTED),
+        (MeetingKind.MEETING, 10, 6, "+++000", RULES, Outcome.REJECTED),
+        (MeetingKind.MEETING, 9, 9, "++++++---", replace(RULES, majority=TWO_THIRDS), Outcome.PASSED),
+        (MeetingKind.MEETING, 9, 9, "+++++----", replace(RULES, majority=TWO_THIRDS), Outcome.REJECTED),
         # In writing nobody is in a room: silence counts like a refusal, and against the quorum.
-        (Kind.WRITTEN, 10, 0, "++++++", RULES, Outcome.PASSED),
-        (Kind.WRITTEN, 10, 0, "+++++0", RULES, Outcome.REJECTED),
-        (Kind.WRITTEN, 10, 0, "+++++", RULES, Outcome.NO_QUORUM),
+        (MeetingKind.WRITTEN, 10, 0, "++++++", RULES, Outcome.PASSED),
+        (MeetingKind.WRITTEN, 10, 0, "+++++0", RULES, Outcome.REJECTED),
+        (MeetingKind.WRITTEN, 10, 0, "+++++", RULES, Outcome.NO_QUORUM),
         # The chair, first on the roll, breaks a tie where the rules say so.
-        (Kind.MEETING, 4, 4, "++--", RULES, Outcome.REJECTED),
-        (Kind.MEETING, 4, 4, "++--", replace(RULES, chair_breaks_ties=True), Outcome.PASSED),
-        (Kind.MEETING, 4, 4, "--++", replace(RULES, chair_breaks_ties=True), Outcome.REJECTED),
-        (Kind.MEETING, 6, 6, "+-0000", replace(RULES, chair_breaks_ties=True), Outcome.REJECTED),
-        (Kind.MEETING, 0, 0, "", RULES, Outcome.NO_QUORUM),
+        (MeetingKind.MEETING, 4, 4, "++--", RULES, Outcome.REJECTED),
+        (MeetingKind.MEETING, 4, 4, "++--", replace(RULES, chair_breaks_ties=True), Outcome.PASSED),
+        (MeetingKind.MEETING, 4, 4, "--++", replace(RULES, chair_breaks_ties=True), Outcome.REJECTED),
+        (MeetingKind.MEETING, 6, 6, "+-0000", replace(RULES, chair_breaks_ties=True), Outcome.REJECTED),
+        (MeetingKind.MEETING, 0, 0, "", RULES, Outcome.NO_QUORUM),
     ],
 )
 def test_what_a_vote_comes_to(
-    kind: Kind, voting: int, present: int, votes: str, rules: Rules, expected: Outcome
+    kind: MeetingKind, voting: int, present: int, votes: str, rules: Rules, expected: Outcome
 ) -> None:
     assert outcome(count(kind, roll(voting, present), choices(votes)), rules) is expected
 
 
 def test_advisers_are_part_of_nothing() -> None:
-    with_advisers = count(Kind.MEETING, roll(4, 3, advisers=5), choices("++-"))
+    with_advisers = count(MeetingKind.MEETING, roll(4, 3, advisers=5), choices("++-"))
     assert with_advisers == Tally(entitled=4, present=3, base=3, fors=2, againsts=1, abstentions=0, chair_is_for=True)
 
 
@@ -117,14 +117,14 @@ def test_advisers_are_part_of_nothing() -> None:
 def test_nothing_passes_without_more_fors_than_againsts(voting: int, present: int, votes: str, tie: bool) -> None:
     rules = replace(RULES, chair_breaks_ties=tie)
     present = min(present, voting)
-    tally = count(Kind.MEETING, roll(voting, present), choices(votes[:present]))
+    tally = count(MeetingKind.MEETING, roll(voting, present), choices(votes[:present]))
     if outcome(tally, rules) is Outcome.PASSED:
         assert present * 2 > voting
         assert tally.fors > tally.againsts or (tie and tally.chair_is_for and tally.fors == tally.againsts)
 
 
-HELD = Meeting(UUID(int=1), Kind.MEETING, TODAY, None, frozenset({Step.CONVENED, Step.HELD}), agenda=1)
-WRITTEN = Meeting(UUID(int=2), Kind.WRITTEN, None, NOON, frozenset({Step.CONVENED}), agenda=1)
+HELD = Meeting(UUID(int=1), MeetingKind.MEETING, TODAY, None, frozenset({Step.CONVENED, Step.HELD}), agenda=1)
+WRITTEN = Meeting(UUID(int=2), MeetingKind.WRITTEN, None, NOON, frozenset({Step.CONVENED}), agenda=1)
 
 
 @pytest.mark.parametrize(
@@ -190,16 +190,16 @@ def test_one_chair_at_a_time_and_one_seat_for_an_office() -> None:
 @pytest.mark.parametrize(
     ("steps", "kind", "ballots", "legal"),
     [
-        (set(), Kind.MEETING, 0, (Step.CONVENED, Step.CANCELLED)),
-        ({Step.CONVENED}, Kind.MEETING, 0, (Step.HELD, Step.CANCELLED)),
-        ({Step.CONVENED, Step.HELD}, Kind.MEETING, 0, (Step.CLOSED,)),
-        ({Step.CONVENED}, Kind.WRITTEN, 0, (Step.CLOSED, Step.CANCELLED)),
-        ({Step.CONVENED}, Kind.WRITTEN, 1, (Step.CLOSED,)),
-        ({Step.CONVENED, Step.CLOSED}, Kind.WRITTEN, 1, ()),
-        ({Step.CANCELLED}, Kind.MEETING, 0, ()),
+        (set(), MeetingKind.MEETING, 0, (Step.CONVENED, Step.CANCELLED)),
+        ({Step.CONVENED}, MeetingKind.MEETING, 0, (Step.HELD, Step.CANCELLED)),
+        ({Step.CONVENED, Step.HELD}, MeetingKind.MEETING, 0, (Step.CLOSED,)),
+        ({Step.CONVENED}, MeetingKind.WRITTEN, 0, (Step.CLOSED, Step.CANCELLED)),
+        ({Step.CONVENED}, MeetingKind.WRITTEN, 1, (Step.CLOSED,)),
+        ({Step.CONVENED, Step.CLOSED}, MeetingKind.WRITTEN, 1, ()),
+        ({Step.CANCELLED}, MeetingKind.MEETING, 0, ()),
     ],
 )
-def test_a_meeting_goes_one_way(steps: set[Step], kind: Kind, ballots: int, legal: tuple[Step, ...]) -> None:
+def test_a_meeting_goes_one_way(steps: set[Step], kind: MeetingKind, ballots: int, legal: tuple[Step, ...]) -> None:
     meeting = Meeting(UUID(int=1), kind, TODAY, None, frozenset(steps), agenda=1, ballots=ballots)
     assert deliberation.legal_steps(meeting) == legal
     for step in set(Step) - set(legal):

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.training.api.plan_words import told
-from services.training.domain.plan import Fault, Frame, Kind, Line, Tree, check_plan, day_after, fiscal_quarter, totals
+from services.training.domain.plan import (
+    Fault,
+    Frame,
+    Line,
+    LineKind,
+    Tree,
+    check_plan,
+    day_after,
+    fiscal_quarter,
+    totals,
+)
 from services.training.domain.plan_moves import (
     Book,
     Move,
@@ -41,7 +51,7 @@ def a_plan(name: str) -> list[Line]:
     return [
         Line(
             each["key"],
-            Kind(each["kind"]),
+            LineKind(each["kind"]),
             each.get("parent"),
             each.get("seats"),
             frame=Frame(each.get("quarter"), each.get("system"), each.get("field"), each.get("target_group")),
@@ -57,10 +67,10 @@ TOKUSHIMA_2016 = a_plan("tokushima_2016")
 
 
 def part(key: str, seats: int | None, parent: str | None = None, **frame: Any) -> Line:
-    return Line(key, Kind.PARTITION, parent, seats, frame=Frame(**frame))
+    return Line(key, LineKind.PARTITION, parent, seats, frame=Frame(**frame))
 
 
-def inside(key: str, kind: Kind, seats: int | None, parent: str | None, **more: Any) -> Line:
+def inside(key: str, kind: LineKind, seats: int | None, parent: str | None, **more: Any) -> Line:
     percent, per_course = more.pop("percent", None), more.pop("per_course", False)
     return Line(key, kind, parent, seats, percent, Frame(**more), per_course=per_course)
 
@@ -164,22 +174,22 @@ def test_parts_that_do_not_sum_are_told_with_both_numbers(seats: int) -> None:
 
 
 def test_an_overlay_is_in_no_sum_and_may_overlap_its_like() -> None:
-    overlays = [inside(key, Kind.OVERLAY, 100, "all", target_group=key) for key in ("newcomers", "ice-age")]
+    overlays = [inside(key, LineKind.OVERLAY, 100, "all", target_group=key) for key in ("newcomers", "ice-age")]
     assert rules([*SMALL, *overlays]) == []
 
 
 def test_an_overlay_is_not_larger_than_its_parent() -> None:
-    (fault,) = check_plan("46", [*SMALL, inside("new", Kind.OVERLAY, 61, "it")])
+    (fault,) = check_plan("46", [*SMALL, inside("new", LineKind.OVERLAY, 61, "it")])
     assert (fault.rule, fault.line, fault.place) == ("overlay_above_parent", "new", 3)
     assert fault.numbers == {"parent": "it", "parent_seats": 60, "line_seats": 61, "excess": 1}
 
 
 def test_an_upper_limit_is_not_larger_than_its_parent_and_not_smaller_than_what_is_planned() -> None:
-    assert rules([*SMALL, inside("most", Kind.LIMIT, 100, "all")]) == []
-    assert rules([*SMALL, inside("most", Kind.LIMIT, 101, "all")]) == [("limit_above_parent", "most")]
-    assert rules([*SMALL, inside("most-it", Kind.LIMIT, 60, "all", field="it")]) == []
-    assert rules([*SMALL, inside("most-it", Kind.LIMIT, 59, "all", field="it")]) == [("limit_exceeded", "most-it")]
-    assert rules([*SMALL, inside("most", Kind.LIMIT, 20, None, per_course=True)]) == []
+    assert rules([*SMALL, inside("most", LineKind.LIMIT, 100, "all")]) == []
+    assert rules([*SMALL, inside("most", LineKind.LIMIT, 101, "all")]) == [("limit_above_parent", "most")]
+    assert rules([*SMALL, inside("most-it", LineKind.LIMIT, 60, "all", field="it")]) == []
+    assert rules([*SMALL, inside("most-it", LineKind.LIMIT, 59, "all", field="it")]) == [("limit_exceeded", "most-it")]
+    assert rules([*SMALL, inside("most", LineKind.LIMIT, 20, None, per_course=True)]) == []
 
 
 @pytest.mark.parametrize(
@@ -189,14 +199,14 @@ def test_an_upper_limit_is_not_larger_than_its_parent_and_not_smaller_than_what_
 def test_a_floor_is_the_greater_of_a_percentage_and_a_number(
     percent: str | None, number: int | None, needs: int
 ) -> None:
-    floor = inside("least", Kind.FLOOR, number, "all", percent=None if percent is None else Decimal(percent))
+    floor = inside("least", LineKind.FLOOR, number, "all", percent=None if percent is None else Decimal(percent))
     assert floor.needs(100) == needs
     assert rules([*SMALL, floor]) == []
 
 
 def test_a_floor_can_be_reached() -> None:
-    assert rules([*SMALL, inside("least", Kind.FLOOR, 101, "all")]) == [("floor_above_parent", "least")]
-    care = inside("least", Kind.FLOOR, None, "all", field="care", percent=Decimal(40))
+    assert rules([*SMALL, inside("least", LineKind.FLOOR, 101, "all")]) == [("floor_above_parent", "least")]
+    care = inside("least", LineKind.FLOOR, None, "all", field="care", percent=Decimal(40))
     assert rules([*SMALL, care]) == []
     assert rules([*SMALL, replace(care, percent=Decimal("40.01"))]) == [("floor_not_reached", "least")]
 
@@ -207,13 +217,13 @@ def test_every_fault_is_told_at_once() -> None:
         part("it", 60, "all", field="it", quarter=4),
         part("care", 41, "all", field="care", municipalities=frozenset({TOKUSHIMA})),
         part("care", 41, "all", field="care"),
-        inside("new", Kind.OVERLAY, 200, "all"),
+        inside("new", LineKind.OVERLAY, 200, "all"),
         part("lost", 5, "nowhere"),
         part("a", 1, "b"),
         part("b", 1, "a"),
-        inside("part-of-new", Kind.PARTITION, 5, "new"),
-        inside("odd", Kind.OVERLAY, None, None, percent=Decimal(101)),
-        inside("empty", Kind.FLOOR, None, "all", per_course=True),
+        inside("part-of-new", LineKind.PARTITION, 5, "new"),
+        inside("odd", LineKind.OVERLAY, None, None, percent=Decimal(101)),
+        inside("empty", LineKind.FLOOR, None, "all", per_course=True),
         part("huge", 100_001),
         part("fifth", 0, quarter=5),
     ]
@@ -287,7 +297,7 @@ def test_a_chain_that_nobody_could_read_is_refused() -> None:
 def test_a_course_run_counts_in_the_narrowest_line_and_in_those_above() -> None:
     area = part("area", 10, "it", municipalities=frozenset({KAGOSHIMA}))
     rest = part("rest", 50, "it")
-    tree = Tree([*SMALL, area, rest, inside("new", Kind.OVERLAY, 9, "it", target_group="newcomers")])
+    tree = Tree([*SMALL, area, rest, inside("new", LineKind.OVERLAY, 9, "it", target_group="newcomers")])
     use = use_of(tree, [runs(15, "it"), runs(12, "it", town=KIRISHIMA), runs(10, "care"), runs(99, "other")])
     assert {key: use.seats(key) for key in tree.lines} == {
         "all": 136, "it": 27, "care": 10, "area": 15, "rest": 12, "new": None,
@@ -332,7 +342,7 @@ def test_the_minimum_lot_is_the_lines_own() -> None:
 
 
 def test_a_carry_over_breaks_no_limit_of_the_quarter_it_goes_to() -> None:
-    capped = [*YEAR, inside("most", Kind.LIMIT, 14, "q2", field="it")]
+    capped = [*YEAR, inside("most", LineKind.LIMIT, 14, "q2", field="it")]
     standing = book(capped)
     assert isinstance(carry_over(standing, 1, {"q1-it": 2}), Moved)
     assert because(carry_over(standing, 1, {"q1-it": 3})) == [("limit_exceeded", "most")]
@@ -341,15 +351,15 @@ def test_a_carry_over_breaks_no_limit_of_the_quarter_it_goes_to() -> None:
 
 
 def test_what_was_reserved_in_a_quarter_goes_on_with_its_seats() -> None:
-    standing = book([*YEAR, inside("new", Kind.OVERLAY, 12, "q1-it", target_group="newcomers")])
+    standing = book([*YEAR, inside("new", LineKind.OVERLAY, 12, "q1-it", target_group="newcomers")])
     assert isinstance(carry_over(standing, 1, {"q1-it": 12}), Moved)
     assert because(transfer(standing, Move("q1-it", "q1-care", 1))) == [("overlay_above_parent", "new")]
 
 
 def test_a_transfer_keeps_floors_and_limits() -> None:
-    floor = inside("least", Kind.FLOOR, None, "q1", field="care", percent=Decimal(40))
+    floor = inside("least", LineKind.FLOOR, None, "q1", field="care", percent=Decimal(40))
     assert because(transfer(book([*YEAR, floor]), Move("q1-care", "q1-it", 1))) == [("floor_not_reached", "least")]
-    limit = inside("most", Kind.LIMIT, 12, "q1", field="it")
+    limit = inside("most", LineKind.LIMIT, 12, "q1", field="it")
     assert because(transfer(book([*YEAR, limit]), Move("q1-care", "q1-it", 1))) == [("limit_exceeded", "most")]
     assert isinstance(transfer(book([*YEAR, floor, limit]), Move("q1-it", "q1-care", 1)), Moved)
 
@@ -383,7 +393,7 @@ def test_what_nobody_claims_opens_to_all_that_the_parent_is_for_and_can_be_claim
 
 
 def test_limits_overlays_and_floors_hold_no_seats_to_move() -> None:
-    standing = book([*YEAR, inside("new", Kind.OVERLAY, 5, "q1-it")])
+    standing = book([*YEAR, inside("new", LineKind.OVERLAY, 5, "q1-it")])
     assert because(open_to_all(standing, "new", 1)) == [("holds_no_seats", "new")]
     assert because(transfer(standing, Move("q1-it", "new", 1))) == [("holds_no_seats", "new")]
 
@@ -430,7 +440,7 @@ def test_a_move_that_the_coming_version_could_not_bear_is_refused() -> None:
 
 
 def test_a_quarter_left_below_its_overlay_stops_no_later_version() -> None:
-    lines = [*YEAR, inside("new", Kind.OVERLAY, 12, "q1-it", target_group="newcomers")]
+    lines = [*YEAR, inside("new", LineKind.OVERLAY, 12, "q1-it", target_group="newcomers")]
     standing = book(lines, moves=[Move("q1-it", "q2-it", 12)])
     new = changed(changed(changed(lines, "year", seats=61), "q3", seats=21), "q3-it", seats=13)
     assert isinstance(revise(standing.tree, standing.seats, Tree(new)), Moved)
@@ -458,11 +468,11 @@ def plans(draw: st.DrawFn) -> list[Line]:
         lines.append(part(f"q{quarter}", total, quarter=quarter))
         lines += [part(f"q{quarter}-{field}", number, f"q{quarter}", field=field) for field, number in seats.items()]
         overlay = draw(st.integers(0, total))
-        lines.append(inside(f"q{quarter}-new", Kind.OVERLAY, overlay, f"q{quarter}", target_group="newcomers"))
+        lines.append(inside(f"q{quarter}-new", LineKind.OVERLAY, overlay, f"q{quarter}", target_group="newcomers"))
         limit = draw(st.integers(seats["it"], total))
-        lines.append(inside(f"q{quarter}-most", Kind.LIMIT, limit, f"q{quarter}", field="it"))
+        lines.append(inside(f"q{quarter}-most", LineKind.LIMIT, limit, f"q{quarter}", field="it"))
         lines.append(
-            inside(f"q{quarter}-least", Kind.FLOOR, draw(st.integers(0, seats["it"])), f"q{quarter}", field="it")
+            inside(f"q{quarter}-least", LineKind.FLOOR, draw(st.integers(0, seats["it"])), f"q{quarter}", field="it")
         )
     return lines
 
@@ -470,7 +480,7 @@ def plans(draw: st.DrawFn) -> list[Line]:
 @given(plan=plans(), which=st.integers(0, 99), by=st.sampled_from([-1, 1]))
 def test_a_plan_that_sums_is_well_and_one_seat_more_or_less_is_seen(plan: list[Line], which: int, by: int) -> None:
     assert rules(plan) == []
-    parts = [line for line in plan if line.kind is Kind.PARTITION and (line.seats or 0) + by >= 0]
+    parts = [line for line in plan if line.kind is LineKind.PARTITION and (line.seats or 0) + by >= 0]
     if parts:
         line = parts[which % len(parts)]
         faulty = changed(plan, line.key, seats=(line.seats or 0) + by)

@@ -14,8 +14,8 @@ from services.referral.api.listed import (
     NamedCoordinator,
     ProgrammeAnswer,
     Stale,
+    ToConfirmAnswer,
     VersionAnswer,
-    WaitingAnswer,
     example,
     found,
     shown_agency,
@@ -216,7 +216,7 @@ for _kind in KINDS:
 )
 async def list_waiting_confirmations(
     agency_id: AgencyId, session: Transaction, _: Caller, now: Now, pages: Pages
-) -> Page[WaitingAnswer]:
+) -> Page[ToConfirmAnswer]:
     """By kind and id; 404 where the directory has no such agency."""
     if not await tables.known_agencies(session, {agency_id}):
         raise Problem(NOT_FOUND)
@@ -233,7 +233,7 @@ async def list_waiting_confirmations(
         rows,
         pages,
         key=lambda row: (row.kind, row.entry_id, row.what),
-        show=lambda row: WaitingAnswer(**row._asdict(), freshness=freshness(row.confirmed_on, today, days)),
+        show=lambda row: ToConfirmAnswer(**row._asdict(), freshness=freshness(row.confirmed_on, today, days)),
     )
 
 

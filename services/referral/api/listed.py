@@ -270,7 +270,7 @@ class VersionAnswer(BaseModel):
     entry: dict[str, Any]
 
 
-class WaitingAnswer(BaseModel):
+class ToConfirmAnswer(BaseModel):
     """What an agency should confirm."""
 
     model_config = example(

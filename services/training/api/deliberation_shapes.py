@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 from services.training.api.courses import CourseField, Prefecture, System, Text
 from services.training.domain.decisions import DecisionState, Selector
-from services.training.domain.deliberation import Choice, Kind, Meeting, Rules, Seat, Share, legal_steps
+from services.training.domain.deliberation import Choice, Meeting, MeetingKind, Rules, Seat, Share, legal_steps
 from services.training.domain.motions import About, Motion, MotionState, Proposal, Seats, Wish, legal_moves
 from services.training.tables.decisions import motion_of, proposal_of
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, MomentAsWritten, MunicipalityCode
@@ -253,7 +253,7 @@ class MeetingView(BaseModel):
     """A meeting, and what can be done next."""
 
     meeting_id: UUID
-    kind: Kind
+    kind: MeetingKind
     held_on: date | None
     answers_by: datetime | None
     steps: list[str]

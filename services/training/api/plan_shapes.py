@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.training.api.courses import CourseField, Prefecture, System
-from services.training.domain.plan import MINIMUM_LOT, MOST_SEATS, Frame, Kind, Line
+from services.training.domain.plan import MINIMUM_LOT, MOST_SEATS, Frame, Line, LineKind
 from services.training.handlers.plan_lines import Standing
 from services.training.handlers.plans import Done, Draft
 from shared.codes import Code, FreeText, MunicipalityCode
@@ -42,7 +42,7 @@ class PlanLineBody(Body):
     """A line of a plan. What it leaves open, it leaves to its parent."""
 
     key: Code
-    kind: Kind = Field(description="partition 区分, overlay 内数, limit 上限, floor 下限")
+    kind: LineKind = Field(description="partition 区分, overlay 内数, limit 上限, floor 下限")
     parent: Code | None = None
     seats: Seats | None = Field(default=None, description="Of a floor: at least so many.")
     percent: Annotated[float, Field(strict=True, ge=0.01, le=100)] | None = Field(
@@ -174,7 +174,7 @@ class PlanLineShape(BaseModel):
     """A line, as it was decided."""
 
     key: str
-    kind: Kind
+    kind: LineKind
     parent: str | None
     seats: int | None
     percent: float | None

@@ -105,7 +105,7 @@ def end_membership(seat: Seat, until_on: date) -> Denied | None:
 # --- meetings -------------------------------------------------------------------------------------------------------
 
 
-class Kind(StrEnum):
+class MeetingKind(StrEnum):
     """How the members come together."""
 
     MEETING = "meeting"
@@ -127,7 +127,7 @@ class Meeting:
     """A meeting, or a written resolution, with what has happened to it."""
 
     id: UUID
-    kind: Kind
+    kind: MeetingKind
     held_on: date | None
     answers_by: datetime | None
     steps: frozenset[Step] = frozenset()
@@ -139,7 +139,7 @@ class Meeting:
     @property
     def votes(self) -> bool:
         """Whether votes can be taken in it."""
-        begins = Step.HELD if self.kind is Kind.MEETING else Step.CONVENED
+        begins = Step.HELD if self.kind is MeetingKind.MEETING else Step.CONVENED
         return begins in self.steps and not self.steps & {Step.CLOSED, Step.CANCELLED}
 
     def answers_are_late(self, now: datetime) -> bool:
@@ -155,7 +155,9 @@ def legal_steps(meeting: Meeting) -> tuple[Step, ...]:
     if Step.CONVENED not in steps:
         return (Step.CONVENED, Step.CANCELLED)
     if meeting.votes:
-        return (Step.CLOSED,) if meeting.kind is Kind.MEETING or meeting.ballots else (Step.CLOSED, Step.CANCELLED)
+        return (
+            (Step.CLOSED,) if meeting.kind is MeetingKind.MEETING or meeting.ballots else (Step.CLOSED, Step.CANCELLED)
+        )
     return (Step.HELD, Step.CANCELLED)
 
 
@@ -238,7 +240,7 @@ def vote(meeting: Meeting, place: Place | None, *, has_voted: bool, now: datetim
         return Denied("not_on_the_roll", "member_id")
     if not place.voting:
         return Denied("only_advises", "member_id")
-    if meeting.kind is Kind.MEETING and not place.present:
+    if meeting.kind is MeetingKind.MEETING and not place.present:
         return Denied("was_not_there", "member_id")
     if has_voted:
         return Denied("already_voted", "member_id")
@@ -247,19 +249,19 @@ def vote(meeting: Meeting, place: Place | None, *, has_voted: bool, now: datetim
     return None
 
 
-def count(kind: Kind, roll: Sequence[Place], votes: Mapping[UUID, Choice]) -> Tally:
+def count(kind: MeetingKind, roll: Sequence[Place], votes: Mapping[UUID, Choice]) -> Tally:
     """Count a vote.
 
     In a meeting a majority is needed of those present, so that to abstain is no consent; in writing, of all who have
     a vote, since nobody heard the others. Advisers are part of neither.
     """
     voting = [place for place in roll if place.voting]
-    there = [place for place in voting if (place.present if kind is Kind.MEETING else place.member_id in votes)]
+    there = [place for place in voting if (place.present if kind is MeetingKind.MEETING else place.member_id in votes)]
     choices = [votes[place.member_id] for place in there if place.member_id in votes]
     return Tally(
         entitled=len(voting),
         present=len(there),
-        base=len(there) if kind is Kind.MEETING else len(voting),
+        base=len(there) if kind is MeetingKind.MEETING else len(voting),
         fors=choices.count(Choice.FOR),
         againsts=choices.count(Choice.AGAINST),
         abstentions=choices.count(Choice.ABSTAIN),
@@ -285,7 +287,7 @@ def conclude_vote(
 ) -> tuple[Outcome, Tally] | Denied:
     """Close a vote, once all have voted who are there; in writing, once all have answered or the time is over."""
     tally = count(meeting.kind, roll, votes)
-    awaited = tally.present if meeting.kind is Kind.MEETING else tally.entitled
+    awaited = tally.present if meeting.kind is MeetingKind.MEETING else tally.entitled
     if len(votes) < awaited and not meeting.answers_are_late(now):
         return Denied("votes_are_missing", "motion_id")
     return outcome(tally, rules), tally

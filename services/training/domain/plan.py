@@ -29,7 +29,7 @@ def day_after(fiscal_year: int, quarter: int) -> date:
     return date(fiscal_year + (quarter >= 3), (3 * quarter + 3) % 12 + 1, 1)
 
 
-class Kind(StrEnum):
+class LineKind(StrEnum):
     """What a line's number means."""
 
     PARTITION = "partition"
@@ -95,7 +95,7 @@ class Line:
     """One line of a plan, as it was decided."""
 
     key: str
-    kind: Kind
+    kind: LineKind
     parent: str | None = None
     seats: int | None = None
     percent: Decimal | None = None
@@ -132,7 +132,7 @@ class Tree:
         self.in_circle = {key for key in self.lines if self._comes_back_to(key)}
         self._parts: dict[str | None, list[Line]] = {}
         for line in self.lines.values():
-            if line.kind is Kind.PARTITION:
+            if line.kind is LineKind.PARTITION:
                 above = self.parent(line.key)
                 self._parts.setdefault(None if above is None else above.key, []).append(line)
         self._paths: dict[str, tuple[Frame, ...]] = {}
@@ -165,11 +165,11 @@ class Tree:
     @property
     def accounts(self) -> list[Line]:
         """Every line that can have seats of its own; a line with parts has those that were opened to all in it."""
-        return [line for line in self.lines.values() if line.kind is Kind.PARTITION]
+        return [line for line in self.lines.values() if line.kind is LineKind.PARTITION]
 
     def under(self, key: str | None) -> list[Line]:
         """The accounts at a line and below it; at the plan itself, all of them."""
-        here = [self.lines[key]] if key is not None and self.lines[key].kind is Kind.PARTITION else []
+        here = [self.lines[key]] if key is not None and self.lines[key].kind is LineKind.PARTITION else []
         found, further = list(here), list(self.parts(key))
         while further:
             found.append(further.pop())
@@ -210,7 +210,7 @@ def totals(tree: Tree, seats: Mapping[str, int]) -> dict[str, int]:
     """What each line comes to: its own seats and all below; an overlay is the number that was decided."""
     found = {}
     for key, line in tree.lines.items():
-        if line.kind is Kind.PARTITION:
+        if line.kind is LineKind.PARTITION:
             found[key] = sum(seats.get(each.key, 0) for each in tree.under(key))
         else:
             found[key] = line.seats or 0
@@ -246,17 +246,17 @@ Found = Iterator[tuple[str, Mapping[str, int | str]]]
 
 
 def _by_itself(prefecture: str, line: Line) -> Found:
-    if line.seats is None and line.kind is not Kind.FLOOR:
+    if line.seats is None and line.kind is not LineKind.FLOOR:
         yield "seats_missing", {}
     if line.seats is not None and not 0 <= line.seats <= MOST_SEATS:
         yield "seats_out_of_range", {"most": MOST_SEATS}
-    if line.kind is Kind.FLOOR and line.seats is None and line.percent is None:
+    if line.kind is LineKind.FLOOR and line.seats is None and line.percent is None:
         yield "floor_says_nothing", {}
-    if line.percent is not None and line.kind is not Kind.FLOOR:
+    if line.percent is not None and line.kind is not LineKind.FLOOR:
         yield "percent_only_in_floors", {}
     if line.percent is not None and (not 0 < line.percent <= 100 or line.percent * 100 % 1):
         yield "percent_out_of_range", {}
-    if line.per_course and line.kind is not Kind.LIMIT:
+    if line.per_course and line.kind is not LineKind.LIMIT:
         yield "per_course_only_in_limits", {}
     if not 1 <= line.minimum_lot <= 1_000:
         yield "minimum_lot_out_of_range", {}
@@ -272,7 +272,7 @@ def _in_its_place(tree: Tree, line: Line) -> Found:
         yield "cycle", {}
         return
     if line.parent is None:
-        if line.kind in {Kind.OVERLAY, Kind.FLOOR}:
+        if line.kind in {LineKind.OVERLAY, LineKind.FLOOR}:
             yield "needs_parent", {}
         return
     parent = tree.lines.get(line.parent)
@@ -282,7 +282,9 @@ def _in_its_place(tree: Tree, line: Line) -> Found:
     if len(tree.path(line.key)) > MOST_LEVELS:
         yield "too_deep", {"most": MOST_LEVELS}
     # A part of an overlay would be counted twice: in it, and where the seat really stands.
-    if parent.kind in {Kind.LIMIT, Kind.FLOOR} or (parent.kind is Kind.OVERLAY and line.kind is Kind.PARTITION):
+    if parent.kind in {LineKind.LIMIT, LineKind.FLOOR} or (
+        parent.kind is LineKind.OVERLAY and line.kind is LineKind.PARTITION
+    ):
         yield "mixed_frames", {"parent": parent.key, "parent_kind": parent.kind.value, "kind": line.kind.value}
     own, around = line.frame, tree.frame(parent.key)
     for dimension in ("quarter", "system", "field", "target_group"):
@@ -298,7 +300,7 @@ def _sums(tree: Tree) -> Iterator[Fault]:
     for key, line in tree.lines.items():
         parts = tree.parts(key)
         total = sum(part.seats or 0 for part in parts)
-        if line.kind is Kind.PARTITION and parts and total != line.seats:
+        if line.kind is LineKind.PARTITION and parts and total != line.seats:
             yield Fault("partition_sum", key, numbers={"parent_seats": line.seats or 0, "parts_seats": total})
 
 
@@ -318,7 +320,7 @@ def _limits_without_effect(tree: Tree) -> Iterator[Fault]:
     for key, line in tree.lines.items():
         parent = tree.parent(key)
         above = parent is not None and (line.seats or 0) > (parent.seats or 0)
-        if line.kind is Kind.LIMIT and not line.per_course and parent is not None and above:
+        if line.kind is LineKind.LIMIT and not line.per_course and parent is not None and above:
             yield Fault("limit_above_parent", key, numbers=_beside(parent.key, parent.seats or 0, line.seats or 0))
 
 
@@ -331,10 +333,10 @@ def broken(tree: Tree, seats: Mapping[str, int], total: Mapping[str, int]) -> li
     What can't be told from the codes is not held against anybody: a limit counts the lines that surely belong to it, a
     floor all that may.
     """
-    judges: dict[Kind, Callable[[Tree, Line, Mapping[str, int], Mapping[str, int]], Fault | None]] = {
-        Kind.OVERLAY: _overlay,
-        Kind.LIMIT: _limit,
-        Kind.FLOOR: _floor,
+    judges: dict[LineKind, Callable[[Tree, Line, Mapping[str, int], Mapping[str, int]], Fault | None]] = {
+        LineKind.OVERLAY: _overlay,
+        LineKind.LIMIT: _limit,
+        LineKind.FLOOR: _floor,
     }
     found = [judges[line.kind](tree, line, seats, total) for line in tree.lines.values() if line.kind in judges]
     return [fault for fault in found if fault is not None]
@@ -371,7 +373,7 @@ def _floor(tree: Tree, line: Line, seats: Mapping[str, int], total: Mapping[str,
     if least > there:
         return Fault("floor_above_parent", line.key, numbers=_beside(parent.key, there, least))
     frame = tree.frame(line.key)
-    if not _says_more(tree, line) or parent.kind is not Kind.PARTITION:
+    if not _says_more(tree, line) or parent.kind is not LineKind.PARTITION:
         return None
     found = sum(seats.get(each.key, 0) for each in _around(tree, line) if not tree.frame(each.key).apart_from(frame))
     if found >= least:

@@ -7,7 +7,7 @@ away. What course runs use already is not moved, and overlays, limits and floors
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from services.training.domain.plan import Fault, Frame, Kind, Line, Tree, broken, excess, totals
+from services.training.domain.plan import Fault, Frame, Line, LineKind, Tree, broken, excess, totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def use_of(tree: Tree, taught: Sequence[Taught]) -> Use:
     counted: dict[str, list[Taught]] = {key: [] for key in tree.lines}
     own = dict.fromkeys((line.key for line in tree.accounts), 0)
     told = [line for line in tree.accounts if tree.frame(line.key).target_group is None]
-    others = [line for line in tree.lines.values() if line.kind is not Kind.PARTITION]
+    others = [line for line in tree.lines.values() if line.kind is not LineKind.PARTITION]
     for each in taught:
         fitting = [line for line in told if each.frame.within(tree.frame(line.key))]
         if fitting:
@@ -201,7 +201,7 @@ def _account(book: Book, key: str, seats: int, *, gives: bool = True) -> tuple[L
     line = book.tree.lines.get(key)
     if line is None:
         return None, Fault("unknown_line", key)
-    if line.kind is not Kind.PARTITION:
+    if line.kind is not LineKind.PARTITION:
         return line, Fault("holds_no_seats", key, numbers={"kind": line.kind.value})
     if seats < 1:
         return line, Fault("no_seats", key)
@@ -262,7 +262,7 @@ def revise(old: Tree | None, seats: Mapping[str, int], new: Tree) -> Moved | Ref
     return Refused(tuple(faults)) if faults else Moved(tuple(moves))
 
 
-def _means(tree: Tree, key: str) -> tuple[Kind, Frame]:
+def _means(tree: Tree, key: str) -> tuple[LineKind, Frame]:
     return tree.lines[key].kind, tree.frame(key)
 
 

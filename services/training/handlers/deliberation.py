@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import deliberation as rules_of
-from services.training.domain.deliberation import Kind, Meeting, Rules, Seat, Step
+from services.training.domain.deliberation import Meeting, MeetingKind, Rules, Seat, Step
 from services.training.domain.refusals import Denied, NotNow
 from services.training.tables import decisions
 from services.training.tables import deliberation as record
@@ -142,7 +142,7 @@ async def plan_meeting(
     committee = await lock(session, sub_committee_id, actor=actor, now=now)
     if (held_on is None) == (answers_by is None):
         return Denied("day_or_answers_by", "held_on")
-    meeting = Meeting(new_id(), Kind.MEETING if answers_by is None else Kind.WRITTEN, held_on, answers_by)
+    meeting = Meeting(new_id(), MeetingKind.MEETING if answers_by is None else MeetingKind.WRITTEN, held_on, answers_by)
     if meeting.answers_are_late(committee.now):
         return Denied("answers_by_passed", "answers_by")
     await record.add_meeting(session, committee.id, meeting, by=actor.agency, now=committee.now)

@@ -180,7 +180,7 @@ async def vote(
 
 def _own_seat_only(place: Place | None, meeting: Meeting, committee: Committee, actor: Actor) -> None:
     writes_hands_down = (
-        meeting.kind is counting.Kind.MEETING
+        meeting.kind is counting.MeetingKind.MEETING
         and Role.PLANNER in actor.roles
         and keeps_record(actor, committee.prefecture)
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain.plan import Kind, Line, totals
+from services.training.domain.plan import Line, LineKind, totals
 from services.training.domain.plan_moves import Book
 from shared.service.exports import Layout, read_layout
 
@@ -44,13 +44,13 @@ def stand(book: Book) -> list[Standing]:
 def _standing(book: Book, line: Line, standing: int, total: dict[str, int]) -> Standing:
     runs = book.use.of[line.key] or ()
     used, parent = book.use.seats(line.key), book.tree.parent(line.key)
-    if line.kind is Kind.FLOOR and parent is not None:
+    if line.kind is LineKind.FLOOR and parent is not None:
         standing = line.needs(total[parent.key])
-    counts = used is not None and line.kind is not Kind.FLOOR and not line.per_course
+    counts = used is not None and line.kind is not LineKind.FLOOR and not line.per_course
     return Standing(
         line=line,
         standing=standing,
-        opened=book.seats.get(line.key, 0) if line.kind is Kind.PARTITION and book.tree.parts(line.key) else 0,
+        opened=book.seats.get(line.key, 0) if line.kind is LineKind.PARTITION and book.tree.parts(line.key) else 0,
         used=used,
         left=standing - used if counts and used is not None else None,
         largest=max((each.largest for each in runs), default=0),

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain.deliberation import Kind, Meeting, Place, Rules, Seat, Share, Step
+from services.training.domain.deliberation import Meeting, MeetingKind, Place, Rules, Seat, Share, Step
 
 # One statement locks the sub-committee and says what time it is there: nobody who waited for the lock acts earlier
 # than what was done meanwhile, or an urgent decision could be ratified after its limit had been acted upon.
@@ -218,7 +218,7 @@ def meeting_of(row: Row[Any]) -> Meeting:
     """A meeting out of its columns."""
     return Meeting(
         id=row.id,
-        kind=Kind(row.kind),
+        kind=MeetingKind(row.kind),
         held_on=row.held_on,
         answers_by=row.answers_by,
         steps=frozenset(map(Step, row.steps)),

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain.plan import Frame, Kind, Line
+from services.training.domain.plan import Frame, Line, LineKind
 from services.training.domain.plan_moves import Move, Taught
 
 _ADD_PLAN = text(
@@ -164,7 +164,7 @@ async def read_lines(session: AsyncSession, plan_id: UUID, version_no: int) -> l
     return [
         Line(
             key=row.key,
-            kind=Kind(row.kind),
+            kind=LineKind(row.kind),
             parent=row.parent,
             seats=row.seats,
             percent=None if row.percent is None else Decimal(row.percent),
