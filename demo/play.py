@@ -187,19 +187,17 @@ async def _instruct_and_enrol(stage: Stage, person: Person, request: Mapping[str
 
 
 async def _find_receiver(stage: Stage, person: Person, desk: Agency, choices: Sequence[Mapping[str, Any]]) -> None:
-    """Ask one after the other until somebody accepts; whom a coordinator took over from asks no more."""
-    holder = desk
+    """Ask one after the other until somebody accepts."""
     for place, choice in enumerate(choices[:3]):
         body = {"case_id": person.case_id, "programme_id": choice["id"]}
-        referral = await eventually(partial(holder.post, "/referral/v1/referrals", body), what="consent known")
+        referral = await eventually(partial(desk.post, "/referral/v1/referrals", body), what="consent known")
         receiver = stage.agencies[choice["agency_id"]]
         path = f"/referral/v1/referrals/{referral['referral_id']}"
         await receiver.post(f"{path}/receive")
         if (person.number + place) % 3 == 0:
             await receiver.post(f"{path}/decline", {"reason": "no_capacity"})
-            # The municipality's coordinator looks at the no, holds the case from then on, and goes on to the next.
-            holder = stage.agencies[referral["coordinator"]]
-            await holder.post(f"{path}/confirm-decline")
+            # The coordinator looks at the no; the desk still holds the case, and sends it on to the next.
+            await stage.agencies[referral["coordinator"]].post(f"{path}/confirm-decline")
             person.declined.append(choice["agency_id"])
             continue
         await receiver.post(f"{path}/accept")
