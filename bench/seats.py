@@ -182,8 +182,8 @@ async def _make_courses(connection: asyncpg.Connection, first: int, courses: int
     )
     await connection.execute(
         "INSERT INTO seat_entry (command, number, course_run_id, kind, pool_id, seats, at)"
-        " SELECT p.id, n, p.course_run_id, kind, CASE kind WHEN 'grant' THEN p.id END, $2, now() FROM pool p"
-        " CROSS JOIN (VALUES (1, 'open'), (2, 'grant')) AS step (n, kind) WHERE course_run_id = ANY($1::uuid[])"
+        " SELECT p.id, n, p.course_run_id, moves, CASE moves WHEN 'grant' THEN p.id END, $2, now() FROM pool p"
+        " CROSS JOIN (VALUES (1, 'open'), (2, 'grant')) AS step (n, moves) WHERE course_run_id = ANY($1::uuid[])"
         " ORDER BY n",
         *numbers,
     )
