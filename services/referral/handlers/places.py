@@ -69,7 +69,7 @@ async def sent_on(
         return
     if instead_of is None:
         same = await _sent_for(session, made, fact)
-        own = [each for each in waiting if made.sender in {each.agency_waited_for, fact.holder}]
+        own = [each for each in waiting if made.sender in {each.agency_waited_for, facts.holder_of(fact)}]
         alike = [each for each in own if not same.isdisjoint(await _sent_for(session, each, fact))]
         chosen = alike if len(alike) == 1 else []
     else:
