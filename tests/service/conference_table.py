@@ -1,10 +1,11 @@
 """What tests of conferences say often: one that is called, opened, minuted and concluded, and what it decided."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
 from shared.service import day_in_japan
+from shared.service.clock import wall_time
 from tests.service.assessment_room import DESK, NPO, consented, known_case
 from tests.world import KIRISHIMA, Caller, Running
 
@@ -16,7 +17,7 @@ MINUTES = "住まいの確保を先に進めることで一致した。"
 
 def today(running: Running, days: int = 0) -> date:
     """The day in Japan, by the service's clock."""
-    return day_in_japan(datetime.now(UTC) + running.desk.clock.offset) + timedelta(days=days)
+    return day_in_japan(wall_time() + running.desk.clock.offset) + timedelta(days=days)
 
 
 def clinic(running: Running) -> Caller:

@@ -1,10 +1,11 @@
 """What tests of support plans say often: a plan's words, its way to the decision, and who takes part in it."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
 from shared.service import day_in_japan
+from shared.service.clock import wall_time
 from tests.service.assessment_room import DESK, NPO
 from tests.world import Caller, Running
 
@@ -15,7 +16,7 @@ WORDS = (PROBLEMS, GOAL, OWN_LINE, NPO_LINE, PERSON_LINE)
 
 
 def today() -> date:
-    return day_in_japan(datetime.now(UTC))
+    return day_in_japan(wall_time())
 
 
 def on(days: int) -> str:

@@ -11,6 +11,7 @@ import pytest
 from shared.database import Acting
 from shared.events import CaseClosed, CaseErased, CaseHandedOver, CaseReopened, TaskAssigned, TaskEnded, TaskOverdue
 from shared.service import day_in_japan, working_day_after
+from shared.service.clock import wall_time
 from tests.service.assessment_room import DESK, NPO, consented, known_case, rate, todo, told_of
 from tests.world import KIRISHIMA, Running, World
 
@@ -21,7 +22,7 @@ def running(world: World) -> Running:
 
 
 def today() -> date:
-    return day_in_japan(datetime.now(UTC))
+    return day_in_japan(wall_time())
 
 
 async def test_a_flag_brings_a_conference_in_working_days_and_a_next_rating(running: Running) -> None:
@@ -76,7 +77,7 @@ async def test_what_was_rated_earlier_and_written_down_later_brings_no_duties(ru
 async def test_a_correction_to_an_earlier_day_takes_the_place_of_what_it_corrects(running: Running) -> None:
     case_id = await known_case(running)
     wrong = await rate(running.as_(), case_id, 1, 3, 3, 3, 3)
-    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    yesterday = (wall_time() - timedelta(days=1)).isoformat()
     right = await rate(running.as_(), case_id, 3, 3, 3, 3, 3, corrects=wrong["assessment_id"], rated_at=yesterday)
     assert [due["duty"] for due in right["duties"]] == ["reassessment"]
     assert [t["origin_id"] for t in await todo(running.as_())] == [right["assessment_id"]]

@@ -9,6 +9,7 @@ import pytest
 from shared.auth import Role
 from shared.events import CaseClosed, InstrumentAnswered
 from shared.service import day_in_japan
+from shared.service.clock import wall_time
 from tests.service.assessment_room import AXES, DESK, known_case, levels, rate, todo, told_of
 from tests.world import Caller, Running, World
 
@@ -24,7 +25,7 @@ def council(running: Running) -> Caller:
 
 
 def day(days: int) -> str:
-    return (day_in_japan(datetime.now(UTC)) + timedelta(days=days)).isoformat()
+    return (day_in_japan(wall_time()) + timedelta(days=days)).isoformat()
 
 
 def rubric(name: str, word: str, **changes: Any) -> dict[str, Any]:
