@@ -60,7 +60,7 @@ async def record_friction(
         raise case_not_known()
     if boundary not in boundaries():
         return BoundaryNotKnown()
-    if programme_id is not None and await directory.agency_of(session, programme_id) is None:
+    if programme_id is not None and await directory.find_offer(session, programme_id) is None:
         return ProgrammeNotKnown()
     day = day_in_japan(now)
     record = Friction(new_id(), case_id, fact.municipality, boundary, programme_id, actor.agency, day, now)

@@ -41,9 +41,9 @@ from services.referral.handlers.referrals import (
     TargetNotKnown,
     consent_lacks,
     does_not_fit,
+    find_offer,
     not_the_holder,
     open_there,
-    receiver_of,
     send,
 )
 from services.referral.handlers.routing import answer
@@ -241,7 +241,9 @@ async def _refusal(
         return lacking
     if fact.closed_at is not None:
         return CaseIsClosed()
-    if not knowingly and (unfit := await does_not_fit(session, fact, target, now)) is not None:
+    offer = await find_offer(session, target)
+    assert offer is not None  # nothing leaves the directory
+    if not knowingly and (unfit := await does_not_fit(session, fact, offer, now)) is not None:
         return unfit
     there = await open_there(session, to.case_id, Order(target, knowingly=knowingly))
     return None if there is None else AlreadyReferred(there)
@@ -275,14 +277,14 @@ async def _reroute(
     now: datetime,
 ) -> Outcome:
     """Pass it on: this one ends, and one of the same sender goes to the better place."""
-    receiver = await receiver_of(session, target)
-    if receiver is None:
+    offer = await find_offer(session, target)
+    if offer is None:
         return TargetNotKnown()
     places = [
         Place(each.receiver, each.programme_id or each.course_run_id)
         for each in await referrals.chain_of(session, referral)
     ]
-    refused = reroute(places, Place(receiver, target.programme_id or target.course_run_id))
+    refused = reroute(places, Place(offer.agency, target.programme_id or target.course_run_id))
     if refused is not None:
         return refused
     task_id = await referrals.task_of(session, referral.id)
@@ -306,7 +308,7 @@ async def _reroute(
         sender=referral.sender,
         receiver=referral.receiver,
         next_referral_id=sent.referral.id,
-        next_receiver=receiver,
+        next_receiver=offer.agency,
     )
     await emit(session, *stored.told, (event, stored.referral.version), at=now)
     return Moved(stored.referral, moved.move)

@@ -19,6 +19,7 @@ from services.referral.handlers.places import sent_on
 from services.referral.handlers.telling import sending
 from services.referral.handlers.waiting import with_clock
 from services.referral.tables import calendars, directory, facts, neighbours, referrals, routing_rules
+from services.referral.tables.directory import Offer
 from services.referral.tables.referrals import Group
 from shared.auth import Actor
 from shared.bus.envelope import new_id
@@ -115,9 +116,10 @@ async def send_referral(
 
 async def send(session: AsyncSession, fact: Row[Any], order: Order, *, sender: str, now: datetime) -> Sent | NotSent:
     """Send a locked case in an agency's name; by whichever door it came, what is asked is the same."""
-    receiver = await receiver_of(session, order.target)
-    if receiver is None:
+    offer = await find_offer(session, order.target)
+    if offer is None:
         return TargetNotKnown()
+    receiver = offer.agency
     # Of a draft this is asked when it is sent.
     if not order.draft and (stands := not_the_holder(fact, order.verb, sender)) is not None:
         return stands
@@ -125,7 +127,7 @@ async def send(session: AsyncSession, fact: Row[Any], order: Order, *, sender: s
         return lacking
     if fact.closed_at is not None:
         return CaseIsClosed()
-    if not order.knowingly and (unfit := await does_not_fit(session, fact, order.target, now)) is not None:
+    if not order.knowingly and (unfit := await does_not_fit(session, fact, offer, now)) is not None:
         return unfit
     if (there := await open_there(session, fact.case_id, order)) is not None:
         return AlreadyReferred(there)
@@ -179,9 +181,9 @@ async def request_case(
     if fact is None or fact.consent_version == LAST_WORD or not await _knows(session, fact, actor):
         raise case_not_known()
     order = Order(Target(programme_id, None), Verb.REQUEST)
-    receiver = await receiver_of(session, order.target)
+    offer = await find_offer(session, order.target)
     holder = facts.holder_of(fact)
-    if receiver != actor.agency or holder == actor.agency:
+    if offer is None or offer.agency != actor.agency or holder == actor.agency:
         return TargetNotKnown()
     if fact.closed_at is not None:
         return CaseIsClosed()
@@ -204,13 +206,13 @@ def not_the_holder(fact: Row[Any], verb: Verb, sender: str) -> NotTheHolder | No
     return NotTheHolder(holder, verb) if verb is not Verb.REFER and sender != holder else None
 
 
-async def receiver_of(session: AsyncSession, target: Target) -> str | None:
-    """Whose programme or course run it is."""
+async def find_offer(session: AsyncSession, target: Target) -> Offer | None:
+    """Whose programme or course run it is, and for whom; None where there is none (yet)."""
     if target.programme_id is not None:
-        return await directory.agency_of(session, target.programme_id)
+        return await directory.find_offer(session, target.programme_id)
     assert target.course_run_id is not None
     course = await facts.find_course(session, target.course_run_id)
-    return None if course is None else str(course.provider)
+    return None if course is None else Offer(str(course.provider))
 
 
 def consent_lacks(fact: Row[Any], target: Target, receiver: str, now: datetime) -> ConsentLacking | None:
@@ -219,13 +221,13 @@ def consent_lacks(fact: Row[Any], target: Target, receiver: str, now: datetime) 
     return consent_gap(facts.consent_of(fact), purposes=purposes, receiver=receiver, today=day_in_japan(now))
 
 
-async def does_not_fit(session: AsyncSession, fact: Row[Any], target: Target, now: datetime) -> DoesNotFit | None:
-    """What routing would say of a programme, whatever the rules weigh; a course's seats answer for themselves."""
-    if target.programme_id is None:
+async def does_not_fit(session: AsyncSession, fact: Row[Any], offer: Offer, now: datetime) -> DoesNotFit | None:
+    """What routing would say of a programme, whatever the rules weigh."""
+    if offer.area is None:
         return None
-    today, offer = day_in_japan(now), await referrals.find_offer(session, target.programme_id)
-    reasons = ["ended"] if offer["ends_on"] is not None and offer["ends_on"] < today else []
-    if not covers(offer["area"], fact.municipality) and not await _is_near(session, fact, offer["area"], today):
+    today = day_in_japan(now)
+    reasons = ["ended"] if offer.ends_on is not None and offer.ends_on < today else []
+    if not covers(offer.area, fact.municipality) and not await _is_near(session, fact, offer.area, today):
         reasons.append("other_municipality")
     return DoesNotFit(tuple(reasons)) if reasons else None
 

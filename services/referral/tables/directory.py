@@ -1,6 +1,7 @@
 """The directory as it is kept and listed; what routing looks at lies in `tables.nearby`."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -17,13 +18,27 @@ _AREA = area_of(programme)
 _SHOWN: Select[Any] = select(programme, _AREA.label("area"), agency.c.name.label("agency_name")).join(
     agency, agency.c.agency_id == programme.c.agency_id
 )
-_AGENCY_OF = Hot("SELECT agency_id FROM programme WHERE id = :id")
+_OFFER = Hot(
+    "SELECT p.agency_id, p.ends_on,"
+    " CASE WHEN cardinality(p.municipalities) = 0 THEN a.municipalities_served ELSE p.municipalities END AS area"
+    " FROM programme p JOIN agency a ON a.agency_id = p.agency_id WHERE p.id = :id"
+)
 
 
-async def agency_of(session: AsyncSession, programme_id: UUID) -> str | None:
-    """Whose programme it is; None where the directory has none."""
-    rows = await _AGENCY_OF.rows(session, {"id": programme_id})
-    return rows[0]["agency_id"] if rows else None
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Whose programme it is, until when it is offered, and in which municipalities; or whose course run."""
+
+    agency: str
+    ends_on: date | None = None
+    area: Sequence[str] | None = None
+    """None for a course run: its seats answer for themselves."""
+
+
+async def find_offer(session: AsyncSession, programme_id: UUID) -> Offer | None:
+    """What a referral to a programme has to know of it; None where the directory has none."""
+    rows = await _OFFER.rows(session, {"id": programme_id})
+    return Offer(*rows[0]) if rows else None
 
 
 async def names_of(session: AsyncSession, agency_ids: Collection[str]) -> dict[str, str]:

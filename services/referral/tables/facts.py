@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Row, Table, or_, select, true, update
+from sqlalchemy import Column, Row, Table, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,11 +30,15 @@ async def put_holder(session: AsyncSession, case_id: UUID, holder: str, version:
     await put_case_fact(session, case_id, case_fact.c.holder_version, holder=holder, holder_version=version, **more)
 
 
+_HOLDER = Hot(
+    "UPDATE case_fact SET holder = :holder WHERE case_id = :case_id"
+    " AND (CAST(:version AS bigint) IS NULL OR holder_version IS NULL OR holder_version <= :version)"
+)
+
+
 async def set_holder(session: AsyncSession, case_id: UUID, holder: str, version: int | None = None) -> None:
     """Who holds a locked case: by an acceptance here, ahead of intake's word; or as of a version of intake's."""
-    known = case_fact.c.holder_version
-    newest = true() if version is None else or_(known.is_(None), known <= version)
-    await session.execute(update(case_fact).where(case_fact.c.case_id == case_id, newest).values(holder=holder))
+    await _HOLDER.rows(session, {"case_id": case_id, "holder": holder, "version": version})
 
 
 def holder_of(fact: Row[Any]) -> str:

@@ -44,14 +44,18 @@ async def lock_referral(session: AsyncSession, referral_id: UUID) -> Referral | 
     return _referral(rows[0]) if rows else None
 
 
+_OF_CASE = "SELECT * FROM referral WHERE case_id = :case_id AND state = ANY(:states)"
+_IN_FLIGHT = Hot(f"{_OF_CASE} ORDER BY id FOR NO KEY UPDATE")
+_IN_FLIGHT_TO = Hot(f"{_OF_CASE} AND course_run_id = :course_run_id ORDER BY id FOR NO KEY UPDATE")
+
+
 async def lock_in_flight(
     session: AsyncSession, case_id: UUID, *, course_run_id: UUID | None = None
 ) -> Sequence[Referral]:
     """The case's unanswered referrals, to one course run or to anything; always locked in the same order."""
-    query = select(referral).where(referral.c.case_id == case_id, IN_FLIGHT_STATES).order_by(referral.c.id)
-    if course_run_id is not None:
-        query = query.where(referral.c.course_run_id == course_run_id)
-    return [_referral(row) for row in (await session.execute(query.with_for_update(key_share=True))).mappings()]
+    statement = _IN_FLIGHT if course_run_id is None else _IN_FLIGHT_TO
+    values = {"case_id": case_id, "states": sorted(IN_FLIGHT), "course_run_id": course_run_id}
+    return [_referral(row) for row in await statement.rows(session, values)]
 
 
 async def lock_due(session: AsyncSession, *, today: date) -> Referral | None:
@@ -162,20 +166,6 @@ _THERE = Hot(
     "SELECT id FROM referral WHERE case_id = :case_id AND state = ANY(:states)"
     " AND (programme_id = :target OR course_run_id = :target) ORDER BY id LIMIT 1"
 )
-
-
-_OFFER = Hot(
-    "SELECT p.ends_on,"
-    " CASE WHEN cardinality(p.municipalities) = 0 THEN a.municipalities_served ELSE p.municipalities END AS area"
-    " FROM programme p JOIN agency a ON a.agency_id = p.agency_id WHERE p.id = :id"
-)
-
-
-async def find_offer(session: AsyncSession, programme_id: UUID) -> Mapping[str, Any]:
-    """Until when a programme is offered, and in which municipalities."""
-    (offer,) = await _OFFER.rows(session, {"id": programme_id})
-    found: Mapping[str, Any] = offer
-    return found
 
 
 async def find_open(session: AsyncSession, case_id: UUID, target: UUID) -> UUID | None:
