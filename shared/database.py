@@ -257,9 +257,13 @@ async def savepoint(session: AsyncSession) -> AsyncIterator[AsyncSessionTransact
         yield nested
 
 
+_TIME = Hot("SELECT clock_timestamp() AS now")
+
+
 async def database_time(session: AsyncSession) -> datetime:
     """The database's clock: the only one that decides about deadlines."""
-    return cast(datetime, (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()).astimezone(UTC)
+    (row,) = await _TIME.rows(session, {})
+    return cast(datetime, row["now"]).astimezone(UTC)
 
 
 _PASSING = {"40001", "40P01", "55P03", "25P03", "25006"}
