@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from services.referral.domain.function_map import Kept
+from services.referral.domain.map_demand import NUMBERS
 from services.referral.domain.map_supply import Thresholds
-from services.referral.domain.map_views import NUMBERS
 from services.referral.handlers import function_map as handlers
 from services.referral.handlers.function_map import SUPPLY, NotServed
 from services.referral.tables import function_map as tables
@@ -151,17 +152,24 @@ async def test_others_do_not_see_how_few_were_turned_away(region: Region) -> Non
 
 
 async def test_two_regions_that_differ_in_hidden_counts_alone_look_the_same(region: Region) -> None:
-    other = outsider(region.running)
+    """Three places, one who wants them in Kagoshima, and then two or three in Kirishima: enough, or one too few."""
+    ken = region.running.as_("kagoshima-ken", Role.PLANNER, municipalities=["prefecture:46"])
     await more_cases(region.running, 2, KIRISHIMA)
-    paths = (PATH, f"{PATH}/totals")
-    before = [[without_state(each) for each in await cells(other, path)] for path in paths]
+    before = [await every_door(caller) for caller in (outsider(region.running), region.desk)]
+    assert (await cell(ken, KIRISHIMA))["state"] == "covered"
     await more_cases(region.running, 1, KIRISHIMA)
-    after = [[without_state(each) for each in await cells(other, path)] for path in paths]
+    after = [await every_door(caller) for caller in (outsider(region.running), region.desk)]
+    assert (await cell(ken, KIRISHIMA))["state"] == "thin"
     assert before == after
+    assert (await cell(region.desk))["state"] == "too_few"
 
 
-def without_state(found: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in found.items() if name not in {"state", "why", "proposal", "covered", "thin"}}
+async def every_door(caller: Caller) -> list[Any]:
+    """The list, the sums, the file and the page, but for the moment that stands on it."""
+    drawn = [await cells(caller, path) for path in (PATH, f"{PATH}/totals")]
+    answers = [await caller.get(f"{PATH}{ending}", params=WITHIN) for ending in (".csv", ".html")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    return [*drawn, table(answers[0], "cp932"), re.sub(r"\d+:\d\d", "", answers[1].text)]
 
 
 async def test_the_choice_narrows_the_map(region: Region) -> None:
@@ -386,16 +394,16 @@ async def test_a_map_is_kept_once_a_month_and_stays_as_it_was(region: Region) ->
 async def test_two_who_keep_the_same_month_keep_it_once(referral: Running) -> None:
     await take_in(referral, Dice(1).roll())
     async with referral.database.transaction() as session:
-        month, by = NOW.date().replace(day=1), Thresholds()
-        assert await tables.keep_snapshot(session, "46", month, [], by, now=NOW)
-        assert not await tables.keep_snapshot(session, "46", month, [], by, now=NOW)
+        month, nothing = NOW.date().replace(day=1), Kept([], Thresholds(), None)
+        assert await tables.keep_snapshot(session, "46", month, nothing, now=NOW)
+        assert not await tables.keep_snapshot(session, "46", month, nothing, now=NOW)
 
 
 async def test_a_large_map_is_kept_whole(referral: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     await take_in(referral, Dice(2).roll())
     monkeypatch.setattr(tables, "_AT_ONCE", 7)
     await referral.sweep()
-    kept = await referral.rows("SELECT count(*) AS cells FROM map_snapshot_cell WHERE prefecture = '46'")
+    kept = await referral.rows("SELECT count(*) AS cells FROM map_snapshot_cell WHERE municipality LIKE '46%'")
     whole = await referral.as_("ken", municipalities=["prefecture:46"]).whole(PATH, **WITHIN)
     assert kept[0]["cells"] == len(whole) > 14
 
@@ -443,6 +451,19 @@ async def test_a_hidden_count_that_becomes_another_is_no_difference_to_others(re
     assert await cells(outsider(region.running), f"{PATH}/changes", **months, **narrow) == []
     own = region.running.as_("kirishima-desk", municipalities=[KIRISHIMA])
     assert len(await cells(own, f"{PATH}/changes", **months, **narrow)) == 1
+
+
+async def test_a_kept_month_says_to_others_no_more_than_the_map_did(region: Region) -> None:
+    await more_cases(region.running, 2, KIRISHIMA)
+    earlier, later = await two_months(region)
+    ken = region.running.as_("kagoshima-ken", Role.PLANNER, municipalities=["prefecture:46"])
+    before = []
+    for caller in (outsider(region.running), region.desk, ken):
+        narrow = {"municipality": KAGOSHIMA, "function": "drop_in_space"}
+        (change,) = await cells(caller, f"{PATH}/changes", **{"from": earlier, "to": later}, **narrow)
+        before.append((change["before"]["state"], change["before"]["why"]))
+        assert change["after"]["state"] == "thin"
+    assert before == [("too_few", "too_few"), ("too_few", "too_few"), ("covered", "nothing")]
 
 
 # --- Files and paper -------------------------------------------------------------------------------------------------

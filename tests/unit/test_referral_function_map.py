@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from services.referral.domain.function_map import (
     Cell,
     Coverage,
-    Demand,
     Group,
     Picture,
     Proposal,
@@ -27,6 +26,7 @@ from services.referral.domain.function_map import (
     offers_behind,
     propose,
 )
+from services.referral.domain.map_demand import NUMBERS, Demand, Pressure
 from services.referral.domain.map_supply import (
     COURSE_KINDS,
     UNANSWERED,
@@ -38,7 +38,7 @@ from services.referral.domain.map_supply import (
     Supply,
     Thresholds,
 )
-from services.referral.domain.map_views import NUMBERS, see
+from services.referral.domain.map_views import see
 from services.referral.domain.options import Pool
 from services.referral.domain.small_counts import Shown, show, total, union
 from services.referral.tables.vocabulary import vocabulary
@@ -365,8 +365,7 @@ def test_every_cell_has_one_state_that_says_what_it_means(
 ) -> None:
     with_room, stale = min(programmes, with_room), min(programmes, stale)
     supply = Supply(programmes, with_room, stale, 0, with_room)
-    demand = Demand(wanting, 0, 0, wanting, turned_away)
-    state, why = classify(supply, demand, share, BY)
+    state, why = classify(supply, Pressure(wanting, turned_away), share, BY)
     asked = wanting > 0 or turned_away > 0
     assert (state is Coverage.MISSING) == (asked and programmes == 0)
     assert (state is Coverage.UNUSED) == (not asked and with_room > 0)
@@ -430,7 +429,6 @@ seen_counts = st.one_of(st.just((0, 0)), st.integers(5, 50).map(lambda count: (c
 
 @given(st.fixed_dictionaries(dict.fromkeys(("open_needs", "waiting", "unmet", "turned_away"), seen_counts)))
 def test_nothing_of_a_cell_tells_others_which_small_count_it_hides(counts: dict[str, tuple[int, int]]) -> None:
-    """But for its state, which is a comparison with the real count."""
     seen = []
     for version in (0, 1):
         numbers = {name: both[version] for name, both in counts.items()}

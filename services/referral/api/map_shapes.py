@@ -7,8 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.referral.domain.function_map import Coverage, Proposal, Why
+from services.referral.domain.map_demand import NUMBERS
 from services.referral.domain.map_supply import Record, RecordKind
-from services.referral.domain.map_views import NUMBERS, Change, Row, Seen
+from services.referral.domain.map_views import Change, Row, Seen
 from services.referral.domain.small_counts import Shown
 from shared.codes import place_name
 
@@ -67,7 +68,7 @@ class CellAnswer(KindAnswer):
 
     municipality: str
     municipality_name: str
-    state: Coverage
+    state: Coverage = Field(description="`too_few`: it depends on counts that are hidden from the caller.")
     why: Why
     proposal: Proposal
     lenders: list[str] = Field(description="Municipalities with room that this one has no part in; neighbours first.")
@@ -117,6 +118,7 @@ class TotalAnswer(KindAnswer):
                     "thin": 2,
                     "missing": 1,
                     "unused": 0,
+                    "too_few": 0,
                     "open_needs": {"count": None, "at_least": 12, "below": None},
                     "waiting": _NONE,
                     "unmet": _NONE,
@@ -131,6 +133,7 @@ class TotalAnswer(KindAnswer):
     thin: int
     missing: int
     unused: int
+    too_few: int = Field(description="Covered or thin: that depends on counts that are hidden from the caller.")
     open_needs: ShownAnswer = Field(description="Sums are exact only where each of their parts is shown.")
     waiting: ShownAnswer
     unmet: ShownAnswer

@@ -25,7 +25,13 @@ TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 MOST_ROWS = 150
 _ACROSS = 14
 """So many municipalities stand beside each other on a page; more go on in the next table."""
-_SIGNS = {Coverage.COVERED: "◎", Coverage.THIN: "△", Coverage.MISSING: "×", Coverage.UNUSED: "○"}
+_SIGNS = {
+    Coverage.COVERED: "◎",
+    Coverage.THIN: "△",
+    Coverage.MISSING: "×",
+    Coverage.UNUSED: "○",
+    Coverage.TOO_FEW: "－",
+}
 
 
 @papers.get(

@@ -6,12 +6,13 @@ and from refusals for lack of room in a period; nothing in it is anybody's opini
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from fractions import Fraction
 from uuid import UUID
 
+from services.referral.domain.map_demand import Demand, Own, Pressure, limits
 from services.referral.domain.map_supply import (
     UNANSWERED,
     Kind,
@@ -34,6 +35,8 @@ class Coverage(StrEnum):
     THIN = "thin"
     MISSING = "missing"
     UNUSED = "unused"
+    TOO_FEW = "too_few"
+    """Whether it is covered or thin depends on counts that this reader may not see (少数のため示さない)."""
 
 
 class Proposal(StrEnum):
@@ -46,7 +49,7 @@ class Proposal(StrEnum):
 
 
 class Why(StrEnum):
-    """What makes a cell thin or missing."""
+    """What makes a cell thin or missing, or why nothing is said of it."""
 
     NOTHING = "nothing"
     NO_SUPPLY = "no_supply"
@@ -55,6 +58,7 @@ class Why(StrEnum):
     FULL = "full"
     SHORT = "short"
     TURNED_AWAY = "turned_away"
+    TOO_FEW = "too_few"
 
 
 _AT_EASE = frozenset({Coverage.COVERED, Coverage.UNUSED})
@@ -115,24 +119,18 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """Who asks for it. Whoever could be helped in several ways asks in every cell that could answer."""
+class Counted:
+    """One kind of support, as it is counted in each municipality, and the places that several of them share."""
 
-    open_needs: int = 0
-    """Open cases with a need that this kind of support answers, and that nobody is answering now."""
-    waiting: int = 0
-    """Referrals that wait for room."""
-    unmet: int = 0
-    """Open records that a need has nobody."""
-    wanting: int = 0
-    """Different cases behind the three numbers before."""
-    turned_away: int = 0
-    """Referrals declined for lack of room in the period."""
+    supply: Mapping[str, Supply]
+    demand: Mapping[str, Demand]
+    heaps: Mapping[frozenset[str], int]
+    """What the same municipalities share is one heap of places, whoever offers it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One field of the map."""
+    """One field of the map. What it is worth is said as far as the reader may know it for whom it was judged."""
 
     municipality: str
     kind: Kind
@@ -144,7 +142,7 @@ class Cell:
     lenders: tuple[str, ...] = ()
 
 
-def classify(supply: Supply, demand: Demand, share: Fraction, by: Thresholds) -> tuple[Coverage, Why]:
+def classify(supply: Supply, demand: Pressure, share: Fraction, by: Thresholds) -> tuple[Coverage, Why]:
     """How supply and demand stand to each other. `share`: how much of the demand the places there are would take in.
 
     Places are shared by every municipality that a programme serves, in proportion to who wants them.
@@ -175,20 +173,88 @@ def propose(state: Coverage, lenders: Collection[str]) -> Proposal:
             return Proposal.EXTEND
         case Coverage.MISSING:
             return Proposal.BORROW if lenders else Proposal.CREATE
-        case Coverage.COVERED | Coverage.UNUSED:
+        case Coverage.COVERED | Coverage.UNUSED | Coverage.TOO_FEW:
             return Proposal.NONE
 
 
-def draw(picture: Picture, by: Thresholds) -> dict[tuple[str, Kind], Cell]:
-    """The whole map: every cell in which there is supply or demand."""
+def _everybody(_: str) -> bool:
+    return True
+
+
+def draw(picture: Picture, by: Thresholds, *, own: Own = _everybody) -> dict[tuple[str, Kind], Cell]:
+    """The whole map for a reader: every cell in which there is supply or demand."""
+    return judge(count(picture, by), picture.neighbours, by, own=own)
+
+
+def count(picture: Picture, by: Thresholds) -> dict[Kind, Counted]:
+    """Everything that there is and that is asked for, before anything is made of it."""
     there = _by_kind(picture, by)
     asked = _Asked(picture, there)
-    cells: dict[tuple[str, Kind], Cell] = {}
     kinds = {*there, UNANSWERED}
     kinds |= {each.kind for each in picture.waiting} | {each.kind for each in picture.turned_away}
-    for kind in kinds:
-        cells |= _draw_kind(picture, by, kind, there.get(kind, ()), asked)
+    return {kind: _count_kind(picture, kind, there.get(kind, ()), asked) for kind in kinds}
+
+
+def judge(
+    counted: Mapping[Kind, Counted], neighbours: Mapping[str, Collection[str]], by: Thresholds, *, own: Own
+) -> dict[tuple[str, Kind], Cell]:
+    """What every cell is worth, made of nothing but what the reader may see.
+
+    Municipalities share places and lend each other: what one is worth tells of the people of another. So each is
+    judged by the fewest and by the most people who may stand behind what is shown, and said only if both agree.
+    """
+    cells: dict[tuple[str, Kind], Cell] = {}
+    for kind, each in counted.items():
+        cells |= _judge_kind(kind, each, neighbours, by, own)
     return cells
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Of a month that is kept: what belongs to no single cell, and says with them what each is worth."""
+
+    heaps: Mapping[Kind, Mapping[frozenset[str], int]]
+    neighbours: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A month's map: its cells as they were, and what they share; None: of before this was kept."""
+
+    cells: Sequence[Cell]
+    by: Thresholds
+    shared: Shared | None
+
+
+def to_keep(picture: Picture, by: Thresholds) -> Kept:
+    """The map as it is, whole."""
+    counted = count(picture, by)
+    cells = judge(counted, picture.neighbours, by, own=_everybody)
+    heaps = {kind: each.heaps for kind, each in counted.items() if each.heaps}
+    return Kept(list(cells.values()), by, Shared(heaps, picture.neighbours))
+
+
+def judge_kept(kept: Kept, *, own: Own) -> list[Cell]:
+    """A month's map for a reader."""
+    if kept.shared is None:
+        return [_judge_alone(cell, kept.by, own=own(cell.municipality)) for cell in kept.cells]
+    supply: dict[Kind, dict[str, Supply]] = defaultdict(dict)
+    demand: dict[Kind, dict[str, Demand]] = defaultdict(dict)
+    for cell in kept.cells:
+        supply[cell.kind][cell.municipality] = cell.supply
+        demand[cell.kind][cell.municipality] = cell.demand
+    counted = {kind: Counted(supply[kind], demand[kind], kept.shared.heaps.get(kind, {})) for kind in supply}
+    return list(judge(counted, kept.shared.neighbours, kept.by, own=own).values())
+
+
+def _judge_alone(cell: Cell, by: Thresholds, *, own: bool) -> Cell:
+    """A cell of a month of which it is not kept with whom it shared its places: whatever they wanted."""
+    least, most = limits(cell.demand, own=own)
+    enough, short = (classify(cell.supply, asks, Fraction(share), by) for asks, share in ((least, 1), (most, 0)))
+    state, why = _agreed(enough, short)
+    # Who could lend was said by their own counts.
+    proposal = Proposal.EXTEND if state is Coverage.THIN else Proposal.NONE
+    return replace(cell, state=state, why=why, proposal=proposal, lenders=())
 
 
 def offers_behind(picture: Picture, by: Thresholds, number: str, municipality: str, kind: Kind) -> list[Record]:
@@ -218,12 +284,7 @@ def _asked_by_anybody(picture: Picture) -> set[str]:
     return found | {each.need for each in picture.unmet if each.need is not None}
 
 
-def _draw_kind(
-    picture: Picture, by: Thresholds, kind: Kind, parts: Sequence[Part], asked: "_Asked"
-) -> dict[tuple[str, Kind], Cell]:
-    """The cells of one kind of support; municipalities can only lend each other what is of one kind."""
-    demand = asked.demand(kind, picture.municipalities)
-    # What the same municipalities share is one heap of places, whoever offers it.
+def _count_kind(picture: Picture, kind: Kind, parts: Sequence[Part], asked: "_Asked") -> Counted:
     heaps: dict[frozenset[str], int] = defaultdict(int)
     serving: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
@@ -231,29 +292,59 @@ def _draw_kind(
             heaps[part.towns] += part.places
         for town in part.towns:
             serving[town].append(part)
-    wanted = {towns: sum(demand[town].wanting for town in towns) for towns in heaps}
-    drawn: dict[str, tuple[Supply, Coverage, Why]] = {}
-    for town, asks in demand.items():
-        here = serving.get(town, ())
-        if not here and not asks.wanting and not asks.turned_away:
-            continue
-        supply = supply_of(here)
-        # Whom a heap serves at all wants it here, so that nothing is divided by none.
-        shares = (Fraction(heaps[each], wanted[each]) for each in heaps if asks.wanting and town in each)
-        drawn[town] = (supply, *classify(supply, asks, sum(shares, Fraction()), by))
-    able = frozenset(town for town, (_, state, _) in drawn.items() if state in _AT_EASE)
+    demand = {
+        town: asks
+        for town, asks in asked.demand(kind, picture.municipalities).items()
+        if town in serving or asks.wanting or asks.turned_away
+    }
+    return Counted({town: supply_of(serving.get(town, ())) for town in demand}, demand, heaps)
+
+
+_Verdict = tuple[Coverage, Why]
+
+
+def _judge_kind(
+    kind: Kind, counted: Counted, neighbours: Mapping[str, Collection[str]], by: Thresholds, own: Own
+) -> dict[tuple[str, Kind], Cell]:
+    """The cells of one kind of support; municipalities can only lend each other what is of one kind."""
+    between = {town: limits(asks, own=own(town)) for town, asks in counted.demand.items()}
+    least = _verdicts(counted, {town: fewest for town, (fewest, _) in between.items()}, by)
+    all_known = all(fewest == greatest for fewest, greatest in between.values())
+    most = least if all_known else _verdicts(counted, {town: greatest for town, (_, greatest) in between.items()}, by)
+    said = {town: _agreed(verdict, most[town]) for town, verdict in least.items()}
+    able = frozenset(town for town, (state, _) in said.items() if state in _AT_EASE)
     cells = {}
-    for town, (supply, state, why) in drawn.items():
-        lends = _lenders(town, heaps, able, picture, by) if state not in _AT_EASE else ()
-        cells[town, kind] = Cell(town, kind, supply, demand[town], state, why, propose(state, lends), lends)
+    for town, (state, why) in said.items():
+        is_short = state in {Coverage.THIN, Coverage.MISSING}
+        lends = _lenders(town, counted.heaps, able, neighbours.get(town, ()), by) if is_short else ()
+        supply, demand = counted.supply[town], counted.demand[town]
+        cells[town, kind] = Cell(town, kind, supply, demand, state, why, propose(state, lends), lends)
     return cells
 
 
+def _verdicts(counted: Counted, asked: Mapping[str, Pressure], by: Thresholds) -> dict[str, _Verdict]:
+    wanted = {towns: sum(asked[town].wanting for town in towns & asked.keys()) for towns in counted.heaps}
+    found = {}
+    for town, asks in asked.items():
+        # Whom a heap serves at all wants it here, so that nothing is divided by none.
+        shares = (
+            Fraction(places, wanted[towns]) for towns, places in counted.heaps.items() if asks.wanting and town in towns
+        )
+        found[town] = classify(counted.supply[town], asks, sum(shares, Fraction()), by)
+    return found
+
+
+def _agreed(least: _Verdict, most: _Verdict) -> _Verdict:
+    """More people never make a cell better: where the ends agree, all between them do. What is true of the fewest
+    is true for sure, so that theirs is the reason.
+    """
+    return least if least[0] is most[0] else (Coverage.TOO_FEW, Why.TOO_FEW)
+
+
 def _lenders(
-    town: str, roomy: Iterable[frozenset[str]], able: frozenset[str], picture: Picture, by: Thresholds
+    town: str, roomy: Iterable[frozenset[str]], able: frozenset[str], near: Collection[str], by: Thresholds
 ) -> tuple[str, ...]:
     """Who has room that this municipality has no part in: neighbours first, then others of its prefecture."""
-    near = picture.neighbours.get(town, frozenset())
     there: set[str] = set()
     for area in roomy:
         if town not in area:

@@ -1,16 +1,13 @@
 """The map as a reader may see it: whole where the reader serves the municipality, without small counts elsewhere."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.referral.domain.function_map import Cell, Coverage, Proposal, Why
+from services.referral.domain.map_demand import NUMBERS, Own, shown
 from services.referral.domain.map_supply import Kind, Supply
-from services.referral.domain.small_counts import Shown, show, total, union
-
-NUMBERS = ("open_needs", "waiting", "unmet", "wanting", "turned_away")
-"""What is counted of people, and so hidden where it is small."""
-Own = Callable[[str], bool]
+from services.referral.domain.small_counts import Shown, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +49,7 @@ class Change:
 
 
 def see(cell: Cell, *, own: Own) -> Seen:
-    """A cell for a reader; `own`: whether the reader serves a municipality."""
-    demand, is_own = cell.demand, own(cell.municipality)
-    parts = [show(count, own=is_own) for count in (demand.open_needs, demand.waiting, demand.unmet)]
-    wanting = union(parts, demand.wanting)
-    if wanting.count is not None:
-        wanting = show(wanting.count, own=is_own)
+    """A cell for the reader for whom it was judged; `own`: whether the reader serves a municipality."""
     return Seen(
         municipality=cell.municipality,
         kind=cell.kind,
@@ -66,11 +58,7 @@ def see(cell: Cell, *, own: Own) -> Seen:
         proposal=cell.proposal,
         lenders=cell.lenders,
         supply=cell.supply,
-        open_needs=parts[0],
-        waiting=parts[1],
-        unmet=parts[2],
-        wanting=wanting,
-        turned_away=show(demand.turned_away, own=is_own),
+        **shown(cell.demand, own=own(cell.municipality)),
     )
 
 

@@ -18,6 +18,11 @@ class Shown:
     """With a small count of its own that is hidden: it is less than this."""
 
     @property
+    def at_most(self) -> int | None:
+        """What it is at most, where what is shown says so."""
+        return self.count if self.below is None else self.below - 1
+
+    @property
     def text_ja(self) -> str:
         """As it stands on paper."""
         if self.count is not None:

@@ -9,7 +9,15 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.function_map import Cell, Picture, draw, needs_answered, offers_behind
+from services.referral.domain.function_map import (
+    Cell,
+    Picture,
+    draw,
+    judge_kept,
+    needs_answered,
+    offers_behind,
+    to_keep,
+)
 from services.referral.domain.map_supply import Kind, Record, RecordKind, Thresholds
 from services.referral.domain.map_views import Change, Seen, changes, see
 from services.referral.tables import function_map as tables
@@ -64,8 +72,12 @@ class NoSnapshot:
 
 async def draw_map(session: AsyncSession, wanted: Wanted, *, actor: Actor, now: datetime) -> list[Seen]:
     """The map as of now, as the caller may see it; by kind and municipality."""
-    cells = await _drawn(session, wanted.prefecture, now, _thresholds())
-    chosen = sorted((cell for cell in cells if wanted.holds(cell)), key=lambda cell: (cell.kind, cell.municipality))
+    picture = await _look(session, wanted.prefecture, now)
+    # In a thread of its own: a second of reckoning would keep everybody else's requests waiting.
+    cells = await asyncio.to_thread(draw, picture, _thresholds(), own=actor.serves)
+    chosen = sorted(
+        (cell for cell in cells.values() if wanted.holds(cell)), key=lambda cell: (cell.kind, cell.municipality)
+    )
     return [see(cell, own=actor.serves) for cell in chosen]
 
 
@@ -108,9 +120,8 @@ async def keep_snapshot(session: AsyncSession, now: datetime) -> bool:
     prefecture = await tables.find_prefecture_to_draw(session, month)
     if prefecture is None:
         return False
-    by = _thresholds()
-    own = [cell for cell in await _drawn(session, prefecture, now, by) if cell.municipality[:2] == prefecture]
-    await tables.keep_snapshot(session, prefecture, month, own, by, now=now)
+    kept = await asyncio.to_thread(to_keep, await _look(session, prefecture, now), _thresholds())
+    await tables.keep_snapshot(session, prefecture, month, kept, now=now)
     return True
 
 
@@ -127,15 +138,16 @@ async def compare_months(
     if not {earlier, later} <= kept:
         return NoSnapshot()
     before, after = [
-        [cell for cell in await tables.find_snapshot(session, wanted.prefecture, month) if wanted.holds(cell)]
+        [cell for cell in await _kept(session, wanted.prefecture, month, actor) if wanted.holds(cell)]
         for month in (earlier, later)
     ]
     return changes(before, after, own=actor.serves)
 
 
-async def _drawn(session: AsyncSession, prefecture: str, now: datetime, by: Thresholds) -> Collection[Cell]:
-    """In a thread of its own: a second of reckoning would keep everybody else's requests waiting."""
-    return (await asyncio.to_thread(draw, await _look(session, prefecture, now), by)).values()
+async def _kept(session: AsyncSession, prefecture: str, month: date, actor: Actor) -> Collection[Cell]:
+    """A month's map, judged for who reads it."""
+    kept = await tables.find_snapshot(session, prefecture, month)
+    return await asyncio.to_thread(judge_kept, kept, own=actor.serves)
 
 
 async def _look(session: AsyncSession, prefecture: str, now: datetime) -> Picture:

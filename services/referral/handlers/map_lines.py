@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from services.referral.domain.map_views import NUMBERS, Change, Row, Seen, by_kind
+from services.referral.domain.map_demand import NUMBERS
+from services.referral.domain.map_views import Change, Row, Seen, by_kind
 from shared.codes import place_name
 
 

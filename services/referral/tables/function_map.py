@@ -1,5 +1,6 @@
 """What the map of functions is drawn from, with people grouped already; and the records behind each of its numbers."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
@@ -12,15 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.referral.domain.function_map import (
     Cell,
     Coverage,
-    Demand,
     Group,
+    Kept,
     Picture,
     Proposal,
+    Shared,
     TurnedAway,
     Unmet,
     Waiting,
     Why,
 )
+from services.referral.domain.map_demand import Demand
 from services.referral.domain.map_supply import COURSE_KINDS, UNANSWERED, Kind, Offer, Seats, Supply, Thresholds
 from services.referral.domain.options import Pool
 from services.referral.domain.routing import COUNTER_NEEDS, COUNTER_TOPICS
@@ -319,8 +322,8 @@ _COLUMNS = ("function", "stage", "strand", "municipality", "state", "why", "prop
 _AT_ONCE = 5_000
 """Cells in one statement: a whole prefecture's may be more than a statement has time for on a busy day."""
 _KEEP_SNAPSHOT = Hot(
-    "INSERT INTO map_snapshot (prefecture, month, drawn_at, thresholds) VALUES (CAST(:prefecture AS text),"
-    " CAST(:month AS date), CAST(:drawn_at AS timestamptz), CAST(:thresholds AS jsonb))"
+    "INSERT INTO map_snapshot (prefecture, month, drawn_at, thresholds, shared) VALUES (CAST(:prefecture AS text),"
+    " CAST(:month AS date), CAST(:drawn_at AS timestamptz), CAST(:thresholds AS jsonb), CAST(:shared AS jsonb))"
     " ON CONFLICT DO NOTHING RETURNING month"
 )
 _KEEP_CELLS = Hot(
@@ -340,6 +343,10 @@ _CELLS_OF = Hot(
     f"SELECT {', '.join(_COLUMNS)} FROM map_snapshot_cell"  # noqa: S608
     " WHERE prefecture = CAST(:prefecture AS text) AND month = CAST(:month AS date)"
 )
+_SHARED_OF = Hot(
+    "SELECT thresholds, shared FROM map_snapshot"
+    " WHERE prefecture = CAST(:prefecture AS text) AND month = CAST(:month AS date)"
+)
 _SNAPSHOTS = Hot(
     "SELECT month, drawn_at, thresholds FROM map_snapshot WHERE prefecture = CAST(:prefecture AS text)"
     " ORDER BY month DESC LIMIT 240"
@@ -352,15 +359,14 @@ async def find_prefecture_to_draw(session: AsyncSession, month: date) -> str | N
     return rows[0]["prefecture"] if rows else None
 
 
-async def keep_snapshot(
-    session: AsyncSession, prefecture: str, month: date, cells: Iterable[Cell], by: Thresholds, *, now: datetime
-) -> bool:
+async def keep_snapshot(session: AsyncSession, prefecture: str, month: date, kept: Kept, *, now: datetime) -> bool:
     """Keep a month's map, once: whether it is new."""
     place = {"prefecture": prefecture, "month": month}
-    thresholds = to_json(asdict(by)).decode()
-    if not await _KEEP_SNAPSHOT.rows(session, {**place, "drawn_at": now, "thresholds": thresholds}):
+    shared = to_json(_shared_told(kept.shared)).decode()
+    values = {"thresholds": to_json(asdict(kept.by)).decode(), "shared": shared}
+    if not await _KEEP_SNAPSHOT.rows(session, {**place, **values, "drawn_at": now}):
         return False
-    rows = [_row_of(cell) for cell in cells]
+    rows = [_row_of(cell) for cell in kept.cells]
     for begin in range(0, len(rows), _AT_ONCE):
         await _KEEP_CELLS.rows(session, {**place, "cells": to_json(rows[begin : begin + _AT_ONCE]).decode()})
     return True
@@ -371,10 +377,34 @@ async def list_snapshots(session: AsyncSession, prefecture: str) -> Sequence[Map
     return await _SNAPSHOTS.rows(session, {"prefecture": prefecture})
 
 
-async def find_snapshot(session: AsyncSession, prefecture: str, month: date) -> list[Cell]:
+async def find_snapshot(session: AsyncSession, prefecture: str, month: date) -> Kept:
     """The map as it was kept."""
-    rows = await _CELLS_OF.rows(session, {"prefecture": prefecture, "month": month})
-    return [_cell(row) for row in rows]
+    place = {"prefecture": prefecture, "month": month}
+    (row,) = await _SHARED_OF.rows(session, place)
+    cells = [_cell(each) for each in await _CELLS_OF.rows(session, place)]
+    return Kept(cells, Thresholds(**row["thresholds"]), _shared_read(row["shared"]))
+
+
+def _shared_told(shared: Shared | None) -> dict[str, Any] | None:
+    if shared is None:
+        return None
+    return {
+        "heaps": [
+            {**asdict(kind), "towns": sorted(towns), "places": places}
+            for kind, heaps in shared.heaps.items()
+            for towns, places in heaps.items()
+        ],
+        "neighbours": {town: sorted(near) for town, near in shared.neighbours.items()},
+    }
+
+
+def _shared_read(told: Mapping[str, Any] | None) -> Shared | None:
+    if told is None:
+        return None
+    heaps: dict[Kind, dict[frozenset[str], int]] = defaultdict(dict)
+    for each in told["heaps"]:
+        heaps[_kind(each)][frozenset(each["towns"])] = each["places"]
+    return Shared(heaps, {town: frozenset(near) for town, near in told["neighbours"].items()})
 
 
 def _row_of(cell: Cell) -> dict[str, Any]:

@@ -366,6 +366,7 @@ map_snapshot = Table(
     Column("month", Date, primary_key=True),
     Column("drawn_at", DateTime(timezone=True), nullable=False),
     Column("thresholds", JSONB, nullable=False),
+    Column("shared", JSONB),
 )
 map_snapshot_cell = Table(
     "map_snapshot_cell",
