@@ -2,6 +2,7 @@
 
 import json
 import re
+from ast import literal_eval
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -218,14 +219,17 @@ def words_for(
     return english, japanese
 
 
-_QUOTED = re.compile(r"'(\w+)'")
+_ONE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+|True|False|None"""
+_ALTERNATIVES = re.compile(rf"(?:{_ONE})(?:(?:, | or )(?:{_ONE}))*")
+"""Pydantic's own sentence of what a field takes: 'a', 'b' or 'c'."""
 
 
 def _in_words(expected: str, code_words: Mapping[str, str]) -> str:
     """Codes as a person calls them, with the code that a machine sends, where somebody has named them."""
-    codes = _QUOTED.findall(expected)
-    if not any(code in code_words for code in codes):
-        return expected
+    if _ALTERNATIVES.fullmatch(expected) is None:
+        return expected  # our own list, which is no English sentence
+    values = [literal_eval(one) for one in re.findall(_ONE, expected)]
+    codes = [value if isinstance(value, str) else json.dumps(value) for value in values]
     return "、".join(f"{code_words[code]}({code})" if code in code_words else code for code in codes)
 
 

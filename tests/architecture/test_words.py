@@ -71,9 +71,36 @@ def test_where_only_some_things_are_accepted_they_are_told(shape: type[BaseModel
             except ValidationError as error:
                 for each in error.errors():
                     limits = LIMITS & each.get("ctx", {}).keys()
-                    said = words_for(each["type"], each.get("ctx"))
-                    untold += [name for limit in limits for words in said if str(each["ctx"][limit]) not in words]
+                    english, japanese = words_for(each["type"], each.get("ctx"))
+                    told = {limit: str(each["ctx"][limit]) for limit in limits}
+                    untold += [name for words in told.values() if words not in english]
+                    untold += [name for words in told.values() for one in alternatives(words) if one not in japanese]
+                    untold += [name for mark in (" or ", "'", '"') if mark in japanese]
     assert untold == []
+
+
+def alternatives(expected: str) -> list[str]:
+    """The values that a sentence of pydantic's quotes; of any other all of it."""
+    return re.findall(r"'([^']*)'", expected) or expected.split(" or ")
+
+
+@pytest.mark.parametrize(
+    ("expected", "japanese"),
+    [
+        ("'refer' or 'transfer'", "送る(refer)、transfer"),
+        ("'a', 'b' or 'refer'", "a、b、送る(refer)"),
+        ("'one'", "one"),
+        ("1, 2 or 3", "1、2、3"),
+        ("True or None", "true、null"),
+        ("\"it's\" or 'x or y'", "it's、x or y"),
+        ("土 (sat)、日 (sun)", "土 (sat)、日 (sun)"),
+        ("from, to", "from, to"),
+    ],
+)
+def test_in_japanese_no_english_word_stands_between_what_is_accepted(expected: str, japanese: str) -> None:
+    english, said = words_for("literal_error", {"expected": expected}, {"refer": "送る"})
+    assert f"使えるもの: {japanese})" in said
+    assert f"allowed: {expected}" in english
 
 
 @pytest.mark.parametrize("field", ["phone", "other_phone", "proxy_phone", "email", "postcode"])

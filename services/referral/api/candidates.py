@@ -7,10 +7,11 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer, option_answer
+from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer, needs_in, option_answer
 from services.referral.domain.options import Stage
-from services.referral.domain.routing import Excluded, Routing
-from services.referral.handlers import proposals
+from services.referral.domain.routing import Excluded, Ranked, Routing
+from services.referral.domain.told import Reading
+from services.referral.handlers import looking, proposals
 from services.referral.handlers import routing as handlers
 from services.referral.handlers.routing import Proposal
 from shared.auth import Caller, Role, requires
@@ -21,6 +22,12 @@ candidates = router(tag="candidates")
 
 EXCLUDED_SHOWN = 50
 """So many that were left out are shown with their reasons; all are counted, kept, and read page by page."""
+
+
+NEEDS_WITHHELD = (
+    "The case's needs are named to who holds it, and to who is told of them by an open referral, as far as the person"
+    " agreed; here are some that the caller may not read, in `unmet_needs` or in a reason."
+)
 
 
 class CoordinatorAnswer(BaseModel):
@@ -107,6 +114,7 @@ class CandidatesAnswer(BaseModel):
                     "rule_version": 1,
                     "need_unmet": False,
                     "unmet_needs": ["housing"],
+                    "needs_withheld": False,
                     "coordinator": {
                         "agency_id": "kagoshima-desk",
                         "text_ja": "受諾されるまで、相談を受け付けた機関が引き続き担当します。",
@@ -127,6 +135,7 @@ class CandidatesAnswer(BaseModel):
     rule_version: int
     need_unmet: bool = Field(description="Nobody can take the case on now, or all have said no: a gap in the region.")
     unmet_needs: list[str] = Field(description="Needs on record that nobody answers who hasn't said no.")
+    needs_withheld: bool = Field(description=NEEDS_WITHHELD)
     coordinator: CoordinatorAnswer
 
 
@@ -150,35 +159,39 @@ async def find_candidates(
 ) -> CandidatesAnswer:
     """Best first; what is left out is named too."""
     place = pages.begin(lambda proposal_id, index: (UUID(proposal_id), number(index)))
+    reading = (await looking.readings(session, [case_id], actor.agency, now))[case_id]
     if place is None:
         proposal = await handlers.find_candidates(session, case_id, actor, now)
-        return _answer(proposal, pages, stage, begin=0)
+        return _answer(proposal, pages, stage, reading, begin=0)
     proposal_id, last = place
     given = await proposals.get_proposal(session, proposal_id, actor)
     if given.row.case_id != case_id:
         raise Problem(NOT_FOUND)
     kept = Proposal(proposal_id, case_id, given.row.rule_version, given.routing)
-    return _answer(kept, pages, stage, begin=last + 1)
+    return _answer(kept, pages, stage, reading, begin=last + 1)
 
 
-def _answer(proposal: Proposal, pages: Paging, stage: Stage | None, *, begin: int) -> CandidatesAnswer:
+def _answer(
+    proposal: Proposal, pages: Paging, stage: Stage | None, reading: Reading, *, begin: int
+) -> CandidatesAnswer:
     routing = proposal.routing
     chosen = [each for each in routing.items if stage is None or each.stage is stage]
     found = page(
         list(enumerate(chosen))[begin : begin + pages.one_more],
         pages,
         key=lambda place: (proposal.id, place[0]),
-        show=lambda place: candidate_answer(place[1]),
+        show=lambda place: candidate_answer(place[1], reading),
     )
     return CandidatesAnswer(
         items=found.items,
         next_cursor=found.next_cursor,
         counts=counts(routing),
-        excluded=[] if begin else left_out(routing, stage),
+        excluded=[] if begin else left_out(routing, reading, stage),
         proposal_id=proposal.id,
         rule_version=proposal.rule_version,
         need_unmet=routing.need_unmet,
-        unmet_needs=list(routing.unmet_needs),
+        unmet_needs=list(reading.of(routing.unmet_needs)),
+        needs_withheld=withholds(routing, reading),
         coordinator=coordinator(routing),
     )
 
@@ -206,9 +219,16 @@ _BEYOND_EN = (
 )
 
 
-def left_out(routing: Routing, stage: Stage | None = None) -> list[OptionAnswer]:
+def withholds(routing: Routing, reading: Reading) -> bool:
+    """Whether there is a need that this reader may not know of."""
+    placed: list[Ranked | Excluded] = [*routing.items, *routing.excluded]
+    codes = frozenset(routing.unmet_needs).union(*map(needs_in, placed))
+    return not all(map(reading.holds, codes))
+
+
+def left_out(routing: Routing, reading: Reading, stage: Stage | None = None) -> list[OptionAnswer]:
     """The nearest of them."""
-    return [option_answer(each) for each in nearest_left_out(routing, stage)[:EXCLUDED_SHOWN]]
+    return [option_answer(each, reading) for each in nearest_left_out(routing, stage)[:EXCLUDED_SHOWN]]
 
 
 def nearest_left_out(routing: Routing, stage: Stage | None) -> list[Excluded]:

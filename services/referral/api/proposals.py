@@ -9,14 +9,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 from sqlalchemy import Row
 
+from services.referral.api.candidates import (
+    NEEDS_WITHHELD,
+    CountsAnswer,
+    coordinator,
+    counts,
+    left_out,
+    nearest_left_out,
+    withholds,
+)
 from services.referral.api.candidates import CoordinatorAnswer as HolderAnswer
-from services.referral.api.candidates import CountsAnswer, coordinator, counts, left_out, nearest_left_out
 from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer, option_answer
 from services.referral.domain.options import Stage
+from services.referral.handlers import looking
 from services.referral.handlers import proposals as handlers
 from shared.auth import Caller, Role, requires
 from shared.problems import NOT_FOUND, Problem
-from shared.service import LongPages, Page, Pages, Transaction, number, page, router
+from shared.service import LongPages, Now, Page, Pages, Transaction, number, page, router
 
 proposals = router(tag="candidates")
 
@@ -56,6 +65,7 @@ class ProposalAnswer(ProposalHead):
                     "excluded": [],
                     "need_unmet": True,
                     "unmet_needs": ["housing"],
+                    "needs_withheld": False,
                     "coordinator": {
                         "agency_id": "kagoshima-desk",
                         "text_ja": "今は候補がありません。",
@@ -71,6 +81,7 @@ class ProposalAnswer(ProposalHead):
     excluded: list[OptionAnswer]
     need_unmet: bool
     unmet_needs: list[str]
+    needs_withheld: bool = Field(description=NEEDS_WITHHELD)
     coordinator: HolderAnswer
 
 
@@ -123,19 +134,22 @@ async def list_proposals(case_id: UUID, session: Transaction, actor: Caller, pag
 async def get_proposal(
     proposal_id: UUID,
     session: Transaction,
+    now: Now,
     actor: Caller,
     limit: Annotated[int, Query(ge=1, le=500, description="So many candidates, best first.")] = 100,
 ) -> ProposalAnswer:
     """As it was said."""
     given = await handlers.get_proposal(session, proposal_id, actor)
-    routing = given.routing
+    routing, case_id = given.routing, given.row.case_id
+    reading = (await looking.readings(session, [case_id], actor.agency, now))[case_id]
     return ProposalAnswer(
         **_head(given.row),
-        items=[candidate_answer(each) for each in routing.items[:limit]],
+        items=[candidate_answer(each, reading) for each in routing.items[:limit]],
         counts=counts(routing),
-        excluded=left_out(routing),
+        excluded=left_out(routing, reading),
         need_unmet=routing.need_unmet,
-        unmet_needs=list(routing.unmet_needs),
+        unmet_needs=list(reading.of(routing.unmet_needs)),
+        needs_withheld=withholds(routing, reading),
         coordinator=coordinator(routing),
     )
 
@@ -171,6 +185,7 @@ async def list_excluded(
     case_id: UUID,
     proposal_id: UUID,
     session: Transaction,
+    now: Now,
     actor: Caller,
     pages: LongPages,
     stage: Annotated[Stage | None, Query(description="Only this rung of the ladder.")] = None,
@@ -182,11 +197,12 @@ async def list_excluded(
     after = pages.begin(number)
     begin = 0 if after is None else after + 1
     chosen = list(enumerate(nearest_left_out(given.routing, stage)))
+    reading = (await looking.readings(session, [case_id], actor.agency, now))[case_id]
     return page(
         chosen[begin : begin + pages.one_more],
         pages,
         key=lambda place: (place[0],),
-        show=lambda place: option_answer(place[1]),
+        show=lambda place: option_answer(place[1], reading),
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from services.referral.api.words import GROUPS_JA, STAGES_JA, WORDS_JA
 from services.referral.domain.options import CourseRun, Programme, Stage
 from services.referral.domain.routing import Excluded, Ranked, Reason
+from services.referral.domain.told import Reading
 
 _TEXTS = {
     "answers_needs": ("記録された課題に応えます({about})", "Answers needs on record ({about})"),
@@ -86,6 +87,8 @@ _TEXTS = {
         "The rules leave out this function ({about})",
     ),
 }
+_OF_THE_CASE = frozenset({"answers_needs", "answers_no_need"})
+"""What these are about are needs on record, which not everybody of the municipality may read."""
 _WORDS = STAGES_JA | GROUPS_JA | WORDS_JA
 
 
@@ -125,16 +128,17 @@ class CandidateAnswer(OptionAnswer):
     )
 
 
-def candidate_answer(ranked: Ranked) -> CandidateAnswer:
-    """A candidate as it is shown."""
-    shown = option_answer(ranked).model_dump()
+def candidate_answer(ranked: Ranked, reading: Reading) -> CandidateAnswer:
+    """A candidate as it is shown to who may read so much of the case."""
+    shown = option_answer(ranked, reading).model_dump()
     return CandidateAnswer(**shown, score=ranked.score, may_be_sent=ranked.may_be_sent)
 
 
-def option_answer(placed: Ranked | Excluded) -> OptionAnswer:
+def option_answer(placed: Ranked | Excluded, reading: Reading) -> OptionAnswer:
     """An option with its reasons."""
     option = placed.option
-    place: dict[str, Any] = {"id": option.id, "stage": placed.stage, "reasons": [*map(reason_answer, placed.reasons)]}
+    reasons = [reason_answer(each, reading) for each in placed.reasons]
+    place: dict[str, Any] = {"id": option.id, "stage": placed.stage, "reasons": reasons}
     match option:
         case Programme():
             return OptionAnswer(
@@ -162,11 +166,19 @@ def option_answer(placed: Ranked | Excluded) -> OptionAnswer:
             assert_never(option)
 
 
-def reason_answer(reason: Reason) -> ReasonAnswer:
-    """A reason in both languages."""
+def needs_in(placed: Ranked | Excluded) -> frozenset[str]:
+    """The case's needs that its reasons name."""
+    return frozenset(code for reason in placed.reasons if reason.code in _OF_THE_CASE for code in reason.about)
+
+
+def reason_answer(reason: Reason, reading: Reading) -> ReasonAnswer:
+    """A reason in both languages; needs that this reader may not know are not named."""
     japanese, english = _TEXTS[reason.code]
-    about_ja = "、".join(_WORDS.get(code, code) for code in reason.about)
-    about = ", ".join(code.replace("_", " ") for code in reason.about)
+    codes = reading.of(reason.about) if reason.code in _OF_THE_CASE else reason.about
+    if not codes:
+        japanese, english = japanese.replace("({about})", ""), english.replace(" ({about})", "")
+    about_ja = "、".join(_WORDS.get(code, code) for code in codes)
+    about = ", ".join(code.replace("_", " ") for code in codes)
     return ReasonAnswer(
         code=reason.code,
         text_ja=japanese.format(about=about_ja, count=reason.count),

@@ -207,11 +207,12 @@ async def list_waiting(
     found = await looking.list_waiting(session, actor, mine=mine, after=after, limit=limit)
     lacking = await needs.list_waiting(session, actor, mine=mine, after=after, limit=limit)
     links = await looking.links_of(session, found, now)
+    readings = await looking.readings(session, {row.case_id for row in lacking}, actor.agency, now)
 
     def show(each: Any) -> WaitingAnswer:
         if isinstance(each, Referral):
             return WaitingAnswer(answers.answer(each, actor, link=links.get(each.id)))
-        return WaitingAnswer(waiting_need(each))
+        return WaitingAnswer(waiting_need(each, readings[each.case_id], actor.agency))
 
     return page(sorted([*found, *lacking], key=_key)[:limit], pages, key=_key, show=show)
 

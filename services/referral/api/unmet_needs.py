@@ -12,6 +12,8 @@ from services.referral.api.shapes import WaitsAnswer
 from services.referral.domain.needs import EndReason, NeedState
 from services.referral.domain.options import Stage
 from services.referral.domain.states import Clock
+from services.referral.domain.told import Reading
+from services.referral.handlers import looking
 from services.referral.handlers import needs as handlers
 from services.referral.handlers.needs import NoneOpen, NotTheCoordinator
 from shared.auth import Caller, Role, requires
@@ -34,6 +36,7 @@ class UnmetNeedAnswer(BaseModel):
                     "case_id": "01920000-0000-7000-8000-0000000000c1",
                     "municipality": "462012",
                     "need": "housing",
+                    "withheld": False,
                     "since": "2026-04-01T00:30:00Z",
                     "coordinator": "kagoshima-desk",
                     "stage": None,
@@ -50,7 +53,11 @@ class UnmetNeedAnswer(BaseModel):
     unmet_need_id: UUID = Field(validation_alias="id")
     case_id: UUID
     municipality: str
-    need: str | None = Field(description="Without one: nobody could take the case at all.")
+    need: str | None = Field(description="Without one, and not withheld: nobody could take the case at all.")
+    withheld: bool = Field(
+        description="There is a need, and it is named to who holds the case, who coordinates this, and who is told of"
+        " it by an open referral."
+    )
     since: datetime
     coordinator: str
     stage: Stage | None = Field(description="Where the person stood; without one: nobody had accepted the case yet.")
@@ -69,11 +76,18 @@ class WaitingNeedAnswer(UnmetNeedAnswer):
     waits: WaitsAnswer
 
 
-def waiting_need(row: Row[Any]) -> WaitingNeedAnswer:
+def unmet_need(row: Row[Any], reading: Reading, agency: str) -> dict[str, Any]:
+    """A record as somebody may read it: to look for a place its coordinator knows for what."""
+    coordinates = row.coordinator == agency and row.state == NeedState.OPEN
+    named = row.need is None or coordinates or reading.holds(row.need)
+    return {**row._asdict(), "need": row.need if named else None, "withheld": not named}
+
+
+def waiting_need(row: Row[Any], reading: Reading, agency: str) -> WaitingNeedAnswer:
     """It waits for its coordinator to look again."""
     since, coordinator = day_in_japan(row.since), row.coordinator
     waits = WaitsAnswer(clock=Clock.REVIEW, agency_id=coordinator, since=since, due_on=row.review_on)
-    return WaitingNeedAnswer.model_validate(row._asdict() | {"waits": waits})
+    return WaitingNeedAnswer.model_validate(unmet_need(row, reading, agency) | {"waits": waits})
 
 
 class NeedReviewBody(Body):
@@ -95,6 +109,7 @@ class NeedReviewBody(Body):
 )
 async def list_unmet_needs(
     session: Transaction,
+    now: Now,
     actor: Caller,
     pages: Pages,
     box: Annotated[Literal["mine"] | None, Query(description="Only those that my agency coordinates.")] = None,
@@ -111,7 +126,13 @@ async def list_unmet_needs(
         before=pages.begin(UUID),
         limit=pages.one_more,
     )
-    return page(rows, pages, key=lambda row: (row.id,), show=UnmetNeedAnswer.model_validate)
+    readings = await looking.readings(session, {row.case_id for row in rows}, actor.agency, now)
+    return page(
+        rows,
+        pages,
+        key=lambda row: (row.id,),
+        show=lambda row: UnmetNeedAnswer.model_validate(unmet_need(row, readings[row.case_id], actor.agency)),
+    )
 
 
 @unmet_needs.get(
@@ -120,12 +141,17 @@ async def list_unmet_needs(
     summary="One need that nobody answers",
     description="応えられる支援がない課題の記録を一つ返します。支援機能の地図の数は、この記録まで開けます。",
 )
-async def get_unmet_need(unmet_need_id: UUID, session: Transaction, actor: Caller) -> UnmetNeedAnswer:
+async def get_unmet_need(unmet_need_id: UUID, session: Transaction, now: Now, actor: Caller) -> UnmetNeedAnswer:
     """What a number of the map opens to."""
     found = await handlers.get_need(session, unmet_need_id, actor)
     if found is None:
         raise Problem(NOT_FOUND)
-    return UnmetNeedAnswer.model_validate(found)
+    return await _shown(session, found, actor.agency, now)
+
+
+async def _shown(session: Transaction, row: Row[Any], agency: str, now: datetime) -> UnmetNeedAnswer:
+    readings = await looking.readings(session, [row.case_id], agency, now)
+    return UnmetNeedAnswer.model_validate(unmet_need(row, readings[row.case_id], agency))
 
 
 _LONGEST = timedelta(days=366)
@@ -153,6 +179,6 @@ async def review_need(
         case NotTheCoordinator():
             raise Problem(FORBIDDEN)
         case Row():
-            return UnmetNeedAnswer.model_validate(outcome)
+            return await _shown(session, outcome, actor.agency, now)
         case _:
             assert_never(outcome)

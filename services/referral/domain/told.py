@@ -20,14 +20,39 @@ class Told:
     """Something is on record that the consent doesn't cover."""
 
 
+def agreed(code: str, categories: Collection[str]) -> bool:
+    """Whether a need or topic may be passed on; no categories at all: what a referral needs, and nothing sensitive."""
+    if code in SENSITIVE:
+        return HEALTH in categories
+    return not categories or STORY in categories
+
+
 def told(needs: Collection[str], topics: Collection[str], *, urgent: bool, categories: Collection[str]) -> Told:
-    """What the consent's categories leave; none at all means what a referral needs, and nothing sensitive."""
-    agreed = frozenset(categories)
-    story = not agreed or STORY in agreed
+    """What the consent's categories leave."""
 
     def shown(codes: Iterable[str]) -> tuple[str, ...]:
-        return tuple(code for code in sorted(codes) if (HEALTH in agreed if code in SENSITIVE else story))
+        return tuple(code for code in sorted(codes) if agreed(code, categories))
 
     kept = shown(needs), shown(topics)
     withheld = len(kept[0]) + len(kept[1]) < len(needs) + len(topics)
     return Told(*kept, urgent, withheld)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What of a case's needs somebody may read: all, for who holds it; or as far as it was told by a referral."""
+
+    whole: bool = False
+    categories: frozenset[str] | None = None
+    """What the person agreed may be passed on; None: nothing was told."""
+
+    def of(self, codes: Iterable[str]) -> tuple[str, ...]:
+        """Those of them that may be read."""
+        return tuple(code for code in codes if self.holds(code))
+
+    def holds(self, code: str) -> bool:
+        """Whether this one may be read."""
+        return self.whole or (self.categories is not None and agreed(code, self.categories))
+
+
+NOTHING = Reading()

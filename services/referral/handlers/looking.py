@@ -1,6 +1,6 @@
 """Looking at referrals: who may see which, boxes, and everything that waits."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.referral.domain.links import LinkState, living_state
 from services.referral.domain.moves import AT_WORK, IN_FLIGHT, NEVER_SENT, OPEN, Referral
 from services.referral.domain.states import Clock, Kind, State, Verb
-from services.referral.domain.told import Told, told
+from services.referral.domain.told import NOTHING, Reading, Told, told
 from services.referral.tables import facts, links, referrals, schema
 from shared.auth import Actor, served
 from shared.consent import FOR_REFERRAL, FOR_TRAINING, consent_gap
@@ -77,18 +77,37 @@ async def told_of(session: AsyncSession, referral: Referral, agency: str, now: d
     Who only asks for a case is told once it is given.
     """
     fact = await facts.find_case_fact(session, referral.case_id)
-    asks = referral.verb is Verb.REQUEST and referral.state in IN_FLIGHT
-    if fact is None or asks or referral.state not in OPEN:
+    if fact is None or not _is_told(referral, fact, agency, now):
         return None
+    return told(fact.needs, fact.topics, urgent=fact.urgent, categories=facts.consent_of(fact).categories)
+
+
+async def readings(
+    session: AsyncSession, case_ids: Collection[UUID], agency: str, now: datetime
+) -> Mapping[UUID, Reading]:
+    """What of these cases' needs an agency may read: their holder all, others what a referral tells them."""
+    known = {fact.case_id: fact for fact in await facts.find_case_facts(session, case_ids)}
+    found = dict.fromkeys(case_ids, NOTHING)
+    found |= {id_: Reading(whole=True) for id_, fact in known.items() if facts.holder_of(fact) == agency}
+    others = {id_ for id_ in known if not found[id_].whole}
+    for referral in await referrals.list_open_with(session, others, agency) if others else ():
+        fact = known[referral.case_id]
+        if _is_told(referral, fact, agency, now):
+            found[fact.case_id] = Reading(categories=facts.consent_of(fact).categories)
+    return found
+
+
+def _is_told(referral: Referral, fact: Row[Any], agency: str, now: datetime) -> bool:
+    asks = referral.verb is Verb.REQUEST and referral.state in IN_FLIGHT
+    if asks or referral.state not in OPEN:
+        return False
     consent = facts.consent_of(fact)
     purposes = FOR_REFERRAL if referral.kind is Kind.PROGRAMME else FOR_TRAINING
 
     def reaches(named: str) -> bool:
         return consent_gap(consent, purposes=purposes, receiver=named, today=day_in_japan(now)) is None
 
-    if not reaches(referral.receiver) or not _may_read(referral, fact, agency, reaches):
-        return None
-    return told(fact.needs, fact.topics, urgent=fact.urgent, categories=consent.categories)
+    return reaches(referral.receiver) and _may_read(referral, fact, agency, reaches)
 
 
 def _may_read(referral: Referral, fact: Row[Any], agency: str, reaches: Callable[[str], bool]) -> bool:

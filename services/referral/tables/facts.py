@@ -1,5 +1,6 @@
 """What the others told about cases, courses and pools; each fact keeps the newest word only."""
 
+from collections.abc import Collection, Sequence
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -59,6 +60,11 @@ async def lock_case_fact(session: AsyncSession, case_id: UUID) -> Any:
 async def find_case_fact(session: AsyncSession, case_id: UUID) -> Any:
     """The same, to look at; None where it was not heard of."""
     return _fact(await _FIND.rows(session, {"case_id": case_id}))
+
+
+async def find_case_facts(session: AsyncSession, case_ids: Collection[UUID]) -> Sequence[Row[Any]]:
+    """The same of many."""
+    return (await session.execute(select(case_fact).where(case_fact.c.case_id.in_(case_ids)))).all()
 
 
 def _fact(rows: list[Any]) -> SimpleNamespace | None:

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -172,6 +172,14 @@ async def find_open(session: AsyncSession, case_id: UUID, target: UUID) -> UUID 
     """An open referral of the case to a programme or course run. The case's row is locked by whoever asks."""
     rows = await _THERE.rows(session, {"case_id": case_id, "states": sorted(OPEN), "target": target})
     return rows[0]["id"] if rows else None
+
+
+async def list_open_with(session: AsyncSession, case_ids: Collection[UUID], agency: str) -> Sequence[Referral]:
+    """Open referrals of these cases of which an agency is a party."""
+    column = referral.c
+    part = or_(column.sender == agency, column.receiver == agency, column.coordinator == agency)
+    query = select(referral).where(column.case_id.in_(case_ids), column.state.in_(sorted(OPEN)), part)
+    return [_referral(row) for row in (await session.execute(query)).mappings()]
 
 
 async def was_told(session: AsyncSession, case_id: UUID, agency: str) -> bool:
