@@ -18,6 +18,7 @@ from services.referral.domain import routing as domain
 from services.referral.domain.options import Capacity, CourseRun, Option, Pool, Programme, Stage, covers
 from services.referral.domain.routing import Case, Excluded, Ranked, Reason, Routing
 from services.referral.domain.routing_rules import FIRST, Exclusion, Fact, RuleSet, Weights
+from services.referral.domain.told import Reading
 
 NOW = datetime(2026, 4, 1, 3, tzinfo=UTC)
 KAGOSHIMA, KIRISHIMA, ZAMA = "462012", "462187", "142166"
@@ -104,7 +105,7 @@ def test_a_topic_that_says_nothing_is_as_none() -> None:
 
 def test_reasons_name_needs_in_the_readers_language() -> None:
     assert WORDS_JA.keys() == {code.value for code in (*Topic, *Need)}
-    shown = reason_answer(Reason("answers_needs", about=("nothing_to_eat", "people")))
+    shown = reason_answer(Reason("answers_needs", about=("nothing_to_eat", "people")), Reading(whole=True))
     assert shown.text_ja == "記録された課題に応えます(食べるものがない、人との習慣と力)"
     assert shown.text_en == "Answers needs on record (nothing to eat, people)"
 
