@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from demo.client import REGION, Agency
+from demo.decide import allotments_of, decide, has_decided
 from shared.service.clock import day_in_japan, wall_time
 
 PLANNER = "kenchou-planner"
@@ -41,6 +42,8 @@ async def load_region(base: str, keys: Path, console: Console) -> None:
             console.print("  ✓ 架空の地域はすでに読み込まれています / the invented region is already there")
             return
         today = day_in_japan(wall_time())
+        if not await has_decided(planner):
+            await decide(planner, allotments_of(_delegated(today)), title="(架空)委ねる枠")
         files = [
             *((name, f"/referral/v1/{path}-imports", directory_file(file, today)) for name, path, file in _DIRECTORY),
             ("訓練コース course runs", "/training/v1/course-run-imports", course_run_file(today)),
@@ -110,6 +113,14 @@ def course_run_file(today: date) -> bytes:
             for row in csv.DictReader(file)
         ]  # fmt: skip
     return as_file(rows)
+
+
+def _delegated(today: date) -> list[tuple[date, str]]:
+    """When each course run of the region begins, and which of its seats are delegated to whom."""
+    with (REGION / "course_runs.csv").open(encoding="utf-8-sig", newline="") as file:
+        return [
+            (today + timedelta(weeks=int(row["開始まで(週)"])), row["委ねる枠"] or "") for row in csv.DictReader(file)
+        ]
 
 
 def popular_course_file(today: date, number: str, *, capacity: int, delegated: str) -> bytes:

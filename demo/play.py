@@ -18,6 +18,7 @@ from typing import Any
 import httpx2
 
 from demo.client import Agency, Refused, demo_agencies, eventually
+from demo.decide import allotment, decide
 from demo.load import PLANNER, popular_course_file, take_in
 from demo.persons import HELLO_WORK, KAGOSHIMA, Person, invent
 from shared.codes import is_corporate_number
@@ -85,6 +86,7 @@ async def _set_up(base: str, keys: Path, client: httpx2.AsyncClient) -> Stage:
     number = f"46-tsuika-{secrets.token_hex(3)}"
     today = day_in_japan(wall_time())
     file = popular_course_file(today, number, capacity=POPULAR_SEATS, delegated=f"{KAGOSHIMA}:4")
+    await decide(planner, [allotment(KAGOSHIMA, 4, course_number=number)], title="(架空)追加開講の委ねる枠")
     figures = await agencies[OBSERVER].get("/dashboard/v1/figures")
     await take_in(planner, "/training/v1/course-run-imports", file)
     runs = await planner.every("/training/v1/course-runs", field="web_design")

@@ -195,6 +195,25 @@ class Room:
         return str(found["state"])
 
 
+async def entrust(training: Running, course_number: str, seats: int = 100, *to: Sequence[str]) -> str:
+    """A decision on one course run: so many seats to each of these, alone or together; else to either town."""
+    room = await the_room(training)
+    lines = [line(seats, towns, course_number=course_number) for towns in to or ((KAGOSHIMA,), (KIRISHIMA,))]
+    return await room.decide(allotments=lines)
+
+
+async def the_room(training: Running) -> Room:
+    """The prefecture's sub-committee; set up, if it is not there yet."""
+    room = Room(training)
+    found = await room.keeper.whole("/v1/sub-committees")
+    if not found:
+        return await room.set_up()
+    room.id = found[0]["sub_committee_id"]
+    members = await room.keeper.whole(f"{room.path}/members")
+    room.seats = {each["agency"]: each["member_id"] for each in members}
+    return room
+
+
 __all__ = [
     "CHAIR",
     "CITY",
@@ -209,6 +228,8 @@ __all__ = [
     "body_of",
     "code",
     "done",
+    "entrust",
     "line",
     "planner",
+    "the_room",
 ]

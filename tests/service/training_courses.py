@@ -13,6 +13,7 @@ from services.training.handlers.courses import Offered, offer_course_runs
 from shared.auth import Role
 from shared.events import CaseOpened, ConsentGiven, Event, TrainingReferred
 from shared.service.clock import wall_time
+from tests.service.deliberation_room import entrust
 from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running
 
 SCHOOL = "kagoshima-school"
@@ -41,8 +42,11 @@ def an_offer(**changes: Any) -> CourseOffer:
 
 
 async def offered(training: Running, offer: CourseOffer | None = None, **changes: Any) -> UUID:
-    """Put a course run into the catalogue, as an import does."""
-    outcome = await offer_again(training, offer or an_offer(**changes))
+    """Put a course run into the catalogue, as an import does; what is delegated was decided before."""
+    offer = offer or an_offer(**changes)
+    if offer.delegated:
+        await entrust(training, offer.course_number)
+    outcome = await offer_again(training, offer)
     assert isinstance(outcome, Offered)
     return outcome.course_run_id
 
@@ -165,7 +169,8 @@ async def broken_promises(training: Running, courses: Sequence[UUID] | None = No
                    count(*) FILTER (WHERE pool_id = p.id AND state = 'enrolled') AS enrolled,
                    count(*) FILTER (WHERE pool_id = p.id AND state = 'waiting') AS waiting,
                    count(*) FILTER (WHERE state = 'waiting'
-                       AND (p.municipality IS NULL OR p.municipality = seat_request.municipality)) AS waiting_for_it
+                       AND (p.kind <> 'delegated' OR seat_request.municipality = ANY(p.municipalities))
+                   ) AS waiting_for_it
             FROM seat_request WHERE course_run_id = p.course_run_id
         ) r
         WHERE $1::uuid[] IS NULL OR p.course_run_id = ANY($1)
@@ -214,6 +219,7 @@ __all__ = [
     "broken_promises",
     "consented",
     "desk",
+    "entrust",
     "hello_work",
     "instructed",
     "known_case",

@@ -21,11 +21,11 @@ SOON = timedelta(seconds=1)
 
 
 def general(granted: int = 10, *, held: int = 0, filled: int = 0, waiting: int = 0, next_line_no: int = 1) -> Pool:
-    return Pool(UUID(int=10), "general", None, granted, held, filled, waiting, next_line_no)
+    return Pool(UUID(int=10), "general", (), granted, held, filled, waiting, next_line_no)
 
 
 def delegated(granted: int = 4, *, held: int = 0, waiting: int = 0, to: str = KAGOSHIMA) -> Pool:
-    return Pool(UUID(int=int(to)), "delegated", to, granted, held, 0, waiting)
+    return Pool(UUID(int=int(to)), "delegated", (to,), granted, held, 0, waiting)
 
 
 def in_line(number: int, pool: Pool, *, municipality: str = KAGOSHIMA, until: datetime = DEADLINE) -> InLine:

@@ -7,7 +7,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.api.shapes import (
@@ -16,8 +24,10 @@ from services.training.api.shapes import (
     CourseRun,
     LedgerEntry,
     PlaceInLine,
+    SeatGrant,
     ledger_entry,
     place_in_line,
+    seat_grant,
 )
 from services.training.domain.offers import CourseOffer, Denied
 from services.training.domain.steps import Authority
@@ -66,6 +76,7 @@ catalogue = router(tag="course-runs")
 async def list_course_runs(
     session: Transaction,
     pages: Pages,
+    now: Now,
     field: CourseField | None = None,
     municipality: Annotated[MunicipalityCode | None, Query(description="Open to people of this municipality.")] = None,
     with_free: Annotated[bool, Query(description="Only with a free seat.")] = False,
@@ -76,6 +87,7 @@ async def list_course_runs(
         field=field,
         municipality=municipality,
         with_free=with_free,
+        now=now,
         after=pages.begin(lambda starts_on, run_id: (date.fromisoformat(starts_on), UUID(run_id))),
         limit=pages.one_more,
     )
@@ -88,9 +100,20 @@ async def list_course_runs(
     description="訓練コースと、枠ごとの空き・待ちを返します。",
     dependencies=[requires(*Role)],
 )
-async def get_course_run(course_run_id: UUID, session: Transaction) -> CourseRun:
+async def get_course_run(course_run_id: UUID, session: Transaction, now: Now) -> CourseRun:
     """A course run with its pools."""
-    return CourseRun.model_validate(await reading.get_course_run(session, course_run_id))
+    return CourseRun.model_validate(await reading.get_course_run(session, course_run_id, now))
+
+
+@catalogue.get(
+    "/v1/course-runs/{course_run_id}/pools/{pool_id}/grant",
+    summary="Which decision granted a pool's seats",
+    description="枠の席がどの分科会の決定によるものか、その決定がいまも効力を持つかを返します。一般枠に決定はありません。",
+    dependencies=[requires(*Role)],
+)
+async def get_pool_grant(course_run_id: UUID, pool_id: UUID, session: Transaction, now: Now) -> SeatGrant:
+    """None, for seats that are for all; nor for seats that were delegated before decisions were needed."""
+    return seat_grant(await reading.get_grant(session, pool_id, course_run_id=course_run_id, now=now))
 
 
 @catalogue.get(
@@ -177,15 +200,32 @@ _MOST_DELEGATED = 200
 
 
 def _delegated_as_written(value: Any) -> Any:
-    """「462012:4 462187:2」 as seats by municipality; anything else is left to the validator."""
+    """「462012:4 462187+462250:2」 as seats by whose they are, alone or together; the rest is left to the validator."""
     if not isinstance(value, str):
         return value
-    pairs = [part.partition(":") for part in value.replace("、", " ").replace("：", ":").replace(",", " ").split()]
-    if len(pairs) > _MOST_DELEGATED or len({municipality for municipality, _, _ in pairs}) != len(pairs):
+    written = value.replace("、", " ").replace("：", ":").replace("＋", "+").replace(",", " ").split()
+    pairs = [part.partition(":") for part in written]
+    if len(pairs) > _MOST_DELEGATED or len({_in_order(whose) for whose, _, _ in pairs}) != len(pairs):
         return value
-    return {municipality: seats for municipality, _, seats in pairs}
+    return {whose: seats for whose, _, seats in pairs}
 
 
+def _in_order(whose: str) -> str:
+    return "+".join(sorted(whose.split("+")))
+
+
+_CODE: TypeAdapter[str] = TypeAdapter(MunicipalityCode)
+
+
+def _municipalities(whose: str) -> str:
+    """Codes joined by +, each once, in their order."""
+    codes = [_CODE.validate_python(code) for code in whose.split("+")]
+    if len(set(codes)) != len(codes):
+        raise ValueError("named twice")
+    return "+".join(sorted(codes))
+
+
+Whose = Annotated[str, AfterValidator(_municipalities)]
 Text = Annotated[FreeText, StringConstraints(min_length=1, max_length=300)]
 Seats = Annotated[int, Field(ge=0, le=1000)]
 
@@ -205,9 +245,9 @@ class CourseRunRow(FileRow):
     capacity: Seats = Field(alias="定員")
     applications_close_at: MomentAsWritten = Field(alias="応募締切")
     hold_hours: Annotated[int, Field(ge=1, le=2400)] = Field(default=72, alias="仮押さえ時間")
-    delegated: Annotated[
-        dict[MunicipalityCode, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_delegated_as_written)
-    ] = Field(default_factory=dict, alias="委ねる枠")
+    delegated: Annotated[dict[Whose, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_delegated_as_written)] = (
+        Field(default_factory=dict, alias="委ねる枠")
+    )
     source: Text = Field(alias="出典")
     checked_on: DayAsWritten = Field(alias="確認日")
 
@@ -216,6 +256,14 @@ _DENIED = {
     "ends_before_it_starts": ("The course ends before it starts", "終了日が開始日より前です"),
     "delegated_above_capacity": ("More seats are delegated than there are", "委ねる枠の合計が定員を超えています"),
     "below_what_is_taken": ("Fewer seats than are held or filled", "すでに仮押さえ・受講中の人数を下回っています"),
+    "no_decision_in_force": (
+        "No decision in force delegates seats of this course run to these municipalities: have it decided first",
+        "この講座の枠をこの市町村に委ねる、効力のある分科会の決定がありません。先に決定を記録してください",
+    ),
+    "more_than_allotted": (
+        "More than what the decision in force has left for these municipalities: take fewer, or have more decided",
+        "効力のある決定の残りの席数を超えています。席数を減らすか、決定を改めてください",
+    ),
     "people_wait_for_these_seats": ("People wait for these seats", "この枠を待っている人がいます"),
 }
 

@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.api.shapes import (
     Fact,
+    SeatGrant,
     SeatRequestView,
     SeatRequestWithFacts,
     refusal,
+    seat_grant,
     stopped,
 )
 from services.training.domain.quota import Held, Refused, Repeated, Waitlisted
@@ -261,6 +263,18 @@ async def release_seat(
     """Not after an enrolment."""
     _go_on(await seats.release_seat(session, seat_request_id, reason=body.reason, actor=actor, now=now))
     return await _shown(seat_request_id, session, now, actor)
+
+
+@requests.get(
+    "/v1/seat-requests/{seat_request_id}/grant",
+    summary="Which decision granted this seat",
+    description="この席(または待っている枠)が、どの分科会の決定によるものかを返します。一般枠に決定はありません。",
+    dependencies=[_READERS],
+)
+async def get_seat_grant(seat_request_id: UUID, session: Transaction, now: Now, actor: Caller) -> SeatGrant:
+    """A seat stays with the decision that it was granted by, also when that is superseded."""
+    found, _ = await reading.get_seat_request(session, seat_request_id, actor)
+    return seat_grant(await reading.get_grant(session, found.pool_id, now=now))
 
 
 def _go_on(outcome: steps.Stopped | None) -> None:

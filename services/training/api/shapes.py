@@ -14,11 +14,14 @@ from shared.problems import FORBIDDEN, NOT_FOUND, Problem, ProblemType, illegal_
 
 
 class PoolView(BaseModel):
-    """Seats for all, or delegated to one municipality (枠)."""
+    """Seats for all, or delegated to a municipality or to several together (枠)."""
 
     pool_id: UUID
     kind: str
-    municipality: str | None
+    municipality: str | None = Field(description="Whose alone they are.")
+    municipalities: list[str] = Field(description="Whose they are; empty: for all.")
+    decision_allotment_id: UUID | None = Field(description="On which allotment of a decision (決定の配分) they rest.")
+    in_force: bool = Field(description="False: taken seats stay as they are, and nobody else gets one.")
     granted: int
     held: int
     filled: int
@@ -50,6 +53,54 @@ class CourseRun(BaseModel):
     version: int
     free: int = Field(description="Free seats; in a list with `municipality`, those open to its people.")
     pools: list[PoolView]
+
+
+class GrantingDecision(BaseModel):
+    """The decision that granted seats (枠を委ねた決定), and where it stands now."""
+
+    decision_id: UUID
+    decision_allotment_id: UUID
+    number: str = Field(examples=["46-2026-001"])
+    title: str
+    state: str
+    allotted: int = Field(description="How many seats the allotment is, in all its pools together.")
+    effective_at: datetime
+    ends_at: datetime | None
+    href: str = Field(examples=["/training/v1/decisions/01985b7e-6c1d-7a3e-9a54-3f1f4a8f0c11"])
+
+
+class SeatGrant(BaseModel):
+    """In which pool seats are, and which decision granted them."""
+
+    pool_id: UUID
+    course_run_id: UUID
+    pool_kind: str
+    municipalities: list[str]
+    decision: GrantingDecision | None
+
+
+def seat_grant(row: Row[Any]) -> SeatGrant:
+    """A pool with its decision, out of their columns."""
+    decision = None
+    if row.decision_id is not None:
+        decision = GrantingDecision(
+            decision_id=row.decision_id,
+            decision_allotment_id=row.decision_allotment_id,
+            number=row.number,
+            title=row.title,
+            state=row.state,
+            allotted=row.allotted,
+            effective_at=row.effective_at,
+            ends_at=row.ends_at,
+            href=f"/training/v1/decisions/{row.decision_id}",
+        )
+    return SeatGrant(
+        pool_id=row.pool_id,
+        course_run_id=row.course_run_id,
+        pool_kind=row.pool_kind,
+        municipalities=row.municipalities,
+        decision=decision,
+    )
 
 
 class PlaceInLine(BaseModel):

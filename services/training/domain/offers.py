@@ -25,6 +25,7 @@ class CourseOffer:
     source: str
     checked_on: date
     delegated: Mapping[str, int]
+    """Seats by whose they are: a municipality's code, or several in their order, joined by +."""
 
     @property
     def prefecture(self) -> str:
@@ -34,7 +35,7 @@ class CourseOffer:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What each pool is to be granted more (or, below zero, less). New pools stand under their municipality."""
+    """What is to be granted more (or, below zero, less), by whose the seats are; under None, for all."""
 
     deltas: Mapping[str | None, int]
 
@@ -53,19 +54,18 @@ def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Den
         return Denied("ends_before_it_starts", "ends_on")
     if sum(offer.delegated.values()) > offer.capacity:
         return Denied("delegated_above_capacity", "delegated")
-    wanted: dict[str | None, int] = {pool.municipality: 0 for pool in pools}
+    wanted: dict[str | None, int] = {pool.whose: 0 for pool in pools}
     wanted.update(offer.delegated.items())
     wanted[None] = offer.capacity - sum(offer.delegated.values())
-    standing = {pool.municipality: pool for pool in pools}
-    for municipality, seats in wanted.items():
-        pool = standing.get(municipality)
-        if pool is None:
-            continue
-        about = "capacity" if municipality is None else "delegated"
-        if seats < pool.taken:
+    before: dict[str | None, int] = {}
+    for whose, seats in wanted.items():
+        # A municipality has a pool for each decision that granted it seats.
+        standing = [pool for pool in pools if pool.whose == whose]
+        before[whose] = sum(pool.granted for pool in standing)
+        about = "capacity" if whose is None else "delegated"
+        if seats < sum(pool.taken for pool in standing):
             return Denied("below_what_is_taken", about)
-        if seats == 0 and pool.waiting > 0:
+        if seats == 0 and any(pool.waiting for pool in standing if pool.in_force):
             # They would stand in a line that no seat ever comes to.
             return Denied("people_wait_for_these_seats", about)
-    before = {municipality: pool.granted for municipality, pool in standing.items()}
-    return Granted({municipality: seats - before.get(municipality, 0) for municipality, seats in wanted.items()})
+    return Granted({whose: seats - before[whose] for whose, seats in wanted.items()})

@@ -38,17 +38,37 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Seats of one course run (枠): for all, or delegated (委ねる枠) to one municipality."""
+    """Seats of one course run (枠): for all, or delegated (委ねる枠) to a municipality or to several together."""
 
     id: UUID
     kind: str
-    municipality: str | None
+    municipalities: tuple[str, ...]
+    """In their order; none of them: for all."""
     granted: int
     held: int
     filled: int
     waiting: int
     next_line_no: int = 1
     version: int = 0
+    decision_allotment_id: UUID | None = None
+    """On what a delegated pool rests; one of before decisions were needed rests on none, and gets no new seats."""
+    in_force: bool = True
+    """Whether that decision is in force. If not, taken seats stay, and nobody else gets one."""
+
+    @property
+    def municipality(self) -> str | None:
+        """Whose alone it is."""
+        return self.municipalities[0] if len(self.municipalities) == 1 else None
+
+    @property
+    def whose(self) -> str | None:
+        """Whose it is, as an office writes it: a code, or several joined by +."""
+        return "+".join(self.municipalities) or None
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether it has seats that nobody has or can get: they go back, or to the next decision."""
+        return self.free > 0 and not self.in_force
 
     @property
     def free(self) -> int:
@@ -62,7 +82,7 @@ class Pool:
 
     def serves(self, municipality: str) -> bool:
         """Whether its seats are for people of this municipality."""
-        return self.granted > 0 and self.municipality in {None, municipality}
+        return self.granted > 0 and self.in_force and (not self.municipalities or municipality in self.municipalities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +183,7 @@ def request_seat(
     hold_until: datetime | None = None,
     already_requested: bool = False,
 ) -> Held | Waitlisted | Refused:
-    """The own municipality's seats first, then the general ones; else the end of the line of whichever comes first."""
+    """Own seats first, then those shared with others, then general ones; else the line of whichever comes first."""
     if already_requested:
         return Refused(Reason.ALREADY_REQUESTED)
     if now > course.applications_close_at:
@@ -180,8 +200,8 @@ def request_seat(
 
 
 def choose_pool(pools: Sequence[Pool], municipality: str) -> Pool | None:
-    """The pool that gives a seat at once; if none does, the one to wait in. Delegated seats come first."""
-    usable = sorted((pool for pool in pools if pool.serves(municipality)), key=_delegated_first)
+    """The pool that gives a seat at once; if none does, the one to wait in. The narrowest comes first."""
+    usable = sorted((pool for pool in pools if pool.serves(municipality)), key=_narrowest_first)
     return next((pool for pool in usable if _open_to_newcomers(pool)), usable[0] if usable else None)
 
 
@@ -194,8 +214,8 @@ def _open_to_newcomers(pool: Pool) -> bool:
     return pool.free > 0 and pool.waiting == 0
 
 
-def _delegated_first(pool: Pool) -> bool:
-    return pool.kind != DELEGATED
+def _narrowest_first(pool: Pool) -> tuple[bool, int, UUID]:
+    return pool.kind != DELEGATED, len(pool.municipalities), pool.id
 
 
 # --- freed or new seats ---------------------------------------------------------------------------------------------
@@ -234,14 +254,16 @@ def offer_free_seats(
 ) -> list[Promoted | Lapsed]:
     """Give every free seat to whoever is next.
 
-    A pool's own line comes first, in its order. A seat that nobody there wants goes to whoever has waited longest in
-    the course's other lines and may have it, rather than stay idle beside them.
+    A pool's own line comes first, in its order; who waits for seats of a decision that is in force no more stands in
+    it as well, by how long they have waited. A seat that nobody there wants goes to whoever has waited longest in the
+    course's other lines and may have it, rather than stay idle beside them.
     """
     outcomes: list[Promoted | Lapsed] = []
-    waiting = sorted(line, key=lambda place: (place.requested_at, place.seat_request_id))
-    for pool in sorted(pools, key=_delegated_first):
+    waiting = sorted(line, key=_who_came_first)
+    closed = {pool.id for pool in pools if not pool.in_force}
+    for pool in sorted((pool for pool in pools if pool.in_force), key=_narrowest_first):
         free = pool.free
-        while free > 0 and (place := _next_for(pool, waiting)) is not None:
+        while free > 0 and (place := _next_for(pool, waiting, closed)) is not None:
             waiting.remove(place)
             if now > place.waits_until:
                 outcomes.append(Lapsed(place))
@@ -251,8 +273,14 @@ def offer_free_seats(
     return outcomes
 
 
-def _next_for(pool: Pool, waiting: Sequence[InLine]) -> InLine | None:
+def _next_for(pool: Pool, waiting: Sequence[InLine], closed: Collection[UUID]) -> InLine | None:
     own = [place for place in waiting if place.pool_id == pool.id]
-    if own:
-        return min(own, key=lambda place: place.line_no)
+    heads = [min(own, key=lambda place: place.line_no)] if own else []
+    heads += [place for place in waiting if place.pool_id in closed and pool.serves(place.municipality)][:1]
+    if heads:
+        return min(heads, key=_who_came_first)
     return next((place for place in waiting if pool.serves(place.municipality)), None)
+
+
+def _who_came_first(place: InLine) -> tuple[datetime, UUID]:
+    return place.requested_at, place.seat_request_id

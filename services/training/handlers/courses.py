@@ -1,20 +1,22 @@
 """Course runs come into the catalogue or change, and their seats are granted to pools; authority modes are recorded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from itertools import chain
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, TypeGuard, assert_never
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.offers import CourseOffer, Denied, Granted, offer_course_run
+from services.training.domain.pools import Allotted, Bound, Place, Run, bind_seats
 from services.training.domain.quota import Pool
 from services.training.domain.steps import Authority, State
 from services.training.handlers.seats import Told, offer_free_seats, pool_changed, seat_held
 from services.training.tables import courses, seats
+from services.training.tables.allotments import lock_allotted
 from services.training.tables.seats import Share
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
@@ -38,6 +40,11 @@ class _Change:
     pools: Sequence[Pool]
     granted: Granted
     became: Literal["created", "updated"]
+    places: Mapping[Place, int] = field(default_factory=dict)
+    """What each pool is granted more or less, once it is known which decisions grant it."""
+
+
+_Decided = dict[str, _Change | Offered | Denied]
 
 
 async def offer_course_runs(
@@ -46,42 +53,49 @@ async def offer_course_runs(
     """Create or change course runs (開講), each number once; more seats are granted, and offered to those who wait."""
     known = await courses.find_offers(session, [offer.course_number for offer in offers])
     unknown = [offer for offer in offers if offer.course_number not in known]
-    decided: dict[str, _Change | Offered | Denied] = {**await _create(session, unknown)}
-    late = [offer.course_number for offer in unknown if offer.course_number not in decided]
+    # What is there is locked first, and the sub-committee after it: so does everybody.
+    wanted = await _change(session, [offer for offer in offers if offer.course_number in known], known, now)
+    decided = await _bind(session, wanted | {offer.course_number: _create(offer) for offer in unknown}, now)
+    decided = await _add(session, decided)
+    late = [offer for offer in unknown if offer.course_number not in decided]
     if late:  # Somebody else offered them in this very moment.
-        known |= await courses.find_offers(session, late)
-    decided |= await _change(session, [offer for offer in offers if offer.course_number in known], known)
+        known = await courses.find_offers(session, [offer.course_number for offer in late])
+        decided |= await _bind(session, await _change(session, late, known, now), now)
     changes = [each for each in decided.values() if isinstance(each, _Change)]
     if changes:
         await _stand(session, changes, now)
     return [_outcome(decided[offer.course_number]) for offer in offers]
 
 
-async def _create(session: AsyncSession, offers: Sequence[CourseOffer]) -> dict[str, _Change | Denied]:
-    """New entries and what can't be one; a number that is taken by now is neither."""
-    decided: dict[str, _Change | Denied] = {}
-    wanted: dict[UUID, _Change] = {}
-    for offer in offers:
-        decision = offer_course_run(offer, [])
-        match decision:
-            case Denied():
-                decided[offer.course_number] = decision
-            case Granted():
-                course_run_id = new_id()
-                wanted[course_run_id] = _Change(course_run_id, offer, [], decision, "created")
-            case _:
-                assert_never(decision)
-    added = await courses.add_courses(session, {key: change.offer for key, change in wanted.items()})
-    return decided | {wanted[key].offer.course_number: wanted[key] for key in wanted if key in added}
+def _create(offer: CourseOffer) -> _Change | Denied:
+    decision = offer_course_run(offer, [])
+    match decision:
+        case Denied():
+            return decision
+        case Granted():
+            return _Change(new_id(), offer, [], decision, "created")
+        case _:
+            assert_never(decision)
+
+
+async def _add(session: AsyncSession, decided: _Decided) -> _Decided:
+    """New entries are added; a number that is taken by now is left out."""
+    new = {each.course_run_id: each.offer for each in decided.values() if _is_new(each)}
+    added = await courses.add_courses(session, new) if new else set()
+    return {number: each for number, each in decided.items() if not _is_new(each) or each.course_run_id in added}
+
+
+def _is_new(each: _Change | Offered | Denied) -> TypeGuard[_Change]:
+    return isinstance(each, _Change) and each.became == "created"
 
 
 async def _change(
-    session: AsyncSession, offers: Sequence[CourseOffer], known: Mapping[str, Mapping[str, Any]]
-) -> dict[str, _Change | Offered | Denied]:
+    session: AsyncSession, offers: Sequence[CourseOffer], known: Mapping[str, Mapping[str, Any]], now: datetime
+) -> _Decided:
     """What the offers come to for course runs that there are; those that change are locked."""
-    decided: dict[str, _Change | Offered | Denied] = {}
+    decided: _Decided = {}
     differing: dict[UUID, CourseOffer] = {}
-    pools = await seats.read_pools_of(session, [known[offer.course_number]["id"] for offer in offers])
+    pools = await seats.read_pools_of(session, [known[offer.course_number]["id"] for offer in offers], now)
     for offer in offers:
         found = known[offer.course_number]
         # Files repeat what is known: no lock for that, or a long file would stop every request for its courses.
@@ -90,7 +104,7 @@ async def _change(
         else:
             differing[found["id"]] = offer
     await seats.lock_courses(session, differing)
-    pools = await seats.read_pools_of(session, differing)
+    pools = await seats.read_pools_of(session, differing, now)
     for course_run_id, offer in differing.items():
         decision = offer_course_run(offer, pools[course_run_id])
         match decision:
@@ -104,6 +118,32 @@ async def _change(
     return decided
 
 
+async def _bind(session: AsyncSession, decided: _Decided, now: datetime) -> _Decided:
+    """Which decision grants what is delegated; what none in force grants is refused, line by line."""
+    changes = [each for each in decided.values() if isinstance(each, _Change)]
+    whose = {one for each in changes for one, more in each.granted.deltas.items() if one is not None and more > 0}
+    towns = {municipality for one in whose for municipality in one.split("+")}
+    allotted: Sequence[Allotted] = []
+    if towns:
+        allotted = await lock_allotted(session, {each.offer.prefecture for each in changes}, towns, now)
+    bound_changes: _Decided = dict(decided)
+    for change in changes:
+        bound = bind_seats(_run(change.offer), change.granted.deltas, change.pools, allotted)
+        match bound:
+            case Denied():
+                bound_changes[change.offer.course_number] = bound
+            case Bound():
+                allotted = bound.allotted
+                bound_changes[change.offer.course_number] = replace(change, places=bound.deltas)
+            case _:
+                assert_never(bound)
+    return bound_changes
+
+
+def _run(offer: CourseOffer) -> Run:
+    return Run(offer.prefecture, offer.course_number, offer.system, offer.field, offer.starts_on)
+
+
 def _outcome(decided: _Change | Offered | Denied) -> Offered | Denied:
     return Offered(decided.course_run_id, decided.became) if isinstance(decided, _Change) else decided
 
@@ -112,9 +152,9 @@ async def _stand(session: AsyncSession, changes: Sequence[_Change], now: datetim
     """The course runs stand as they are offered, their seats in the pools, and everybody concerned is told."""
     pool_ids = await _pools(session, changes)
     shares = [
-        Share(change.course_run_id, pool_ids[change.course_run_id, municipality], more)
+        Share(change.course_run_id, pool_ids[change.course_run_id, place], more)
         for change in changes
-        for municipality, more in change.granted.deltas.items()
+        for place, more in change.places.items()
         if more
     ]
     capacities = [Share(change.course_run_id, None, sum(change.granted.deltas.values())) for change in changes]
@@ -125,22 +165,25 @@ async def _stand(session: AsyncSession, changes: Sequence[_Change], now: datetim
     await seats.share_out(session, ordered, command=new_id(), now=now)
     told = {change.course_run_id: [_course_offered(change, versions)] for change in changes}
     await _follow_deadlines(session, changes, told)
+    course_of = {pool_id: course_run_id for (course_run_id, _), pool_id in pool_ids.items()}
     touched = {share.pool_id for share in shares if share.pool_id is not None}
     for change in changes:
         if any(pool.waiting for pool in change.pools):
             course = await seats.lock_course(session, change.course_run_id)
             assert course is not None
-            told[course.id] += await offer_free_seats(session, course, touched, now)
-    course_of = {pool_id: course_run_id for (course_run_id, _), pool_id in pool_ids.items()}
-    for pool in await seats.touch_pools(session, touched):
+            offered: set[UUID] = set()
+            told[course.id] += await offer_free_seats(session, course, offered, now)
+            course_of |= dict.fromkeys(offered, course.id)
+            touched |= offered
+    for pool in await seats.touch_pools(session, touched, now):
         told[course_of[pool.id]].append(pool_changed(course_of[pool.id], pool))
     await emit(session, *chain.from_iterable(told.values()), at=now)
 
 
-async def _pools(session: AsyncSession, changes: Sequence[_Change]) -> dict[tuple[UUID, str | None], UUID]:
-    """The pools of the course runs, by municipality; those that are missing are added."""
-    standing = {(change.course_run_id, pool.municipality): pool.id for change in changes for pool in change.pools}
-    wanted = [(change.course_run_id, municipality) for change in changes for municipality in change.granted.deltas]
+async def _pools(session: AsyncSession, changes: Sequence[_Change]) -> dict[tuple[UUID, Place], UUID]:
+    """The pools of the course runs, by whose they are and on what they rest; those that are missing are added."""
+    standing = {(change.course_run_id, Place.of(pool)): pool.id for change in changes for pool in change.pools}
+    wanted = [(change.course_run_id, place) for change in changes for place in change.places]
     added = {new_id(): place for place in wanted if place not in standing}
     await courses.add_pools(session, added)
     return standing | {place: pool_id for pool_id, place in added.items()}

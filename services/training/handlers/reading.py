@@ -16,18 +16,26 @@ SELECT c.*, seats.pools, seats.free
 FROM course_run c
 CROSS JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object(
-               'pool_id', p.id, 'kind', p.kind, 'municipality', p.municipality, 'granted', p.granted, 'held', p.held,
+               'pool_id', p.id, 'kind', p.kind, 'municipality', p.municipality, 'municipalities', p.municipalities,
+               'decision_allotment_id', p.decision_allotment_id, 'in_force', p.in_force,
+               'granted', p.granted, 'held', p.held,
                'filled', p.filled, 'free', p.granted - p.held - p.filled, 'waiting', (
                    SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting'
                ), 'version', p.version
-           ) ORDER BY p.kind, p.municipality) AS pools,
+           ) ORDER BY p.kind, p.municipalities, p.id) AS pools,
            coalesce(sum(p.granted - p.held - p.filled) FILTER (WHERE
-               CAST(:municipality AS text) IS NULL OR coalesce(p.municipality, :municipality) = :municipality
+               CAST(:municipality AS text) IS NULL
+               OR p.in_force AND (p.kind <> 'delegated' OR :municipality = ANY(p.municipalities))
            ), 0) AS free,
            coalesce(sum(p.granted) FILTER (WHERE
-               CAST(:municipality AS text) IS NULL OR coalesce(p.municipality, :municipality) = :municipality
+               CAST(:municipality AS text) IS NULL
+               OR p.in_force AND (p.kind <> 'delegated' OR :municipality = ANY(p.municipalities))
            ), 0) AS granted
-    FROM pool p WHERE p.course_run_id = c.id
+    FROM (
+        SELECT *, decision_allotment_id IS NULL
+            OR decision_in_force(decision_allotment_id, CAST(:now AS timestamptz)) AS in_force
+        FROM pool WHERE course_run_id = c.id
+    ) AS p
 ) AS seats
 """
 _LIST_COURSES = text(
@@ -38,11 +46,23 @@ _LIST_COURSES = text(
 )
 _GET_COURSE = text(_COURSES + " WHERE c.id = :id")
 
+_COURSE_IS_THERE = text("SELECT FROM course_run WHERE id = :id")
+_GRANT = text(
+    "SELECT p.id AS pool_id, p.course_run_id, p.kind AS pool_kind, p.municipalities, a.id AS decision_allotment_id,"
+    " a.decision_id, a.seats AS allotted, d.effective_at, d.ends_at,"
+    " s.prefecture || '-' || d.fiscal_year || '-' || lpad(CAST(d.serial AS text), 3, '0') AS number, v.title,"
+    " decision_state(d.id, CAST(:now AS timestamptz)) AS state"
+    " FROM pool p LEFT JOIN decision_allotment a ON a.id = p.decision_allotment_id"
+    " LEFT JOIN decision d ON d.id = a.decision_id LEFT JOIN sub_committee s ON s.id = d.sub_committee_id"
+    " LEFT JOIN motion_version v ON v.motion_id = d.motion_id AND v.version = d.motion_version"
+    " WHERE p.id = :pool_id AND (CAST(:course_run_id AS uuid) IS NULL OR p.course_run_id = :course_run_id)"
+)
+
 # Numbered before the page is cut: a position counts everybody in front, also those of the pages before.
 _LINE = text(
     "SELECT * FROM ("
     "SELECT r.id AS seat_request_id, r.case_id, r.municipality, r.pool_id, p.kind AS pool_kind,"
-    " coalesce(p.municipality, '') AS pool_of, r.line_no, r.requested_at,"
+    " array_to_string(p.municipalities, '+') || ' ' || p.id AS pool_of, r.line_no, r.requested_at,"
     " row_number() OVER (PARTITION BY r.pool_id ORDER BY r.line_no) AS position"
     " FROM seat_request r JOIN pool p ON p.id = r.pool_id WHERE r.course_run_id = :id AND r.state = 'waiting'"
     ") AS line WHERE CAST(:line_no AS integer) IS NULL"
@@ -103,6 +123,7 @@ async def list_course_runs(
     field: str | None,
     municipality: str | None,
     with_free: bool,
+    now: datetime,
     after: tuple[date, UUID] | None,
     limit: int,
 ) -> Sequence[Row[Any]]:
@@ -111,6 +132,7 @@ async def list_course_runs(
         "field": field,
         "municipality": municipality,
         "with_free": with_free,
+        "now": now,
         "after_on": None if after is None else after[0],
         "after_id": None if after is None else after[1],
         "limit": limit,
@@ -118,9 +140,27 @@ async def list_course_runs(
     return (await session.execute(_LIST_COURSES, values)).all()
 
 
-async def get_course_run(session: AsyncSession, course_run_id: UUID) -> Row[Any]:
+async def get_course_run(session: AsyncSession, course_run_id: UUID, now: datetime) -> Row[Any]:
     """One course run with its pools."""
-    found = (await session.execute(_GET_COURSE, {"id": course_run_id, "municipality": None})).one_or_none()
+    values = {"id": course_run_id, "municipality": None, "now": now}
+    found = (await session.execute(_GET_COURSE, values)).one_or_none()
+    if found is None:
+        raise Problem(NOT_FOUND)
+    return found
+
+
+async def _get_course(session: AsyncSession, course_run_id: UUID) -> None:
+    """404 if there is none."""
+    if (await session.execute(_COURSE_IS_THERE, {"id": course_run_id})).one_or_none() is None:
+        raise Problem(NOT_FOUND)
+
+
+async def get_grant(
+    session: AsyncSession, pool_id: UUID, *, course_run_id: UUID | None = None, now: datetime
+) -> Row[Any]:
+    """Which decision granted the seats of a pool, and where it stands now."""
+    values = {"pool_id": pool_id, "course_run_id": course_run_id, "now": now}
+    found = (await session.execute(_GRANT, values)).one_or_none()
     if found is None:
         raise Problem(NOT_FOUND)
     return found
@@ -130,7 +170,7 @@ async def list_line(
     session: AsyncSession, course_run_id: UUID, *, after: tuple[str, str, int] | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Who waits: pool by pool, each in its order."""
-    await get_course_run(session, course_run_id)
+    await _get_course(session, course_run_id)
     pool_kind, pool_of, line_no = (None, None, None) if after is None else after
     values = {"id": course_run_id, "pool_kind": pool_kind, "pool_of": pool_of, "line_no": line_no, "limit": limit}
     return (await session.execute(_LINE, values)).all()
@@ -140,14 +180,14 @@ async def list_entries(
     session: AsyncSession, course_run_id: UUID, *, account: str, pool_id: UUID | None, after: int, limit: int
 ) -> Sequence[Row[Any]]:
     """The entries whose sum an account's number is, oldest first."""
-    await get_course_run(session, course_run_id)
+    await _get_course(session, course_run_id)
     values = {"id": course_run_id, "account": account, "pool_id": pool_id, "after": after, "limit": limit}
     return (await session.execute(_ENTRIES, values)).all()
 
 
 async def replay(session: AsyncSession, course_run_id: UUID, *, at: datetime | None) -> Sequence[Row[Any]]:
     """Every account's number, summed up anew from the entries until a moment."""
-    await get_course_run(session, course_run_id)
+    await _get_course(session, course_run_id)
     return (await session.execute(_BALANCES, {"id": course_run_id, "at": at})).all()
 
 

@@ -25,7 +25,9 @@ from services.training.domain.quota import (
     Waitlisted,
 )
 from services.training.domain.steps import Illegal, Moved, SeatRequest, State, TooLate
+from services.training.handlers.pools import settle_pools
 from services.training.tables import cases, seats
+from services.training.tables.allotments import lock_next_stranded
 from services.training.tables.seats import Placed
 from shared.auth import Actor
 from shared.bus.envelope import new_id
@@ -125,7 +127,12 @@ async def _decide(
     if not asks:
         return []
     referrals = await seats.led_to_requests(session, [ask.referral_id for ask in asks if ask.referral_id is not None])
-    pools, already = await seats.read_pools_for(session, course.id, [ask.case_id for ask in asks])
+    case_ids = [ask.case_id for ask in asks]
+    pools, already = await seats.read_pools_for(session, course.id, case_ids, now)
+    if any(pool.is_stranded for pool in pools):
+        # Seldom: a decision ended a moment ago. What is stranded goes to those who wait before anybody else asks.
+        await _settle(session, course, now)
+        pools, already = await seats.read_pools_for(session, course.id, case_ids, now)
     return quota.request_seats(course, pools, asks, cases=already, referrals=referrals, now=now)
 
 
@@ -203,6 +210,22 @@ async def expire_hold(session: AsyncSession, now: datetime) -> bool:
     return True
 
 
+async def return_stranded(session: AsyncSession, now: datetime) -> bool:
+    """A decision was superseded, ended or lapsed: seats that nobody has go on from one course run."""
+    course_run_id = await lock_next_stranded(session, now)
+    course = None if course_run_id is None else await seats.lock_course(session, course_run_id)
+    if course is None:
+        return False
+    await _settle(session, course, now)
+    return True
+
+
+async def _settle(session: AsyncSession, course: Course, now: datetime) -> None:
+    touched: set[UUID] = set()
+    told = await offer_free_seats(session, course, touched, now)
+    await tell(session, course.id, told, touched, now)
+
+
 async def lock_request(session: AsyncSession, seat_request_id: UUID) -> tuple[Course, SeatRequest]:
     """A request as it stands, with its course run locked. 404 if there is none."""
     course = await seats.lock_course_of(session, seat_request_id)
@@ -251,7 +274,7 @@ async def _end(session: AsyncSession, request: SeatRequest, *, reason: str, now:
 
 async def offer_free_seats(session: AsyncSession, course: Course, touched: set[UUID], now: datetime) -> list[Told]:
     """Give free seats to whoever is next; what there is to tell, with the pools that changed added to `touched`."""
-    pools = await seats.read_pools(session, course.id)
+    pools = await settle_pools(session, course.id, touched, now)
     if not any(pool.free > 0 for pool in pools) or not any(pool.waiting for pool in pools):
         return []
     line = await seats.read_line(session, course.id)
@@ -295,7 +318,7 @@ def seat_held(request: SeatRequest, *, pool_id: UUID, pool_kind: str, expires_at
 
 async def tell(session: AsyncSession, course_run_id: UUID, told: list[Told], touched: set[UUID], now: datetime) -> None:
     """Tell what happened, then how each changed pool stands now."""
-    pools = await seats.touch_pools(session, touched)
+    pools = await seats.touch_pools(session, touched, now)
     await emit(session, *told, *(pool_changed(course_run_id, pool) for pool in pools), at=now)
 
 

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.offers import CourseOffer
+from services.training.domain.pools import Place
 from shared.database import Hot
 
 _OFFER_COLUMNS = (
@@ -33,10 +34,11 @@ _CHANGE_COURSES = Hot(
     " RETURNING c.id, c.version"
 )
 _ADD_POOLS = Hot(
-    "INSERT INTO pool (id, course_run_id, kind, municipality)"
-    " SELECT id, course_run_id, CASE WHEN municipality IS NULL THEN 'general' ELSE 'delegated' END, municipality"
-    " FROM unnest(CAST(:ids AS uuid[]), CAST(:course_run_ids AS uuid[]), CAST(:municipalities AS text[]))"
-    " AS added (id, course_run_id, municipality)"
+    "INSERT INTO pool (id, course_run_id, kind, municipality, municipalities, decision_allotment_id)"
+    " SELECT id, course_run_id, CASE WHEN whose IS NULL THEN 'general' ELSE 'delegated' END,"
+    " CASE WHEN position('+' IN whose) = 0 THEN whose END, coalesce(string_to_array(whose, '+'), '{}'), allotment_id"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:course_run_ids AS uuid[]), CAST(:whose AS text[]),"
+    " CAST(:allotment_ids AS uuid[])) AS added (id, course_run_id, whose, allotment_id)"
 )
 
 
@@ -56,12 +58,13 @@ async def change_courses(session: AsyncSession, offers: Mapping[UUID, CourseOffe
     return {row["id"]: row["version"] for row in await _CHANGE_COURSES.rows(session, {"offers": _as_json(offers)})}
 
 
-async def add_pools(session: AsyncSession, pools: Mapping[UUID, tuple[UUID, str | None]]) -> None:
-    """Pools without seats, each of its course run, for a municipality or for all; the ledger grants the seats."""
+async def add_pools(session: AsyncSession, pools: Mapping[UUID, tuple[UUID, Place]]) -> None:
+    """Pools without seats, each of its course run, for all or on an allotment; the ledger grants the seats."""
     values = {
         "ids": list(pools),
         "course_run_ids": [course_run_id for course_run_id, _ in pools.values()],
-        "municipalities": [municipality for _, municipality in pools.values()],
+        "whose": [place.whose for _, place in pools.values()],
+        "allotment_ids": [place.allotment_id for _, place in pools.values()],
     }
     await _ADD_POOLS.rows(session, values)
 

@@ -24,7 +24,15 @@ from shared.database import Hot
 
 _COURSE = "c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on"
 _WAITING = "(SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting')"
-_POOL = f"p.id, p.kind, p.municipality, p.granted, p.held, p.filled, {_WAITING} AS waiting, p.next_line_no, p.version"
+# A general pool rests on no decision, and asks about none: the hot path stays as short as it was.
+_IN_FORCE = (
+    "(p.decision_allotment_id IS NULL"
+    " OR decision_in_force(p.decision_allotment_id, CAST(:now AS timestamptz))) AS in_force"
+)
+_POOL = (
+    f"p.id, p.kind, p.municipalities, p.granted, p.held, p.filled, {_WAITING} AS waiting, p.next_line_no, p.version,"
+    f" p.decision_allotment_id, {_IN_FORCE}"
+)
 _REQUEST = (
     "r.id, r.course_run_id, r.pool_id, r.case_id, r.municipality, r.referral_id, r.state, r.expires_at, r.version"
 )
@@ -90,10 +98,10 @@ async def lock_next_due(session: AsyncSession, now: datetime) -> tuple[Course, U
 
 # --- loads ----------------------------------------------------------------------------------------------------------
 
-_POOLS = Hot(f"SELECT {_POOL} FROM pool p WHERE p.course_run_id = :course_run_id ORDER BY p.kind, p.municipality")
+_POOLS = Hot(f"SELECT {_POOL} FROM pool p WHERE p.course_run_id = :course_run_id ORDER BY p.kind, p.id")
 _POOLS_OF = Hot(
     f"SELECT p.course_run_id, {_POOL} FROM pool p WHERE p.course_run_id = ANY(CAST(:ids AS uuid[]))"
-    " ORDER BY p.kind, p.municipality"
+    " ORDER BY p.kind, p.id"
 )
 _POOLS_FOR = Hot(
     f"SELECT {_POOL}, ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
@@ -113,24 +121,26 @@ _LINE = text(
 )
 
 
-async def read_pools(session: AsyncSession, course_run_id: UUID) -> list[Pool]:
+async def read_pools(session: AsyncSession, course_run_id: UUID, now: datetime) -> list[Pool]:
     """The pools of a course run."""
-    return [_pool(row) for row in await _POOLS.rows(session, {"course_run_id": course_run_id})]
+    return [_pool(row) for row in await _POOLS.rows(session, {"course_run_id": course_run_id, "now": now})]
 
 
-async def read_pools_of(session: AsyncSession, course_run_ids: Collection[UUID]) -> dict[UUID, list[Pool]]:
+async def read_pools_of(
+    session: AsyncSession, course_run_ids: Collection[UUID], now: datetime
+) -> dict[UUID, list[Pool]]:
     """The pools of each course run."""
     pools: dict[UUID, list[Pool]] = {course_run_id: [] for course_run_id in course_run_ids}
-    for row in await _POOLS_OF.rows(session, {"ids": list(course_run_ids)}):
+    for row in await _POOLS_OF.rows(session, {"ids": list(course_run_ids), "now": now}):
         pools[row["course_run_id"]].append(_pool(row))
     return pools
 
 
 async def read_pools_for(
-    session: AsyncSession, course_run_id: UUID, case_ids: Sequence[UUID]
+    session: AsyncSession, course_run_id: UUID, case_ids: Sequence[UUID], now: datetime
 ) -> tuple[list[Pool], set[UUID]]:
     """The pools, and which of the cases have a request in this course already; one statement, for the hot path."""
-    rows = await _POOLS_FOR.rows(session, {"course_run_id": course_run_id, "case_ids": case_ids})
+    rows = await _POOLS_FOR.rows(session, {"course_run_id": course_run_id, "case_ids": case_ids, "now": now})
     return [_pool(row) for row in rows], {case_id for row in rows[:1] for case_id in row["already_requested"]}
 
 
@@ -319,10 +329,10 @@ async def follow_deadlines(session: AsyncSession, course_run_ids: Collection[UUI
     return [_request(row) for row in rows]
 
 
-async def touch_pools(session: AsyncSession, pool_ids: Iterable[UUID]) -> list[Pool]:
+async def touch_pools(session: AsyncSession, pool_ids: Iterable[UUID], now: datetime) -> list[Pool]:
     """The next version of each pool that changed, with its figures as they now stand."""
-    rows = await _TOUCH_POOLS.rows(session, {"ids": sorted(pool_ids)})
-    return sorted((_pool(row) for row in rows), key=lambda pool: (pool.kind, pool.municipality or ""))
+    rows = await _TOUCH_POOLS.rows(session, {"ids": sorted(pool_ids), "now": now})
+    return sorted((_pool(row) for row in rows), key=lambda pool: (pool.kind, pool.municipalities, pool.id))
 
 
 def origin_of(session: AsyncSession) -> dict[str, str | None]:
@@ -348,13 +358,15 @@ def _pool(row: Mapping[str, Any]) -> Pool:
     return Pool(
         id=row["id"],
         kind=row["kind"],
-        municipality=row["municipality"],
+        municipalities=tuple(row["municipalities"]),
         granted=row["granted"],
         held=row["held"],
         filled=row["filled"],
         waiting=row["waiting"],
         next_line_no=row["next_line_no"],
         version=row["version"],
+        decision_allotment_id=row["decision_allotment_id"],
+        in_force=row["in_force"],
     )
 
 
