@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from bench import stage
 from bench.report import Figure, Report, at_most, holds, only_told
+from demo.decide import allotment, decide
 from embedded.postgres import EmbeddedPostgres
 from shared.auth import Role
 from shared.bus.envelope import new_id
@@ -106,10 +107,28 @@ class Office:
             await connection.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """Whoever keeps the sub-committee's record, at a service that stands by itself."""
+
+    client: httpx2.AsyncClient
+
+    async def get(self, path: str, **params: Any) -> Any:
+        return (await self.client.get(path.removeprefix("/training"), params=params)).raise_for_status().json()
+
+    async def post(self, path: str, body: Any) -> Any:
+        headers = {"Idempotency-Key": str(new_id())}
+        answer = await self.client.post(path.removeprefix("/training"), json=body, headers=headers)
+        return answer.raise_for_status().json()
+
+
 async def measure(progress: Progress, *, rows: int) -> Report:
     """Course runs, then programmes: new, the same again, changed; then a file of bad rows."""
     task = progress.add_task("取込み / imports", total=9)
     async with _office("training", Role.PLANNER, *COURSES) as planner:
+        # At most 10,000 seats are one allotment's; those of care courses come beside those of all.
+        of_all = allotment("462012", 10_000, fiscal_year=2098)
+        await decide(_Record(planner.client), [of_all, of_all | {"field": "care"}], title="(架空)委ねる枠")
         for name, content, became in (
             ("new courses", courses(rows), "created"),
             ("the same courses", courses(rows), "unchanged"),
@@ -163,7 +182,7 @@ def courses(rows: int, *, capacity: int = 15, ends: str = "2099-04-09") -> bytes
         _COURSE_HEADER,
         [
             f"46-r4-{number:05},(架空)介護職員初任者研修科{number},job_seeker_practical,care,kagoshima-school,462012,"
-            f"2099-01-12,{ends},{capacity},2098-12-16 16:00,48,462012:4,(架空)計画,令和8年11月1日"
+            f"2099-01-12,{ends},{capacity},2098-12-16 16:00,48,462012:1,(架空)計画,令和8年11月1日"
             for number in range(rows)
         ],
     )

@@ -115,7 +115,7 @@ def _token(key: ECKey, service: str, roles: Sequence[Role], agency: str = "kagos
         public_key={},
         agency=agency,
         agency_kind="self_reliance_desk",
-        municipalities=[MUNICIPALITY],
+        municipalities=[f"prefecture:{MUNICIPALITY[:2]}" if Role.PLANNER in roles else MUNICIPALITY],
         roles=list(roles),
     )
     key.ensure_kid()

@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Protocol
 
-from demo.client import Agency
 from shared.service.clock import day_in_japan, wall_time
 
 PREFECTURE = "46"
@@ -14,7 +13,17 @@ _MEMBERS = ("kencho-bureau", "kagoshima-desk", "jeed-midori")
 _MORE_THAN_HALF = {"parts": 1, "of": 2, "more_than": True}
 
 
-async def decide(planner: Agency, allotments: list[dict[str, Any]], *, title: str) -> None:
+class Planner(Protocol):
+    """The prefecture's planner, whoever plays it."""
+
+    async def get(self, path: str, **params: Any) -> Any:
+        """What is answered."""
+
+    async def post(self, path: str, body: Any) -> Any:
+        """What is answered; a problem is raised."""
+
+
+async def decide(planner: Planner, allotments: list[dict[str, Any]], *, title: str) -> None:
     """A motion, a meeting, a show of hands that the prefecture's planner writes down, and the decision."""
     committee = await _sub_committee(planner)
     path = f"{_COMMITTEES}/{committee}"
@@ -27,7 +36,7 @@ async def decide(planner: Agency, allotments: list[dict[str, Any]], *, title: st
         "allotments": allotments,
     }
     motion_id = (await planner.post(f"{path}/motions", motion))["motion_id"]
-    members = [member["member_id"] for member in await planner.every(f"{path}/members")]
+    members = [member["member_id"] for member in (await planner.get(f"{path}/members"))["items"]]
     meeting = (await planner.post(f"{path}/meetings", {"held_on": today.isoformat()}))["meeting_id"]
     await planner.post(f"{path}/meetings/{meeting}/agenda", {"title": title, "motion_id": motion_id})
     await planner.post(f"{path}/meetings/{meeting}/convene", {})
@@ -39,7 +48,7 @@ async def decide(planner: Agency, allotments: list[dict[str, Any]], *, title: st
     await planner.post(f"{path}/meetings/{meeting}/close", {})
 
 
-async def has_decided(planner: Agency) -> bool:
+async def has_decided(planner: Planner) -> bool:
     """Whether anything was decided before: the region may have been loaded by halves."""
     found = await planner.get("/training/v1/decisions", prefecture=PREFECTURE, limit=1)
     return bool(found["items"])
@@ -65,7 +74,7 @@ def allotments_of(delegated: Iterable[tuple[date, str]]) -> list[dict[str, Any]]
     ]
 
 
-async def _sub_committee(planner: Agency) -> str:
+async def _sub_committee(planner: Planner) -> str:
     found = (await planner.get(_COMMITTEES, prefecture=PREFECTURE))["items"]
     if found:
         return str(found[0]["sub_committee_id"])

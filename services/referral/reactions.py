@@ -133,6 +133,8 @@ async def referral_decided(session: AsyncSession, event: ReferralDecided, news: 
 
 async def pool_changed(session: AsyncSession, event: PoolChanged, news: News) -> None:
     """How many seats are left, and to whom."""
+    if event.municipalities and event.municipality is None:
+        return  # Of several together: nobody's alone, and not everybody's. As yet neither counts them.
     await _keep(session, schema.course_pool, schema.course_pool.c.pool_id, event, news)
 
 

@@ -26,6 +26,8 @@ class PoolChanged(Event, publisher="training", about="pool_id"):
     course_run_id: Id
     kind: Coded
     municipality: Municipality | None = None
+    """Whose alone the seats are; None: for all, or for several together."""
+    municipalities: list[Municipality] = []
     granted: Count
     held: Count
     filled: Count

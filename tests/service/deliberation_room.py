@@ -174,6 +174,16 @@ class Room:
         assert concluded["outcome"] == "passed", concluded
         return str(concluded["decision_id"])
 
+    async def decided(self, course_number: str) -> list[str]:
+        """What is decided on a course run by its number, and may be superseded."""
+        rows = await self.training.rows(
+            "SELECT DISTINCT d.id FROM decision d JOIN decision_allotment a ON a.decision_id = d.id"
+            " WHERE a.course_number = $1 AND decision_closes_at(d.id, $2) > $2",
+            course_number,
+            await self.now(),
+        )
+        return [str(row["id"]) for row in rows]
+
     async def decide_urgently(self, motion: str, agency: str = CHAIR) -> httpx2.Response:
         """The chair decides."""
         return await self.keeper.post(f"/v1/motions/{motion}/decide-urgently", {"member_id": self.seats[agency]})
@@ -199,7 +209,7 @@ async def entrust(training: Running, course_number: str, seats: int = 100, *to: 
     """A decision on one course run: so many seats to each of these, alone or together; else to either town."""
     room = await the_room(training)
     lines = [line(seats, towns, course_number=course_number) for towns in to or ((KAGOSHIMA,), (KIRISHIMA,))]
-    return await room.decide(allotments=lines)
+    return await room.decide(allotments=lines, supersedes=await room.decided(course_number))
 
 
 async def the_room(training: Running) -> Room:

@@ -115,7 +115,7 @@ async def about_assessment(assessment: Running) -> Way:
 _COURSES = (
     "講座番号,講座名,訓練種別,分野,実施機関ID,所在地コード,開始日,終了日,定員,応募締切,委ねる枠,出典,確認日\n"
     f"46-r4-001,介護科,job_seeker_practical,care,{SCHOOL},{KAGOSHIMA},令和9年1月12日,2027-04-09,15,"
-    "2026-12-16 16:00,462012:4 462187:2,計画,令和8年11月1日\n"
+    "2026-12-16 16:00,,計画,令和8年11月1日\n"
 ).encode("cp932")
 
 

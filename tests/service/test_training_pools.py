@@ -324,8 +324,8 @@ async def test_two_at_once_get_no_more_than_was_allotted_from_the_database(
         "UPDATE pool SET municipalities = '{462187}'",
         "UPDATE decision_allotment SET seats = 99",
         "INSERT INTO decision_allotment (decision_id) VALUES (gen_random_uuid())",
-        "ALTER TABLE seat_entry DISABLE TRIGGER guard_delegated_seat",
-        "DROP TRIGGER guard_delegated_seat ON seat_entry",
+        "ALTER TABLE seat_entry DISABLE TRIGGER guard_delegated_grants",
+        "DROP TRIGGER guard_delegated_grants ON seat_entry",
     ],
 )
 async def test_the_service_may_not_bind_seats_otherwise(training: Running, sql: str) -> None:

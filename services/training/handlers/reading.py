@@ -46,7 +46,7 @@ _LIST_COURSES = text(
 )
 _GET_COURSE = text(_COURSES + " WHERE c.id = :id")
 
-_COURSE_IS_THERE = text("SELECT FROM course_run WHERE id = :id")
+_COURSE_IS_THERE = text("SELECT id FROM course_run WHERE id = :id")
 _GRANT = text(
     "SELECT p.id AS pool_id, p.course_run_id, p.kind AS pool_kind, p.municipalities, a.id AS decision_allotment_id,"
     " a.decision_id, a.seats AS allotted, d.effective_at, d.ends_at,"

@@ -350,6 +350,7 @@ def pool_changed(course_run_id: UUID, pool: Pool) -> Told:
         course_run_id=course_run_id,
         kind=pool.kind,
         municipality=pool.municipality,
+        municipalities=list(pool.municipalities),
         granted=pool.granted,
         held=pool.held,
         filled=pool.filled,

@@ -70,14 +70,17 @@ newer (id) AS (
     SELECT decision_id FROM decision_allotment WHERE id = $1
     UNION SELECT s.decision_id FROM decision_supersedes s JOIN newer ON newer.id = s.superseded_id
 )
-SELECT CAST(coalesce(sum(p.granted), 0) AS integer)
-FROM decision_allotment a
-JOIN decision_allotment b ON b.decision_id IN (SELECT id FROM older UNION SELECT id FROM newer)
-JOIN pool p ON p.decision_allotment_id = b.id
-JOIN course_run c ON c.id = p.course_run_id
-WHERE a.id = $1 AND (
-    b.id = a.id
-    OR (b.decision_id <> a.decision_id AND p.municipalities && a.municipalities AND allotment_covers(a, c))
+SELECT CAST(
+    (SELECT coalesce(sum(granted), 0) FROM pool WHERE decision_allotment_id = $1)
+    + (
+        SELECT coalesce(sum(p.granted), 0)
+        FROM decision_allotment a
+        JOIN decision_allotment b ON b.decision_id <> a.decision_id
+            AND b.decision_id IN (SELECT id FROM older UNION SELECT id FROM newer)
+        JOIN pool p ON p.decision_allotment_id = b.id AND p.municipalities && a.municipalities
+        JOIN course_run c ON c.id = p.course_run_id
+        WHERE a.id = $1 AND allotment_covers(a, c)
+    ) AS integer
 )
 $$
 """
@@ -87,48 +90,68 @@ def _refuse(because: str) -> str:
     return f"RAISE EXCEPTION '{because}' USING ERRCODE = 'check_violation';"
 
 
-# After the entry was counted, so that the sums have it. Whoever grants waits for whoever decides, and the other way
-# round: what is looked at here still holds when it is committed. In the record's own order nothing is granted earlier
-# than what was done last, and nothing at a moment that lies before this transaction, as a clock elsewhere may have it.
-_GUARD = f"""
-CREATE FUNCTION guard_delegated_seat() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+_HOLD = f"""
+CREATE FUNCTION guard_delegated_hold() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = training, pg_temp AS $$
 DECLARE
-    into_pool pool;
-    allotted decision_allotment;
-    run course_run;
-    last_at timestamptz;
+    rests_on uuid;
 BEGIN
-    SELECT * INTO into_pool FROM pool WHERE id = NEW.pool_id;
-    IF into_pool.kind <> 'delegated' THEN
+    SELECT decision_allotment_id INTO rests_on FROM pool WHERE id = NEW.pool_id;
+    IF rests_on IS NOT NULL AND NOT decision_in_force(rests_on, NEW.at) THEN
+        {_refuse("the decision that granted this seat is not in force")}
+    END IF;
+    RETURN NULL;
+END $$
+"""
+
+# Once for all entries of a statement, after they were counted: a file grants thousands. Whoever grants waits for who
+# decides, and the other way round, so what is looked at here still holds when it is committed. In the record's order
+# nothing is granted earlier than what was done last, and nothing at a moment before this transaction, by another clock.
+_GRANTS = f"""
+CREATE FUNCTION guard_delegated_grants() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = training, pg_temp AS $$
+DECLARE
+    allotted record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM entered WHERE kind = 'grant') THEN
         RETURN NULL;
     END IF;
-    IF NEW.kind = 'hold' THEN
-        IF NOT decision_in_force(into_pool.decision_allotment_id, NEW.at)
-            AND into_pool.decision_allotment_id IS NOT NULL THEN
-            {_refuse("the decision that granted this seat is not in force")}
-        END IF;
-        RETURN NULL;
-    END IF;
-    IF into_pool.decision_allotment_id IS NULL THEN
+    IF EXISTS (
+        SELECT FROM entered e JOIN pool p ON p.id = e.pool_id
+        WHERE e.kind = 'grant' AND p.kind = 'delegated' AND p.decision_allotment_id IS NULL
+    ) THEN
         {_refuse("no seat is delegated without a decision")}
     END IF;
-    IF NEW.at < transaction_timestamp() THEN
-        {_refuse("a seat is granted at the time of the database")}
-    END IF;
-    SELECT * INTO allotted FROM decision_allotment WHERE id = into_pool.decision_allotment_id;
-    SELECT s.last_at INTO last_at FROM sub_committee s
-    WHERE s.id = (SELECT sub_committee_id FROM decision WHERE id = allotted.decision_id) FOR UPDATE;
-    SELECT * INTO run FROM course_run WHERE id = NEW.course_run_id;
-    IF NOT decision_in_force(allotted.id, GREATEST(NEW.at, last_at)) THEN
-        {_refuse("no seat is delegated without a decision in force")}
-    END IF;
-    IF NOT (into_pool.municipalities <@ allotted.municipalities AND allotment_covers(allotted, run)) THEN
-        {_refuse("that allotment is for other municipalities or courses")}
-    END IF;
-    IF allotment_used(allotted.id) > allotted.seats THEN
-        {_refuse("more seats than were allotted")}
-    END IF;
+    PERFORM FROM sub_committee s WHERE s.id IN (
+        SELECT d.sub_committee_id FROM entered e JOIN pool p ON p.id = e.pool_id
+        JOIN decision_allotment a ON a.id = p.decision_allotment_id JOIN decision d ON d.id = a.decision_id
+        WHERE e.kind = 'grant'
+    ) ORDER BY s.id FOR UPDATE;
+    FOR allotted IN
+        SELECT a.id, a.seats, min(e.at) AS first_at, GREATEST(max(e.at), max(s.last_at)) AS at,
+               bool_and(p.municipalities <@ a.municipalities AND allotment_covers(a, c)) AS is_named
+        FROM entered e
+        JOIN pool p ON p.id = e.pool_id
+        JOIN course_run c ON c.id = e.course_run_id
+        JOIN decision_allotment a ON a.id = p.decision_allotment_id
+        JOIN decision d ON d.id = a.decision_id
+        JOIN sub_committee s ON s.id = d.sub_committee_id
+        WHERE e.kind = 'grant'
+        GROUP BY a.id
+    LOOP
+        IF allotted.first_at < transaction_timestamp() THEN
+            {_refuse("a seat is granted at the time of the database")}
+        END IF;
+        IF NOT decision_in_force(allotted.id, allotted.at) THEN
+            {_refuse("no seat is delegated without a decision in force")}
+        END IF;
+        IF NOT allotted.is_named THEN
+            {_refuse("that allotment is for other municipalities or courses")}
+        END IF;
+        IF allotment_used(allotted.id) > allotted.seats THEN
+            {_refuse("more seats than were allotted")}
+        END IF;
+    END LOOP;
     RETURN NULL;
 END $$
 """
@@ -136,17 +159,21 @@ END $$
 _TRIGGERS = """
 CREATE TRIGGER complete_pool BEFORE INSERT ON pool FOR EACH ROW
     WHEN (NEW.municipality IS NOT NULL AND NEW.municipalities = '{}') EXECUTE FUNCTION complete_pool();
-CREATE TRIGGER guard_delegated_seat AFTER INSERT ON seat_entry FOR EACH ROW WHEN (NEW.kind IN ('grant', 'hold'))
-    EXECUTE FUNCTION guard_delegated_seat();
-REVOKE ALL ON FUNCTION guard_delegated_seat(), complete_pool() FROM PUBLIC;
+CREATE TRIGGER guard_delegated_hold AFTER INSERT ON seat_entry FOR EACH ROW WHEN (NEW.kind = 'hold')
+    EXECUTE FUNCTION guard_delegated_hold();
+CREATE TRIGGER guard_delegated_grants AFTER INSERT ON seat_entry REFERENCING NEW TABLE AS entered
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_delegated_grants();
+REVOKE ALL ON FUNCTION guard_delegated_hold(), guard_delegated_grants(), complete_pool() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION complete_pool() TO tsunagu_training
 """
 
 # Not back where a pool belongs to several together, or two of one municipality rest on two decisions.
 _BEFORE = """
-DROP TRIGGER guard_delegated_seat ON seat_entry;
+DROP TRIGGER guard_delegated_grants ON seat_entry;
+DROP TRIGGER guard_delegated_hold ON seat_entry;
 DROP TRIGGER complete_pool ON pool;
-DROP FUNCTION guard_delegated_seat();
+DROP FUNCTION guard_delegated_grants();
+DROP FUNCTION guard_delegated_hold();
 DROP FUNCTION complete_pool();
 DROP FUNCTION allotment_used(uuid);
 DROP FUNCTION allotment_covers(decision_allotment, course_run);
@@ -164,7 +191,7 @@ ALTER TABLE pool DROP CONSTRAINT pool_once,
 
 def upgrade() -> None:
     _each(_POOL)
-    for function in (_COMPLETE, _COVERS, _USED, _GUARD):
+    for function in (_COMPLETE, _COVERS, _USED, _HOLD, _GRANTS):
         op.execute(function)
     _each(_TRIGGERS)
 
