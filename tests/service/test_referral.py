@@ -47,7 +47,7 @@ from tests.service.referral_region import (
     seats,
     told_with_sequence,
 )
-from tests.world import KAGOSHIMA, ZAMA, Caller, World
+from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, World
 
 
 @pytest.fixture
@@ -529,6 +529,12 @@ async def test_an_older_sequence_never_overwrites_a_newer(region: Region) -> Non
     (pool,) = await region.running.rows("SELECT * FROM course_pool")
     (course,) = await region.running.rows("SELECT * FROM course_option")
     assert (pool["granted"], pool["sequence"], course["field"]) == (5, 7, "it")
+
+
+async def test_seats_of_several_together_are_neither_everybodys_nor_anybodys_alone(region: Region) -> None:
+    shared = seats(4, own=False).model_copy(update={"kind": "delegated", "municipalities": [KAGOSHIMA, KIRISHIMA]})
+    await told_with_sequence(region.running, shared, 1)
+    assert await region.running.rows("SELECT * FROM course_pool") == []
 
 
 async def test_candidates_come_with_reasons_for_people(region: Region) -> None:

@@ -180,6 +180,22 @@ async def test_what_an_urgent_decision_took_comes_back_when_it_lapses(training: 
     assert await broken_promises(training) == []
 
 
+async def test_a_decision_grants_between_its_moments_by_the_databases_clock(training: Running, room: Room) -> None:
+    begins, ends = [(await room.today(days)).isoformat() for days in (3, 10)]
+    await room.decide(effective_from=begins, ends_on=ends, allotments=[of_2027(4, cut_off_on=ends)])
+    offer = an_offer(delegated={KAGOSHIMA: 1})
+    assert await offer_again(training, offer) == Denied("no_decision_in_force", "delegated")
+    training.pass_time(timedelta(days=4))
+    course = await stands(training, offer)
+    assert (await seats_of(training, course))[KAGOSHIMA, True] == (1, 0)
+    training.pass_time(timedelta(days=8))
+    assert await offer_again(training, an_offer(delegated={KAGOSHIMA: 1})) == Denied(
+        "no_decision_in_force", "delegated"
+    )
+    await training.sweep()
+    assert await seats_of(training, course) == {("all", True): (10, 0)}
+
+
 async def test_who_waited_longest_is_first_under_the_new_decision(training: Running, room: Room) -> None:
     old = await room.decide(allotments=[of_2027(1)])
     course = await stands(training, an_offer(capacity=1, delegated={KAGOSHIMA: 1}, hold_hours=2400))
