@@ -205,11 +205,14 @@ class Room:
         return str(found["state"])
 
 
-async def entrust(training: Running, course_number: str, seats: int = 100, *to: Sequence[str]) -> str:
-    """A decision on one course run: so many seats to each of these, alone or together; else to either town."""
-    room = await the_room(training)
-    lines = [line(seats, towns, course_number=course_number) for towns in to or ((KAGOSHIMA,), (KIRISHIMA,))]
-    return await room.decide(allotments=lines, supersedes=await room.decided(course_number))
+async def entrust(training: Running) -> None:
+    """Decide once that either town has all the seats that a test may delegate to it, whatever the course."""
+    if not await training.rows("SELECT FROM decision"):
+        room = await the_room(training)
+        years, towns = (2026, 2027), (KAGOSHIMA, KIRISHIMA)
+        await room.decide(
+            allotments=[line(10_000, [town], fiscal_year=year, field=None) for year in years for town in towns]
+        )
 
 
 async def the_room(training: Running) -> Room:

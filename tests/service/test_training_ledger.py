@@ -66,8 +66,7 @@ class Seats(RuleBasedStateMachine):
         # Each story has a course run of its own; its deadline is counted from the clock as it stands by now.
         closes = self.standing.applications_close_at + self.training.desk.clock.offset
         self.standing = replace(self.standing, applications_close_at=closes)
-        if not share:  # Kirishima may be granted seats later.
-            self.run(entrust(self.training, self.standing.course_number))
+        self.run(entrust(self.training))  # Kirishima may be granted seats later.
         self.course: UUID = self.run(offered(self.training, self.standing))
         return multiple(*(self.ask(town) for town in towns))
 

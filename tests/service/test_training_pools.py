@@ -1,15 +1,19 @@
 """Delegated seats rest on a decision in force: without one there are none, and each seat says which one granted it."""
 
 import asyncio
-from dataclasses import replace
-from datetime import timedelta
+import itertools
+import json
+from dataclasses import asdict, replace
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
+from services.training.domain.decisions import Selector
 from services.training.domain.offers import CourseOffer, Denied
+from services.training.domain.pools import Allotted, Run
 from services.training.handlers.courses import Offered
 from tests.service.deliberation_room import Room, line, the_room
 from tests.service.training_courses import (
@@ -107,6 +111,14 @@ async def test_two_at_once_do_not_share_out_the_same_seats(training: Running, ro
     offers = [an_offer(delegated={KAGOSHIMA: 3}) for _ in range(4)]
     outcomes = await asyncio.gather(*(offer_again(training, offer) for offer in offers))
     assert sorted(isinstance(outcome, Offered) for outcome in outcomes) == [False, False, False, True]
+
+
+async def test_the_same_course_run_twice_at_once_is_granted_its_seats_once(training: Running, room: Room) -> None:
+    await room.decide(allotments=[of_2027(4)])
+    offer = an_offer(delegated={KAGOSHIMA: 3})
+    outcomes = await asyncio.gather(*(offer_again(training, offer) for _ in range(4)))
+    became = sorted(getattr(outcome, "became", str(outcome)) for outcome in outcomes)
+    assert became == ["created", "unchanged", "unchanged", "unchanged"]
 
 
 async def test_own_seats_come_before_shared_ones_and_these_before_general_ones(training: Running, room: Room) -> None:
@@ -291,6 +303,35 @@ async def test_the_database_grants_what_the_allotment_names(training: Running, r
     await training.rows(_GRANT, course, pool, 2, None)
     with pytest.raises(asyncpg.CheckViolationError, match="more seats than were allotted"):
         await training.rows(_GRANT, course, pool, 1, None)
+
+
+_COVERED = """
+SELECT a.number, c.number
+FROM jsonb_array_elements($1::text::jsonb) WITH ORDINALITY AS a (value, number)
+CROSS JOIN jsonb_array_elements($2::text::jsonb) WITH ORDINALITY AS c (value, number)
+WHERE allotment_covers(jsonb_populate_record(NULL::decision_allotment, a.value),
+    jsonb_populate_record(NULL::course_run, c.value))
+"""
+
+
+async def test_code_and_database_agree_which_course_runs_are_meant(training: Running, room: Room) -> None:
+    decided = await room.decide(allotments=[of_2027()])
+    classes = itertools.product((None, "s", "t"), (None, "f", "g"), (None, 1, 2, 3, 4), (2026, 2027))
+    selectors = [Selector(course_number="n"), *(Selector(None, *each) for each in classes)]
+    days = [date(2026, 3, 31), date(2026, 4, 1), date(2026, 6, 30), date(2026, 7, 1), date(2026, 12, 31)]
+    days += [date(2027, 1, 1), date(2027, 3, 31), date(2027, 4, 1), date(2027, 5, 31), date(2028, 2, 29)]
+    runs = [Run(*each) for each in itertools.product(("46", "47"), ("n", "m"), ("s", "t"), ("f", "g"), days)]
+    by_code = {
+        (i, j)
+        for i, selector in enumerate(selectors, 1)
+        for j, run in enumerate(runs, 1)
+        if Allotted(UUID(int=1), "46", frozenset([KAGOSHIMA]), selector, 1).grants(run, [KAGOSHIMA])
+    }
+    asked = [asdict(selector) | {"decision_id": decided} for selector in selectors]
+    starts = [asdict(run) | {"starts_on": run.starts_on.isoformat()} for run in runs]
+    rows = await training.rows(_COVERED, json.dumps(asked), json.dumps(starts))
+    assert {tuple(row) for row in rows} == by_code
+    assert by_code
 
 
 async def test_the_database_grants_nothing_out_of_force_and_by_no_other_clock(

@@ -16,8 +16,8 @@ from tests.service.training_courses import (
     an_offer,
     ask,
     broken_promises,
-    entrust,
     desk,
+    entrust,
     known_case,
     offer_again,
     offered,
@@ -134,7 +134,7 @@ async def test_giving_back_asking_and_expiring_at_once_leaves_no_seat_idle(train
 
 async def test_a_course_offered_twice_at_once_stands_once(training: Running) -> None:
     offer = an_offer(capacity=7, delegated={KAGOSHIMA: 2})
-    await entrust(training, offer.course_number)
+    await entrust(training)
     outcomes = await asyncio.gather(*(offer_again(training, offer) for _ in range(5)))
     assert len({getattr(outcome, "course_run_id", None) for outcome in outcomes}) == 1
     assert await broken_promises(training) == []

@@ -45,7 +45,7 @@ async def offered(training: Running, offer: CourseOffer | None = None, **changes
     """Put a course run into the catalogue, as an import does; what is delegated was decided before."""
     offer = offer or an_offer(**changes)
     if offer.delegated:
-        await entrust(training, offer.course_number)
+        await entrust(training)
     outcome = await offer_again(training, offer)
     assert isinstance(outcome, Offered)
     return outcome.course_run_id

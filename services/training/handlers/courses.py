@@ -57,10 +57,11 @@ async def offer_course_runs(
     wanted = await _change(session, [offer for offer in offers if offer.course_number in known], known, now)
     decided = await _bind(session, wanted | {offer.course_number: _create(offer) for offer in unknown}, now)
     decided = await _add(session, decided)
-    late = [offer for offer in unknown if offer.course_number not in decided]
-    if late:  # Somebody else offered them in this very moment.
+    late = [offer for offer in unknown if not _is_new(decided.get(offer.course_number))]
+    if late:  # Somebody else may have offered them in this very moment, and have been granted the seats.
         known = await courses.find_offers(session, [offer.course_number for offer in late])
-        decided |= await _bind(session, await _change(session, late, known, now), now)
+        there = [offer for offer in late if offer.course_number in known]
+        decided |= await _bind(session, await _change(session, there, known, now), now)
     changes = [each for each in decided.values() if isinstance(each, _Change)]
     if changes:
         await _stand(session, changes, now)
@@ -85,7 +86,7 @@ async def _add(session: AsyncSession, decided: _Decided) -> _Decided:
     return {number: each for number, each in decided.items() if not _is_new(each) or each.course_run_id in added}
 
 
-def _is_new(each: _Change | Offered | Denied) -> TypeGuard[_Change]:
+def _is_new(each: _Change | Offered | Denied | None) -> TypeGuard[_Change]:
     return isinstance(each, _Change) and each.became == "created"
 
 

@@ -24,7 +24,8 @@ _IN_FORCE = Hot(
     " FROM sub_committee c JOIN decision d ON d.sub_committee_id = c.id"
     " JOIN decision_allotment a ON a.decision_id = d.id"
     " WHERE c.prefecture = ANY(CAST(:prefectures AS text[])) AND a.municipalities && CAST(:municipalities AS text[])"
-    " AND decision_state(d.id, CAST(:at AS timestamptz)) = 'in_force' ORDER BY a.id"
+    " AND decision_state(d.id, CAST(:at AS timestamptz)) = 'in_force'"
+    " AND decision_state(d.id, CAST(:now AS timestamptz)) = 'in_force' ORDER BY a.id"
 )
 _READ_RUN = Hot("SELECT prefecture, course_number, system, field, starts_on FROM course_run WHERE id = :id")
 # By the decisions that are over, of which there are few, and not by the pools.
@@ -43,9 +44,10 @@ async def lock_allotted(
     """What decisions in force grant to any of the municipalities, and what of it is left; no decision comes between."""
     named = {"prefectures": sorted(prefectures)}
     (locked,) = await _LOCK_COMMITTEES.rows(session, named)
-    # Whoever waited for the lock acts no earlier than what was decided meanwhile.
+    # Whoever waited for the lock acts no earlier than what was decided meanwhile; and what was only then decided grants
+    # nothing yet, since the entries are of this moment.
     at = now if locked["last_at"] is None else max(now, locked["last_at"])
-    rows = await _IN_FORCE.rows(session, named | {"municipalities": sorted(municipalities), "at": at})
+    rows = await _IN_FORCE.rows(session, named | {"municipalities": sorted(municipalities), "at": at, "now": now})
     return [_allotted(row) for row in rows]
 
 
