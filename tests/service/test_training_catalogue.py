@@ -195,8 +195,8 @@ async def test_one_file_makes_changes_repeats_and_refuses_each_course_for_itself
     pools = [("PoolChanged", KAGOSHIMA, False), ("PoolChanged", KIRISHIMA, False), ("PoolChanged", None, False)]
     assert told == [
         ("CourseOffered", None, False), *pools,
-        ("CourseOffered", None, False), *pools,
         ("CourseOffered", None, True), ("SeatHeld", None, False), ("PoolChanged", None, False),
+        ("CourseOffered", None, False), *pools,
     ]  # fmt: skip
     assert await broken_promises(training) == []
     assert {row["version"] for row in await training.rows("SELECT version FROM course_run WHERE id = $1", same)} == {1}

@@ -101,7 +101,7 @@ async def test_an_allotment_is_one_number_for_all_its_pools(training: Running, r
     await stands(training, first)
     assert await offer_again(training, second) == Denied("more_than_allotted", "delegated")
     await stands(training, replace(second, delegated={KAGOSHIMA: 1}))
-    # What is given up for one course run is there for another.
+    # What is given up for one course run is there for another; in a file, for the lines after it.
     await stands(training, replace(first, delegated={KAGOSHIMA: 2}))
     await stands(training, second)
 

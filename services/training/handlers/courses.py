@@ -55,7 +55,9 @@ async def offer_course_runs(
     unknown = [offer for offer in offers if offer.course_number not in known]
     # What is there is locked first, and the sub-committee after it: so does everybody.
     wanted = await _change(session, [offer for offer in offers if offer.course_number in known], known, now)
-    decided = await _bind(session, wanted | {offer.course_number: _create(offer) for offer in unknown}, now)
+    wanted |= {offer.course_number: _create(offer) for offer in unknown}
+    # In the file's order: of what an allotment has left, the first line takes first.
+    decided = await _bind(session, {offer.course_number: wanted[offer.course_number] for offer in offers}, now)
     decided = await _add(session, decided)
     late = [offer for offer in unknown if not _is_new(decided.get(offer.course_number))]
     if late:  # Somebody else may have offered them in this very moment, and have been granted the seats.
