@@ -98,7 +98,8 @@ def bind_seats(
             continue
         if more > 0:
             granting = _granting(run, whose, left)
-            if sum(each.room for each in granting) < more:
+            # Below nothing where a new number is less than what is taken under the one before.
+            if sum(max(0, each.room) for each in granting) < more:
                 return Denied(ALLOTTED_ALREADY if granting else NO_DECISION, "delegated")
             moved = _take(more, whose, granting)
         else:
