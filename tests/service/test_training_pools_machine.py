@@ -10,7 +10,16 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from tests.service.deliberation_room import KAGOSHIMA, KIRISHIMA, Room, line, the_room
@@ -47,8 +56,15 @@ class Delegation(RuleBasedStateMachine):
 
     requests: Bundle[dict[str, Any]] = Bundle("requests")
 
-    @initialize(seats=st.integers(1, 3), capacity=st.integers(2, 4), whose=WHOSE)
-    def begin(self, seats: int, capacity: int, whose: str) -> None:
+    @initialize(
+        target=requests,
+        seats=st.integers(1, 3),
+        capacity=st.integers(2, 4),
+        whose=WHOSE,
+        towns=st.lists(TOWNS, min_size=3, max_size=6),
+    )
+    def begin(self, seats: int, capacity: int, whose: str, towns: list[str]) -> MultipleResults[dict[str, Any]]:
+        """A story begins where it gets interesting: with hardly a seat left, or a line already."""
         closes = an_offer().applications_close_at + self.training.desk.clock.offset + timedelta(days=60)
         self.standing = an_offer(capacity=capacity, applications_close_at=closes, hold_hours=2400)
         self.newest: str | None = None
@@ -56,10 +72,12 @@ class Delegation(RuleBasedStateMachine):
         self.course: UUID = self.run(offered(self.training, self.standing))
         self.decide(seats, whose)
         self.offer(min(seats, capacity), whose)
+        return multiple(*(self.request(town) for town in towns))
 
     @rule(seats=st.integers(1, 4), whose=WHOSE)
     def decide(self, seats: int, whose: str) -> None:
         """In the place of what was decided before."""
+        self.whose = whose
         self.newest = self.run(self.room.decide(allotments=self.lines(seats, whose), supersedes=self.superseded()))
 
     @rule()
@@ -74,8 +92,10 @@ class Delegation(RuleBasedStateMachine):
         motion = self.run(self.room.table(allotments=self.lines(seats, whose), supersedes=self.superseded()))
         self.run(self.room.decide_urgently(motion))
 
-    @rule(seats=st.integers(0, 4), whose=WHOSE, more=st.integers(0, 1))
-    def offer(self, seats: int, whose: str, more: int = 0) -> None:
+    @rule(seats=st.integers(0, 4), whose=WHOSE | st.none(), more=st.integers(0, 4))
+    def offer(self, seats: int, whose: str | None, more: int = 0) -> None:
+        """Delegated to whom it was decided last, or to somebody else; also more than was decided."""
+        whose = whose or self.whose
         delegated = {one: n for one, n in self.standing.delegated.items() if one != whose} | {whose: seats}
         delegated = {one: n for one, n in delegated.items() if n}
         wanted = replace(self.standing, capacity=self.standing.capacity + more, delegated=delegated)
@@ -83,6 +103,9 @@ class Delegation(RuleBasedStateMachine):
             self.standing = wanted
 
     @rule(target=requests, town=TOWNS)
+    def ask(self, town: str) -> dict[str, Any]:
+        return self.request(town)
+
     def request(self, town: str) -> dict[str, Any]:
         line_before = self.run(self.line(town))
         answer = self.run(ask(self.training, self.course, municipality=town))
@@ -153,8 +176,8 @@ async def test_no_decision_makes_or_loses_a_seat(world: World) -> None:
         run_machine,
         Delegation,
         settings=settings(
-            max_examples=8,
-            stateful_step_count=14,
+            max_examples=12,
+            stateful_step_count=16,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
