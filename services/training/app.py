@@ -2,6 +2,8 @@
 
 from fastapi import FastAPI
 
+from services.training.api.catalogue import catalogue_courses
+from services.training.api.catalogue_imports import catalogue_imports, catalogue_previews
 from services.training.api.courses import authorities, catalogue, course_imports
 from services.training.api.deliberation import committees
 from services.training.api.motions import decisions, motions
@@ -16,11 +18,15 @@ service = Service(
     name="training",
     title="training",
     title_ja="訓練",
-    routers=[catalogue, requests, authorities, course_imports, training_plans, committees, motions, decisions],
+    routers=[
+        *(catalogue, requests, authorities, course_imports, training_plans, committees, motions, decisions),
+        *(catalogue_courses, catalogue_imports, catalogue_previews),
+    ],
     reactions=reactions,
     sweeps=sweeps,
     tags={
         "course-runs": "訓練コース",
+        "catalogue": "訓練コースの目録",
         "seat-requests": "枠の申込み",
         "authorities": "受講指示の権限",
         "course-run-imports": "訓練コースの取込み",

@@ -199,7 +199,7 @@ _MOST_DELEGATED = 200
 """More municipalities than any prefecture has (北海道: 179)."""
 
 
-def _delegated_as_written(value: Any) -> Any:
+def delegated_as_written(value: Any) -> Any:
     """「462012:4 462187+462250:2」 as seats by whose they are, alone or together; the rest is left to the validator."""
     if not isinstance(value, str):
         return value
@@ -245,7 +245,7 @@ class CourseRunRow(FileRow):
     capacity: Seats = Field(alias="定員")
     applications_close_at: MomentAsWritten = Field(alias="応募締切")
     hold_hours: Annotated[int, Field(ge=1, le=2400)] = Field(default=72, alias="仮押さえ時間")
-    delegated: Annotated[dict[Whose, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_delegated_as_written)] = (
+    delegated: Annotated[dict[Whose, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(delegated_as_written)] = (
         Field(default_factory=dict, alias="委ねる枠")
     )
     source: Text = Field(alias="出典")

@@ -9,9 +9,20 @@ in; see docs/decisions/0013.
 from shared.service.imports.faults import Fault
 from shared.service.imports.forms import Form
 from shared.service.imports.mending import zero_put_back
-from shared.service.imports.routes import import_router
+from shared.service.imports.routes import import_router, read_again
 from shared.service.imports.rows import FileRow, Rows
 from shared.service.imports.sheet import MAX_BYTES
 from shared.service.imports.taking import Became, Remarked
 
-__all__ = ["MAX_BYTES", "Became", "Fault", "FileRow", "Form", "Remarked", "Rows", "import_router", "zero_put_back"]
+__all__ = [
+    "MAX_BYTES",
+    "Became",
+    "Fault",
+    "FileRow",
+    "Form",
+    "Remarked",
+    "Rows",
+    "import_router",
+    "read_again",
+    "zero_put_back",
+]

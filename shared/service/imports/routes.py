@@ -20,7 +20,7 @@ from shared.service.imports.faults import Faults
 from shared.service.imports.forms import CSV, Form
 from shared.service.imports.keeping import put_away, take_out
 from shared.service.imports.report import Report, kept_report, made_report, read_report
-from shared.service.imports.rows import FileRow, R, Rows
+from shared.service.imports.rows import FileRow, R, Rows, look_through
 from shared.service.imports.sheet import MAX_BYTES, MAX_ROWS, charset_of, unreadable, write_sheet
 from shared.service.imports.taking import Taken, TakeRows, take_file
 from shared.service.route import router
@@ -195,6 +195,16 @@ class _Files(Generic[R]):
         if found is None:
             raise Problem(NOT_FOUND)
         return found
+
+
+async def read_again(session: AsyncSession, import_id: UUID, *, kind: str, row: type[R], actor: Actor) -> Rows[R]:
+    """The rows of a file that was checked, for what a service shows beside the report. 404 for another agency's."""
+    values = {"id": import_id, "kind": kind, "agency": actor.agency}
+    found = (await session.execute(_FIND, values)).one_or_none()
+    if found is None:
+        raise Problem(NOT_FOUND)
+    content = await take_out(session, import_id, found.content, actor)
+    return await asyncio.to_thread(look_through, content, row)
 
 
 _INSERT = text(

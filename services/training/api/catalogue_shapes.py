@@ -1,0 +1,343 @@
+"""The catalogue's record as it travels, with what its sources say; codes, and words for what was noticed in it."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Row
+
+from services.training.api.courses import CourseField, System
+from services.training.domain.catalogue import FIELDS, Compared, Settlement, Word, voices
+from services.training.domain.catalogue_checks import Finding, findings
+from services.training.tables.catalogue import Entry
+from shared.codes import FreeText
+from shared.service import Body
+
+
+class Delivery(StrEnum):
+    """How a course is held (実施方法)."""
+
+    ON_SITE = "on_site"
+    ONLINE = "online"
+    E_LEARNING = "e_learning"
+    SHORT_HOURS = "short_hours"
+    CHILDCARE = "childcare"
+    DUAL = "dual"
+
+
+class Weekday(StrEnum):
+    """曜日."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+class CatalogueStatus(StrEnum):
+    """Where a course run stands, as its sources say (状態)."""
+
+    PLANNED = "planned"
+    RECRUITING = "recruiting"
+    CLOSED = "closed"
+    UNDER_WAY = "under_way"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
+class CatalogueRecord(BaseModel):
+    """What stands of a course run; null is what no source says."""
+
+    external_number: str | None = Field(None, description="A source's own number, as it is; there is none nation-wide.")
+    system: System | None = None
+    field: CourseField | None = None
+    title: str | None = None
+    operator_name: str | None = None
+    operator_number: str | None = Field(None, description="法人番号")
+    site_municipality: str | None = None
+    site_address: str | None = None
+    access: str | None = None
+    barrier_free: str | None = None
+    occupation_codes: list[str] | None = Field(None, description="厚生労働省編職業分類")
+    occupation_edition: int | None = Field(None, description="The edition (year) of these codes.")
+    qualification: str | None = None
+    starts_on: date | None = None
+    ends_on: date | None = None
+    months: int | None = None
+    hours: int | None = None
+    weekdays: list[Weekday] | None = None
+    delivery: list[Delivery] | None = None
+    capacity: int | None = Field(None, description="As the sources say. What is offered here is `seats.offered`.")
+    min_enrolment: int | None = None
+    priority_seats: int | None = None
+    delegated: dict[str, int] | None = Field(None, description="Seats for a municipality's people, by its code.")
+    return_on: date | None = Field(None, description="When delegated seats that nobody holds go back.")
+    applications_open_at: datetime | None = None
+    applications_close_at: datetime | None = Field(None, description="Inclusive.")
+    visits_at: list[datetime] | None = None
+    selection_on: date | None = None
+    selection_place: str | None = None
+    selection_method: str | None = None
+    result_on: date | None = None
+    cancel_decision_on: date | None = None
+    own_cost: int | None = Field(None, description="Yen.")
+    eligibility: str | None = None
+    hello_work: str | None = None
+    status: CatalogueStatus | None = None
+    applicants: int | None = None
+    accepted: int | None = None
+    counted_on: date | None = Field(None, description="As of when applicants and accepted were counted.")
+
+
+RecordField = StrEnum("RecordField", {name.upper(): name for name in FIELDS})  # type: ignore[misc]
+"""A field of the record."""
+
+
+class SeatsHere(BaseModel):
+    """The course run that seats are asked for, where there is one."""
+
+    course_run_id: UUID
+    offered: int
+    free: int = Field(description="In pools that are open to the caller's municipalities.")
+
+
+class CatalogueEntry(BaseModel):
+    """A course run in the catalogue."""
+
+    catalogue_id: UUID
+    course_number: str
+    version: int
+    record: CatalogueRecord
+    differences: list[str] = Field(description="Fields on which sources differ and nothing stands decided.")
+    seats: SeatsHere | None
+
+
+class SourceWord(BaseModel):
+    """A source's newest word, and the day on which it was checked."""
+
+    source: str
+    value: Any
+    checked_on: date
+
+
+class SettlementView(BaseModel):
+    """Whose word the operator let stand."""
+
+    source: str
+    value: Any
+    by: str
+    at: datetime
+    reason: str | None
+
+
+class FieldSources(BaseModel):
+    """What the sources say of a field, and what was decided."""
+
+    field: str
+    differs: bool
+    stands: Any
+    words: list[SourceWord]
+    settled: SettlementView | None
+
+
+class Noticed(BaseModel):
+    """Something to look into: `grave` contradicts itself, as different sources' words may."""
+
+    field: str
+    code: str
+    grave: bool
+    message: str
+    message_ja: str
+
+
+class WholeEntry(CatalogueEntry):
+    """With what each source says of each field."""
+
+    sources: list[FieldSources]
+    noticed: list[Noticed]
+
+
+class Differing(BaseModel):
+    """A course run on which sources differ."""
+
+    catalogue_id: UUID
+    course_number: str
+    version: int
+    title: str | None
+    fields: list[FieldSources]
+
+
+class StatementView(BaseModel):
+    """What a source said on a day; null takes back what it said of a field."""
+
+    statement_id: int
+    source: str
+    checked_on: date
+    words: dict[str, Any]
+    told_by: str
+    told_at: datetime
+
+
+class Settle(Body):
+    """Whose word stands."""
+
+    field: RecordField = Field(examples=["capacity"])
+    source: str = Field(min_length=1, max_length=64, examples=["provider"])
+    reason: FreeText | None = Field(None, examples=["実施機関に電話で確認"])
+
+
+class RowField(BaseModel):
+    """A field of a row beside what is known."""
+
+    field: str
+    state: Compared
+    value: Any
+    against: list[str] = Field(description="Sources that say, or said, otherwise.")
+    reopens: bool = Field(description="It had been decided, and this word was not heard then.")
+
+
+class RowFault(BaseModel):
+    """What is wrong with a row or, if not `grave`, unusual in it."""
+
+    column: str | None
+    code: str
+    grave: bool
+    message: str
+    message_ja: str
+
+
+class RowPreview(BaseModel):
+    """A row of a file, field by field."""
+
+    row: int
+    course_number: str | None
+    source: str | None
+    became: Literal["created", "updated", "unchanged", "rejected"]
+    fields: list[RowField]
+    faults: list[RowFault]
+
+
+def show_entry(row: Row[Any]) -> CatalogueEntry:
+    """As a search found it."""
+    return CatalogueEntry(**_plain(row))
+
+
+def show_whole(row: Row[Any], entry: Entry) -> WholeEntry:
+    """With everything that was said of it."""
+    known = [field for field in FIELDS if voices(entry.words.get(field, {})) or field in entry.record]
+    return WholeEntry(
+        **_plain(row),
+        sources=[_field(entry, field) for field in known],
+        noticed=[_noticed(finding) for finding in findings(entry.record)],
+    )
+
+
+def show_differing(entry: Entry) -> Differing:
+    """The fields that are to be decided."""
+    return Differing(
+        catalogue_id=entry.id,
+        course_number=entry.course_number,
+        version=entry.version,
+        title=entry.record.get("title"),
+        fields=[_field(entry, field) for field in entry.differences],
+    )
+
+
+def show_statement(row: Row[Any]) -> StatementView:
+    """As it came in."""
+    return StatementView(
+        statement_id=row.id,
+        source=row.source,
+        checked_on=row.checked_on,
+        words=row.words,
+        told_by=row.told_by,
+        told_at=row.told_at,
+    )
+
+
+def _plain(row: Row[Any]) -> dict[str, Any]:
+    seats = row.course_run_id and SeatsHere(
+        course_run_id=row.course_run_id, offered=row.seats_offered, free=row.free or 0
+    )
+    return {
+        "catalogue_id": row.id,
+        "course_number": row.course_number,
+        "version": row.version,
+        "record": row.record,
+        "differences": row.differences,
+        "seats": seats,
+    }
+
+
+def _field(entry: Entry, field: str) -> FieldSources:
+    return FieldSources(
+        field=field,
+        differs=field in entry.differences,
+        stands=entry.record.get(field),
+        words=_words(voices(entry.words.get(field, {}))),
+        settled=_settled(entry, field),
+    )
+
+
+def _words(heard: Mapping[str, Word]) -> list[SourceWord]:
+    return [
+        SourceWord(source=source, value=word.value, checked_on=word.checked_on)
+        for source, word in sorted(heard.items())
+    ]
+
+
+def _settled(entry: Entry, field: str) -> SettlementView | None:
+    found: list[Settlement] = [each for each in entry.settlements if each.field == field]
+    if not found:
+        return None
+    last = max(found, key=lambda each: each.at)
+    return SettlementView(source=last.source, value=last.value, by=last.by, at=last.at, reason=last.reason)
+
+
+def _noticed(finding: Finding) -> Noticed:
+    message, message_ja = FINDINGS[finding.code]
+    return Noticed(field=finding.field, code=finding.code, grave=finding.grave, message=message, message_ja=message_ja)
+
+
+FINDINGS = {
+    "ends_before_start": ("The course ends before it starts", "終了日が開始日より前です"),
+    "closes_before_opening": ("Applications close before they open", "応募締切が応募開始より前です"),
+    "closes_after_start": ("Applications close after the first day", "応募締切が開始日より後です"),
+    "selects_before_closing": ("Selection lies before applications close", "選考日が応募締切より前です"),
+    "result_before_selection": ("The result is told before the selection", "結果通知日が選考日より前です"),
+    "result_after_start": ("The result is told after the first day", "結果通知日が開始日より後です"),
+    "cancels_after_start": ("Cancelling is decided after the first day", "中止決定日が開始日より後です"),
+    "returns_after_start": ("Seats are returned after the first day", "枠の返還日が開始日より後です"),
+    "more_needed_than_seats": ("More people are needed than there are seats", "最少開講人数が定員を超えています"),
+    "more_priority_than_seats": ("More priority seats than seats", "優先枠が定員を超えています"),
+    "delegated_above_capacity": (
+        "More seats are delegated than there are",
+        "委ねる枠と優先枠の合計が定員を超えています",
+    ),
+    "more_accepted_than_applied": ("More were accepted than applied", "合格者数が応募者数を超えています"),
+    "edition_needed": ("Occupation codes need their edition, e.g. 2022", "職業分類の版(例: 2022)を書いてください"),
+    "counted_when": (
+        "Applicants and accepted need the day on which they were counted",
+        "応募者数・合格者数には、時点の日付(応募状況の時点)を書いてください",
+    ),
+    "unusual_months": (
+        "Usual are 2 to 4 months for the basic course and 3 to 6 for the practical one",
+        "通常は、基礎コースは2〜4か月、実践コースは3〜6か月です",
+    ),
+    "unusual_capacity": ("Usual are 10 to 30 seats", "求職者支援訓練の定員は通常10〜30人です"),
+    "months_and_days_differ": ("The months and the first and last day differ", "月数と開始日・終了日が合いません"),
+    "source_not_known": ("Not one of the catalogue's sources", "目録の出典の一覧にないコードです"),
+    "checked_in_future": ("A day that is still to come", "まだ来ていない日です"),
+    "site_needed": ("The first word on a course says where it is", "はじめて載せる講座には所在地コードが必要です"),
+    "not_your_prefecture": (
+        "Only for places that you serve: send the row to the planner there",
+        "担当する地域の講座だけを書けます。その地域の担当に送ってください",
+    ),
+}
+"""What was noticed, in words."""

@@ -1,0 +1,105 @@
+"""Searching the catalogue, and where its sources differ. Who asks sees free seats of the pools open to them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a search asks for; what is None, and an empty list, asks for nothing."""
+
+    text: str | None = None
+    field: str | None = None
+    system: str | None = None
+    status: str | None = None
+    prefecture: str | None = None
+    municipality: str | None = None
+    starts_from: date | None = None
+    starts_to: date | None = None
+    delivery: tuple[str, ...] = ()
+    open_at: datetime | None = None
+    free: bool | None = None
+
+
+# Only what is asked for stands in the statement, so that each search is planned for itself and finds its index.
+_CONDITIONS = {
+    "text": "strpos(c.searched, :text) > 0",
+    "field": "c.field = :field",
+    "system": "c.system = :system",
+    "status": "c.status = :status",
+    "prefecture": "c.municipality BETWEEN :prefecture || '0000' AND :prefecture || '9999'",
+    "municipality": "c.municipality = :municipality",
+    "starts_from": "c.begins_on >= :starts_from",
+    "starts_to": "c.begins_on <= :starts_to",
+    "delivery": "c.delivery @> CAST(:delivery AS text[])",
+    # Inclusive: at 16:00:00 sharp one may still apply.
+    "open_at": "c.closes_at >= :open_at AND coalesce(c.opens_at, :open_at) <= :open_at",
+    "free": "seats.free > 0",
+}
+_AFTER = "(c.begins_on, c.id) > (CAST(:after_on AS date), CAST(:after_id AS uuid))"
+_SEARCH = """
+SELECT c.id, c.course_number, c.version, c.record, c.differences, c.begins_on, r.id AS course_run_id,
+    r.capacity AS seats_offered, seats.free
+FROM catalogue_course c
+LEFT JOIN course_run r ON r.course_number = c.course_number
+LEFT JOIN LATERAL (
+    SELECT sum(p.granted - p.held - p.filled) AS free FROM pool p
+    WHERE p.course_run_id = r.id AND (
+        p.municipality IS NULL OR p.municipality = ANY(CAST(:mine AS text[]))
+        OR 'prefecture:' || left(p.municipality, 2) = ANY(CAST(:mine AS text[]))
+    )
+) AS seats ON true
+"""
+_GET = text(f"{_SEARCH} WHERE c.id = :id")
+_DIFFERING = text(
+    "SELECT c.id, c.course_number FROM catalogue_course c WHERE c.differences <> '{}'"
+    " AND (c.municipality = ANY(CAST(:mine AS text[]))"
+    " OR 'prefecture:' || left(c.municipality, 2) = ANY(CAST(:mine AS text[])))"
+    " AND (CAST(:field AS text) IS NULL OR :field = ANY(c.differences))"
+    " AND (CAST(:after AS uuid) IS NULL OR c.id > :after) ORDER BY c.id LIMIT :limit"
+)
+_STATEMENTS = text(
+    "SELECT id, source, checked_on, words, told_by, told_at FROM catalogue_statement"
+    " WHERE course_id = :id AND id > :after ORDER BY id LIMIT :limit"
+)
+
+
+async def search(
+    session: AsyncSession, wanted: Wanted, *, mine: Collection[str], after: tuple[date, UUID] | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Courses by their first day."""
+    values = {name: value for name, value in asdict(wanted).items() if value not in (None, (), False)}
+    conditions = [_CONDITIONS[name] for name in values]
+    values |= {"mine": sorted(mine), "limit": limit}
+    if "delivery" in values:
+        values["delivery"] = list(wanted.delivery)
+    if after is not None:
+        conditions.append(_AFTER)
+        values |= {"after_on": after[0], "after_id": after[1]}
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    statement = text(f"{_SEARCH}{where} ORDER BY c.begins_on, c.id LIMIT :limit")
+    return (await session.execute(statement, values)).all()
+
+
+async def find_course(session: AsyncSession, course_id: UUID, *, mine: Collection[str]) -> Row[Any] | None:
+    """One course with its free seats."""
+    return (await session.execute(_GET, {"id": course_id, "mine": sorted(mine)})).one_or_none()
+
+
+async def list_differing(
+    session: AsyncSession, *, mine: Collection[str], field: str | None, after: UUID | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Courses of one's own area on which sources differ."""
+    values = {"mine": sorted(mine), "field": field, "after": after, "limit": limit}
+    return (await session.execute(_DIFFERING, values)).all()
+
+
+async def list_statements(session: AsyncSession, course_id: UUID, *, after: int, limit: int) -> Sequence[Row[Any]]:
+    """What was said of a course, as it came in."""
+    return (await session.execute(_STATEMENTS, {"id": course_id, "after": after, "limit": limit})).all()
