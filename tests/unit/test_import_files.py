@@ -66,6 +66,8 @@ def refused(content: bytes) -> dict[str, Any]:
         (f"{HEADER}\na,witty,1".encode("utf-16"), "neither UTF-8 nor cp932", "UTF-8でもcp932"),
         ("番号,氏名\n1,架空 花子".encode("euc-jp"), "as UTF-8 or Shift_JIS (CP932)", "Shift_JIS(CP932)で保存し直して"),
         ("ふりがな\nあ".encode("euc-jp"), "as UTF-8 or Shift_JIS (CP932)", "Shift_JIS(CP932)で保存し直して"),
+        (f"{HEADER}\na,架空 花子,1".encode("euc-jp"), "written in EUC-JP", "文字コードが EUC-JP です"),
+        (f"{HEADER}\na,架空 花子,1".encode("iso2022_jp"), "written in ISO-2022-JP", "ISO-2022-JP (JIS) です"),
         (f'{HEADER}\na,"witty,1'.encode(), "not a CSV file", "引用符"),
         (f'{HEADER}\na,"witty"x,1'.encode(), "not a CSV file", "引用符"),
         (f"{HEADER}\na,".encode() + b"w" * (MAX_BYTES - 100), "131,072 characters", "131,072文字"),
@@ -77,7 +79,8 @@ def refused(content: bytes) -> dict[str, Any]:
     ids=[
         "empty", "blank header", "header only", "blank rows only", "column twice", "by its other name",
         "missing column", "NUL", "BOM before cp932", "UTF-16",
-        "EUC-JP", "EUC-JP that could be read as cp932", "open quote", "quote inside", "one huge cell",
+        "EUC-JP", "EUC-JP that could be read as cp932", "EUC-JP that could not", "ISO-2022-JP",
+        "open quote", "quote inside", "one huge cell",
         "20,001 rows", "empty lines", "10,001 cells", "201 columns",
     ],
 )  # fmt: skip

@@ -275,7 +275,7 @@ def test_what_is_unusual_is_no_error(changed: dict[str, Any], code: str) -> None
 
 def test_a_deadline_on_the_first_day_in_japan_is_in_time() -> None:
     """23:30 on the 12th in Japan is the 12th, though it is 14:30 in UTC; 00:00 of the 13th is too late."""
-    late = WHOLE | {"selection_on": None, "result_on": None}
+    late = {**WHOLE, "selection_on": None, "result_on": None}
     assert findings({**late, "applications_close_at": "2027-01-12T23:30:00+09:00"}) == []
     codes = [each.code for each in findings({**late, "applications_close_at": "2027-01-12T15:00:00+00:00"})]
     assert codes == ["closes_after_start"]

@@ -56,6 +56,11 @@ class Weighed:
         """What can't be."""
         return [finding for finding in self.findings if finding.grave]
 
+    @property
+    def changes(self) -> bool:
+        """Whether it changes the entry; to say the same on a later day doesn't."""
+        return not self.refused and self.became != "unchanged"
+
 
 def sources(session: AsyncSession) -> dict[str, str]:
     """The sources and what they are called, the highest in rank first: the office's own list, or ours."""
@@ -142,22 +147,17 @@ async def hear_sources(session: AsyncSession, told: Sequence[Told], *, actor: Ac
     }
     if told_anew:
         await tables.add_statements(session, told_anew, told_by=actor.agency)
-        await _reckon(session, [each.course_number for each in taken], rank)
+    changed = [each.course_number for each, found in zip(told, weighed, strict=True) if found.changes]
+    if changed:
+        await _reckon(session, changed, rank)
     return weighed
 
 
 async def _reckon(session: AsyncSession, numbers: Sequence[str], rank: Sequence[str]) -> None:
-    """What stands, from all that was said and decided; entries in which nothing moves keep their version."""
+    """What stands, from all that was said and decided. Its version is another: who read before must read again."""
     entries = await tables.find_entries(session, numbers)
     standing = {entry.id: resolve(entry.words, entry.settlements, rank) for entry in entries.values()}
-    moved = {entry.id: entry.course_number for entry in entries.values() if _moves(entry, standing[entry.id])}
-    await tables.stand(session, {key: standing[key] for key in moved}, moved)
-
-
-def _moves(entry: Entry, standing: Mapping[str, Standing]) -> bool:
-    record = {field: each.value for field, each in standing.items()}
-    differences = tuple(field for field, each in standing.items() if each.differs)
-    return (record, differences) != (entry.record, entry.differences)
+    await tables.stand(session, standing, {entry.id: number for number, entry in entries.items()})
 
 
 # --- differences ------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ async def settle_difference(
     match outcome:
         case Settlement():
             await tables.add_settlement(session, course_id, outcome)
-            await _stand_anew(session, entry, rank)
+            await _reckon(session, [entry.course_number], rank)
         case Settling.SAYS_NOTHING:
             heard = sorted(voices(entry.words.get(field, {})))
             raise Problem(
@@ -218,10 +218,3 @@ async def settle_difference(
                 detail="There is nothing to decide. To correct it, take in what a source says now.",
                 detail_ja="決めることはありません。直すときは、出典の新しい内容を取り込んでください。",
             )
-
-
-async def _stand_anew(session: AsyncSession, entry: Entry, rank: Sequence[str]) -> None:
-    """After a decision the version is another, whatever stands: who read before it must read again."""
-    decided = await get_entry(session, entry.id)
-    standing = resolve(decided.words, decided.settlements, rank)
-    await tables.stand(session, {entry.id: standing}, {entry.id: entry.course_number})

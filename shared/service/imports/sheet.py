@@ -18,6 +18,8 @@ _MAX_CELLS = 10_000  # of a row, however few columns the file has
 _MAX_LINES = 100_000  # empty ones among them
 ERROR_COLUMN = "エラー"
 _BOM = b"\xef\xbb\xbf"
+_JIS = (b"\x1b$B", b"\x1b$@")
+"""ISO-2022-JP turns to kanji with these; its bytes pass as UTF-8."""
 _SAVE_AS = "save it as UTF-8 or Shift_JIS (CP932) and send it again"
 _SAVE_AS_JA = "UTF-8 か Shift_JIS(CP932)で保存し直して、もう一度送ってください"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -101,8 +103,7 @@ def _decoded(content: bytes) -> tuple[str, str]:
         except UnicodeDecodeError as error:
             position = max(position, error.start)
             continue
-        if encoding == "cp932" and _is_euc(content):
-            raise unreadable(f"it is written in EUC-JP; {_SAVE_AS}", f"文字コードが EUC-JP です。{_SAVE_AS_JA}")
+        _refuse_other(content, encoding)
         if "\x00" in written:
             raise unreadable("it holds NUL characters", "NUL文字が含まれています")
         return written, "utf-8-sig" if encoding == "utf-8" else encoding
@@ -111,10 +112,22 @@ def _decoded(content: bytes) -> tuple[str, str]:
             f"it begins as UTF-8, but is not (at byte {position + len(_BOM)}); {_SAVE_AS}",
             f"UTF-8の印(BOM)で始まりますが、UTF-8ではありません({position + len(_BOM)}バイト目)。{_SAVE_AS_JA}",
         )
+    _refuse_other(content, "cp932")
     raise unreadable(
         f"neither UTF-8 nor cp932 (at byte {position}); {_SAVE_AS}",
         f"UTF-8でもcp932(Shift_JIS)でもありません({position}バイト目)。{_SAVE_AS_JA}",
     )
+
+
+def _refuse_other(content: bytes, encoding: str) -> None:
+    """What older systems write is named, where the bytes tell it."""
+    if encoding == "utf-8" and any(mark in content for mark in _JIS):
+        name = "ISO-2022-JP (JIS)"
+    elif encoding == "cp932" and _is_euc(content):
+        name = "EUC-JP"
+    else:
+        return
+    raise unreadable(f"it is written in {name}; {_SAVE_AS}", f"文字コードが {name} です。{_SAVE_AS_JA}")
 
 
 def _is_euc(content: bytes) -> bool:
