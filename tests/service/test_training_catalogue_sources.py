@@ -8,10 +8,12 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from services.training.domain.catalogue import resolve
 from services.training.handlers.catalogue import sources
 from services.training.tables import catalogue as tables
+from services.training.tables.catalogue_search import Wanted, asking
 from shared.auth import Role
 from shared.service.clock import wall_time
 from tests.service.training_courses import desk, offered, planner, school, seat
@@ -462,3 +464,33 @@ def events_of(text: str) -> list[dict[str, str]]:
     for event in events:
         assert {"UID", "DTSTAMP", "SUMMARY"} <= event.keys()
     return events
+
+
+# --- twenty thousand courses ------------------------------------------------------------------------------------------
+
+_MANY = """
+INSERT INTO catalogue_course (id, course_number, record, field, system, municipality, begins_on, closes_at, delivery,
+    searched)
+SELECT uuidv7(), 'many-' || n, jsonb_build_object('title', 'course ' || n),
+    (ARRAY['care', 'it', 'other', 'basic', 'web_design', 'sales_office'])[1 + n % 6],
+    'job_seeker_practical', CASE n % 50 WHEN 0 THEN '462012' ELSE '131016' END, date '2027-01-01' + n % 365, now(),
+    '{on_site}', 'course ' || n
+FROM generate_series(1, 20000) AS n
+"""
+
+
+async def test_a_search_among_twenty_thousand_courses_reads_in_the_order_of_an_index(training: Running) -> None:
+    """A page is read from an index in its order: neither is the whole catalogue read nor sorted for it."""
+    await training.rows(_MANY)
+    await training.rows("ANALYZE catalogue_course")
+    asked = {
+        "catalogue_course_by_day": Wanted(starts_from=date(2027, 6, 1)),
+        "catalogue_course_by_field": Wanted(field="care", starts_from=date(2027, 6, 1)),
+        "catalogue_course_by_place": Wanted(municipality=KAGOSHIMA),
+    }
+    async with training.database.transaction() as session:
+        for index, wanted in asked.items():
+            statement, values = asking(wanted, mine=[KAGOSHIMA], after=None, limit=51)
+            plan = "\n".join(row[0] for row in await session.execute(text(f"EXPLAIN {statement}"), values))
+            assert (index in plan, "Seq Scan on catalogue_course" in plan) == (True, False), plan
+    assert await found(training, text="course 19999") == ["many-19999"]

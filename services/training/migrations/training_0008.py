@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "training_0008"
-down_revision = "training_0006"
+down_revision = "training_0007"
 branch_labels = None
 depends_on = None
 

@@ -74,6 +74,14 @@ async def search(
     session: AsyncSession, wanted: Wanted, *, mine: Collection[str], after: tuple[date, UUID] | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Courses by their first day."""
+    statement, values = asking(wanted, mine=mine, after=after, limit=limit)
+    return (await session.execute(text(statement), values)).all()
+
+
+def asking(
+    wanted: Wanted, *, mine: Collection[str], after: tuple[date, UUID] | None, limit: int
+) -> tuple[str, dict[str, Any]]:
+    """The statement of a search, and what is bound in it."""
     values = {name: value for name, value in asdict(wanted).items() if value not in (None, (), False)}
     conditions = [_CONDITIONS[name] for name in values]
     values |= {"mine": sorted(mine), "limit": limit}
@@ -83,8 +91,7 @@ async def search(
         conditions.append(_AFTER)
         values |= {"after_on": after[0], "after_id": after[1]}
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    statement = text(f"{_SEARCH}{where} ORDER BY c.begins_on, c.id LIMIT :limit")
-    return (await session.execute(statement, values)).all()
+    return f"{_SEARCH}{where} ORDER BY c.begins_on, c.id LIMIT :limit", values
 
 
 async def find_course(session: AsyncSession, course_id: UUID, *, mine: Collection[str]) -> Row[Any] | None:
