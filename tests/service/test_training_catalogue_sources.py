@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from embedded.postgres import EmbeddedPostgres
 from services.training.domain.catalogue import resolve
 from services.training.handlers.catalogue import sources
 from services.training.tables import catalogue as tables
@@ -17,7 +18,7 @@ from services.training.tables.catalogue_search import Wanted, asking
 from shared.auth import Role
 from shared.service.clock import wall_time
 from tests.service.training_courses import desk, offered, planner, school, seat
-from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running, World
+from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running, World, execute_as_admin
 
 PATH = "/v1/catalogue-imports"
 CHECKED = date(2026, 11, 2)
@@ -265,7 +266,7 @@ async def test_differences_are_listed_with_each_sources_word_and_when_it_was_che
     assert answer.json()["items"] == []
 
 
-async def test_the_operator_decides_field_by_field_and_repeating_does_not_undo_it(training: Running) -> None:
+async def test_the_planner_decides_field_by_field_and_repeating_does_not_undo_it(training: Running) -> None:
     await disagreeing(training)
     answer = await settled(training, "capacity", "provider")
     assert answer.status_code == 201, answer.text
@@ -479,10 +480,12 @@ FROM generate_series(1, 20000) AS n
 """
 
 
-async def test_a_search_among_twenty_thousand_courses_reads_in_the_order_of_an_index(training: Running) -> None:
+async def test_a_search_among_twenty_thousand_courses_reads_in_the_order_of_an_index(
+    training: Running, postgres: EmbeddedPostgres, database_name: str
+) -> None:
     """A page is read from an index in its order: neither is the whole catalogue read nor sorted for it."""
     await training.rows(_MANY)
-    await training.rows("ANALYZE catalogue_course")
+    await execute_as_admin(postgres, "ANALYZE training.catalogue_course", database_name)
     asked = {
         "catalogue_course_by_day": Wanted(starts_from=date(2027, 6, 1)),
         "catalogue_course_by_field": Wanted(field="care", starts_from=date(2027, 6, 1)),

@@ -127,7 +127,7 @@ class SourceWord(BaseModel):
 
 
 class SettlementView(BaseModel):
-    """Whose word the operator let stand."""
+    """Whose word the planner let stand."""
 
     source: str
     value: Any

@@ -1,6 +1,6 @@
 """The catalogue (訓練コースの目録): what several sources say of a course, and what therefore stands.
 
-Nothing is overwritten: sources add statements, the operator settles differences, and what stands is reckoned from both.
+Nothing is overwritten: sources add statements, the planner settles differences, and what stands is reckoned from both.
 So it is the same in whatever order they came in, and however often. Values are plain JSON, as they are kept.
 """
 
@@ -37,7 +37,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The operator decided what stands, having heard what each source said by then."""
+    """The planner decided what stands, having heard what each source said by then."""
 
     field: str
     source: str
@@ -59,7 +59,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stands in the catalogue, by whose word; `differs`: the operator is to decide."""
+    """What stands in the catalogue, by whose word; `differs`: the planner is to decide."""
 
     value: Any
     source: str

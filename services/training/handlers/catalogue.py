@@ -192,7 +192,7 @@ async def settle_difference(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """The operator decides whose word stands, having read this version of the entry."""
+    """The planner decides whose word stands, having read this version of the entry."""
     entry = await get_entry(session, course_id, lock=True)
     if not actor.serves(entry.record.get("site_municipality", "")):
         raise Problem(NOT_FOUND)

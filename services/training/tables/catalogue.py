@@ -132,7 +132,7 @@ async def add_statements(session: AsyncSession, statements: Mapping[UUID, Statem
 
 
 async def add_settlement(session: AsyncSession, course_id: UUID, settlement: Settlement) -> None:
-    """What the operator decided."""
+    """What the planner decided."""
     row = {"course_id": course_id} | {
         name: getattr(settlement, name) for name in ("field", "source", "value", "heard", "reason", "by", "at")
     }
