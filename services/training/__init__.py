@@ -8,8 +8,8 @@ Tells:  CourseOffered, PoolChanged; SeatHeld, SeatWaitlisted, SeatRefused, SeatR
 Keeps:  of each case its municipality and the newest word about consent; course runs (開講) and their pools (枠), the
         ledger of seats, requests, who nominated, countersigned, instructed and enrolled, and which body may issue
         instructions in which prefecture from when; prefectures' plans of seats (計画枠) in versions, with the ledger
-        between their lines; what the sub-committee (分科会) deliberated and decided; what sources say of courses (目録),
-        and what was decided where they differ.
+        between their lines; what the sub-committee (分科会) deliberated and decided; what sources say of courses
+        (目録), and what was decided where they differ.
 
 A seat is not an acceptance, not an instruction (受講指示), not an enrolment: separate facts, by separate bodies.
 """

@@ -184,6 +184,12 @@ def test_each_field_of_a_row_is_new_or_same_or_differs_from_named_sources() -> N
     }
 
 
+def test_a_sources_first_word_changes_what_is_known_also_where_others_said_something() -> None:
+    words = newest_words([said("provider", 5, capacity=12)])
+    rows = [said("hello_work", 5, capacity=seats) for seats in (12, 15)] + [said("provider", 6, capacity=12)]
+    assert [compare(row, words, {})[0].changes for row in rows] == [True, True, False]
+
+
 def test_an_older_word_is_shown_as_one() -> None:
     words = newest_words([said("provider", 5, capacity=12)])
     (found,) = compare(said("provider", 3, at=9, capacity=15), words, resolve(words, (), RANK))

@@ -179,6 +179,8 @@ class Comparison:
     against: tuple[str, ...] = ()
     reopens: bool = False
     """It had been decided, and this word was not heard then."""
+    changes: bool = False
+    """The source's own word becomes another."""
 
 
 def compare(statement: Statement, words: Words, standing: Mapping[str, Standing]) -> list[Comparison]:
@@ -200,13 +202,14 @@ def _compare(
     if own is not None and (own.checked_on, own.told_at) > (statement.checked_on, statement.told_at):
         return Comparison(field, value, Compared.SAME if own.value == value else Compared.OLDER)
     if value is None:
-        return Comparison(field, value, Compared.WITHDRAWN)
+        return Comparison(field, value, Compared.WITHDRAWN, changes=True)
     if not known:
-        return Comparison(field, value, Compared.NEW)
+        return Comparison(field, value, Compared.NEW, changes=True)
     against = tuple(sorted(source for source, word in known.items() if word.value != value))
     settlement = None if standing is None else standing.settlement
     reopens = settlement is not None and value not in (settlement.value, settlement.heard.get(statement.source))
-    return Comparison(field, value, Compared.DIFFERS if against else Compared.SAME, against, reopens)
+    changes = own is None or own.value != value
+    return Comparison(field, value, Compared.DIFFERS if against else Compared.SAME, against, reopens, changes)
 
 
 def says_anew(statement: Statement, words: Words) -> bool:

@@ -11,7 +11,6 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.catalogue import (
-    Compared,
     Comparison,
     Settlement,
     Settling,
@@ -87,14 +86,9 @@ def weigh(told: Told, entry: Entry | None, *, actor: Actor, rank: Sequence[str],
     compared = compare(statement, words, standing)
     whole = _own_word(statement, words)
     found = [*_not_to_be_told(told, standing, whole, actor, rank, now), *findings(whole)]
-    changed = any(_changes(each, statement.source) for each in compared)
+    changed = any(each.changes for each in compared)
     became: Literal["created", "updated", "unchanged"] = "updated" if changed else "unchanged"
     return Weighed("created" if entry is None else became, tuple(compared), tuple(found))
-
-
-def _changes(each: Comparison, source: str) -> bool:
-    """Whether the source's own word becomes another."""
-    return each.state in {Compared.NEW, Compared.WITHDRAWN} or source in each.against
 
 
 def _own_word(statement: Statement, words: Words) -> dict[str, Any]:
