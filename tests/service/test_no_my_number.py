@@ -9,6 +9,7 @@ import pytest
 
 from services.intake.api.lists import ListedRow
 from services.referral.api.rows import AgencyRow, FirmRow, ProfessionalRow, ProgrammeRow, WorkplaceRow
+from services.training.api.catalogue_imports import CatalogueRow
 from services.training.api.courses import CourseRunRow
 from shared.auth import Role
 from shared.service.imports import FileRow
@@ -121,6 +122,7 @@ IMPORTS: dict[str, tuple[str, type[FileRow]]] = {
     "host-workplace": ("referral", WorkplaceRow),
     "training-firm": ("referral", FirmRow),
     "course-run": ("training", CourseRunRow),
+    "catalogue": ("training", CatalogueRow),
     "case": ("intake", ListedRow),
 }
 

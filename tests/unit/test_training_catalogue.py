@@ -57,6 +57,8 @@ def test_the_only_value_stands_and_agreeing_sources_do_not_differ() -> None:
 def test_where_sources_differ_the_one_that_ranks_highest_stands_until_it_is_decided() -> None:
     found = stands(said("provider", 20, capacity=12), said("hello_work", 3, capacity=15), said("jeed", 9, capacity=12))
     assert found["capacity"] == Standing(15, "hello_work", differs=True)
+    # Of one that the list doesn't name, no word stands before that of one that it does.
+    assert stands(said("provider", 20, capacity=12), said("flyer", 28, capacity=9))["capacity"].source == "provider"
 
 
 def test_of_one_source_the_word_that_was_checked_last_counts_and_then_the_one_told_last() -> None:

@@ -30,7 +30,7 @@ from services.training.handlers import catalogue as handlers
 from services.training.handlers import catalogue_reading as reading
 from services.training.tables.catalogue_search import Wanted
 from shared.auth import Caller, Role, requires
-from shared.codes import MunicipalityCode
+from shared.codes import FreeText, MunicipalityCode
 from shared.service import IfMatch, Now, Page, Pages, Paging, Transaction, etag, number, page, paging, router
 from shared.service.exports import Encoding, across, csv_answer
 
@@ -50,7 +50,7 @@ _CALENDAR: dict[int | str, dict[str, Any]] = {
 async def _wanted(
     now: Now,
     text: Annotated[
-        Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] | None,
+        Annotated[FreeText, StringConstraints(min_length=1, max_length=100)] | None,
         Query(description="In the title, operator, place, qualification, numbers or who may apply."),
     ] = None,
     field: CourseField | None = None,

@@ -13,7 +13,7 @@ from services.training.api.courses import CourseField, System
 from services.training.domain.catalogue import FIELDS, Compared, Settlement, Word, voices
 from services.training.domain.catalogue_checks import Finding, findings
 from services.training.tables.catalogue import Entry
-from shared.codes import FreeText
+from shared.codes import Code, FreeText
 from shared.service import Body
 
 
@@ -188,7 +188,7 @@ class Settle(Body):
     """Whose word stands."""
 
     field: RecordField = Field(examples=["capacity"])
-    source: str = Field(min_length=1, max_length=64, examples=["provider"])
+    source: Code = Field(examples=["provider"])
     reason: FreeText | None = Field(None, examples=["実施機関に電話で確認"])
 
 
