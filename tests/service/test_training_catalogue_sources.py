@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Mapping
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -307,7 +308,7 @@ async def test_only_the_planner_of_the_place_decides_and_sees_what_is_to_be_deci
         {"field": "capacity", "source": "provider"},
         headers={"If-Match": f'"{whole["version"]}"'},
     )
-    assert answer.status_code == 404
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     assert (await far.get("/v1/catalogue-differences")).json()["items"] == []
     report = await checked(far, file_of(row("provider", 定員="3")))
     assert report["errors"][0]["code"] == "not_your_prefecture"
@@ -332,6 +333,19 @@ async def test_what_stands_can_be_reckoned_anew_from_what_was_said_and_decided(t
     assert [each["source"] for each in answer] == ["provider", "hello_work", "jeed", "jeed"], (
         "an older word adds nothing"
     )
+
+
+async def test_an_office_ranks_its_sources_itself(training: Running, world: World, tmp_path: Path) -> None:
+    training.database.carries["settings"] = world.settings("training", layouts_path=tmp_path)
+    own = tmp_path / "catalogue_sources.toml"
+    ranked = ("school", "provider", "hello_work")
+    own.write_text("".join(f'[[source]]\ncode = "{code}"\nwords = "x"\n' for code in ranked), encoding="utf-8")
+    assert (await disagreeing(training))["record"]["capacity"] == 15
+    report = await checked(planner(training), file_of(row("school", 定員="11"), row("jeed", "46-x", 定員="11")))
+    assert [(each["row"], each["code"]) for each in report["errors"]] == [(3, "source_not_known")]
+    own.write_text("[[source]]\ncode = 1", encoding="utf-8")
+    answer = await planner(training).post(PATH, content=file_of(WHOLE).encode(), headers={"Content-Type": "text/csv"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "layout_broken")
 
 
 async def test_statements_and_settlements_only_grow(training: Running) -> None:

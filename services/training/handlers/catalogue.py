@@ -27,7 +27,7 @@ from services.training.domain.catalogue_checks import Finding, findings
 from services.training.tables import catalogue as tables
 from services.training.tables.catalogue import Entry
 from shared.auth import Actor
-from shared.problems import NOT_FOUND, Problem, ProblemType
+from shared.problems import FORBIDDEN, NOT_FOUND, Problem, ProblemType
 from shared.service import day_in_japan, expect
 from shared.service.exports import LAYOUT_BROKEN
 
@@ -189,7 +189,11 @@ async def settle_difference(
     """The planner decides whose word stands, having read this version of the entry."""
     entry = await get_entry(session, course_id, lock=True)
     if not actor.serves(entry.record.get("site_municipality", "")):
-        raise Problem(NOT_FOUND)
+        raise Problem(
+            FORBIDDEN,
+            detail="Only for places that you serve: the planner there decides.",
+            detail_ja="担当する地域の講座についてだけ決められます。その地域の担当に伝えてください。",
+        )
     expect(entry.version, read_version)
     rank = list(sources(session))
     standing = resolve(entry.words, entry.settlements, rank)
