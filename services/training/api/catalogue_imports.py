@@ -19,7 +19,7 @@ from services.training.api.catalogue_shapes import (
     RowPreview,
     Weekday,
 )
-from services.training.api.courses import CourseField, System, delegated_as_written
+from services.training.api.courses import CourseField, System, Whose, delegated_as_written
 from services.training.domain.catalogue import FIELDS, Compared, Comparison, Statement
 from services.training.domain.catalogue_checks import Finding
 from services.training.handlers import catalogue as handlers
@@ -118,7 +118,7 @@ class CatalogueRow(FileRow):
     capacity: _SomeSeats | None = Field(None, alias="定員")
     min_enrolment: _SomeSeats | None = Field(None, alias="最少開講人数")
     priority_seats: _Seats | None = Field(None, alias="優先枠")
-    delegated: Annotated[dict[MunicipalityCode, _SomeSeats], BeforeValidator(delegated_as_written)] | None = Field(
+    delegated: Annotated[dict[Whose, _SomeSeats], BeforeValidator(delegated_as_written)] | None = Field(
         None, alias="委ねる枠"
     )
     return_on: DayAsWritten | None = Field(None, alias="枠の返還日")
