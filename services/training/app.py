@@ -2,13 +2,16 @@
 
 from fastapi import FastAPI
 
+from services.training.api.afterwards import course_of_training
 from services.training.api.catalogue import catalogue_courses
 from services.training.api.catalogue_imports import catalogue_imports, catalogue_previews
 from services.training.api.courses import authorities, catalogue, course_imports
 from services.training.api.deliberation import committees
 from services.training.api.motions import decisions, motions
 from services.training.api.plans import training_plans
+from services.training.api.registrations import registrations
 from services.training.api.seats import requests
+from services.training.api.selection import results
 from services.training.reactions import reactions
 from services.training.sweeps import sweeps
 from shared.service import Service, create_app
@@ -19,8 +22,8 @@ service = Service(
     title="training",
     title_ja="訓練",
     routers=[
-        *(catalogue, requests, authorities, course_imports, training_plans, committees, motions, decisions),
-        *(catalogue_courses, catalogue_imports, catalogue_previews),
+        *(catalogue, requests, results, course_of_training, authorities, registrations, course_imports),
+        *(training_plans, committees, motions, decisions, catalogue_courses, catalogue_imports, catalogue_previews),
     ],
     reactions=reactions,
     sweeps=sweeps,
@@ -28,7 +31,10 @@ service = Service(
         "course-runs": "訓練コース",
         "catalogue": "訓練コースの目録",
         "seat-requests": "枠の申込み",
+        "selection": "選考",
+        "training-records": "受講の記録",
         "authorities": "受講指示の権限",
+        "registrations": "届出・許可の登録",
         "course-run-imports": "訓練コースの取込み",
         "sub-committees": "分科会",
         "motions": "分科会の案と採決",

@@ -67,7 +67,7 @@ class SeatRefused(Event, publisher="training"):
 
 
 class SeatReleased(Event, publisher="training"):
-    """A held or waiting place ended: expired, withdrawn, consent_withdrawn, case_erased, course_cancelled."""
+    """A held or waiting place ended: expired, withdrawn, rejected, consent_withdrawn, case_erased, course_cancelled."""
 
     case_id: Id
     seat_request_id: Id
@@ -106,6 +106,32 @@ class InstructionIssued(Event, publisher="training"):
     course_run_id: Id
     by_agency: Agency
     authority: Coded
+    kind: Coded = "instruction"
+
+
+class InstructionCancelled(Event, publisher="training"):
+    """A support instruction (支援指示) is no longer needed and was cancelled; the person may go on with the course."""
+
+    case_id: Id
+    seat_request_id: Id
+    instruction_id: Id
+    course_run_id: Id
+    by_agency: Agency
+
+
+class TrainingSelected(Event, publisher="training"):
+    """The school's result (選考): in_selection, accepted, reserve, rejected. Of one person the last counts.
+
+    `moved_up`: a reserve, because somebody accepted has withdrawn.
+    """
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    result: Coded
+    result_on: Day
+    moved_up: Flag = False
 
 
 class Enrolled(Event, publisher="training"):
@@ -117,6 +143,44 @@ class Enrolled(Event, publisher="training"):
     course_run_id: Id
     pool_id: Id
     starts_on: Day
+
+
+class AttendanceWarned(Event, publisher="training"):
+    """Attendance fell below 80 % (below), or 80 % can't be reached any more (out_of_reach)."""
+
+    case_id: Id
+    seat_request_id: Id
+    course_run_id: Id
+    standing: Coded
+
+
+class AttendanceWarningLifted(Event, publisher="training"):
+    """80 % of the days are attended again, or a certificate was corrected."""
+
+    case_id: Id
+    seat_request_id: Id
+    course_run_id: Id
+
+
+class TrainingEnded(Event, publisher="training"):
+    """Training ended for the person: completed (修了) or left (中途退校). A second one corrects the first."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    ending: Coded
+    ended_on: Day
+
+
+class EmploymentRecorded(Event, publisher="training"):
+    """What became of the person on a set day after training: at_end, one_month, three_months. The last word counts."""
+
+    case_id: Id
+    seat_request_id: Id
+    course_run_id: Id
+    checkpoint: Coded
+    outcome: Coded
 
 
 class QuotaDecided(Event, publisher="training", about="decision_id"):

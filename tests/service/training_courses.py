@@ -14,7 +14,7 @@ from shared.auth import Role
 from shared.events import CaseOpened, ConsentGiven, Event, TrainingReferred
 from shared.service.clock import wall_time
 from tests.service.deliberation_room import entrust
-from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running
+from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running
 
 SCHOOL = "kagoshima-school"
 ENTITY = {"legal_entity": "8000020130001", "notification_number": "46-toku-000001"}
@@ -51,8 +51,31 @@ async def offered(training: Running, offer: CourseOffer | None = None, **changes
     return outcome.course_run_id
 
 
+HELLO_WORK_ENTITY = "6000020271004"
+_REGISTERED = (
+    *((f"placement-{town}", "free_placement_notification") for town in (KAGOSHIMA, KIRISHIMA, ZAMA)),
+    ("hello-work-kagoshima", "public_employment_office"),
+)
+
+
+async def registered(training: Running) -> None:
+    """The callers of these tests are registered, once for each test, as an operator would have done long ago."""
+    for place, (agency, basis) in enumerate(_REGISTERED, 1):
+        office = basis == "public_employment_office"
+        await training.rows(
+            "INSERT INTO registration (id, agency, basis, legal_entity, number, valid_from, recorded_by, recorded_at)"
+            " VALUES ($1, $2, $3, $4, $5, '2022-10-01', 'operator', now()) ON CONFLICT (id) DO NOTHING",
+            UUID(int=place),
+            agency,
+            basis,
+            HELLO_WORK_ENTITY if office else ENTITY["legal_entity"],
+            None if office else ENTITY["notification_number"],
+        )
+
+
 async def offer_again(training: Running, offer: CourseOffer) -> Offered | Denied:
     """Offer a course run and say what it came to."""
+    await registered(training)
     async with training.database.transaction() as session:
         (outcome,) = await offer_course_runs(session, [offer], now=await training.desk.clock.now(session))
         return outcome
@@ -128,7 +151,7 @@ async def instructed(training: Running, asked: dict[str, Any]) -> None:
     """Nominate, countersign and instruct under today's law."""
     assert (await step(placement(training), asked, "nominate", ENTITY)).status_code == 200
     assert (await step(hello_work(training), asked, "countersign")).status_code == 200
-    answer = await step(hello_work(training), asked, "instruct", {"legal_entity": "6000020271004"})
+    answer = await step(hello_work(training), asked, "instruct", {"legal_entity": HELLO_WORK_ENTITY})
     assert answer.status_code == 200, answer.text
 
 
@@ -214,6 +237,7 @@ def moment(text: str) -> datetime:
 
 __all__ = [
     "ENTITY",
+    "HELLO_WORK_ENTITY",
     "KAGOSHIMA",
     "KIRISHIMA",
     "SCHOOL",
@@ -233,6 +257,7 @@ __all__ = [
     "placement",
     "planner",
     "referred",
+    "registered",
     "school",
     "seat",
     "state_of",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.training.domain import offers, quota, steps
 from services.training.domain.offers import CourseOffer, Denied, Granted
 from services.training.domain.quota import Course, Held, InLine, Lapsed, Pool, Promoted, Reason, Refused, Waitlisted
-from services.training.domain.steps import Authority, Illegal, Move, Moved, NotYours, SeatRequest, State, TooLate
+from services.training.domain.steps import Authority, Illegal, Move, Moved, SeatRequest, State, TooLate
 
 NOON = datetime(2026, 9, 1, 3, 0, tzinfo=UTC)
 DEADLINE = NOON + timedelta(days=10)
@@ -292,25 +292,6 @@ def test_an_instructed_seat_no_longer_runs_out() -> None:
     instructed = a_request(State.INSTRUCTED, expires_at=None)
     late = DEADLINE + timedelta(days=365)
     assert steps.take_step(instructed, Move.ENROL, authority=Authority.CURRENT_LAW, now=late) == Moved(State.ENROLLED)
-
-
-@pytest.mark.parametrize(
-    ("authority", "as_hello_work", "state", "outcome"),
-    [
-        (Authority.CURRENT_LAW, True, State.COUNTERSIGNED, Moved(State.INSTRUCTED)),
-        (Authority.CURRENT_LAW, False, State.COUNTERSIGNED, NotYours(Authority.CURRENT_LAW)),
-        (Authority.CURRENT_LAW, True, State.NOMINATED, Illegal((Move.COUNTERSIGN, Move.RELEASE))),
-        (Authority.DELEGATED, False, State.NOMINATED, Moved(State.INSTRUCTED)),
-        (Authority.DELEGATED, True, State.NOMINATED, NotYours(Authority.DELEGATED)),
-    ],
-)
-def test_who_may_issue_the_instruction(
-    authority: Authority, as_hello_work: bool, state: State, outcome: object
-) -> None:
-    found = steps.instruct(
-        a_request(state), authority=authority, as_hello_work=as_hello_work, as_placement=not as_hello_work, now=NOON
-    )
-    assert found == outcome
 
 
 # --- what a course offers -------------------------------------------------------------------------------------------

@@ -18,10 +18,11 @@ from services.training.api.shapes import (
     seat_grant,
     stopped,
 )
+from services.training.domain.instruction import Kind, Signature
 from services.training.domain.quota import Held, Refused, Repeated, Waitlisted
 from services.training.domain.steps import Move, State, legal_moves
 from services.training.handlers import reading, seats, steps
-from services.training.handlers.steps import Signature
+from services.training.handlers.steps import Paper
 from services.training.tables.facts import authority_in
 from services.training.tables.seats import Placed
 from shared.auth import Actor, Caller, Role, requires
@@ -65,16 +66,18 @@ class Nomination(Body):
 
 
 class Countersignature(Body):
-    """In whose name; may be left out."""
+    """In whose name; left out, it is as registered."""
 
     legal_entity: CorporateNumber | None = Field(default=None, examples=["6000012070001"])
 
 
 class Instruction(Body):
-    """In whose name. A free job placement gives the number of its notification as well."""
+    """In whose name, and which paper. A free job placement gives the number of its notification as well."""
 
     legal_entity: CorporateNumber = Field(examples=["6000012070001"])
     notification_number: Number | None = None
+    kind: Kind = Field(default=Kind.INSTRUCTION, description="受講指示・支援指示・受講推薦")
+    document_number: Number | None = Field(default=None, description="文書番号")
 
 
 class Release(Body):
@@ -221,7 +224,8 @@ async def countersign(
 @requests.post(
     "/v1/seat-requests/{seat_request_id}/instruct",
     summary="Issue the training instruction",
-    description="受講指示を出します。現行法の地域では公共職業安定所、委ねた地域では市町村の無料職業紹介だけが出せます。",
+    description="受講指示を出します。現行法の地域では公共職業安定所、委ねた地域では市町村の無料職業紹介だけが出せます。"
+    "支援指示と受講推薦(kind)は、どの地域でも公共職業安定所だけが出せます。",
     dependencies=[requires(Role.HELLO_WORK, Role.PLACEMENT)],
 )
 async def instruct(
@@ -234,8 +238,16 @@ async def instruct(
             detail="A free job placement gives the number of its notification.",
             detail_ja="無料職業紹介は届出番号を書いてください。",
         )
-    signature = Signature(body.legal_entity, body.notification_number)
-    _go_on(await steps.take_step(session, seat_request_id, Move.INSTRUCT, signature=signature, actor=actor, now=now))
+    outcome = await steps.take_step(
+        session,
+        seat_request_id,
+        Move.INSTRUCT,
+        signature=Signature(body.legal_entity, body.notification_number),
+        paper=Paper(body.kind, body.document_number),
+        actor=actor,
+        now=now,
+    )
+    _go_on(outcome)
     return await _shown(seat_request_id, session, now, actor)
 
 

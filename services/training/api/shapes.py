@@ -5,11 +5,17 @@ from enum import StrEnum
 from typing import Any, assert_never
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 from sqlalchemy import Row
 
+from services.training.api.after_words import cant
+from services.training.domain.instruction import AnothersName, Issuer, NotRegistered, NotYours
+from services.training.domain.outcomes import Ending
 from services.training.domain.quota import Reason
-from services.training.domain.steps import Authority, Illegal, NotYours, State, TooLate
+from services.training.domain.selection import Result
+from services.training.domain.status import facts_of, status_of
+from services.training.domain.steps import Authority, Illegal, State, TooLate
+from services.training.handlers.steps import NotAccepted, Stopped
 from shared.problems import FORBIDDEN, NOT_FOUND, Problem, ProblemType, illegal_move
 
 
@@ -193,7 +199,14 @@ class SeatRequestView(BaseModel):
     expires_at: datetime | None = Field(description="When the hold, or the wait, runs out; none once instructed.")
     requested_at: datetime
     released_reason: str | None
+    result: Result | None = Field(description="選考結果: the school's last word.")
+    ending: Ending | None = Field(description="修了・中途退校")
     version: int
+
+    @computed_field(description="状態: reckoned from the facts. `state` says the same in the words of release 0.1.0.")
+    def status(self) -> str:
+        """By the table in `domain/status.py`."""
+        return status_of(facts_of(self.state, self.result, self.ending))
 
 
 class SeatRequestWithFacts(SeatRequestView):
@@ -222,7 +235,6 @@ _REFUSALS = {
     Reason.HOLD_UNTIL_PASSED: ("The moment to hold until has passed", "仮押さえの期限がすでに過ぎています"),
     Reason.NO_SEATS_FOR_YOU: ("No seats are open to this municipality", "この自治体が使える枠がありません"),
 }
-_TOO_LATE = ProblemType("hold_expired", 409, "The hold ran out", "仮押さえの期限が過ぎました")
 
 
 def refusal(reason: Reason) -> Problem:
@@ -233,26 +245,22 @@ def refusal(reason: Reason) -> Problem:
     return Problem(ProblemType(reason.value, 409, title, title_ja))
 
 
-def stopped(outcome: Illegal | TooLate | NotYours) -> Problem:
+def stopped(outcome: Stopped) -> Problem:
     """Why a step can't be taken, over HTTP, and what can be done instead."""
     match outcome:
         case Illegal(legal=legal):
             return illegal_move(legal)
-        case TooLate():
-            return Problem(
-                _TOO_LATE,
-                detail="The seat goes to the next in line. Ask for a seat again.",
-                detail_ja="枠は次の方に回ります。あらためて申し込んでください。",
-            )
-        case NotYours(authority=authority):
+        case NotYours(authority=authority, issuer=issuer):
             who, who_ja = {
-                Authority.CURRENT_LAW: ("Hello Work", "公共職業安定所"),
-                Authority.DELEGATED: ("the municipality's free job placement", "市町村の無料職業紹介"),
-            }[authority]
+                Issuer.HELLO_WORK: ("Hello Work", "公共職業安定所"),
+                Issuer.PLACEMENT: ("the municipality's free job placement", "市町村の無料職業紹介"),
+            }[issuer]
             return Problem(
                 FORBIDDEN,
-                detail=f"Here only {who} may issue the instruction ({authority}).",
-                detail_ja=f"この地域で受講指示を出せるのは{who_ja}だけです。",
+                detail=f"Here only {who} may issue this ({authority}).",
+                detail_ja=f"この地域でこれを出せるのは{who_ja}だけです。",
             )
+        case TooLate() | NotRegistered() | AnothersName() | NotAccepted():
+            return cant(outcome)
         case _:
             assert_never(outcome)

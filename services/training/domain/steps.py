@@ -81,13 +81,6 @@ class TooLate:
     """The hold ran out: the seat belongs to the next in line."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotYours:
-    """Another body has the power to take this step here."""
-
-    authority: Authority
-
-
 _LEADS_TO = {
     Move.NOMINATE: State.NOMINATED,
     Move.COUNTERSIGN: State.COUNTERSIGNED,
@@ -124,11 +117,3 @@ def take_step(request: SeatRequest, move: Move, *, authority: Authority, now: da
     if move is not Move.RELEASE and request.has_run_out(now):
         return TooLate()
     return Moved(_LEADS_TO[move])
-
-
-def instruct(
-    request: SeatRequest, *, authority: Authority, as_hello_work: bool, as_placement: bool, now: datetime
-) -> Moved | Illegal | TooLate | NotYours:
-    """Issue the training instruction (受講指示), by the one body that has the power in this prefecture."""
-    may = as_hello_work if authority is Authority.CURRENT_LAW else as_placement
-    return take_step(request, Move.INSTRUCT, authority=authority, now=now) if may else NotYours(authority)

@@ -14,7 +14,8 @@ from services.training.domain.offers import CourseOffer, Denied, Granted, offer_
 from services.training.domain.pools import Allotted, Bound, Place, Run, bind_seats
 from services.training.domain.quota import Pool
 from services.training.domain.steps import Authority, State
-from services.training.handlers.seats import Told, offer_free_seats, pool_changed, seat_held
+from services.training.handlers.reserves import Told
+from services.training.handlers.seats import offer_free_seats, pool_changed, seat_held
 from services.training.tables import courses, seats
 from services.training.tables.allotments import lock_allotted
 from services.training.tables.seats import Share

@@ -86,7 +86,11 @@ _BALANCES = text(
 )
 
 _REQUESTS = """
-SELECT r.*, p.kind AS pool_kind, c.provider_agency,
+SELECT r.*, p.kind AS pool_kind, c.provider_agency, (
+           SELECT result FROM selection WHERE seat_request_id = r.id ORDER BY number DESC LIMIT 1
+       ) AS result, (
+           SELECT ending FROM training_end WHERE seat_request_id = r.id ORDER BY number DESC LIMIT 1
+       ) AS ending,
        CASE r.state WHEN 'waiting' THEN (
            SELECT count(*) FROM seat_request w
            WHERE w.pool_id = r.pool_id AND w.state = 'waiting' AND w.line_no <= r.line_no
@@ -203,20 +207,20 @@ async def list_seat_requests(
 ) -> Sequence[Row[Any]]:
     """Requests for people of the caller's municipalities; for a provider, those in its own courses."""
     values = {"case_id": case_id, "course_run_id": course_run_id, "state": state, "after_id": after, "limit": limit}
-    return (await session.execute(_LIST_REQUESTS, values | _sight(actor))).all()
+    return (await session.execute(_LIST_REQUESTS, values | sight(actor))).all()
 
 
 async def get_seat_request(
     session: AsyncSession, seat_request_id: UUID, actor: Actor
 ) -> tuple[Row[Any], list[Row[Any]]]:
     """A request and the facts that followed from it: who did what, in whose name, on what authority."""
-    found = (await session.execute(_GET_REQUEST, {"id": seat_request_id} | _sight(actor))).one_or_none()
+    found = (await session.execute(_GET_REQUEST, {"id": seat_request_id} | sight(actor))).one_or_none()
     if found is None:
         raise Problem(NOT_FOUND)
     return found, list(await session.execute(_FACTS, {"id": seat_request_id}))
 
 
-def _sight(actor: Actor) -> dict[str, Any]:
+def sight(actor: Actor) -> dict[str, Any]:
     """Which requests are the caller's business."""
     provider = actor.agency if Role.PROVIDER in actor.roles else None
     return {"municipalities": sorted(actor.municipalities), "provider": provider}

@@ -26,6 +26,7 @@ from services.training.domain.quota import (
 )
 from services.training.domain.steps import Illegal, Moved, SeatRequest, State, TooLate
 from services.training.handlers.pools import settle_pools
+from services.training.handlers.reserves import Told, move_up
 from services.training.tables import cases, seats
 from services.training.tables.allotments import lock_next_stranded
 from services.training.tables.seats import Placed
@@ -33,13 +34,11 @@ from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import Origin, emit
 from shared.consent import FOR_TRAINING, Consent, ConsentLacking, consent_gap, takes_back
-from shared.events import Event, PoolChanged, SeatHeld, SeatReleased, SeatWaitlisted
+from shared.events import PoolChanged, SeatHeld, SeatReleased, SeatWaitlisted
 from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan
 
 EXPIRED = "expired"
-
-Told = tuple[Event, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +235,18 @@ async def lock_request(session: AsyncSession, seat_request_id: UUID) -> tuple[Co
 
 
 async def release_hold(
-    session: AsyncSession, course: Course, request: SeatRequest, *, reason: str, now: datetime
+    session: AsyncSession,
+    course: Course,
+    request: SeatRequest,
+    *,
+    reason: str,
+    now: datetime,
+    because: Sequence[Told] = (),
 ) -> Illegal | None:
-    """Give back a seat or a place in line, and offer what came free, at once. Needs the course's lock."""
+    """Give back a seat or a place in line, and offer what came free, at once. Needs the course's lock.
+
+    `because`: what there is to tell before it.
+    """
     # What may be given back does not depend on the authority mode.
     step = steps.take_step(request, steps.Move.RELEASE, authority=steps.Authority.CURRENT_LAW, now=now)
     match step:
@@ -248,8 +256,9 @@ async def release_hold(
             raise AssertionError("giving back is never too late")
         case Moved():
             touched = {request.pool_id}
-            told = [await _end(session, request, reason=reason, now=now)]
+            told = [*because, await _end(session, request, reason=reason, now=now)]
             told += await offer_free_seats(session, course, touched, now)
+            told += await move_up(session, course, request, now=now)
             await tell(session, course.id, told, touched, now)
             return None
         case _:

@@ -13,15 +13,16 @@ _AUTHORITY = text(
     " WHERE prefecture = :prefecture AND in_force_from <= :day ORDER BY in_force_from DESC, id DESC LIMIT 1"
 )
 _SIGNED = (
-    " (seat_request_id, agency, legal_entity, notification_number, authority, at)"
-    " VALUES (:seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
+    " (seat_request_id, agency, legal_entity, notification_number, registration_id, authority, at)"
+    " VALUES (:seat_request_id, :agency, :legal_entity, :notification_number, :registration_id, :authority, :now)"
 )
 _FACTS: dict[Move, TextClause] = {
     Move.NOMINATE: text("INSERT INTO nomination" + _SIGNED),
     Move.COUNTERSIGN: text("INSERT INTO countersignature" + _SIGNED),
     Move.INSTRUCT: text(
-        "INSERT INTO instruction (id, seat_request_id, agency, legal_entity, notification_number, authority, at)"
-        " VALUES (:id, :seat_request_id, :agency, :legal_entity, :notification_number, :authority, :now)"
+        "INSERT INTO instruction (id, seat_request_id, agency, legal_entity, notification_number, registration_id,"
+        " kind, document_number, authority, at) VALUES (:id, :seat_request_id, :agency, :legal_entity,"
+        " :notification_number, :registration_id, :kind, :document_number, :authority, :now)"
     ),
     Move.ENROL: text(
         "INSERT INTO enrolment (seat_request_id, agency, legal_entity, authority, at)"

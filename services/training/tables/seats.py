@@ -228,6 +228,8 @@ _FOLLOWING = (
 _FOLLOW_DEADLINES = text(
     f"UPDATE seat_request r SET version = r.version + 1, expires_at = {_FOLLOWING} FROM course_run c"
     " WHERE r.course_run_id = ANY(CAST(:ids AS uuid[])) AND c.id = r.course_run_id AND r.expires_at IS NOT NULL"
+    # Once the school has an application, its own day counts and not the deadline for applying.
+    " AND NOT EXISTS (SELECT FROM selection s WHERE s.seat_request_id = r.id)"
     f" AND r.expires_at <> {_FOLLOWING} RETURNING {_REQUEST}"
 )
 _TOUCH_POOLS = Hot(f"UPDATE pool p SET version = version + 1 WHERE p.id = ANY(CAST(:ids AS uuid[])) RETURNING {_POOL}")

@@ -1,0 +1,155 @@
+"""Three papers that send a person into training, each with its own issuer, law and effect; and in whose name one acts.
+
+Instruction (受講指示), support instruction (支援指示), recommendation (受講推薦): different things. Only the first may be
+delegated (委ねる) in a region; the other two stay with Hello Work in both modes.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from services.training.domain import steps
+from services.training.domain.steps import Authority, Illegal, Move, Moved, SeatRequest, TooLate
+
+
+class Kind(StrEnum):
+    """Which paper."""
+
+    INSTRUCTION = "instruction"
+    """受講指示: for people entitled to employment insurance (雇用保険法)."""
+    SUPPORT_INSTRUCTION = "support_instruction"
+    """支援指示: for specified job seekers (求職者支援法 Art. 12). Cancelled when no longer needed."""
+    RECOMMENDATION = "recommendation"
+    """受講推薦: for anybody else; no allowance."""
+
+
+class Issuer(StrEnum):
+    """Which body issues it."""
+
+    HELLO_WORK = "hello_work"
+    PLACEMENT = "placement"
+
+
+class Benefit(StrEnum):
+    """Which benefit rests on it."""
+
+    EMPLOYMENT_INSURANCE = "employment_insurance"
+    """雇用保険の給付."""
+    TRAINING_ALLOWANCE = "training_allowance"
+    """職業訓練受講給付金: month by month, on 80 % attendance."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """What a kind of paper rests on, and what it does."""
+
+    basis: str
+    benefit: Benefit
+    may_be_cancelled: bool
+
+
+LAWS = {
+    Kind.INSTRUCTION: Law("employment_insurance_act", Benefit.EMPLOYMENT_INSURANCE, may_be_cancelled=False),
+    Kind.SUPPORT_INSTRUCTION: Law("job_seeker_support_act_12", Benefit.TRAINING_ALLOWANCE, may_be_cancelled=True),
+    Kind.RECOMMENDATION: Law("none", Benefit.NONE, may_be_cancelled=False),
+}
+
+
+def issuer_of(kind: Kind, authority: Authority) -> Issuer:
+    """The one body that may issue it where this mode is in force."""
+    delegated = kind is Kind.INSTRUCTION and authority is Authority.DELEGATED
+    return Issuer.PLACEMENT if delegated else Issuer.HELLO_WORK
+
+
+@dataclass(frozen=True, slots=True)
+class NotYours:
+    """Another body has the power to issue this here."""
+
+    authority: Authority
+    issuer: Issuer
+
+
+def issue(
+    request: SeatRequest, kind: Kind, *, authority: Authority, as_: Collection[Issuer], now: datetime
+) -> Moved | Illegal | TooLate | NotYours:
+    """Issue the paper, by the one body that has the power in this prefecture; `as_`: what the caller is."""
+    issuer = issuer_of(kind, authority)
+    if issuer not in as_:
+        return NotYours(authority, issuer)
+    return steps.take_step(request, Move.INSTRUCT, authority=authority, now=now)
+
+
+# --- in whose name --------------------------------------------------------------------------------------------------
+
+
+class Basis(StrEnum):
+    """What an agency acts on."""
+
+    FREE_PLACEMENT = "free_placement_notification"
+    """無料職業紹介の届出 of a local government (職業安定法 Art. 29)."""
+    PERMITTED_PLACEMENT = "placement_permission"
+    """職業紹介の許可 of another body, which nominates for a municipality; it never instructs."""
+    EMPLOYMENT_OFFICE = "public_employment_office"
+    """公共職業安定所: acts by law; a number of its own may be registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """In which legal entity's name an agency may act, under which number, from when until when (both days included)."""
+
+    id: UUID
+    agency: str
+    basis: Basis
+    legal_entity: str
+    number: str | None
+    valid_from: date
+    valid_until: date | None
+
+    def covers(self, day: date) -> bool:
+        """Whether it is in force on a day."""
+        return self.valid_from <= day and (self.valid_until is None or day <= self.valid_until)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """In whose name: corporate number (法人番号) and the number of the notification or permission (届出・許可番号)."""
+
+    legal_entity: str | None = None
+    notification_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotRegistered:
+    """No registration of this agency is in force today for such an act."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnothersName:
+    """The agency is registered, but not in this entity's name, or not under this number: names are not lent."""
+
+
+_RESTS_ON = {
+    (Move.NOMINATE, Issuer.PLACEMENT): {Basis.FREE_PLACEMENT, Basis.PERMITTED_PLACEMENT},
+    (Move.COUNTERSIGN, Issuer.HELLO_WORK): {Basis.EMPLOYMENT_OFFICE},
+    (Move.INSTRUCT, Issuer.HELLO_WORK): {Basis.EMPLOYMENT_OFFICE},
+    (Move.INSTRUCT, Issuer.PLACEMENT): {Basis.FREE_PLACEMENT},
+}
+
+
+def sign(
+    registrations: Collection[Registration], signature: Signature, move: Move, issuer: Issuer, *, day: date
+) -> Registration | NotRegistered | AnothersName:
+    """The registration that an act of this agency rests on; what the caller left out is as registered."""
+    rests_on = _RESTS_ON[move, issuer]
+    in_force = [each for each in registrations if each.basis in rests_on and each.covers(day)]
+    if not in_force:
+        return NotRegistered()
+    own = [
+        each
+        for each in in_force
+        if signature.legal_entity in {None, each.legal_entity} and signature.notification_number in {None, each.number}
+    ]
+    return max(own, key=lambda each: (each.valid_from, each.id)) if own else AnothersName()

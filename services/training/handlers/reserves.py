@@ -1,0 +1,53 @@
+"""A reserve (補欠) moves up when somebody accepted withdraws: in the same transaction, whoever or whatever withdrew."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.training.domain.quota import Course
+from services.training.domain.selection import Result, Selection, moves_up
+from services.training.domain.steps import SeatRequest, State
+from services.training.tables import seats, training_facts
+from shared.bus.envelope import new_id
+from shared.events import Event, TrainingSelected
+from shared.service import day_in_japan
+
+Told = tuple[Event, int]
+
+_MAY_BE_ACCEPTED = {State.NOMINATED, State.COUNTERSIGNED, State.INSTRUCTED}
+
+
+async def move_up(session: AsyncSession, course: Course, withdrawn: SeatRequest, *, now: datetime) -> list[Told]:
+    """After a withdrawal: the first reserve of the course run is accepted, if the one who withdrew had been.
+
+    The reserve's own seat is held already. The seat that came free went to the line.
+    """
+    if withdrawn.state not in _MAY_BE_ACCEPTED:
+        return []
+    if await training_facts.find_result(session, withdrawn.id) is not Result.ACCEPTED:
+        return []
+    applicants = await training_facts.read_applicants(session, course.id)
+    following = moves_up([each for each in applicants if each.seat_request_id != withdrawn.id])
+    request = None if following is None else await seats.find_request(session, following.seat_request_id)
+    if request is None:
+        return []
+    said = Selection(Result.ACCEPTED, day_in_japan(now))
+    # In the school's name: its ranks decided it, whoever's withdrawal set it off.
+    await training_facts.add_result(
+        session, new_id(), request.id, said, agency=course.provider_agency, now=now, moved_up=True
+    )
+    version = await training_facts.touch(session, request.id)
+    return [(told_of(request, said, moved_up=True), version)]
+
+
+def told_of(request: SeatRequest, said: Selection, *, moved_up: bool = False) -> TrainingSelected:
+    """The result, without its rank and its reason: they are the school's and the municipality's."""
+    return TrainingSelected(
+        case_id=request.case_id,
+        seat_request_id=request.id,
+        referral_id=request.referral_id,
+        course_run_id=request.course_run_id,
+        result=said.result.value,
+        result_on=said.result_on,
+        moved_up=moved_up,
+    )
