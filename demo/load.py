@@ -14,11 +14,15 @@ import httpx2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from demo.client import REGION, Agency
+from demo.client import REGION, Agency, demo_agencies
 from demo.decide import allotments_of, decide, has_decided
+from shared.codes import is_corporate_number
 from shared.service.clock import day_in_japan, wall_time
 
 PLANNER = "kenchou-planner"
+OPERATOR = "region-observer"
+NOTIFICATION, OFFICE = "架空-特-46-0001", "架空-安-46"
+"""Under which number the invented placements, and the invented Hello Work, act."""
 _COLUMNS = (
     "講座番号", "講座名", "訓練種別", "分野", "実施機関ID", "所在地コード", "開始日", "終了日", "定員", "応募締切",
     "仮押さえ時間", "委ねる枠", "出典", "確認日",
@@ -38,6 +42,7 @@ async def load_region(base: str, keys: Path, console: Console) -> None:
     """Load what isn't there yet. Raises `demo.client.Refused` when the platform refuses a file."""
     async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
         planner = Agency.from_keys(base, PLANNER, keys, client)
+        await register_names(Agency.from_keys(base, OPERATOR, keys, client))
         if (await planner.get("/training/v1/course-runs", limit=1))["items"]:
             console.print("  ✓ 架空の地域はすでに読み込まれています / the invented region is already there")
             return
@@ -59,6 +64,25 @@ async def load_region(base: str, keys: Path, console: Console) -> None:
             await planner.put(f"/referral/v1/coordinators/{municipality}", {"agency_id": agency})
         for municipality, towns in neighbours().items():
             await planner.put(f"/referral/v1/neighbours/{municipality}", {"neighbours": towns})
+
+
+async def register_names(operator: Agency) -> None:
+    """In whose name the placements and Hello Work act: nobody nominates or instructs without."""
+    known = {each["agency"] for each in await operator.every("/training/v1/registrations")}
+    kinds = {
+        "placement": {"basis": "free_placement_notification", "number": NOTIFICATION},
+        "hello_work": {"basis": "public_employment_office", "number": OFFICE},
+    }
+    for agency in demo_agencies():
+        for role in kinds.keys() & set(agency["roles"]) if agency["agency"] not in known else ():
+            name = {"agency": agency["agency"], "legal_entity": invented_number(agency["agency"])}
+            await operator.post("/training/v1/registrations", name | kinds[role] | {"valid_from": "2022-10-01"})
+
+
+def invented_number(agency: str) -> str:
+    """A corporate number with a right check digit that no real body has: its base number begins with 9999."""
+    base = f"9999{sum(ord(char) * place for place, char in enumerate(agency, 1)) % 10**8:08d}"
+    return next(f"{digit}{base}" for digit in range(10) if is_corporate_number(f"{digit}{base}"))
 
 
 async def take_in(planner: Agency, path: str, content: bytes, advance: Any = lambda: None) -> Any:

@@ -19,9 +19,8 @@ import httpx2
 
 from demo.client import Agency, Refused, demo_agencies, eventually
 from demo.decide import allotment, decide
-from demo.load import PLANNER, popular_course_file, take_in
+from demo.load import NOTIFICATION, OFFICE, PLANNER, invented_number, popular_course_file, take_in
 from demo.persons import HELLO_WORK, KAGOSHIMA, Person, invent
-from shared.codes import is_corporate_number
 from shared.service.clock import day_in_japan, wall_time
 
 AT_ONCE = 12
@@ -178,10 +177,10 @@ async def _instruct_and_enrol(stage: Stage, person: Person, request: Mapping[str
     placement, hello_work = stage.agencies[person.placement], stage.agencies[HELLO_WORK]
     if person.goes_until == "held":
         return
-    entity = {"legal_entity": invented_number(person.placement), "notification_number": "架空-特-46-0001"}
+    entity = {"legal_entity": invented_number(person.placement), "notification_number": NOTIFICATION}
     await placement.post(f"{path}/nominate", entity)
     await hello_work.post(f"{path}/countersign")
-    instructed = {"legal_entity": invented_number(HELLO_WORK), "notification_number": "架空-安-46"}
+    instructed = {"legal_entity": invented_number(HELLO_WORK), "notification_number": OFFICE}
     person.seat_state = (await hello_work.post(f"{path}/instruct", instructed))["state"]
     if person.goes_until == "enrolled":
         run = await hello_work.get(f"/training/v1/course-runs/{request['course_run_id']}")
@@ -230,12 +229,6 @@ async def _settle(stage: Stage, persons: Sequence[Person]) -> None:
         person.seat_state = found["state"]
         if person.seat_state != "waiting":
             person.waits_for = ""
-
-
-def invented_number(agency: str) -> str:
-    """A corporate number with a right check digit that no real body has: its base number begins with 9999."""
-    base = f"9999{sum(ord(char) * place for place, char in enumerate(agency, 1)) % 10**8:08d}"
-    return next(f"{digit}{base}" for digit in range(10) if is_corporate_number(f"{digit}{base}"))
 
 
 __all__ = ["OBSERVER", "Played", "Refused", "Stage", "play"]

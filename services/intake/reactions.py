@@ -10,13 +10,17 @@ from services.intake.handlers.responsibility import note_responsibility
 from shared.bus.inbox import News, Reaction
 from shared.events import (
     AssessmentRecorded,
+    AttendanceWarned,
+    AttendanceWarningLifted,
     ConferenceCalled,
     ConferenceCancelled,
     ConferenceConcluded,
     ConferencePostponed,
+    EmploymentRecorded,
     Enrolled,
     Event,
     HopsAlarm,
+    InstructionCancelled,
     InstructionIssued,
     LinkUndelivered,
     NominationCountersigned,
@@ -45,7 +49,9 @@ from shared.events import (
     TaskAssigned,
     TaskEnded,
     TaskOverdue,
+    TrainingEnded,
     TrainingNominated,
+    TrainingSelected,
     TransferBecameRefer,
 )
 
@@ -150,7 +156,18 @@ reactions: dict[type[Event], Reaction] = {
         "course_run_id",
         "by_agency",
         "authority",
+        "kind",
     ),
+    InstructionCancelled: noted(
+        "instruction_cancelled", "seat_request_id", "instruction_id", "course_run_id", "by_agency"
+    ),
+    TrainingSelected: noted(
+        "training_selected", "seat_request_id", "referral_id", "course_run_id", "result", "result_on", "moved_up"
+    ),
+    AttendanceWarned: noted("attendance_warned", "seat_request_id", "course_run_id", "standing"),
+    AttendanceWarningLifted: noted("attendance_warning_lifted", "seat_request_id", "course_run_id"),
+    TrainingEnded: noted("training_ended", "seat_request_id", "referral_id", "course_run_id", "ending", "ended_on"),
+    EmploymentRecorded: noted("employment_recorded", "seat_request_id", "course_run_id", "checkpoint", "outcome"),
     # What agencies have to do about a case, and where they met about it. Of a meeting by Art. 9 nothing is told.
     TaskAssigned: noted("task_assigned", "task_id", "task", "owner", "due_on", "origin"),
     TaskOverdue: noted("task_overdue", "task_id", "task", "owner", "due_on", "tier"),

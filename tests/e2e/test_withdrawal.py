@@ -11,8 +11,7 @@ import pytest
 from rich.console import Console
 
 from demo.client import Agency, Refused, eventually
-from demo.load import load_region
-from demo.play import invented_number
+from demo.load import NOTIFICATION, invented_number, load_region
 from shared.service.clock import day_in_japan, wall_time
 from tests.e2e.processes import Platform
 
@@ -88,7 +87,7 @@ async def _referred_case(desk: Agency, placement: Agency) -> str:
         until=lambda requests: [request["state"] for request in requests] == ["held", "held"],
         what="two seats",
     )
-    entity = {"legal_entity": invented_number(placement.agency), "notification_number": "架空-特-46-0001"}
+    entity = {"legal_entity": invented_number(placement.agency), "notification_number": NOTIFICATION}
     await placement.post(f"/training/v1/seat-requests/{nominated['seat_request_id']}/nominate", entity)
     until = (day_in_japan(wall_time()) + timedelta(days=30)).isoformat()
     disclosure = {"recipient": "npo-hinata", "purpose": "support", "sets": ["story"], "basis": "appi_69_2_4"}

@@ -10,13 +10,17 @@ from services.intake.reactions import reactions
 from shared.events import (
     EVENTS,
     AssessmentRecorded,
+    AttendanceWarned,
+    AttendanceWarningLifted,
     ConferenceCalled,
     ConferenceCancelled,
     ConferenceConcluded,
     ConferencePostponed,
+    EmploymentRecorded,
     Enrolled,
     Event,
     HopsAlarm,
+    InstructionCancelled,
     InstructionIssued,
     LinkUndelivered,
     NominationCountersigned,
@@ -45,7 +49,9 @@ from shared.events import (
     TaskAssigned,
     TaskEnded,
     TaskOverdue,
+    TrainingEnded,
     TrainingNominated,
+    TrainingSelected,
     TransferBecameRefer,
 )
 from tests.service.intake_counter import opened
@@ -88,6 +94,18 @@ def outcomes(case: UUID) -> list[Event]:
             by_agency="kagoshima-hw",
             authority="current_law",
         ),
+        TrainingSelected(
+            case_id=case, seat_request_id=S, course_run_id=C, result="accepted", result_on=date(2026, 11, 9)
+        ),
+        InstructionCancelled(
+            case_id=case, seat_request_id=S, instruction_id=R, course_run_id=C, by_agency="kagoshima-hw"
+        ),
+        AttendanceWarned(case_id=case, seat_request_id=S, course_run_id=C, standing="below"),
+        AttendanceWarningLifted(case_id=case, seat_request_id=S, course_run_id=C),
+        TrainingEnded(
+            case_id=case, seat_request_id=S, course_run_id=C, ending="completed", ended_on=date(2026, 12, 28)
+        ),
+        EmploymentRecorded(case_id=case, seat_request_id=S, course_run_id=C, checkpoint="at_end", outcome="employed"),
         Enrolled(case_id=case, seat_request_id=S, course_run_id=C, pool_id=P, starts_on=date(2026, 12, 1)),
         PlanAgreed(case_id=case, plan_id=R, number=1, version=2),
         PlanDecided(

@@ -55,6 +55,9 @@ HELLO_WORK_ENTITY = "6000020271004"
 _REGISTERED = (
     *((f"placement-{town}", "free_placement_notification") for town in (KAGOSHIMA, KIRISHIMA, ZAMA)),
     ("hello-work-kagoshima", "public_employment_office"),
+    # Who stands for all bodies at once, where a test lets it.
+    ("kagoshima-desk", "free_placement_notification"),
+    ("kagoshima-desk", "public_employment_office"),
 )
 
 

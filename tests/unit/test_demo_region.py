@@ -8,9 +8,17 @@ from io import StringIO
 import pytest
 
 from demo.client import REGION, demo_agencies, municipality_names
-from demo.load import as_file, coordinators, course_run_file, directory_file, neighbours, popular_course_file
+from demo.load import (
+    as_file,
+    coordinators,
+    course_run_file,
+    directory_file,
+    invented_number,
+    neighbours,
+    popular_course_file,
+)
 from demo.persons import invent
-from demo.play import POPULAR_SEATS, invented_number
+from demo.play import POPULAR_SEATS
 from services.referral.api.rows import AgencyRow, DirectoryRow, FirmRow, ProfessionalRow, ProgrammeRow, WorkplaceRow
 from services.referral.domain.options import Stage
 from shared.codes import is_corporate_number, is_municipality_code

@@ -1,7 +1,7 @@
 """Three papers that send a person into training, each with its own issuer, law and effect; and in whose name one acts.
 
-Instruction (受講指示), support instruction (支援指示), recommendation (受講推薦): different things. Only the first may be
-delegated (委ねる) in a region; the other two stay with Hello Work in both modes.
+受講指示 (instruction), 支援指示 (support instruction), 受講推薦 (recommendation): only the first may be delegated in a
+region, the other two stay with Hello Work in both modes.
 """
 
 from collections.abc import Collection

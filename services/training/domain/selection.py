@@ -109,7 +109,7 @@ def _unfit(
         return Unselectable("reason_of_a_rejection", "reason")
     if said.result is Result.IN_SELECTION:
         if before is not None and before is not Result.IN_SELECTION:
-            return Unselectable("result_is_known", "outcome")
+            return Unselectable("result_is_known", "result")
         if not today <= said.result_on <= starts_on:
             return Unselectable("result_day_out_of_reach", "result_on")
     elif said.result_on > today:

@@ -24,17 +24,17 @@ _INSTRUCTION = text(
 # The set days as the domain reckons them (`due_on`): so many months later, or the last day of a shorter month.
 _OVERDUE = text(
     "SELECT r.id AS seat_request_id, r.case_id, r.course_run_id, r.municipality, c.provider_agency, due.checkpoint,"
-    " due.on AS due_on FROM seat_request r JOIN course_run c ON c.id = r.course_run_id CROSS JOIN LATERAL ("
+    " due.day AS due_on FROM seat_request r JOIN course_run c ON c.id = r.course_run_id CROSS JOIN LATERAL ("
     "SELECT ended_on FROM training_end WHERE seat_request_id = r.id ORDER BY number DESC LIMIT 1"
     ") e CROSS JOIN LATERAL (VALUES ('at_end', e.ended_on), ('one_month', (e.ended_on + interval '1 month')::date),"
-    " ('three_months', (e.ended_on + interval '3 months')::date)) AS due (checkpoint, on)"
+    " ('three_months', (e.ended_on + interval '3 months')::date)) AS due (checkpoint, day)"
     " WHERE (r.municipality = ANY(CAST(:municipalities AS text[]))"
     " OR 'prefecture:' || left(r.municipality, 2) = ANY(CAST(:municipalities AS text[]))"
-    " OR c.provider_agency = :provider) AND r.state = 'enrolled' AND due.on < :today"
+    " OR c.provider_agency = :provider) AND r.state = 'enrolled' AND due.day < :today"
     " AND NOT EXISTS (SELECT FROM employment_outcome o"
     " WHERE o.seat_request_id = r.id AND o.checkpoint = due.checkpoint)"
-    " AND (CAST(:after_on AS date) IS NULL OR (due.on, r.id, due.checkpoint) > (:after_on, :after_id, :after_point))"
-    " ORDER BY due.on, r.id, due.checkpoint LIMIT :limit"
+    " AND (CAST(:after_on AS date) IS NULL OR (due.day, r.id, due.checkpoint) > (:after_on, :after_id, :after_point))"
+    " ORDER BY due.day, r.id, due.checkpoint LIMIT :limit"
 )
 
 

@@ -7,7 +7,7 @@ certified, ended or found out about who was never enrolled, whatever a caller's 
 from alembic import op
 
 revision = "training_0009"
-down_revision = "training_0006"
+down_revision = "training_0008"
 branch_labels = None
 depends_on = None
 
