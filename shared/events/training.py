@@ -146,7 +146,7 @@ class Enrolled(Event, publisher="training"):
 
 
 class AttendanceWarned(Event, publisher="training"):
-    """Attendance fell below 80 % (below), or 80 % can't be reached any more (out_of_reach)."""
+    """Attendance fell below 80 %: in the last month, in all so far, or for good (month_below, below, out_of_reach)."""
 
     case_id: Id
     seat_request_id: Id

@@ -77,14 +77,14 @@ async def test_who_falls_below_is_warned_of_once_and_the_warning_lifted(training
     travel(training, date(2027, 8, 1))
     before = len(await training.told())
     await certified(training, asked, "2027-04", days_present=17, days_to_come=100)
-    await certified(training, asked, "2027-05", days_present=14, days_to_come=80)
+    await certified(training, asked, "2027-05", days_present=15, days_to_come=80)
     shown = await certified(training, asked, "2027-06", days_present=0, days_to_come=40)
     assert shown["attendance"]["standing"] == "out_of_reach"
     last = shown["attendance"]["months"][-1]
     await certified(training, asked, "2027-06", days_present=19, days_to_come=40, corrects=last["id"])
     told = await told_since(training, before)
     assert [event.standing if isinstance(event, AttendanceWarned) else type(event) for event in told] == [
-        "below",
+        "month_below",
         "out_of_reach",
         AttendanceWarningLifted,
     ]

@@ -112,6 +112,8 @@ class Standing(StrEnum):
     """How a person's attendance stands over all certified months."""
 
     ON_TRACK = "on_track"
+    MONTH_BELOW = "month_below"
+    """The last month was below 80 %, which is what its allowance asks; all together are not."""
     BELOW = "below"
     """Below 80 % so far, and it can still be reached."""
     OUT_OF_REACH = "out_of_reach"
@@ -120,9 +122,12 @@ class Standing(StrEnum):
 
 def standing(months: Collection[Month]) -> Standing:
     """From the standing certificates. Without the days to come nothing is said to be out of reach."""
-    if not months or (so_far := reckon(months)).meets:
+    if not months:
         return Standing.ON_TRACK
-    to_come = max(months, key=lambda each: each.month).to_come
+    last, so_far = max(months, key=lambda each: each.month), reckon(months)
+    if so_far.meets:
+        return Standing.ON_TRACK if reckon([last]).meets else Standing.MONTH_BELOW
+    to_come = last.to_come
     if to_come is None:
         return Standing.BELOW
     best, whole = so_far.present + to_come, so_far.held + to_come
