@@ -4,6 +4,7 @@ A small model says for each attempt whether it can take effect. After every atte
 is what a reader of the facts alone would call it, no seat is lost or idle, and nothing that was corrected is gone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -27,7 +28,7 @@ from tests.service.training_courses import (
     seat,
     step,
 )
-from tests.world import Running, World
+from tests.world import Caller, Running, World
 
 PEOPLE, SEATS, LENGTH = 4, 3, 45
 LIVE = {"nominated", "countersigned"}
@@ -187,7 +188,7 @@ class Chain:
         office = {"legal_entity": HELLO_WORK_ENTITY}
         result = {"result": name, "result_on": self.today.isoformat()}
         stands = await self.stands(name, person)
-        caller, move, body = {
+        ways: dict[str, tuple[Callable[[Running], Caller], str, Any]] = {
             "nominate": (placement, "nominate", ENTITY),
             "countersign": (hello_work, "countersign", office),
             "instruct": (hello_work, "instruct", office),
@@ -220,7 +221,8 @@ class Chain:
                 },
             ),
             "job": (desk, "employment-outcomes", {"checkpoint": "at_end", "outcome": "employed", "corrects": stands}),
-        }[name]
+        }
+        caller, move, body = ways[name]
         return await step(caller(self.training), person.asked, move, body)
 
     async def stands(self, name: str, person: Person) -> str | None:

@@ -13,10 +13,11 @@ from services.training.domain.instruction import Basis, Registration
 from services.training.handlers import registrations as handlers
 from services.training.handlers.registrations import NotStanding
 from services.training.tables.registrations import list_registrations as read
+from services.training.tables.registrations import registration_of
 from shared.auth import Caller, Role, requires
 from shared.codes import AgencyId, CorporateNumber, FreeText
 from shared.problems import invalid
-from shared.service import Body, Now, Page, Pages, Transaction, page, router
+from shared.service import Body, Now, Page, Pages, Transaction, day_in_japan, page, router
 
 registrations = router(tag="registrations")
 _NOBODY = UUID(int=0)
@@ -89,7 +90,7 @@ async def register(body: NewRegistration, session: Transaction, now: Now, actor:
         supersedes=body.supersedes,
         recorded_by=actor.agency,
         recorded_at=now,
-        in_force=handlers.is_in_force(made.valid_from, made.valid_until, now),
+        in_force=made.covers(day_in_japan(now)),
     )
 
 
@@ -108,5 +109,5 @@ async def list_registrations(
 
 
 def _show(row: Row[Any], now: datetime) -> RegistrationView:
-    in_force = row.standing and handlers.is_in_force(row.valid_from, row.valid_until, now)
+    in_force = row.standing and registration_of(row).covers(day_in_japan(now))
     return RegistrationView.model_validate(row._asdict() | {"registration_id": row.id, "in_force": in_force})

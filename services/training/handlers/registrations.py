@@ -1,7 +1,7 @@
 """In whose name agencies may act (法人番号, 届出・許可番号): kept by the platform's operator, asked at every act."""
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -39,9 +39,3 @@ async def register(
     made = replace(registration, id=new_id())
     await registrations.add_registration(session, made, supersedes=supersedes, by=actor.agency, now=now)
     return made
-
-
-def is_in_force(valid_from: date, valid_until: date | None, now: datetime) -> bool:
-    """On Japan's day."""
-    today = day_in_japan(now)
-    return valid_from <= today and (valid_until is None or today <= valid_until)

@@ -28,7 +28,7 @@ _ADD = text(
 
 async def registrations_of(session: AsyncSession, agency: str) -> list[Registration]:
     """Those that stand, in force or not."""
-    return [_registration(row) for row in await session.execute(_OF_AGENCY, {"agency": agency})]
+    return [registration_of(row) for row in await session.execute(_OF_AGENCY, {"agency": agency})]
 
 
 async def lock_agency(session: AsyncSession, agency: str) -> None:
@@ -62,7 +62,8 @@ async def add_registration(
     await session.execute(_ADD, values)
 
 
-def _registration(row: Row[Any]) -> Registration:
+def registration_of(row: Row[Any]) -> Registration:
+    """As a value."""
     return Registration(
         row.id, row.agency, Basis(row.basis), row.legal_entity, row.number, row.valid_from, row.valid_until
     )
