@@ -77,13 +77,12 @@ async def about_training(training: Running) -> Way:
     course, cases = await offered(training, capacity=10), await _known_cases(training, "referral")
 
     def sense(operation: str, _: dict[str, Any], made: Made) -> dict[str, Any]:
-        decided = len(made.get("record_authority", ()))
-        mode, delegated = ("current_law", "delegated")[decided % 2], decided > 0 and decided % 2 == 0
+        mode = ("current_law", "delegated")[len(made.get("record_authority", ())) % 2]
         meant: dict[str, dict[str, Any]] = {
             "request_seat": {"case_id": next(cases), "hold_until": None},
             "nominate": ENTITY,
-            "countersign": {"legal_entity": "6000020271004"},
-            "instruct": ENTITY | {"kind": "instruction"} if delegated else {"legal_entity": "6000020271004"},
+            "countersign": {"legal_entity": ENTITY["legal_entity"]},
+            "instruct": ENTITY | {"kind": "instruction"},
             "record_authority": {"mode": mode, "in_force_from": "2022-10-01"},
         }
         return meant.get(operation, {})

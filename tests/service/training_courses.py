@@ -64,7 +64,7 @@ _REGISTERED = (
 async def registered(training: Running) -> None:
     """The callers of these tests are registered, once for each test, as an operator would have done long ago."""
     for place, (agency, basis) in enumerate(_REGISTERED, 1):
-        office = basis == "public_employment_office"
+        office = agency == "hello-work-kagoshima"
         await training.rows(
             "INSERT INTO registration (id, agency, basis, legal_entity, number, valid_from, recorded_by, recorded_at)"
             " VALUES ($1, $2, $3, $4, $5, '2022-10-01', 'operator', now()) ON CONFLICT (id) DO NOTHING",
