@@ -82,7 +82,7 @@ async def about_training(training: Running) -> Way:
             "request_seat": {"case_id": next(cases), "hold_until": None},
             "nominate": ENTITY,
             "countersign": {"legal_entity": ENTITY["legal_entity"]},
-            "instruct": ENTITY | {"kind": "instruction"},
+            "instruct": ENTITY | {"kind": "instruction", "document_number": None},
             "record_authority": {"mode": mode, "in_force_from": "2022-10-01"},
         }
         return meant.get(operation, {})
