@@ -18,8 +18,9 @@ from services.training.tables import catalogue as tables
 from services.training.tables.catalogue_search import Wanted, asking
 from shared.auth import Role
 from shared.service.clock import wall_time
-from tests.service.training_courses import desk, offered, planner, school, seat
-from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running, World, execute_as_admin
+from tests.service.deliberation_room import line, the_room
+from tests.service.training_courses import an_offer, desk, offer_again, offered, planner, school, seat
+from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running, World, execute_as_admin
 
 PATH = "/v1/catalogue-imports"
 CHECKED = date(2026, 11, 2)
@@ -420,6 +421,22 @@ async def test_free_seats_are_those_of_the_callers_own_pool(training: Running) -
     assert item["seats"] == {"course_run_id": str(mine), "offered": 1, "free": 0}
 
 
+async def test_seats_shared_by_several_are_free_for_each_while_their_decision_is_in_force(
+    training: Running,
+) -> None:
+    await three_courses(training)
+    room = await the_room(training)
+    shared = line(2, [KAGOSHIMA, KIRISHIMA], fiscal_year=2027, field=None)
+    decision = await room.decide(allotments=[shared])
+    await offer_again(training, an_offer(course_number="46-web", capacity=2, delegated={f"{KAGOSHIMA}+{KIRISHIMA}": 2}))
+    for town in (KAGOSHIMA, KIRISHIMA):
+        assert await found(training, desk(training, town), with_free=True) == ["46-web"]
+    assert await found(training, desk(training, ZAMA), with_free=True) == []
+    await room.decide(allotments=[], supersedes=[decision])
+    # Before anybody asks or frees a seat, the pool still has them; what nobody may have is not free.
+    assert await found(training, with_free=True) == []
+
+
 async def test_a_search_becomes_a_file_that_excel_opens(training: Running) -> None:
     await three_courses(training)
     await taken(training, row("hello_work", 定員="20", 講座名="=HYPERLINK(1)"))
@@ -469,11 +486,11 @@ def events_of(text: str) -> list[dict[str, str]]:
     lines = text.replace("\r\n ", "").split("\r\n")
     assert (lines[0], lines[-2:]) == ("BEGIN:VCALENDAR", ["END:VCALENDAR", ""])
     events: list[dict[str, str]] = []
-    for line in lines:
-        if line == "BEGIN:VEVENT":
+    for written in lines:
+        if written == "BEGIN:VEVENT":
             events.append({})
-        elif events and line != "END:VEVENT" and line not in {"END:VCALENDAR", ""}:
-            name, _, value = line.partition(":")
+        elif events and written != "END:VEVENT" and written not in {"END:VCALENDAR", ""}:
+            name, _, value = written.partition(":")
             assert name not in events[-1], "once in an event"
             events[-1][name] = value
     for event in events:

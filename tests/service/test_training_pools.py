@@ -353,7 +353,7 @@ async def test_the_database_grants_nothing_out_of_force_and_by_no_other_clock(
         " now() + interval '1 day', now()) RETURNING id) INSERT INTO seat_entry (command, number, course_run_id, kind,"
         " pool_id, seats, seat_request_id, at) SELECT id, 1, $1, 'hold', $2, 1, id, now() FROM r"
     )
-    with pytest.raises(asyncpg.CheckViolationError, match="granted this seat is not in force"):
+    with pytest.raises(asyncpg.SerializationError, match="granted this seat is not in force"):
         await training.rows(hold, course, pool)
 
 

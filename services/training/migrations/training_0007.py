@@ -90,7 +90,9 @@ def _refuse(because: str) -> str:
     return f"RAISE EXCEPTION '{because}' USING ERRCODE = 'check_violation';"
 
 
-_HOLD = f"""
+# A decision may have come between a request's look at the pools and its hold: what was read is no longer true, and the
+# same request, made again, finds another pool. So it is answered as what passes (503), not as a fault.
+_HOLD = """
 CREATE FUNCTION guard_delegated_hold() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = training, pg_temp AS $$
 DECLARE
@@ -98,7 +100,7 @@ DECLARE
 BEGIN
     SELECT decision_allotment_id INTO rests_on FROM pool WHERE id = NEW.pool_id;
     IF rests_on IS NOT NULL AND NOT decision_in_force(rests_on, NEW.at) THEN
-        {_refuse("the decision that granted this seat is not in force")}
+        RAISE EXCEPTION 'the decision that granted this seat is not in force' USING ERRCODE = 'serialization_failure';
     END IF;
     RETURN NULL;
 END $$

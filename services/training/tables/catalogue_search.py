@@ -51,8 +51,12 @@ LEFT JOIN course_run r ON r.course_number = c.course_number
 LEFT JOIN LATERAL (
     SELECT sum(p.granted - p.held - p.filled) AS free FROM pool p
     WHERE p.course_run_id = r.id AND (
-        p.municipality IS NULL OR p.municipality = ANY(CAST(:mine AS text[]))
-        OR 'prefecture:' || left(p.municipality, 2) = ANY(CAST(:mine AS text[]))
+        p.municipalities = '{}' OR EXISTS (
+            SELECT FROM unnest(p.municipalities) AS of
+            WHERE of = ANY(CAST(:mine AS text[])) OR 'prefecture:' || left(of, 2) = ANY(CAST(:mine AS text[]))
+        )
+    ) AND (
+        p.decision_allotment_id IS NULL OR decision_in_force(p.decision_allotment_id, clock_timestamp())
     )
 ) AS seats ON true
 """
