@@ -233,7 +233,10 @@ class ReferralWithdrawn(Event, publisher="referral"):
 
 
 class NeedUnmet(Event, publisher="referral"):
-    """Nobody in the region answers a need of the case (未充足), or, without one, the whole case; who coordinates it."""
+    """Nobody in the region answers a need of the case (未充足), or, without one, the whole case; who coordinates it.
+
+    Told again when another agency coordinates what is still open.
+    """
 
     case_id: Id
     need: Coded | None = None

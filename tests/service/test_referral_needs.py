@@ -9,8 +9,18 @@ import asyncpg
 import pytest
 
 from services.referral.handlers import needs as handlers
-from shared.events import CaseClosed, CaseReopened, NeedMet, NeedUnmet
-from tests.service.referral_region import PROGRAMMES, TODAY, Region, consented, erased, opened, take_in
+from shared.events import CaseClosed, CaseHandedOver, CaseReopened, NeedMet, NeedUnmet
+from tests.service.referral_region import (
+    PROGRAMMES,
+    TODAY,
+    Region,
+    code,
+    consented,
+    coordinated,
+    erased,
+    opened,
+    take_in,
+)
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Running, World
 
 HOUSING = f"sakura-npo,sumai,桜の住まい,housing_support,4,drop_in,462012,housing,has_room,{TODAY}\n"
@@ -134,7 +144,7 @@ async def test_an_acceptance_ends_it_within_the_minute(region: Region) -> None:
     assert await region.running.sweep() == 1
     assert sorted(await on_record(region.running, case_id), key=str) == [
         ("housing", "open", None),
-        (None, "met", "candidate_found"),
+        (None, "met", "served"),
     ], "somebody has the case; its need is not answered yet"
     assert await region.running.sweep() == 0
 
@@ -163,7 +173,11 @@ async def test_it_ends_with_the_case(region: Region, how: str) -> None:
     assert sorted((await told(region.running, case_id))[2:], key=str) == [(how, "housing"), (how, None)]
     region.running.pass_time(timedelta(days=1))
     await region.running.sweep()
-    await ask(region, case_id)
+    kept = await region.running.rows("SELECT id FROM proposal WHERE case_id = $1", case_id)
+    for params in ({}, {"stage": "drop_in"}):
+        answer = await region.desk.get(f"/v1/cases/{case_id}/candidates", params=params)
+        assert code(answer) == (409, "case_has_ended"), "nobody is looked for any more"
+    assert await region.running.rows("SELECT id FROM proposal WHERE case_id = $1", case_id) == kept
     assert {state for _, state, _ in await on_record(region.running, case_id)} == {"ended"}
 
 
@@ -216,3 +230,43 @@ async def test_the_list_is_narrowed_by_state_and_municipality(region: Region) ->
     ):
         assert len(await desk.whole("/v1/unmet-needs", **params)) == count, params
     assert (await desk.get("/v1/unmet-needs", params={"municipality": "462013"})).status_code == 422
+
+
+async def coordinators(region: Region, case_id: UUID) -> set[str]:
+    """Who coordinates what is open of a case."""
+    rows = await region.running.rows(
+        "SELECT coordinator FROM need_unmet WHERE case_id = $1 AND state = 'open'", case_id
+    )
+    return {row["coordinator"] for row in rows}
+
+
+async def test_when_another_agency_coordinates_what_is_open_is_its_own_and_everybody_hears(region: Region) -> None:
+    case_id = await lonely(region)
+    await ask(region, case_id)
+    assert await coordinators(region, case_id) == {"kagoshima-desk"}
+    await region.running.rows("DELETE FROM outbox")
+    await coordinated(region.running, "kagoshima-council")
+    await ask(region, case_id)
+    assert await coordinators(region, case_id) == {"kagoshima-council"}
+    told_of = [event for event in await region.running.told() if isinstance(event, NeedUnmet)]
+    assert {(event.need, event.coordinator) for event in told_of} == {
+        ("housing", "kagoshima-council"),
+        (None, "kagoshima-council"),
+    }
+    await ask(region, case_id)
+    assert len(await region.running.told()) == 2, "twice the same is told once"
+
+    need = (await region.desk.whole("/v1/unmet-needs"))[0]["unmet_need_id"]
+    body = {"review_on": str(TODAY + timedelta(days=9))}
+    assert code(await region.desk.post(f"/v1/unmet-needs/{need}/review", body)) == (403, "forbidden")
+    council = region.running.as_("kagoshima-council")
+    assert (await council.post(f"/v1/unmet-needs/{need}/review", body)).status_code == 200
+
+
+async def test_after_a_hand_over_who_holds_the_case_coordinates_what_it_lacks(region: Region) -> None:
+    case_id = await lonely(region)
+    await ask(region, case_id)
+    await region.running.hear(CaseHandedOver(case_id=case_id, agency_id="sakura-npo", before="kagoshima-desk"))
+    await region.running.sweep()
+    assert await coordinators(region, case_id) == {"sakura-npo"}
+    assert (await told(region.running, case_id)).count(("unmet", "housing")) == 2, "when it began, and when it moved"

@@ -232,3 +232,21 @@ async def test_where_there_is_no_seat_the_next_place_is_proposed_and_the_sender_
         assert (back["state"], back["responsible_agency"]) == ("declined", "kagoshima-desk")
         assert proposed(back) == following
     assert await records(region) == [("education", "open"), (None, "open")]
+
+
+async def test_the_next_place_is_looked_for_by_what_was_declined(region: Region) -> None:
+    lines = (
+        f"sakura-npo,{code},{code},drop_in_space,4,drop_in,462012,{need},has_room,{TODAY}\n"
+        for code, need in (("h1", "housing"), ("h2", "housing"), ("t1", "income"), ("t2", "income"))
+    )
+    await take_in(region.running, "/v1/programme-imports", HEAD + "".join(lines))
+    rows = await region.running.rows("SELECT programme_code, id FROM programme")
+    programmes = {row["programme_code"]: str(row["id"]) for row in rows}
+    region.case_id = uuid4()
+    await region.running.hear(opened(region.case_id, needs=("housing", "income")), consented(region.case_id))
+    served = (await region.send(programme_id=programmes["h1"], verb="refer"))["referral_id"]
+    await region.npo.post(f"/v1/referrals/{served}/accept")
+
+    assert proposed(await refuse(region, programmes["t1"])) == programmes["t2"]
+    assert proposed(await refuse(region, programmes["t2"])) is None, "another place for housing is none for income"
+    assert await records(region) == [("income", "open")]

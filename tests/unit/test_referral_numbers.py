@@ -185,7 +185,7 @@ def test_who_never_answers_has_not_the_cleanest_figures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "answered", "silent"),
+    ("state", "reason", "others_turn", "silent"),
     [
         ("expired", None, False, True),
         ("expired", None, True, False),
@@ -197,8 +197,8 @@ def test_who_never_answers_has_not_the_cleanest_figures() -> None:
         ("sent", None, False, False),
     ],
 )
-def test_which_ends_are_silence(state: str, reason: str | None, answered: bool, silent: bool) -> None:
-    assert (silent_until(state, reason, NOW, answered=answered) == NOW) == silent
+def test_which_ends_are_silence(state: str, reason: str | None, others_turn: bool, silent: bool) -> None:
+    assert (silent_until(state, reason, NOW, others_turn=others_turn) == NOW) == silent
 
 
 def test_of_a_request_only_the_answer_is_waited_for() -> None:

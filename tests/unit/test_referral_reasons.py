@@ -1,13 +1,17 @@
 """A no and a question that waits, the next place, and that each fact of a case gives its reason."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from services.referral.domain.options import Capacity, Option, Stage
-from tests.unit.test_referral_routing import CASE, DROP_IN, KIRISHIMA, ZAMA, ids, reasons, route
+from services.referral.domain.routing import next_place
+from tests.unit.test_referral_routing import CASE, DROP_IN, KIRISHIMA, TODAY, ZAMA, ids, reasons, route
+
+ANY: frozenset[str] = frozenset()
 
 
 def test_who_said_no_stays_to_be_chosen_by_hand_and_answers_no_need() -> None:
@@ -53,9 +57,19 @@ def test_the_next_place_is_neither_a_no_nor_where_the_person_is_nor_one_that_may
         lacking=lambda agency, _: lacks if agency == "first" else None,
     )
     assert best.id in ids(found)
-    assert found.next_place(but=None) == next_best
-    assert found.next_place(but=next_best.id) is None
-    assert route(CASE, [best, next_best]).next_place(but=None) == best
+    assert next_place(found, sought=ANY, but=None) == next_best
+    assert next_place(found, sought=ANY, but=next_best.id) is None
+    assert next_place(route(CASE, [best, next_best]), sought=ANY, but=None) == best
+
+
+def test_another_place_for_another_need_is_none_for_what_is_sought() -> None:
+    housing = replace(DROP_IN, needs=frozenset({"housing"}), capacity=Capacity.HAS_ROOM)
+    people = replace(DROP_IN, id=UUID(int=11), capacity=Capacity.ASK_FIRST)
+    found = route(replace(CASE, needs=frozenset({"housing", "people"})), [housing, people])
+    assert found.items[0].option == housing
+    assert next_place(found, sought={"people"}, but=None) == people
+    assert next_place(found, sought={"people"}, but=people.id) is None
+    assert next_place(found, sought=ANY, but=None) == housing, "the whole case was sent"
 
 
 # --- from everything that the issue names -----------------------------------------------------------------------------
@@ -110,3 +124,11 @@ def test_a_candidate_has_its_reason_from_each_fact(
 def test_and_without_the_fact_no_such_reason(changes: dict[str, Any], gone: str) -> None:
     assert gone in reasons(route(FULLY, [DROP_IN]))
     assert gone not in reasons(route(replace(FULLY, **changes), [DROP_IN]))
+
+
+@pytest.mark.parametrize(("days", "stale"), [(179, False), (180, True), (0, False), (-1, True), (-365, True)])
+def test_an_entry_is_stale_on_the_same_days_as_in_the_directory(days: int, stale: bool) -> None:
+    option = replace(DROP_IN, confirmed_on=TODAY - timedelta(days=days))
+    assert ("stale_entry" in reasons(route(CASE, [option]))) == stale
+    before = reasons(route(CASE, [option], reckoned=2))
+    assert ("stale_entry" in before) == (days > 180), "what was reckoned so is made again so"

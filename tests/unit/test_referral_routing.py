@@ -23,7 +23,7 @@ from services.referral.domain.told import Reading
 NOW = datetime(2026, 4, 1, 3, tzinfo=UTC)
 KAGOSHIMA, KIRISHIMA, ZAMA = "462012", "462187", "142166"
 NEEDS = ["health", "isolation", "housing", "people", "goals_and_outlook", "education_and_skills"]
-CASE = Case(case_id=UUID(int=1), municipality=KAGOSHIMA, opened_by="desk", needs=frozenset({"people"}))
+CASE = Case(case_id=UUID(int=1), municipality=KAGOSHIMA, holder="desk", needs=frozenset({"people"}))
 DROP_IN = Programme(
     id=UUID(int=10),
     agency_id="npo",
@@ -264,7 +264,7 @@ cases = st.builds(
     Case,
     case_id=st.uuids(),
     municipality=st.just(KAGOSHIMA),
-    opened_by=st.just("desk"),
+    holder=st.just("desk"),
     topics=st.frozensets(st.sampled_from(NEEDS)),
     needs=st.frozensets(st.sampled_from(NEEDS)),
     urgent=st.booleans(),
@@ -488,7 +488,7 @@ def test_what_only_the_person_can_say_is_a_remark() -> None:
     assert found["has_conditions"].about == ("living_alone",)
     assert found["begins_later"].about == ("2026-04-10",)
     assert found["stale_entry"].count == 180
-    fresh = replace(option, confirmed_on=TODAY - timedelta(days=180), starts_on=TODAY, for_whom=frozenset({"any"}))
+    fresh = replace(option, confirmed_on=TODAY - timedelta(days=179), starts_on=TODAY, for_whom=frozenset({"any"}))
     assert not {"stale_entry", "begins_later", "ask_whether_eligible"} & reasons(route(CASE, [fresh])).keys()
 
 

@@ -7,12 +7,14 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.referral.api.answers import refusal
 from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer, needs_in, option_answer
 from services.referral.domain.options import Stage
 from services.referral.domain.routing import Excluded, Ranked, Routing
 from services.referral.domain.told import Reading
 from services.referral.handlers import looking, proposals
 from services.referral.handlers import routing as handlers
+from services.referral.handlers.referrals import CaseIsClosed
 from services.referral.handlers.routing import Proposal
 from shared.auth import Caller, Role, requires
 from shared.problems import NOT_FOUND, Problem
@@ -117,8 +119,8 @@ class CandidatesAnswer(BaseModel):
                     "needs_withheld": False,
                     "coordinator": {
                         "agency_id": "kagoshima-desk",
-                        "text_ja": "受諾されるまで、相談を受け付けた機関が引き続き担当します。",
-                        "text_en": "The agency that opened the case goes on holding it until somebody accepts.",
+                        "text_ja": "受諾されるまで、今の担当機関が引き続き担当します。",
+                        "text_en": "The agency that holds the case goes on holding it until somebody accepts.",
                     },
                 }
             ]
@@ -162,6 +164,8 @@ async def find_candidates(
     reading = (await looking.readings(session, [case_id], actor.agency, now))[case_id]
     if place is None:
         proposal = await handlers.find_candidates(session, case_id, actor, now)
+        if isinstance(proposal, CaseIsClosed):
+            raise refusal(proposal)
         return _answer(proposal, pages, stage, reading, begin=0)
     proposal_id, last = place
     given = await proposals.get_proposal(session, proposal_id, actor)

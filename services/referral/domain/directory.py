@@ -102,6 +102,11 @@ def freshness(confirmed_on: date | None, today: date, days: Days) -> Freshness:
     return Freshness.AGEING if age >= days.ageing else Freshness.FRESH
 
 
+def is_stale(confirmed_on: date | None, today: date, after_days: int) -> bool:
+    """Whether nobody vouches for it any more, or not yet: a day that hasn't come confirms nothing."""
+    return freshness(confirmed_on, today, Days(after_days, after_days)) is not Freshness.FRESH
+
+
 def room_fault(room: Room) -> RoomFault | None:
     """What contradicts itself in a word about room."""
     if room.total is not None and room.free is not None and room.free > room.total:

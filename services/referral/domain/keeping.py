@@ -72,6 +72,8 @@ def case_told(case: Case) -> Told:
 def case_read(told: Mapping[str, Any]) -> Case:
     """The same, back again."""
     values = dict(told) | {"case_id": UUID(told["case_id"]), "stage": told["stage"] and Stage(told["stage"])}
+    if "opened_by" in values:
+        values["holder"] = values.pop("opened_by")  # so it was called in what was kept first
     for name in ("topics", "needs", "served_needs", "neighbours"):
         values[name] = frozenset(told[name])
     for name in ("open_targets", "declined_targets", "refused_targets", "taken_targets"):

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
+from services.referral.domain.directory import is_stale
 from services.referral.domain.options import Capacity, Pool, Stage, room_today
 from services.referral.domain.routing import answered_by_course
 
@@ -79,8 +80,8 @@ class Offer:
         return (self.starts_on is None or self.starts_on <= today) and (self.ends_on is None or self.ends_on >= today)
 
     def is_stale(self, today: date, by: Thresholds) -> bool:
-        """Whether it was confirmed too long ago."""
-        return today - self.confirmed_on >= timedelta(days=by.stale_days)
+        """Whether nobody vouches for it today."""
+        return is_stale(self.confirmed_on, today, by.stale_days)
 
     def places(self, today: date, by: Thresholds) -> int:
         """Free places that can be relied upon. Not known, or not known any more, is not room."""

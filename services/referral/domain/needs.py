@@ -23,7 +23,7 @@ class EndReason(StrEnum):
 
     CANDIDATE_FOUND = "candidate_found"
     SERVED = "served"
-    """Somebody who accepted the case answers it."""
+    """Somebody who accepted the case answers it; of the whole case: somebody has accepted it."""
     NO_LONGER_NEEDED = "no_longer_needed"
     """It is no longer on the case's record."""
     CASE_CLOSED = "case_closed"
@@ -56,17 +56,27 @@ def still_said(
     return frozenset(need for need in said if (not taken if need is None else need in wanted and need not in served))
 
 
+def coordinated_by(said_by: str | None, *, holder: str, coordinator: str) -> str:
+    """Who coordinates what is open today: who said so, as long as the case is theirs, else who coordinates now."""
+    return said_by if said_by is not None and said_by in {holder, coordinator} else coordinator
+
+
 def compare(
-    on_record: Collection[Need], lacking: Collection[Need], *, wanted: Collection[str], served: Collection[str]
+    on_record: Collection[Need],
+    lacking: Collection[Need],
+    *,
+    wanted: Collection[str],
+    served: Collection[str],
+    taken: bool,
 ) -> Compared:
     """What to write, so that the open records are what the case lacks. Twice the same changes nothing."""
     begins = sorted(set(lacking) - set(on_record), key=_last_the_whole)
     ends = sorted(set(on_record) - set(lacking), key=_last_the_whole)
-    return Compared(tuple(begins), tuple((need, _why(need, wanted, served)) for need in ends))
+    return Compared(tuple(begins), tuple((need, _why(need, wanted, served, taken=taken)) for need in ends))
 
 
-def _why(need: Need, wanted: Collection[str], served: Collection[str]) -> EndReason:
-    if need in served:
+def _why(need: Need, wanted: Collection[str], served: Collection[str], *, taken: bool) -> EndReason:
+    if need in served or (need is None and taken):
         return EndReason.SERVED
     if need is not None and need not in wanted:
         return EndReason.NO_LONGER_NEEDED

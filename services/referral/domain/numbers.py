@@ -62,13 +62,13 @@ class Way:
     is_request: bool = False
 
 
-def silent_until(state: str, reason: str | None, last_at: datetime, *, answered: bool) -> datetime | None:
+def silent_until(state: str, reason: str | None, last_at: datetime, *, others_turn: bool) -> datetime | None:
     """When a referral ended because nobody answered; None: it goes on, or ended otherwise.
 
-    `answered`: it lay with its sender (returned) or the coordinator (declined) last, and the silence was theirs.
+    `others_turn`: it lay with its sender (returned) or the coordinator (declined) last, and the silence was theirs.
     """
     silence = state == State.EXPIRED or (state == State.WITHDRAWN and reason == WithdrawReason.NO_ANSWER)
-    return last_at if silence and not answered else None
+    return last_at if silence and not others_turn else None
 
 
 @dataclass(frozen=True, slots=True)

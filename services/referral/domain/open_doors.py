@@ -31,4 +31,4 @@ def _made_for(option: Option) -> Case:
         towns, topics, needs = option.municipalities, option.for_whom, option.needs
     else:
         towns, topics, needs = frozenset({option.municipality}), frozenset[str](), frozenset[str]()
-    return Case(UUID(int=0), min(towns, default=""), opened_by="", topics=topics, needs=needs)
+    return Case(UUID(int=0), min(towns, default=""), holder="", topics=topics, needs=needs)

@@ -1,6 +1,6 @@
 """What is asked of routing, and what it answers: a case as it stands, and every option with its reasons."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -22,7 +22,12 @@ class Asked:
     @property
     def wanted(self) -> frozenset[str]:
         """The needs on record; until there are any, the topics speak."""
-        return self.needs or self.topics - _SAYS_NOTHING
+        return wanted_of(self.needs, self.topics)
+
+
+def wanted_of(needs: Collection[str], topics: Collection[str]) -> frozenset[str]:
+    """What a case wants by name: its needs, and as long as there are none, its topics that say something."""
+    return frozenset(needs) or frozenset(topics) - _SAYS_NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class Case:
 
     case_id: UUID
     municipality: str
-    opened_by: str
+    holder: str
     topics: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
     urgent: bool = False
@@ -125,7 +130,3 @@ class Routing:
     def need_unmet(self) -> bool:
         """Nobody can take it on, or all have said no: a gap in the region, and the coordinator's to hold."""
         return not self.waiting and all(each.says_no for each in self.items)
-
-    def next_place(self, but: UUID | None) -> Option | None:
-        """Where it may go next without anybody's choice; not where it comes from."""
-        return next((each.option for each in self.items if each.may_be_proposed and each.option.id != but), None)

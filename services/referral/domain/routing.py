@@ -3,7 +3,9 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from uuid import UUID
 
+from services.referral.domain.directory import is_stale
 from services.referral.domain.options import (
     ENTRY,
     LADDER,
@@ -34,6 +36,7 @@ __all__ = [
     "Routing",
     "Stage",
     "covers",
+    "next_place",
     "route",
 ]
 
@@ -41,9 +44,10 @@ Lacking = Callable[[str, bool], str | None]
 """What the person's consent lacks for an agency, in a course or not: a code of `shared.consent`, or nothing."""
 
 
-RECKONED = 2
+RECKONED = 3
 """How an answer comes about, kept with each: an older one is made again as it was. 1: places of equal points stood in
-no order that means anything, and who was asked and had not answered counted as nobody."""
+no order that means anything, and who was asked and had not answered counted as nobody. 2: an entry was stale a
+day later than in the directory, and one of a day to come was not."""
 COUNTER_NEEDS = frozenset({"health", "daily_living", "isolation", "family", "housing", "income"})
 """The counter's own business. Any other need may be one that a course helps with, codes not known yet included."""
 COUNTER_TOPICS = frozenset(
@@ -79,6 +83,7 @@ class _Question:
     now: datetime
     today: date
     lacking: Lacking
+    reckoned: int
 
 
 def route(
@@ -98,7 +103,7 @@ def route(
     a remark about the pace and nothing more: it never excludes and never lowers a place (DOMAIN.md 4). Of equal points
     what is nearest to the next rung comes first.
     """
-    question = _Question(case.asked, rules, now, today, lacking)
+    question = _Question(case.asked, rules, now, today, lacking, reckoned)
     wanted = question.asked.wanted
     items: list[Ranked] = []
     excluded: list[Excluded] = []
@@ -126,11 +131,23 @@ def route(
         tuple(items),
         tuple(excluded),
         tuple(sorted(wanted - met)),
-        case.coordinator or case.opened_by if nobody else case.opened_by,
+        case.coordinator or case.holder if nobody else case.holder,
         beyond,
         at_entry=case.stage is None,
         waiting=waiting,
     )
+
+
+def next_place(routing: Routing, *, sought: Collection[str], but: UUID | None) -> Option | None:
+    """Where it may go next without anybody's choice, by the needs that are sought; not where it comes from.
+
+    Another place for another need is none for what was declined. Nothing sought by name: the whole case is.
+    """
+    for each in routing.items:
+        fits = not sought or answered_by(each.option, sought)
+        if fits and each.may_be_proposed and each.option.id != but:
+            return each.option
+    return None
 
 
 def answered_by(option: Option, wanted: Collection[str]) -> frozenset[str]:
@@ -304,7 +321,7 @@ def _remarks(question: _Question, option: Programme) -> list[Reason]:
     """What somebody has to ask before it is sent; nothing of it leaves anybody out."""
     found = []
     days = question.rules.stale_after_days
-    if option.confirmed_on is not None and (question.today - option.confirmed_on).days > days:
+    if option.confirmed_on is not None and _is_stale(question, option.confirmed_on):
         found.append(Reason("stale_entry", question.rules.weights.stale_entry, count=days))
     if option.starts_on is not None and option.starts_on > question.today:
         found.append(Reason("begins_later", about=(option.starts_on.isoformat(),)))
@@ -314,3 +331,10 @@ def _remarks(question: _Question, option: Programme) -> list[Reason]:
     if option.conditions:
         found.append(Reason("has_conditions", about=tuple(sorted(option.conditions))))
     return found
+
+
+def _is_stale(question: _Question, confirmed_on: date) -> bool:
+    days = question.rules.stale_after_days
+    if question.reckoned > 2:
+        return is_stale(confirmed_on, question.today, days)
+    return (question.today - confirmed_on).days > days

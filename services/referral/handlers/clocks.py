@@ -44,7 +44,7 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
         reminded = await remind(session, replace(referral, waits=then), now)
     if reminded.waits is not None and reminded.waits.clock is not waits.clock:
         waits = reminded.waits
-    await clock_steps.add(session, referral, step=tier, waits_for=waits.agency, reason=waits.clock, at=now)
+    await clock_steps.add(session, [replace(referral, waits=waits)], step=tier, reason=waits.clock, at=now)
     event = ReferralOverdue(
         case_id=referral.case_id,
         referral_id=referral.id,

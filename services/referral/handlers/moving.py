@@ -25,11 +25,11 @@ from services.referral.domain.moves import (
     legal_moves,
 )
 from services.referral.domain.options import CourseRun
+from services.referral.domain.routing import next_place
 from services.referral.domain.states import Kind, Party, Progress, State, Verb
-from services.referral.handlers import needs
+from services.referral.handlers import needs, places
 from services.referral.handlers.links import keep_link
 from services.referral.handlers.looking import concerning, visible
-from services.referral.handlers.places import sent_on
 from services.referral.handlers.referrals import (
     AlreadyReferred,
     CaseIsClosed,
@@ -217,7 +217,7 @@ async def _send_draft(
     """From now on the receiver may know of it."""
     sent = replace(moved, referral=replace(moved.referral, sent_at=now))
     stored = await _store(session, draft, sent, NOTHING_SAID, by=by, now=now)
-    await sent_on(session, fact, stored.referral, instead_of=None, now=now)
+    await places.sent_on(session, fact, stored.referral, instead_of=None, now=now)
     told = sending(stored.referral, hold_until=None, task_id=await referrals.task_of(session, draft.id))
     await emit(session, *((event, stored.referral.version) for event in told), at=now)
     return Moved(stored.referral, moved.move)
@@ -514,7 +514,8 @@ async def _propose(session: AsyncSession, referral: Referral, now: datetime) -> 
         return referral
     routing = answer(found, now).routing
     await needs.settle(session, found, routing, now=now)
-    best = routing.next_place(but=referral.programme_id or referral.course_run_id)
+    sought = await places.sought(session, referral, found.case.asked.wanted)
+    best = next_place(routing, sought=sought, but=referral.programme_id or referral.course_run_id)
     if best is None:
         return referral
     course = isinstance(best, CourseRun)

@@ -10,8 +10,8 @@ from sqlalchemy import Row, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.clocks import NEED_REVIEW, after
-from services.referral.domain.needs import EndReason, Need, NeedState, compare, still_said, unmet
-from services.referral.domain.routing import Routing
+from services.referral.domain.needs import EndReason, Need, NeedState, compare, coordinated_by, still_said, unmet
+from services.referral.domain.routing import Case, Routing
 from services.referral.tables import calendars, needs, schema
 from services.referral.tables.asked import AskedOf
 from shared.auth import Actor, served
@@ -30,8 +30,9 @@ async def settle(session: AsyncSession, found: AskedOf, routing: Routing, *, now
     case, taken = found.case, bool(found.case.taken_targets)
     wanted, served_needs = case.asked.wanted, case.served_needs
     said = still_said(found.said_unmet, wanted=wanted, served=served_needs, taken=taken)
-    changes = compare(found.on_record, unmet(routing, taken=taken) | said, wanted=wanted, served=served_needs)
-    coordinator = case.coordinator or case.opened_by
+    lacking = unmet(routing, taken=taken) | said
+    changes = compare(found.on_record, lacking, wanted=wanted, served=served_needs, taken=taken)
+    coordinator = case.coordinator or case.holder
     begun = await needs.begin(
         session,
         changes.begins,
@@ -43,35 +44,49 @@ async def settle(session: AsyncSession, found: AskedOf, routing: Routing, *, now
         review_on=await _review_day(session, coordinator, now) if changes.begins else None,
     )
     ended = await needs.end(session, case.case_id, dict(changes.ends), now=now)
-    # The record's own row orders what is told of it: it opens once, and ends once.
-    await emit(session, *((_unmet(row), 1) for row in begun), *((_met(row), 2) for row in ended), at=now)
+    moved = await _hand_on(session, found, lacking, coordinator)
+    # The record's own row orders what is told of it: it opens, may get another coordinator, and ends once.
+    told = [*map(_unmet, begun), *map(_unmet, moved), *map(_met, ended)]
+    await emit(session, *zip(told, (row.version for row in (*begun, *moved, *ended)), strict=True), at=now)
+
+
+async def _hand_on(
+    session: AsyncSession, found: AskedOf, lacking: Collection[Need], coordinator: str
+) -> Sequence[Row[Any]]:
+    """What stays on record goes to who coordinates it now: the one from before may be none any more."""
+    holder = found.case.holder
+    moves = {
+        record.need: whose
+        for record in found.records
+        if record.need in lacking
+        and (whose := coordinated_by(record.said_by, holder=holder, coordinator=coordinator)) != record.coordinator
+    }
+    return await needs.hand_on(session, found.case.case_id, moves)
 
 
 async def end_all(session: AsyncSession, case_id: UUID, reason: EndReason, *, now: datetime) -> None:
     """The case is over: nothing is looked for any more."""
     ends = dict.fromkeys(await needs.on_record(session, case_id), reason)
     ended = await needs.end(session, case_id, ends, now=now)
-    await emit(session, *((_met(row), 2) for row in ended), at=now)
+    await emit(session, *((_met(row), row.version) for row in ended), at=now)
 
 
-async def say_unmet(
-    session: AsyncSession, fact: Row[Any], lacking: Collection[Need], *, by: str, now: datetime
-) -> None:
+async def say_unmet(session: AsyncSession, case: Case, lacking: Collection[Need], *, by: str, now: datetime) -> None:
     """Put on record what somebody says who looked for a place and found none. The case's row is locked."""
     review_on = await _review_day(session, by, now)
-    await needs.say(session, fact.case_id, lacking, by=by, review_on=review_on)
+    moved = await needs.say(session, case.case_id, lacking, by=by, review_on=review_on)
     begun = await needs.begin(
         session,
         lacking,
-        case_id=fact.case_id,
-        municipality=fact.municipality,
+        case_id=case.case_id,
+        municipality=case.municipality,
         since=now,
         coordinator=by,
-        stage=None,
+        stage=case.stage,
         review_on=review_on,
         said_by=by,
     )
-    await emit(session, *((_unmet(row), 1) for row in begun), at=now)
+    await emit(session, *((_unmet(row), row.version) for row in (*moved, *begun)), at=now)
 
 
 async def _review_day(session: AsyncSession, coordinator: str, now: datetime) -> date:

@@ -1,5 +1,6 @@
 """What was declined, or what nobody answered, until somebody has said where it goes: on, nowhere yet, or no further."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -9,12 +10,12 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.moves import Referral
-from services.referral.domain.needs import Need
+from services.referral.domain.routed import wanted_of
 from services.referral.domain.routing import answered_by_course
 from services.referral.domain.states import Clock, NoPlace
 from services.referral.handlers.looking import visible
 from services.referral.handlers.needs import say_unmet
-from services.referral.tables import clock_steps, directory, facts, referrals
+from services.referral.tables import asked, clock_steps, directory, facts, referrals
 from shared.auth import Actor
 from shared.bus.mailbox import emit
 from shared.events import ReferralNotPlaced
@@ -38,7 +39,7 @@ async def say_no_place(
 ) -> Referral | NotYours | NothingToPlace:
     """Say why it goes no further. Where nothing fits, what it was sent for goes on record as an unmet need."""
     seen = visible(await referrals.find_referral(session, referral_id), actor)
-    fact = await facts.lock_case_fact(session, seen.case_id)
+    await facts.lock_case_fact(session, seen.case_id)
     referral = await referrals.lock_referral(session, seen.id)
     assert referral is not None  # nothing is deleted
     waits = referral.waits
@@ -47,8 +48,11 @@ async def say_no_place(
     if waits.agency != actor.agency:
         return NotYours()
     if reason is NoPlace.NOTHING_FITS:
-        await say_unmet(session, fact, await _sent_for(session, referral, fact), by=actor.agency, now=now)
-    ended = await _end(session, referral, by=actor.agency, reason=reason, now=now)
+        found = await asked.find_asked(session, referral.case_id, now=now)
+        assert found is not None  # its row is locked
+        lacking = await sought(session, referral, found.case.asked.wanted) or {None}
+        await say_unmet(session, found.case, lacking, by=actor.agency, now=now)
+    (ended,) = await _end(session, [referral], by=actor.agency, reason=reason, now=now)
     event = ReferralNotPlaced(
         case_id=referral.case_id, referral_id=referral.id, coordinator=actor.agency, reason=reason
     )
@@ -68,16 +72,16 @@ async def sent_on(
     if not waiting and instead_of is None:
         return
     if instead_of is None:
-        same = await _sent_for(session, made, fact)
         own = [each for each in waiting if made.sender in {each.agency_waited_for, facts.holder_of(fact)}]
-        alike = [each for each in own if not same.isdisjoint(await _sent_for(session, each, fact))]
+        same, *others = await _sought_by_each(session, [made, *own], wanted_of(fact.needs, fact.topics))
+        # What names no need was sent for the whole case, as was the other.
+        alike = [each for each, for_them in zip(own, others, strict=True) if same & for_them or same == for_them]
         chosen = alike if len(alike) == 1 else []
     else:
         chosen = [each for each in waiting if each.id == instead_of]
         if not chosen:
             raise invalid("/instead_of", "not_to_place", *NOT_TO_PLACE)
-    for each in chosen:
-        await _end(session, each, by=made.sender, reason=SENT_ON, now=now)
+    await _end(session, chosen, by=made.sender, reason=SENT_ON, now=now)
 
 
 NOT_TO_PLACE = (
@@ -88,25 +92,30 @@ NOT_TO_PLACE = (
 
 async def end_all(session: AsyncSession, case_id: UUID, *, reason: str, now: datetime) -> None:
     """The case is over: nobody looks for a place any more."""
-    for each in await referrals.lock_unplaced(session, case_id):
-        await _end(session, each, by="service", reason=reason, now=now)
+    await _end(session, await referrals.lock_unplaced(session, case_id), by="service", reason=reason, now=now)
 
 
-async def _end(session: AsyncSession, referral: Referral, *, by: str, reason: str, now: datetime) -> Referral:
-    assert referral.waits is not None  # it is looked for a place
-    await clock_steps.add(
-        session, referral, step="placed", by=by, waits_for=referral.waits.agency, reason=reason, at=now
-    )
-    ended = replace(referral, waits=None)
-    await referrals.store_waits(session, ended)
-    return ended
+async def _end(
+    session: AsyncSession, placed: Sequence[Referral], *, by: str, reason: str, now: datetime
+) -> list[Referral]:
+    if not placed:
+        return []
+    await clock_steps.add(session, placed, step="placed", by=by, reason=reason, at=now)
+    await referrals.end_waits(session, [each.id for each in placed])
+    return [replace(each, waits=None) for each in placed]
 
 
-async def _sent_for(session: AsyncSession, referral: Referral, fact: Row[Any]) -> frozenset[Need]:
-    """What it was sent for, of what the case wants; None, the whole case, where that is nothing by name."""
-    wanted = frozenset(fact.needs or fact.topics)
-    if referral.programme_id is None:
-        by_name = answered_by_course(wanted)
-    else:
-        by_name = wanted.intersection(await directory.needs_of(session, referral.programme_id))
-    return frozenset[Need](by_name) or frozenset[Need]({None})
+async def sought(session: AsyncSession, referral: Referral, wanted: frozenset[str]) -> frozenset[str]:
+    """What a referral was sent for, of what the case wants; nothing by name: for the whole case."""
+    (found,) = await _sought_by_each(session, [referral], wanted)
+    return found
+
+
+async def _sought_by_each(
+    session: AsyncSession, sent: Sequence[Referral], wanted: frozenset[str]
+) -> list[frozenset[str]]:
+    programmes = {each.programme_id for each in sent if each.programme_id is not None}
+    needs = await directory.needs_of(session, programmes)
+    return [
+        answered_by_course(wanted) if each.programme_id is None else wanted & needs[each.programme_id] for each in sent
+    ]

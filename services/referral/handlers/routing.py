@@ -12,6 +12,7 @@ from services.referral.domain import keeping
 from services.referral.domain.routing import RECKONED, Lacking, Routing, route
 from services.referral.handlers import needs
 from services.referral.handlers.looking import concerning
+from services.referral.handlers.referrals import CaseIsClosed
 from services.referral.tables import asked, proposals
 from services.referral.tables import needs as need_tables
 from services.referral.tables.asked import AskedOf
@@ -31,11 +32,13 @@ class Proposal:
     routing: Routing
 
 
-async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, now: datetime) -> Proposal:
+async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, now: datetime) -> Proposal | CaseIsClosed:
     """Where a case may go, best first. There is always somebody: the coordinator, if nobody else."""
     found = await asked.find_asked(session, case_id, now=now)
     concerning(None if found is None else found.fact, actor)
     assert found is not None
+    if found.is_over:
+        return CaseIsClosed()
     answered = answer(found, now)
     proposal_id = await _keep(session, found, answered, now)
     await needs.settle(session, found, answered.routing, now=now)

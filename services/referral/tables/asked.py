@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.moves import AT_WORK, IN_FLIGHT
+from services.referral.domain.needs import Need
 from services.referral.domain.refusals import Been, last_words, refused
+from services.referral.domain.routed import wanted_of
 from services.referral.domain.routing import Case, answered_by_course
 from services.referral.domain.routing_rules import RuleSet, rules_on
 from services.referral.domain.states import State, Verb
@@ -26,14 +28,21 @@ _FACTS = Hot(
     " (SELECT coalesce(json_agg(json_build_array(coalesce(r.programme_id, r.course_run_id), r.verb, r.state, r.reason,"
     " r.outcome, CAST(r.since AT TIME ZONE 'Asia/Tokyo' AS date), p.stage, p.needs) ORDER BY r.id), '[]')"
     " FROM referral r LEFT JOIN programme p ON p.id = r.programme_id WHERE r.case_id = f.case_id) AS referrals,"
-    " ARRAY(SELECT coalesce(need, '') FROM need_unmet n WHERE n.case_id = f.case_id AND n.state = 'open') AS on_record,"
-    " ARRAY(SELECT coalesce(need, '') FROM need_unmet n WHERE n.case_id = f.case_id AND n.state = 'open'"
-    " AND n.said_by IS NOT NULL) AS said_unmet,"
+    " (SELECT coalesce(json_agg(json_build_array(n.need, n.coordinator, n.said_by)), '[]')"
+    " FROM need_unmet n WHERE n.case_id = f.case_id AND n.state = 'open') AS records,"
     " (SELECT max(version) FROM routing_rule) AS rule_version,"
     " CAST(pg_current_snapshot() AS text) AS snapshot,"
     f" EXISTS ({nearby.SINCE.format(found='')} ORDER BY xid LIMIT 1) AS changed"
     " FROM case_fact f WHERE f.case_id = :case_id AND f.municipality IS NOT NULL"
 )
+
+
+class OnRecord(NamedTuple):
+    """A need on record as unmet, who coordinates it, and who said so, if somebody looked for a place."""
+
+    need: Need
+    coordinator: str
+    said_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +52,18 @@ class AskedOf:
     fact: Any
     case: Case
     consent: Consent
-    on_record: frozenset[str | None]
-    """Needs that are on record as unmet."""
-    said_unmet: frozenset[str | None]
-    """Of those, what somebody has said who looked for a place."""
+    records: tuple[OnRecord, ...]
     memory: Memory
+
+    @property
+    def on_record(self) -> frozenset[Need]:
+        """Needs that are on record as unmet."""
+        return frozenset(record.need for record in self.records)
+
+    @property
+    def said_unmet(self) -> frozenset[Need]:
+        """Of those, what somebody has said who looked for a place."""
+        return frozenset(record.need for record in self.records if record.said_by is not None)
 
     @property
     def is_over(self) -> bool:
@@ -70,9 +86,8 @@ async def find_asked(session: AsyncSession, case_id: UUID, *, now: datetime) -> 
     if not memory.holds(seen, changed=bool(fact.changed), snapshot=fact.snapshot, now=now):
         await nearby.bring_up_to_date(session, memory, now=now)
     await nearby.bring_rules_up_to_date(session, memory, fact.rule_version)
-    on_record = frozenset(need or None for need in fact.on_record)
-    said = frozenset(need or None for need in fact.said_unmet)
-    return AskedOf(fact, _case(fact, memory, day_in_japan(now)), consent_of(fact), on_record, said, memory)
+    records = tuple(OnRecord(*each) for each in fact.records)
+    return AskedOf(fact, _case(fact, memory, day_in_japan(now)), consent_of(fact), records, memory)
 
 
 def _case(fact: Any, memory: Memory, today: date) -> Case:
@@ -82,7 +97,7 @@ def _case(fact: Any, memory: Memory, today: date) -> Case:
     return Case(
         case_id=UUID(int=fact.case_id.int),
         municipality=fact.municipality,
-        opened_by=fact.holder or fact.opened_by,
+        holder=fact.holder or fact.opened_by,
         topics=frozenset(fact.topics),
         needs=frozenset(fact.needs),
         urgent=fact.urgent,
@@ -107,7 +122,7 @@ def _been(target: str, verb: str, state: str, reason: Any, outcome: Any, since: 
 
 
 def _served(reached: Sequence[Been], fact: Any) -> frozenset[str]:
-    wanted = frozenset(fact.needs or fact.topics)
+    wanted = wanted_of(fact.needs, fact.topics)
     found: frozenset[str] = frozenset()
     for each in reached:
         found |= answered_by_course(wanted) if each.needs is None else wanted & frozenset(each.needs)

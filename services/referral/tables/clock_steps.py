@@ -1,5 +1,6 @@
 """What clocks said, and how one ended that nobody's move had ended. The referral stands where it stood."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import insert
@@ -13,8 +14,12 @@ CLOCK = "clock"
 
 
 async def add(
-    session: AsyncSession, of: Referral, *, step: str, waits_for: str, reason: str, at: datetime, by: str = CLOCK
+    session: AsyncSession, of: Sequence[Referral], *, step: str, reason: str, at: datetime, by: str = CLOCK
 ) -> None:
-    """Write one down. `reason`: which clock it was, or why it ended."""
-    values = {"id": new_id(), "referral_id": of.id, "version": of.version, "step": step, "by": by}
-    await session.execute(insert(clock_step).values(**values, waits_for=waits_for, reason=reason, at=at))
+    """Write one down of each, which waits for somebody. `reason`: which clock it was, or why it ended."""
+    same = {"step": step, "by": by, "reason": reason, "at": at}
+    rows = [
+        {"id": new_id(), "referral_id": each.id, "version": each.version, "waits_for": each.agency_waited_for} | same
+        for each in of
+    ]
+    await session.execute(insert(clock_step).values(rows))

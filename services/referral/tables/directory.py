@@ -47,10 +47,12 @@ async def names_of(session: AsyncSession, agency_ids: Collection[str]) -> dict[s
     return {row.agency_id: row.name for row in await session.execute(query)}
 
 
-async def needs_of(session: AsyncSession, programme_id: UUID) -> Collection[str]:
-    """Which needs a programme answers."""
-    query = select(programme.c.needs).where(programme.c.id == programme_id)
-    return set((await session.execute(query)).scalar_one())
+async def needs_of(session: AsyncSession, programme_ids: Collection[UUID]) -> dict[UUID, frozenset[str]]:
+    """Which needs each of these programmes answers."""
+    if not programme_ids:
+        return {}
+    query = select(programme.c.id, programme.c.needs).where(programme.c.id.in_(programme_ids))
+    return {row.id: frozenset(row.needs) for row in await session.execute(query)}
 
 
 async def known_agencies(session: AsyncSession, agency_ids: Collection[str]) -> set[str]:
@@ -65,6 +67,25 @@ async def places_of(session: AsyncSession, agency_ids: Collection[str], *, lock:
     if lock:
         query = query.order_by(agency.c.agency_id).with_for_update(key_share=True)
     return {row.agency_id: row.municipality for row in await session.execute(query)}
+
+
+_KNOWN = Hot(
+    "SELECT provider AS agency_id, site_municipality AS place FROM course_option WHERE provider = ANY(:ids)"
+    " UNION SELECT opened_by, municipality FROM case_fact WHERE opened_by = ANY(:ids) AND municipality IS NOT NULL"
+    " UNION SELECT holder, municipality FROM case_fact WHERE holder = ANY(:ids) AND municipality IS NOT NULL"
+    " UNION SELECT sender, municipality FROM referral WHERE sender = ANY(:ids)"
+)
+
+
+async def known_places(session: AsyncSession, agency_ids: Collection[str]) -> dict[str, frozenset[str]]:
+    """Where agencies are known that the directory doesn't have: by their courses, their cases, or what they sent."""
+    if not agency_ids:
+        return {}
+    rows = await _KNOWN.rows(session, {"ids": sorted(agency_ids)})
+    return {
+        agency_id: frozenset(row["place"] for row in rows if row["agency_id"] == agency_id)
+        for agency_id in {row["agency_id"] for row in rows}
+    }
 
 
 async def list_agencies(

@@ -1,11 +1,11 @@
 """Needs that nobody answers: one open record for a case and a need, and what became of each."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Text, Values, and_, column, exists, or_, select, tuple_, update, values
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,20 +19,55 @@ _TAKING = ("accept", "overrule_forward", "enrol")
 """Steps by which somebody takes a case on."""
 
 
-async def begin(session: AsyncSession, needs: Collection[Need], **values: Any) -> Sequence[Row[Any]]:
+async def begin(session: AsyncSession, needs: Collection[Need], **same: Any) -> Sequence[Row[Any]]:
     """Put them on record; those that another put there first are not written again."""
     if not needs:
         return []
-    rows = [{"id": new_id(), "need": need, "state": NeedState.OPEN, **values} for need in needs]
+    rows = [{"id": new_id(), "need": need, "state": NeedState.OPEN, "version": 1, **same} for need in needs]
     statement = upsert(need_unmet).values(rows).on_conflict_do_nothing().returning(*need_unmet.c)
     return (await session.execute(statement)).all()
 
 
-async def say(session: AsyncSession, case_id: UUID, needs: Collection[Need], *, by: str, review_on: date) -> None:
-    """Somebody has looked, and says so of those on record: they stay there, although a candidate is listed."""
+async def say(
+    session: AsyncSession, case_id: UUID, needs: Collection[Need], *, by: str, review_on: date
+) -> Sequence[Row[Any]]:
+    """Somebody has looked, and says so of those on record: they stay there, although a candidate is listed.
+
+    Those that another agency coordinated until then.
+    """
+    moved = await hand_on(session, case_id, dict.fromkeys(needs, by))
     which = or_(*(need_unmet.c.need.is_(None) if need is None else need_unmet.c.need == need for need in needs))
     where = need_unmet.c.case_id == case_id, which, _OPEN
-    await session.execute(update(need_unmet).where(*where).values(said_by=by, coordinator=by, review_on=review_on))
+    await session.execute(update(need_unmet).where(*where).values(said_by=by, review_on=review_on))
+    return moved
+
+
+async def hand_on(session: AsyncSession, case_id: UUID, coordinators: Mapping[Need, str]) -> Sequence[Row[Any]]:
+    """Give what is open to its coordinator of today; those that were another's until then."""
+    if not coordinators:
+        return []
+    told = _listed(need=coordinators.keys(), coordinator=coordinators.values())
+    statement = (
+        update(need_unmet)
+        .where(need_unmet.c.case_id == case_id, _OPEN, need_unmet.c.need.is_not_distinct_from(told.c.need))
+        .where(need_unmet.c.coordinator != told.c.coordinator)
+        .values(coordinator=told.c.coordinator, version=need_unmet.c.version + 1)
+    )
+    return _in_order(await session.execute(statement.returning(*need_unmet.c)))
+
+
+def _listed(need: Iterable[Need], **more: Iterable[str]) -> Values:
+    """Rows to join with, whatever their number; in one order, in which everybody locks what they change."""
+    named = (column(name, Text) for name in ("need", *more))
+    return values(*named, name="told").data(sorted(zip(need, *more.values(), strict=True), key=_last_the_whole))
+
+
+def _in_order(found: Iterable[Row[Any]]) -> Sequence[Row[Any]]:
+    return sorted(found, key=lambda row: _last_the_whole((row.need,)))
+
+
+def _last_the_whole(row: Sequence[Need]) -> tuple[bool, str]:
+    return row[0] is None, row[0] or ""
 
 
 async def lock_need(session: AsyncSession, need_id: UUID) -> Row[Any] | None:
@@ -62,17 +97,19 @@ async def end(
     session: AsyncSession, case_id: UUID, ends: Mapping[Need, EndReason], *, now: datetime
 ) -> Sequence[Row[Any]]:
     """End them; those that another ended first are left."""
-    ended: list[Row[Any]] = []
-    for need, reason in ends.items():
-        which = need_unmet.c.need.is_(None) if need is None else need_unmet.c.need == need
-        statement = (
-            update(need_unmet)
-            .where(need_unmet.c.case_id == case_id, which, _OPEN)
-            .values(state=reason.state, ended_at=now, reason=reason.value)
-            .returning(*need_unmet.c)
-        )
-        ended += (await session.execute(statement)).all()
-    return ended
+    if not ends:
+        return []
+    told = _listed(
+        need=ends.keys(),
+        state=(reason.state for reason in ends.values()),
+        reason=(reason.value for reason in ends.values()),
+    )
+    statement = (
+        update(need_unmet)
+        .where(need_unmet.c.case_id == case_id, _OPEN, need_unmet.c.need.is_not_distinct_from(told.c.need))
+        .values(state=told.c.state, ended_at=now, reason=told.c.reason, version=need_unmet.c.version + 1)
+    )
+    return _in_order(await session.execute(statement.returning(*need_unmet.c)))
 
 
 async def on_record(session: AsyncSession, case_id: UUID) -> Sequence[Need]:

@@ -77,7 +77,7 @@ async def ways(session: AsyncSession, whose: ColumnElement[bool], *, since: date
     ]
     returned = _more(step.step, {"return"}, {"answer"})
     declined = _more(step.step, {"decline"}, {"overrule_back", "overrule_forward"})
-    last = func.max(step.at).label("last_at"), or_(returned, declined).label("answered")
+    last = func.max(step.at).label("last_at"), or_(returned, declined).label("others_turn")
     pair = _asker.label("asker"), _asked.label("asked"), _IS_REQUEST.label("is_request")
     query = (
         select(*pair, referral.c.sent_at, referral.c.state, referral.c.reason, *reached, *last)
@@ -92,7 +92,7 @@ async def ways(session: AsyncSession, whose: ColumnElement[bool], *, since: date
             sent_at=row.sent_at,
             reached={each: at for each in Milestone if (at := getattr(row, each)) is not None},
             goes_on=row.state in GOES_ON,
-            silent_until=silent_until(row.state, row.reason, row.last_at, answered=row.answered),
+            silent_until=silent_until(row.state, row.reason, row.last_at, others_turn=row.others_turn),
             is_request=row.is_request,
         )
         for row in await session.execute(query)

@@ -219,6 +219,11 @@ async def store_waits(session: AsyncSession, of: Referral) -> None:
     await session.execute(update(referral).where(referral.c.id == of.id).values(**values))
 
 
+async def end_waits(session: AsyncSession, referral_ids: Collection[UUID]) -> None:
+    """Nobody is waited for there any more. The rows are locked by whoever calls this."""
+    await session.execute(update(referral).where(referral.c.id.in_(referral_ids)).values(**_waiting(None)))
+
+
 async def store_proposal(session: AsyncSession, of: Referral) -> None:
     """Where the coordinator may look next. The row is locked by whoever calls this."""
     await session.execute(update(referral).where(referral.c.id == of.id).values(**_columns(of)))

@@ -342,6 +342,7 @@ need_unmet = Table(
     Column("reason", Text),
     Column("review_on", Date, nullable=False),
     Column("said_by", Text),
+    Column("version", Integer, nullable=False),
 )
 neighbour = Table(
     "neighbour",
