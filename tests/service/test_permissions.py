@@ -287,7 +287,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/programmes/{programme_id}": ALL,
         "GET /v1/programmes/{programme_id}/versions": ALL,
         "POST /v1/programmes/{programme_id}/confirm": frozenset({C, D, P, H, T}),
-        "PUT /v1/programmes/{programme_id}/capacity": frozenset({C, D, T}),
+        "PUT /v1/programmes/{programme_id}/capacity": frozenset({C, D, P, H, T}),
         "GET /v1/coordinators": ALL,
         "PUT /v1/coordinators/{municipality}": frozenset({D}),
         "GET /v1/vocabulary": ALL,

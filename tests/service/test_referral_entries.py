@@ -10,7 +10,7 @@ import pytest
 from shared.auth import Role
 from shared.events import ProgrammeListed
 from shared.service.clock import day_in_japan, wall_time
-from tests.service.referral_region import AGENCIES, PROGRAMMES, code, keeper_of, take_in
+from tests.service.referral_region import AGENCIES, PROGRAMMES, code, consented, keeper_of, offered, opened, take_in
 from tests.service.test_referral_exchange import FIRMS, PROFESSIONALS, RICH_AGENCY, WORKPLACES
 from tests.world import KAGOSHIMA, KIRISHIMA, Caller, Running
 
@@ -82,6 +82,30 @@ async def test_no_file_writes_an_agency_of_another_area(directory: Running, agen
     commit = f"/v1/agency-imports/{report['import_id']}/commit"
     assert code(await keeper.post(commit, {"skip_rejected": True})) == (409, "conflict")
     assert await whole(directory) == before
+
+
+@pytest.mark.parametrize("known_as", ["its courses' provider", "the case's holder", "a referral's sender"])
+async def test_who_is_known_and_not_listed_is_first_listed_by_the_keeper_of_where_it_is_known(
+    directory: Running, known_as: str
+) -> None:
+    case_id = uuid4()
+    await directory.hear(opened(case_id), consented(case_id), offered())
+    agency = {"its courses' provider": "school-hibiki", "the case's holder": "kagoshima-desk"}.get(known_as, "shakyo")
+    if agency == "shakyo":
+        (row,) = await directory.rows("SELECT id FROM programme WHERE agency_id = 'sakura-npo' LIMIT 1")
+        order = {"case_id": str(case_id), "programme_id": str(row["id"]), "verb": "refer"}
+        assert (await directory.as_("shakyo").post("/v1/referrals", order)).status_code == 201
+    elsewhere, here = keeper_of(directory, "14"), keeper_of(directory, "46")
+    report = await check(
+        elsewhere, "/v1/agency-imports", REACHED_BY_MAIL.format(agency=agency, name="学校", place="142166")
+    )
+    assert [(error["column"], error["code"]) for error in report["errors"]] == [("所在地コード", "not_your_area")]
+    report = await check(
+        here, "/v1/agency-imports", REACHED_BY_MAIL.format(agency=agency, name="学校", place=KAGOSHIMA)
+    )
+    assert (report["rejected"], report["created"]) == (0, 1)
+    unheard = REACHED_BY_MAIL.format(agency="unheard-of", name="学校", place="142166")
+    assert (await check(elsewhere, "/v1/agency-imports", unheard))["created"] == 1
 
 
 async def test_of_a_file_only_the_lines_of_other_areas_are_refused(directory: Running) -> None:

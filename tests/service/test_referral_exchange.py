@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from embedded.postgres import EmbeddedPostgres
+from services.referral.tables import listing
 from shared.auth import Role
 from shared.events import AgencyListed, ProgrammeListed
 from shared.service.clock import day_in_japan, wall_time
@@ -336,6 +337,45 @@ async def test_a_document_moves_no_firm_either_and_leaves_its_agency_untouched(f
     done = await keeper.post(f"/v1/hsds-imports/{checked.json()['import_id']}/commit", {"skip_rejected": True})
     assert done.status_code == 200
     assert (await keeper.get("/v1/agencies/hana-npo")).json()["name"] == "花の会"
+
+
+async def test_a_file_takes_no_certificate_away_from_a_firm_that_lapses(full: Running) -> None:
+    lapsed = FIRMS.replace(f",,2026-04-01,460001,花の会,{TODAY},認定", f",,,,花の会,{TODAY},失効")
+    for _ in range(2):
+        assert (await take_in(full, "/v1/training-firm-imports", lapsed))["rejected"] == 0
+        pan = await firm(full, "pan")
+        assert (pan["state"], pan["certified_on"], pan["certified_by"]) == ("lapsed", "2026-04-01", "460001")
+
+
+async def test_where_firms_stand_is_asked_once_for_a_whole_file(full: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    known_firms = listing.known_firms
+
+    async def count(session: Any, keys: Any) -> Any:
+        asked.append(len(keys))
+        return await known_firms(session, keys)
+
+    monkeypatch.setattr(listing, "known_firms", count)
+    keeper = keeper_of(full)
+    checked = await keeper.post(
+        "/v1/training-firm-imports", content=FIRMS.encode(), headers={"Content-Type": "text/csv"}
+    )
+    assert (checked.json()["unchanged"], asked) == (2, [2])
+    asked.clear()
+    checked = await keeper.post("/v1/hsds-imports", json=(await keeper.get("/v1/hsds")).json())
+    assert (checked.json()["rejected"], asked) == (0, [2])
+
+
+async def test_nor_does_a_document(full: Running) -> None:
+    document = (await keeper_of(full).get("/v1/hsds")).json()
+    pan = next(
+        each for each in document["organizations"][0]["x-tsunagu"]["training_firms"] if each["firm_code"] == "pan"
+    )
+    pan |= {"state": "lapsed", "certified_on": None, "certified_by": None}
+    checked = (await keeper_of(full).post("/v1/hsds-imports", json=document)).json()
+    assert checked["rejected"] == 0, checked
+    await keeper_of(full).post(f"/v1/hsds-imports/{checked['import_id']}/commit", {})
+    assert (await firm(full, "pan"))["certified_on"] == "2026-04-01"
 
 
 async def test_firms_whose_day_has_come_are_listed(full: Running) -> None:

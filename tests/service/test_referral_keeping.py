@@ -198,12 +198,29 @@ async def test_candidates_with_an_old_word_about_room_have_none_that_is_known(wo
 
 
 async def test_a_day_that_has_not_come_confirms_nothing(directory: Running) -> None:
-    later = TODAY + timedelta(days=2)
-    await take_in(directory, "/v1/agency-imports", AGENCIES.replace(f"{TODAY:%Y/%m/%d}", f"{later:%Y/%m/%d}"))
-    shown = (await directory.as_().get("/v1/agencies/zama-npo")).json()
+    later = TODAY + timedelta(days=365)
+    slip = AGENCIES.replace(f"{TODAY:%Y/%m/%d}", f"{later:%Y/%m/%d}")
+    await take_in(directory, "/v1/agency-imports", slip.replace("zama-npo", "new-npo"))
+    shown = (await directory.as_().get("/v1/agencies/new-npo")).json()
     assert shown["freshness"] == "unknown"
-    assert [item["agency_id"] for item in await directory.as_().whole("/v1/agencies", stale=True)] == ["zama-npo"]
-    await take_in(directory, "/v1/agency-imports", AGENCIES)
+    assert [item["agency_id"] for item in await directory.as_().whole("/v1/agencies", stale=True)] == ["new-npo"]
+    await take_in(directory, "/v1/agency-imports", AGENCIES.replace("zama-npo", "new-npo"))
+    assert (await directory.as_().get("/v1/agencies/new-npo")).json()["freshness"] == "fresh", "and can be mended"
+
+
+async def test_a_slip_of_the_pen_takes_no_word_away_that_has_come(directory: Running) -> None:
+    later = TODAY + timedelta(days=365)
+    slip = AGENCIES.replace(f"{TODAY:%Y/%m/%d}", f"{later:%Y/%m/%d}")
+    report = await take_in(directory, "/v1/agency-imports", slip)
+    assert [(each["row"], each["column"], each["code"]) for each in report["remarks"]] == [
+        (3, "確認日", "day_not_come")
+    ]
+    assert (await directory.as_().get("/v1/agencies/zama-npo")).json()["freshness"] == "fresh"
+    report = await take_in(directory, "/v1/programme-imports", PROGRAMMES.replace(str(TODAY), str(later)))
+    assert {each["code"] for each in report["remarks"]} == {"day_not_come"}
+    shown = await programme(directory)
+    assert (shown["capacity_state"], shown["confirmed_on"]) == ("has_room", TODAY.isoformat())
+    assert (await directory.as_().get("/v1/agencies/zama-npo")).json()["confirmed_on"] == TODAY.isoformat()
     assert (await directory.as_().get("/v1/agencies/zama-npo")).json()["freshness"] == "fresh", "and can be mended"
 
 
@@ -329,3 +346,8 @@ async def test_the_codes_are_shown_in_words(directory: Running) -> None:
         "functions"
     ]
     assert len(words["functions"]) >= 40
+
+
+@pytest.mark.parametrize("role", [Role.PLACEMENT, Role.HELLO_WORK])
+async def test_whoever_may_confirm_a_programme_of_their_own_may_tell_its_room(directory: Running, role: Role) -> None:
+    assert (await tell_room(directory, directory.as_("sakura-npo", role))).status_code == 200

@@ -32,6 +32,7 @@ from services.referral.domain.firms import (
     firm_fault,
     is_due,
     move_firm,
+    tell_firm,
 )
 from services.referral.domain.options import Capacity, Stage, room_today
 from services.referral.tables.vocabulary import vocabulary
@@ -196,6 +197,16 @@ def test_a_certificate_stays_on_record_when_it_lapses() -> None:
     assert move_firm(CERTIFIED, Firm(FirmState.LAPSED, None)) == FirmMoved(
         Firm(FirmState.LAPSED, None, CERTIFIED.certified_on, CERTIFIED.certified_by)
     )
+
+
+def test_what_is_told_of_a_lapsed_firm_takes_no_certificate_away() -> None:
+    nothing, corrected = Firm(FirmState.LAPSED, None), Firm(FirmState.LAPSED, None, ago(20), "462012")
+    lapsed = Firm(FirmState.LAPSED, None, CERTIFIED.certified_on, CERTIFIED.certified_by)
+    assert tell_firm(CERTIFIED, nothing) == FirmMoved(lapsed)
+    assert tell_firm(lapsed, nothing) == FirmMoved(lapsed)
+    assert tell_firm(lapsed, corrected) == FirmMoved(corrected)
+    assert tell_firm(CERTIFIED, Firm(FirmState.CERTIFIED, None)) is FirmFault.CERTIFICATE_MISSING
+    assert tell_firm(CERTIFIED, Firm(FirmState.APPLYING, TODAY)) == NoWay(WAYS[FirmState.CERTIFIED])
 
 
 def test_a_step_without_what_it_needs_is_not_made() -> None:

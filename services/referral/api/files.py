@@ -26,6 +26,7 @@ from services.referral.handlers.directory import (
     AgencyEntry,
     AgencyNotKnown,
     Entry,
+    FirmCantBe,
     FirmCantGo,
     FirmEntry,
     NotYourArea,
@@ -121,6 +122,8 @@ def became(outcome: Outcome, kind: str) -> Became | Remarked | Fault:
                 f"From where this firm stands it can go to: {', '.join(legal)}",
                 f"この事業者がいまの状態から進めるのは、{'・'.join(words)}です",
             )
+        case FirmCantBe(fault):
+            return Fault("状態", fault, *words_for(fault.value))
         case handlers.Kept(what, ()):
             return what
         case handlers.Kept(what, remarks):
@@ -130,8 +133,12 @@ def became(outcome: Outcome, kind: str) -> Became | Remarked | Fault:
 
 
 _NOT_YOUR_AREA = (
-    "Who keeps the directory where the agency is, and where it was, writes this: send the line to them",
-    "この機関の所在地(移るときは前の所在地も)の名簿を預かる機関だけが書けます。預かっている機関に送ってください",
+    "Who keeps the directory where the agency is, was, or unlisted has courses or cases, writes this: send it there",
+    "この機関の所在地(前の所在地や、未登録ならコース・ケースのある市町村も)の名簿を預かる機関が書きます。そちらへ送ってください",
+)
+_NOT_COME = (
+    "That day hasn't come yet: it confirms nothing, and what was confirmed before stands. Correct it and send it again",
+    "まだ来ていない日です。確認日として扱わず、前に確認された内容があればそちらを残しました。直してもう一度送ってください",
 )
 _REMARKS = {
     Remark.OWN_WORD_STANDS: (
@@ -139,12 +146,20 @@ _REMARKS = {
         "この機関が30日以内に自ら伝えた内容があるので、そちらを残しました(この欄は取り込みません)",
     ),
     Remark.FOLLOW_UP_PAST: words_for("follow_up_past"),
+    Remark.DAY_NOT_COME: _NOT_COME,
+    Remark.WORD_DAY_NOT_COME: _NOT_COME,
 }
 
 
 def _remark(remark: Remark, kind: str) -> Fault:
-    word = "空き状況" if kind == "programme" else "受入れ段階"
-    return Fault("次の連絡日" if remark is Remark.FOLLOW_UP_PAST else word, remark, *_REMARKS[remark])
+    of_room = kind == "programme"
+    columns = {
+        Remark.OWN_WORD_STANDS: "空き状況" if of_room else "受入れ段階",
+        Remark.FOLLOW_UP_PAST: "次の連絡日",
+        Remark.DAY_NOT_COME: "確認日",
+        Remark.WORD_DAY_NOT_COME: "空き確認日" if of_room else "受入れ確認日",
+    }
+    return Fault(columns[remark], remark, *_REMARKS[remark])
 
 
 def _taker(file: _File) -> TakeRows[Any]:

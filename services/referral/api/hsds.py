@@ -153,13 +153,12 @@ async def take_hsds(
     session: AsyncSession, rows: Sequence[HsdsRow], actor: Actor, now: datetime
 ) -> list[Became | Remarked | Fault]:
     """Organizations become entries, each with everything it has or not at all."""
-    foreign = await handlers.refused_entries(session, [agency_entry(row.agency, actor) for row in rows], actor=actor)
-    stuck = await handlers.stuck_firms(
-        session, [FirmEntry(**f.model_dump()) for row in rows for f in row.training_firms]
-    )
+    foreign = await handlers.foreign_entries(session, [agency_entry(row.agency, actor) for row in rows], actor=actor)
+    named = [FirmEntry(**firm.model_dump()) for row in rows for firm in row.training_firms]
+    firms = await handlers.lock_firms(session, named)
     refused = {rows[number].agency_id: became(why, "agency") for number, why in foreign.items()}
-    for (agency_id, _), why in stuck.items():
-        refused.setdefault(agency_id, became(why, "training_firm"))
+    for number, why in handlers.stuck_firms(named, firms).items():
+        refused.setdefault(named[number].agency_id, became(why, "training_firm"))
     good = [row for row in rows if row.agency_id not in refused]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     remarks: dict[str, dict[Fault, None]] = defaultdict(dict)
@@ -171,7 +170,7 @@ async def take_hsds(
         "training_firm": [(each, FirmEntry(**each.model_dump())) for row in good for each in row.training_firms],
     }
     for kind, entries in parts.items():
-        for agency_id, outcome in await _keep(session, entries, kind, actor, now):
+        for agency_id, outcome in await _keep(session, entries, kind, firms, actor, now):
             match outcome:
                 case Remarked(what, told):
                     counts[agency_id][what] += 1
@@ -187,6 +186,7 @@ async def _keep(
     session: AsyncSession,
     entries: Sequence[tuple[FileRow, handlers.Entry]],
     kind: str,
+    firms: handlers.Firms,
     actor: Actor,
     now: datetime,
 ) -> list[tuple[str, Became | Remarked | Fault]]:
@@ -196,7 +196,9 @@ async def _keep(
         by_told[frozenset(row.model_fields_set)].append(entry)
     found = []
     for told, same in by_told.items():
-        outcomes = await handlers.keep_entries(session, same, told=told | {"confirmed_by"}, actor=actor, now=now)
+        outcomes = await handlers.keep_entries(
+            session, same, told=told | {"confirmed_by"}, actor=actor, now=now, firms=firms
+        )
         found += [(entry.agency_id, became(each, kind)) for entry, each in zip(same, outcomes, strict=True)]
     return found
 

@@ -117,7 +117,7 @@ for _kind in KINDS:
 
 @keeping.put(
     "/v1/programmes/{programme_id}/capacity",
-    dependencies=[requires(Role.COUNSELLOR, Role.PROVIDER, Role.DIRECTORY)],
+    dependencies=[requires(*OWN)],
     summary="Tell how much room a programme has",
     description="事業の空き状況を、その機関が自ら伝えます。読んだ版の ETag を If-Match で示してください。"
     "30日たつと「不明」と読まれます。",

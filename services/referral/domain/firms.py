@@ -83,6 +83,16 @@ def move_firm(firm: Firm, to: Firm) -> FirmMoved | NoWay | FirmFault:
     return FirmMoved(to) if fault is None else fault
 
 
+def tell_firm(firm: Firm, to: Firm) -> FirmMoved | NoWay | FirmFault:
+    """What a file says of a firm that is known: a step, or more about where it stands."""
+    if to.state is not firm.state:
+        return move_firm(firm, to)
+    if to.state is FirmState.LAPSED and to.certified_on is None and to.certified_by is None:
+        to = Firm(FirmState.LAPSED, to.follow_up_on, firm.certified_on, firm.certified_by)
+    fault = firm_fault(to)
+    return FirmMoved(to) if fault is None else fault
+
+
 def call_firm(firm: Firm, to: Firm) -> FirmMoved | FirmFault:
     """It was called and stays where it stands; what is known of its certificate stays, too."""
     called = Firm(firm.state, to.follow_up_on, firm.certified_on, firm.certified_by)

@@ -1,7 +1,7 @@
 """Keeping the directory as files and agencies tell it; the same again is no change, and every change is told."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from typing import Any, Literal
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.firms import Firm, FirmState, NoWay, move_firm
+from services.referral.domain.firms import Firm, FirmFault, FirmMoved, FirmState, NoWay, tell_firm
 from services.referral.tables import directory, keeping, listing
 from shared.auth import Actor
 from shared.bus.envelope import new_id
@@ -131,6 +131,10 @@ class Remark(StrEnum):
     """The agency itself has told its room, or its trial places, and not long ago."""
     FOLLOW_UP_PAST = "follow_up_past"
     """The day on which a firm should be called has gone by."""
+    DAY_NOT_COME = "day_not_come"
+    """It was confirmed on a day that hasn't come yet: a slip of the pen, which confirms nothing."""
+    WORD_DAY_NOT_COME = "word_day_not_come"
+    """The same of the word about room, or about trial places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +162,38 @@ class FirmCantGo:
     legal: tuple[FirmState, ...]
 
 
-Refusal = AgencyNotKnown | NotYourArea | FirmCantGo
+@dataclass(frozen=True, slots=True)
+class FirmCantBe:
+    """What is told of a firm doesn't fit together."""
+
+    fault: FirmFault
+
+
+FirmKey = tuple[str, str]
+"""Whose firm, and its code."""
+Firms = Mapping[FirmKey, Firm]
+Refusal = AgencyNotKnown | NotYourArea | FirmCantGo | FirmCantBe
 Outcome = Kept | Refusal
 
 
 async def keep_entries(
-    session: AsyncSession, entries: Sequence[Entry], *, told: Collection[str], actor: Actor, now: datetime
+    session: AsyncSession,
+    entries: Sequence[Entry],
+    *,
+    told: Collection[str],
+    actor: Actor,
+    now: datetime,
+    firms: Firms | None = None,
 ) -> list[Outcome]:
-    """Write entries of one kind, or bring them up to date, each once. What the file doesn't tell stays as it is."""
+    """Write entries of one kind, or bring them up to date, each once. What the file doesn't tell stays as it is.
+
+    `firms`: where those among them stand, if the caller has locked them already.
+    """
     kind, by, today = KIND_OF[type(entries[0])], actor.agency, day_in_japan(now)
-    refused = await refused_entries(session, entries, actor=actor)
+    before = await lock_firms(session, entries) if firms is None else firms
+    refused = await foreign_entries(session, entries, actor=actor)
+    refused = stuck_firms(entries, before) | refused
+    entries = [_as_it_stands(entry, before) for entry in entries]
     word = keeping.WORDS.get(kind)
     said_by = {} if word is None else {word.by: by}
     rows = [
@@ -177,67 +203,89 @@ async def keep_entries(
     ]
     # The word about room is one word: it is told as a whole, or not at all.
     told = {*told, *(word.columns if word is not None and word.columns & set(told) else ())}
-    before = await _standing(session, entries)
     written = await keeping.keep(session, kind, rows, told=told, by=by, now=now, today=today)
     if kind == "training_firm":
-        await note_steps(session, [(before.get(_key(kind, row)), row) for row in written], by=by, now=now)
+        steps = [(before.get((row["agency_id"], row["firm_code"])), row) for row in written]
+        await note_steps(session, steps, by=by, now=now)
     await tell(session, kind, written, now=now)
     stood = await keeping.own_words(session, kind, rows, today=today) if word is not None and word.by in told else set()
     versions = {_key(kind, row): row["version"] for row in written}
     return [
-        refused.get(number) or _kept(entry, versions.get(key), own_word=key in stood, today=today)
+        refused.get(number) or _kept(entry, versions.get(key), own_word=key in stood, word=word, today=today)
         for number, (entry, key) in enumerate((entry, _key(kind, _said(entry))) for entry in entries)
     ]
 
 
-async def refused_entries(session: AsyncSession, entries: Sequence[Entry], *, actor: Actor) -> dict[int, Refusal]:
-    """Which entries can't be kept as the directory stands, by their place."""
+async def foreign_entries(session: AsyncSession, entries: Sequence[Entry], *, actor: Actor) -> dict[int, Refusal]:
+    """Which entries are others' to keep, or of agencies that are not there, by their place."""
     agencies = {entry.agency_id for entry in entries}
-    places = await directory.places_of(session, agencies, lock=isinstance(entries[0], AgencyEntry))
-    stuck = await stuck_firms(session, entries)
-    refused: dict[int, Refusal] = {}
-    for number, entry in enumerate(entries):
-        why: Refusal | None = _refusal(entry, places.get(entry.agency_id), actor)
-        if why is None and isinstance(entry, FirmEntry):
-            why = stuck.get((entry.agency_id, entry.firm_code))
-        if why is not None:
-            refused[number] = why
-    return refused
+    is_first = isinstance(entries[0], AgencyEntry)
+    places = await directory.places_of(session, agencies, lock=is_first)
+    known = await directory.known_places(session, agencies - places.keys()) if is_first else {}
+    outcomes = (
+        _refusal(entry, places.get(entry.agency_id), known.get(entry.agency_id, frozenset()), actor)
+        for entry in entries
+    )
+    return {number: why for number, why in enumerate(outcomes) if why is not None}
 
 
-def _refusal(entry: Entry, place: str | None, actor: Actor) -> AgencyNotKnown | NotYourArea | None:
+def _refusal(
+    entry: Entry, place: str | None, known: Collection[str], actor: Actor
+) -> AgencyNotKnown | NotYourArea | None:
     """Who keeps a municipality's directory keeps what is there, and moves nothing in from elsewhere or out.
 
-    Else the keeper of another prefecture could turn an agency's e-mail, and with it its one-time links, to themselves.
+    Else the keeper of another prefecture could turn an agency's e-mail, and with it its one-time links, to themselves:
+    also of one that is not listed yet, but `known` by its courses, its cases or what it sent.
     """
-    if isinstance(entry, AgencyEntry):
-        own = entry.agency_id == actor.agency and place is not None
-        asked = {entry.municipality} if place is None else {entry.municipality, place}
-        asked -= {place} if own else set()
-    elif place is None:
-        return AgencyNotKnown()
+    own = entry.agency_id == actor.agency
+    if place is None:
+        if not isinstance(entry, AgencyEntry):
+            return AgencyNotKnown()
+        is_ours = own or not known or any(map(actor.serves, known))
+        asked = {entry.municipality}
     else:
-        asked = set() if entry.agency_id == actor.agency else {place}
-    return None if all(actor.serves(municipality) for municipality in asked) else NotYourArea()
+        is_ours = True
+        asked = ({entry.municipality} if isinstance(entry, AgencyEntry) else set()) | {place}
+        asked -= {place} if own else set()
+    return None if is_ours and all(map(actor.serves, asked)) else NotYourArea()
 
 
-async def stuck_firms(session: AsyncSession, entries: Sequence[Entry]) -> dict[tuple[str, str], FirmCantGo]:
-    """Firms among them that are known, and can't go where the entry says."""
-    firms = await _standing(session, entries)
-    stuck = {}
-    for entry in entries:
-        firm = firms.get((entry.agency_id, entry.firm_code)) if isinstance(entry, FirmEntry) else None
-        if isinstance(entry, FirmEntry) and firm is not None and firm.state != entry.state:
-            to = Firm(FirmState(entry.state), entry.follow_up_on, entry.certified_on, entry.certified_by)
-            if isinstance(outcome := move_firm(firm, to), NoWay):
-                stuck[entry.agency_id, entry.firm_code] = FirmCantGo(outcome.legal)
+async def lock_firms(session: AsyncSession, entries: Sequence[Entry]) -> Firms:
+    """Where the firms among them stand, locked."""
+    keys = {(entry.agency_id, entry.firm_code) for entry in entries if isinstance(entry, FirmEntry)}
+    return await listing.known_firms(session, keys) if keys else {}
+
+
+def stuck_firms(entries: Sequence[Entry], firms: Firms) -> dict[int, Refusal]:
+    """Firms among them that are known, and can't stand as the entry says, by their place."""
+    stuck: dict[int, Refusal] = {}
+    for number, entry in enumerate(entries):
+        match _told(entry, firms):
+            case NoWay(legal):
+                stuck[number] = FirmCantGo(legal)
+            case FirmFault() as fault:
+                stuck[number] = FirmCantBe(fault)
+            case _:
+                pass
     return stuck
 
 
-async def _standing(session: AsyncSession, entries: Sequence[Entry]) -> dict[tuple[Any, ...], Firm]:
-    """Where the firms among them stand, locked."""
-    keys = {(entry.agency_id, entry.firm_code) for entry in entries if isinstance(entry, FirmEntry)}
-    return dict(await listing.known_firms(session, keys)) if keys else {}
+def _as_it_stands(entry: Entry, firms: Firms) -> Entry:
+    """An entry with what is known of it and stays: a certificate that a firm held."""
+    match _told(entry, firms):
+        case FirmMoved(firm):
+            assert isinstance(entry, FirmEntry)  # nothing else moves
+            return replace(entry, certified_on=firm.certified_on, certified_by=firm.certified_by)
+        case _:
+            return entry
+
+
+def _told(entry: Entry, firms: Firms) -> FirmMoved | NoWay | FirmFault | None:
+    firm = firms.get((entry.agency_id, entry.firm_code)) if isinstance(entry, FirmEntry) else None
+    if firm is None or not isinstance(entry, FirmEntry):
+        return None
+    to = Firm(FirmState(entry.state), entry.follow_up_on, entry.certified_on, entry.certified_by)
+    return tell_firm(firm, to)
 
 
 async def note_steps(
@@ -284,9 +332,14 @@ def _programme_listed(row: Mapping[str, Any]) -> Event:
     return ProgrammeListed(**{name: row[ours.get(name, name)] for name in ProgrammeListed.model_fields})
 
 
-def _kept(entry: Entry, version: int | None, *, own_word: bool, today: date) -> Kept:
+def _kept(entry: Entry, version: int | None, *, own_word: bool, word: keeping.Word | None, today: date) -> Kept:
     """What became of an entry: only one that says something new is written."""
     remarks = [Remark.OWN_WORD_STANDS] if own_word else []
+    word_day: date | None = None if word is None else getattr(entry, word.day)
+    if entry.confirmed_on > today:
+        remarks.append(Remark.DAY_NOT_COME)
+    elif word_day is not None and word_day > today:
+        remarks.append(Remark.WORD_DAY_NOT_COME)
     if version is not None and isinstance(entry, FirmEntry) and (entry.follow_up_on or today) < today:
         remarks.append(Remark.FOLLOW_UP_PAST)
     if version is None:

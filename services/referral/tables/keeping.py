@@ -150,7 +150,14 @@ def _later(kind: str, column: str) -> str:
 
 
 def _is_later(day: str) -> str:
-    return f"(known.{day} > coalesce(excluded.{day}, '-infinity') AND known.{day} <= CAST(:today AS date))"
+    """What is known is of a day that has come, and the other word of an earlier one, of none, or of one still to come.
+
+    Else a slip of the pen would take away what somebody has said.
+    """
+    return (
+        f"(known.{day} <= CAST(:today AS date) AND (known.{day} > coalesce(excluded.{day}, '-infinity')"
+        f" OR excluded.{day} > CAST(:today AS date)))"
+    )
 
 
 def _own_word(word: Word) -> str:
