@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.referral.domain.keeping import (
+from services.referral.domain.kept_proposals import (
     answer_read,
     answer_told,
     case_read,
@@ -45,6 +45,7 @@ def test_a_case_is_the_same_after_it_was_kept(case: Case, targets: set[UUID]) ->
 def test_what_was_kept_before_a_no_counted_is_read_as_it_was() -> None:
     told_of = case_told(CASE)
     del told_of["refused_targets"]
+    told_of["opened_by"] = told_of.pop("holder")
     assert case_read(told_of) == CASE
     said = route(CASE, [DROP_IN], reckoned=1)
     answered = answer_told(said)

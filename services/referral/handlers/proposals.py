@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain import keeping
-from services.referral.domain.keeping import Compared
+from services.referral.domain import kept_proposals
+from services.referral.domain.kept_proposals import Compared
 from services.referral.domain.options import Option
 from services.referral.domain.routing import Routing, route
 from services.referral.domain.routing_rules import RuleSet
@@ -34,7 +34,7 @@ class Given:
         kept: Mapping[str, Any] = self.row.facts
         today = day_in_japan(self.row.at)
         return route(
-            keeping.case_read(kept["case"]),
+            kept_proposals.case_read(kept["case"]),
             self.options,
             rules,
             now=self.row.at,
@@ -65,7 +65,7 @@ async def get_proposal(session: AsyncSession, proposal_id: UUID, actor: Actor) -
 async def replay(session: AsyncSession, found: Given) -> Compared:
     """Make it again from the kept facts by the kept version of the rules."""
     by_version = {each.rules.version: each.rules for each in await routing_rules.list_rules(session)}
-    return keeping.compare(found.routing, found.again(by_version[found.row.rule_version]))
+    return kept_proposals.compare(found.routing, found.again(by_version[found.row.rule_version]))
 
 
 async def given(session: AsyncSession, rows: Sequence[Row[Any]]) -> Sequence[Given]:
@@ -74,7 +74,7 @@ async def given(session: AsyncSession, rows: Sequence[Row[Any]]) -> Sequence[Giv
     found = []
     for row in rows:
         options = [seen[digest] for digest in row.option_digests]
-        routing = keeping.answer_read(row.answer, {option.id: option for option in options})
+        routing = kept_proposals.answer_read(row.answer, {option.id: option for option in options})
         found.append(Given(row, routing, options))
     return found
 
@@ -94,6 +94,6 @@ async def replay_some(session: AsyncSession, *, after: UUID | None, limit: int) 
     differ = [
         each.row.id
         for each in await given(session, rows)
-        if not keeping.compare(each.routing, each.again(by_version[each.row.rule_version])).identical
+        if not kept_proposals.compare(each.routing, each.again(by_version[each.row.rule_version])).identical
     ]
     return Replayed([row.id for row in rows], frozenset(differ))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain import keeping
+from services.referral.domain import kept_proposals
 from services.referral.domain.routing import RECKONED, Lacking, Routing, route
 from services.referral.handlers import needs
 from services.referral.handlers.looking import concerning
@@ -87,15 +87,15 @@ def lacking_in(consent: Consent, today: date) -> Lacking:
 
 
 async def _keep(session: AsyncSession, found: AskedOf, answered: Answered, now: datetime) -> UUID:
-    facts = keeping.text_of(
+    facts = kept_proposals.text_of(
         {
-            "case": keeping.case_told(found.case),
+            "case": kept_proposals.case_told(found.case),
             "consent": consent_told(found.consent),
             "beyond": answered.routing.beyond,
             "reckoned": RECKONED,
         }
     )
-    said = keeping.text_of(keeping.answer_told(answered.routing))
+    said = kept_proposals.text_of(kept_proposals.answer_told(answered.routing))
     seen = b"".join(sorted(answered.options))
     kept = Kept(
         case_id=found.case.case_id,
@@ -106,7 +106,7 @@ async def _keep(session: AsyncSession, found: AskedOf, answered: Answered, now: 
         facts=facts,
         answer=said,
         candidates=len(answered.routing.items),
-        digest=keeping.digest(f"{answered.rule_version} {facts} {said} {seen.hex()}"),
+        digest=kept_proposals.digest(f"{answered.rule_version} {facts} {said} {seen.hex()}"),
     )
     return await proposals.keep(session, kept, answered.options)
 

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.keeping import digest, option_told, text_of
+from services.referral.domain.kept_proposals import digest, option_told, text_of
 from services.referral.domain.nearby import Directory
 from services.referral.domain.options import Capacity, CourseRun, Option, Pool, Programme, Stage
 from services.referral.domain.routing_rules import RuleSet

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, exists, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.keeping import option_read, option_told
+from services.referral.domain.kept_proposals import option_read, option_told
 from services.referral.domain.options import Option
 from services.referral.tables.schema import option_seen, proposal
 from shared.bus.envelope import new_id
