@@ -4,6 +4,7 @@ import tomllib
 import unicodedata
 from datetime import date, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,7 @@ from services.referral.domain.firms import (
     move_firm,
     tell_firm,
 )
+from services.referral.domain.map_supply import Kind, Offer, Thresholds
 from services.referral.domain.options import Capacity, Stage, room_today
 from services.referral.tables.vocabulary import vocabulary
 
@@ -75,6 +77,14 @@ def test_an_entry_never_grows_younger_by_itself(confirmed_on: date | None, today
     before, after = (freshness(confirmed_on, day, DAYS) for day in (today, today + timedelta(days=later)))
     if before is not Freshness.UNKNOWN:
         assert order.index(after) >= order.index(before)
+
+
+@pytest.mark.parametrize("confirmed_on", [ago(-1), ago(-365), ago(180)])
+def test_the_map_relies_on_no_entry_that_the_directory_does_not(confirmed_on: date) -> None:
+    kind = Kind("drop_in_space", "drop_in", 4)
+    entry = Offer(uuid4(), kind, frozenset(), frozenset(), "has_room", 5, confirmed_on, TODAY)
+    assert entry.is_stale(TODAY, Thresholds())
+    assert entry.places(TODAY, Thresholds()) == 0
 
 
 @pytest.mark.parametrize("said", Capacity)
