@@ -21,7 +21,7 @@ from bench.report import Figure, Report, at_most, holds, only_told, percentile
 from embedded.postgres import EmbeddedPostgres
 from services.referral.domain.options import Capacity, Programme, Stage
 from services.referral.domain.routing import Case, route
-from services.referral.handlers.routing import find_candidates
+from services.referral.handlers.routing import Proposal, find_candidates
 from services.referral.tables.nearby import memory_of
 from shared.auth import Actor
 from shared.database import BY_COMMAND, Database, connect
@@ -100,6 +100,7 @@ async def _ask(database: Database, case_id: UUID) -> int:
     """As a request does it: one transaction, the database's time first, the commit last."""
     async with database.transaction(BY_COMMAND) as session:
         found = await find_candidates(session, case_id, _DESK, wall_time())
+        assert isinstance(found, Proposal)  # the case is open
         return len(found.routing.items)
 
 
