@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -9,17 +10,21 @@ from uuid import uuid4
 
 import pytest
 
-from services.referral.domain.routing_rules import FIRST, told
+from services.referral.domain.routing import Routing
+from services.referral.domain.routing_rules import FIRST, RuleSet, told
+from services.referral.handlers.proposals import Given
 from shared.auth import Role
 from tests.service.referral_region import (
     TODAY,
     Region,
+    code,
     consented,
+    coordinated,
     opened,
     take_in,
 )
 from tests.service.test_referral_routing import ask, crowd
-from tests.world import KAGOSHIMA, ZAMA, Caller, Running
+from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running
 
 
 @pytest.fixture
@@ -87,13 +92,58 @@ async def test_a_version_is_tried_published_for_a_later_day_and_holds_from_then_
     assert (await council.get("/v1/routing-rules/replay")).json()["differ"] == []
 
 
-async def test_a_trial_counts_for_all_and_names_cases_to_those_whose_business_they_are(region: Region) -> None:
+async def test_a_trial_looks_at_the_cases_of_those_whose_business_they_are(region: Region, council: Caller) -> None:
     await ask(region)
     everything = {**SHAPE, "exclusions": [_stages("work_readiness", "vocational_training", "drop_in")]}
+    tried = (await council.post("/v1/routing-rules/trial", everything)).json()
+    assert (tried["none_left"], tried["cases_with_none_left"]) == (1, [str(region.case_id)])
     far = region.running.as_("zama-council", Role.RULES, municipalities=[ZAMA])
     tried = (await far.post("/v1/routing-rules/trial", everything)).json()
-    assert (tried["none_left"], tried["cases_with_none_left"], tried["could_be_published"]) == (1, [], False)
+    assert (tried["cases"], tried["none_left"], tried["cases_with_none_left"]) == (0, 0, [])
+    assert tried["could_be_published"] is False
     assert len(await region.running.rows("SELECT 1 FROM routing_rule")) == 1
+
+
+async def test_rules_that_hold_for_others_are_not_published_by_one_town(region: Region, council: Caller) -> None:
+    for municipality in (ZAMA, KIRISHIMA):
+        one = region.running.as_("one-council", Role.RULES, municipalities=[municipality])
+        refused = await one.post("/v1/routing-rules", rules_body())
+        assert code(refused) == (403, "forbidden")
+        assert "市町村" in refused.json()["detail_ja"]
+        tried = (await one.post("/v1/routing-rules/trial", SHAPE)).json()
+        assert tried["could_be_published"] is False
+    assert len(await region.running.rows("SELECT 1 FROM routing_rule")) == 1
+    assert (await council.post("/v1/routing-rules", rules_body())).status_code == 201, "it serves all that take part"
+    await coordinated(region.running, "zama-desk", ZAMA)
+    assert code(await council.post("/v1/routing-rules", rules_body())) == (403, "forbidden"), "Zama takes part, too"
+    both = region.running.as_("two-councils", Role.RULES, municipalities=["prefecture:46", ZAMA])
+    assert (await both.post("/v1/routing-rules", rules_body())).status_code == 201
+
+
+async def test_a_version_that_will_never_hold_says_so(council: Caller) -> None:
+    first = await council.post("/v1/routing-rules", rules_body(effective_from="2099-04-01"))
+    sooner = await council.post("/v1/routing-rules", rules_body(effective_from="2099-02-01"))
+    assert [answer.status_code for answer in (first, sooner)] == [201, 201]
+    assert (first.json()["replaced_by"], sooner.json()["replaces"]) == (None, [2])
+    versions = (await council.get("/v1/routing-rules")).json()["rules"]
+    assert [(each["replaced_by"], each["replaces"]) for each in versions] == [(None, []), (3, []), (None, [2])]
+
+
+async def test_past_cases_are_tried_beside_the_requests_of_others(
+    region: Region, council: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ask(region)
+    threads = set()
+    again = Given.again
+
+    def watched(given: Given, rules: RuleSet) -> Routing:
+        threads.add(threading.get_ident())
+        return again(given, rules)
+
+    monkeypatch.setattr(Given, "again", watched)
+    assert (await council.post("/v1/routing-rules/trial", SHAPE)).json()["cases"] == 1
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 def _stages(*names_: str) -> dict[str, Any]:
@@ -186,10 +236,16 @@ async def test_what_the_trial_counted_stays_with_the_version(region: Region, cou
     await ask(region)
     body = rules_body(exclusions=[_stages("vocational_training")])
     published = (await council.post("/v1/routing-rules", body)).json()
-    assert published["tried"] == {"cases": 1, "had_candidates": 1, "other_candidates": 1, "none_left": 0}
+    counted = {name: shown["count"] for name, shown in published["tried"].items()}
+    assert counted == {"cases": 1, "had_candidates": 1, "other_candidates": 1, "none_left": 0}
     await region.running.hear(consented(region.case_id, 2, recipients=["career-center"]))
-    first, second = (await region.desk.get("/v1/routing-rules")).json()["rules"]
+    first, second = (await council.get("/v1/routing-rules")).json()["rules"]
     assert (first["tried"], second["tried"]) == (None, published["tried"])
+    far = region.running.as_("zama-desk", municipalities=[ZAMA])
+    for other in (far, region.running.as_("kirishima-desk", municipalities=[KIRISHIMA])):
+        _, second = (await other.get("/v1/routing-rules")).json()["rules"]
+        assert second["tried"]["cases"] == {"count": None, "at_least": 1, "below": 5}
+        assert second["tried"]["none_left"]["count"] == 0
 
 
 async def test_two_who_publish_at_once_get_two_numbers(council: Caller) -> None:

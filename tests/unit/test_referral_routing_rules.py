@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from services.referral.domain.open_doors import shuts_every_door
 from services.referral.domain.options import Capacity, Option, Stage
@@ -19,6 +20,7 @@ from services.referral.domain.routing_rules import (
     Words,
     publish,
     read,
+    replaced_by,
     rules_on,
     told,
 )
@@ -136,6 +138,12 @@ def test_every_combination_that_shuts_every_door_is_refused(rules: RuleSet, is_s
             True,
         ),
         (shut(for_whom=frozenset({"withdrawal"})), [replace(DROP_IN, for_whom=frozenset({"withdrawal"}))], False),
+        (FIRST, [replace(DROP_IN, needs=frozenset(), for_whom=frozenset({"withdrawal"}))], False),
+        (
+            shut(for_whom=frozenset({"withdrawal"})),
+            [replace(DROP_IN, needs=frozenset(), for_whom=frozenset({"withdrawal"}))],
+            False,
+        ),
         (replace(NEXT, exclusions=(Exclusion("x", Fact.CAPACITY),)), [replace(DROP_IN, capacity=Capacity.FULL)], True),
         (shut(strand=frozenset("4")), [], False),
         (shut(strand=frozenset("1")), [replace(DROP_IN, municipalities=frozenset())], False),
@@ -154,6 +162,24 @@ def test_the_newest_version_that_has_taken_effect_holds() -> None:
     assert rules_on(published, date(2026, 4, 1)).version == 3
     assert rules_on(published, date(2027, 4, 1)).version == 4
     assert rules_on([], TODAY) == FIRST
+
+
+def test_a_version_before_whose_day_a_later_one_holds_never_holds() -> None:
+    second = replace(FIRST, version=2, effective_from=date(2030, 4, 1))
+    third = replace(FIRST, version=3, effective_from=date(2030, 2, 1))
+    same_day = replace(FIRST, version=4, effective_from=date(2030, 2, 1))
+    later = replace(FIRST, version=5, effective_from=date(2031, 1, 1))
+    assert replaced_by([FIRST, second, third]) == {2: 3}
+    assert replaced_by([FIRST, second, third, same_day, later]) == {2: 3, 3: 4}
+    assert replaced_by([FIRST, second, later]) == {}
+
+
+@given(st.lists(st.dates(date(2030, 1, 1), date(2030, 1, 9)), max_size=6))
+def test_whatever_holds_on_some_day_is_replaced_by_none_and_all_else_is(days: list[date]) -> None:
+    every = [FIRST, *(replace(FIRST, version=number, effective_from=day) for number, day in enumerate(days, 2))]
+    held = {rules_on(every, each.effective_from + timedelta(days=days)).version for each in every for days in range(10)}
+    assert held | replaced_by(every).keys() == {each.version for each in every}
+    assert not held & replaced_by(every).keys()
 
 
 @given(rule_sets)

@@ -1,5 +1,6 @@
 """Routing's rules over HTTP: their versions, a trial against what was proposed, and the replay of all proposals."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from services.referral.api.map_shapes import ShownAnswer
 from services.referral.domain.options import Stage
 from services.referral.domain.routing_rules import (
     FIRST,
@@ -17,14 +19,17 @@ from services.referral.domain.routing_rules import (
     RuleSet,
     Tried,
     Weights,
+    replaced_by,
     told,
 )
+from services.referral.domain.small_counts import show
 from services.referral.handlers import proposals
 from services.referral.handlers import routing_rules as handlers
+from services.referral.handlers.routing_rules import HoldForOthers
 from services.referral.tables.routing_rules import Published
 from shared.auth import Caller, Role, requires
 from shared.codes import Code
-from shared.problems import Problem, invalid
+from shared.problems import FORBIDDEN, Problem, invalid
 from shared.service import Body, LongPages, Now, Reading, Transaction, page, router
 
 routing_rules = router(tag="routing-rules")
@@ -35,6 +40,10 @@ Forward = Annotated[int, Field(strict=True, ge=0, le=HEAVIEST)]
 
 _FIRST: JsonDict = told(FIRST)
 _WHO: JsonDict = {"effective_from": "2027-04-01", "decided_by": "kagoshima-council", "decided_on": "2027-02-20"}
+_TRIED: JsonDict = {
+    name: {"count": count, "at_least": count, "below": None}
+    for name, count in {"cases": 120, "had_candidates": 118, "other_candidates": 14, "none_left": 0}.items()
+}
 _NOT_PUBLISHED = {
     "not_later": (
         "/effective_from",
@@ -151,13 +160,24 @@ class PublishRoutingRules(RoutingRules):
     decided_on: date
 
 
-class TriedAnswer(BaseModel):
-    """What a version would have made of past cases, counted as it was published."""
+_CASES = f"At most {handlers.LOOKED_BACK:,}, the newest first."
+_OTHERS = "Cases that would get other candidates, or in another order."
+_NONE_LEFT = "Cases that had candidates, and would have none."
 
-    cases: int = Field(description=f"At most {handlers.LOOKED_BACK:,}, the newest first.")
-    had_candidates: int
-    other_candidates: int = Field(description="Cases that would get other candidates, or in another order.")
-    none_left: int = Field(description="Cases that had candidates, and would have none.")
+
+class TriedAnswer(BaseModel):
+    """What a version would have made of past cases, counted as it was published; small counts for who serves all."""
+
+    cases: ShownAnswer = Field(description=_CASES)
+    had_candidates: ShownAnswer
+    other_candidates: ShownAnswer = Field(description=_OTHERS)
+    none_left: ShownAnswer = Field(description=_NONE_LEFT)
+
+    @classmethod
+    def of(cls, tried: Tried, *, own: bool) -> "TriedAnswer":
+        """As a reader sees it."""
+        shown = {name: ShownAnswer.of(show(count, own=own)) for name, count in _counts(tried).items()}
+        return cls(**shown)
 
 
 class RoutingRulesAnswer(BaseModel):
@@ -172,7 +192,9 @@ class RoutingRulesAnswer(BaseModel):
                     "version": 2,
                     "published_by": "kagoshima-council",
                     "published_at": "2027-02-21T01:00:00Z",
-                    "tried": {"cases": 120, "had_candidates": 118, "other_candidates": 14, "none_left": 1},
+                    "tried": _TRIED,
+                    "replaced_by": None,
+                    "replaces": [],
                 }
             ]
         }
@@ -190,6 +212,8 @@ class RoutingRulesAnswer(BaseModel):
     published_by: str
     published_at: datetime
     tried: TriedAnswer | None = Field(description="Without: published before such counts were kept.")
+    replaced_by: int | None = Field(description="A later version that holds before this one would: it never holds.")
+    replaces: list[int] = Field(description="Versions that never hold because this one does before them.")
 
 
 class RoutingRulesList(BaseModel):
@@ -198,8 +222,10 @@ class RoutingRulesList(BaseModel):
     rules: list[RoutingRulesAnswer]
 
 
-class RoutingTrialAnswer(TriedAnswer):
-    """What rules would have made of the newest proposal of each case; nothing is changed by asking."""
+class RoutingTrialAnswer(BaseModel):
+    """What rules would have made of the newest proposal of each case of municipalities that the caller serves; nothing
+    is changed by asking.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -217,11 +243,16 @@ class RoutingTrialAnswer(TriedAnswer):
         }
     )
 
-    cases_with_others: list[UUID] = Field(
-        description=f"At most {handlers.NAMED}; only cases of municipalities that the caller serves."
-    )
+    cases: int = Field(description=_CASES)
+    had_candidates: int
+    other_candidates: int = Field(description=_OTHERS)
+    none_left: int = Field(description=_NONE_LEFT)
+    cases_with_others: list[UUID] = Field(description=f"At most {handlers.NAMED}.")
     cases_with_none_left: list[UUID]
-    could_be_published: bool = Field(description="False where nobody would have a candidate left.")
+    could_be_published: bool = Field(
+        description="False where nobody would have a candidate left, or where others take part whom the caller doesn't"
+        " serve."
+    )
 
 
 class RoutingReplayAnswer(BaseModel):
@@ -240,16 +271,19 @@ class RoutingReplayAnswer(BaseModel):
     description="つなぎ先の候補を選び、並べる規則の版を、古い順に返します。",
     dependencies=[requires(Role.COUNSELLOR, Role.RULES)],
 )
-async def list_routing_rules(session: Reading) -> RoutingRulesList:
+async def list_routing_rules(session: Reading, actor: Caller) -> RoutingRulesList:
     """All of them, also those to come."""
-    return RoutingRulesList(rules=[_answer(each) for each in await handlers.list_rules(session)])
+    published = await handlers.list_rules(session)
+    own, replaced = await handlers.serves_all(session, actor), replaced_by(each.rules for each in published)
+    return RoutingRulesList(rules=[_answer(each, replaced, own=own) for each in published])
 
 
 @routing_rules.post(
     "/v1/routing-rules",
     status_code=201,
     summary="Publish a version of the routing rules",
-    description="つなぎ先の規則の次の版を公開します。明日以降の日から適用されます。誰にも候補が残らない規則は公開できません。",
+    description="つなぎ先の規則の次の版を公開します。明日以降の日から、参加するすべての市町村に適用されるので、"
+    "そのすべてを担当する機関だけが公開できます。誰にも候補が残らない規則は公開できません。",
     dependencies=[requires(Role.RULES)],
 )
 async def publish_routing_rules(
@@ -266,9 +300,16 @@ async def publish_routing_rules(
     )
     match outcome:
         case Published():
-            return _answer(outcome)
+            published = await handlers.list_rules(session)
+            return _answer(outcome, replaced_by(each.rules for each in published), own=True)
         case NotPublished():
             raise _refused(outcome)
+        case HoldForOthers():
+            raise Problem(
+                FORBIDDEN,
+                detail="The rules hold for every municipality that takes part: who serves all of them publishes.",
+                detail_ja="規則は参加するすべての市町村に適用されます。そのすべてを担当する機関(県や広域の会議)が公開してください。",
+            )
 
 
 @routing_rules.post(
@@ -278,12 +319,12 @@ async def publish_routing_rules(
     dependencies=[requires(Role.RULES)],
 )
 async def try_routing_rules(body: RoutingRules, session: Reading, now: Now, actor: Caller) -> RoutingTrialAnswer:
-    """Counts over the whole region; rules that leave nobody a way are counted, too."""
+    """Rules that leave nobody a way are counted, too."""
     found = await handlers.try_rules(session, body.rules(date.max), actor, now)
     if isinstance(found, NotPublished):
         raise _refused(found)
     return RoutingTrialAnswer(
-        **_tried(found.tried).model_dump(),
+        **_counts(found.tried),
         cases_with_others=list(found.named_others),
         cases_with_none_left=list(found.named_none_left),
         could_be_published=found.could_be_published,
@@ -307,7 +348,7 @@ async def replay_proposals(session: Reading, pages: LongPages) -> RoutingReplayA
     )
 
 
-def _answer(published: Published) -> RoutingRulesAnswer:
+def _answer(published: Published, replaced: Mapping[int, int], *, own: bool) -> RoutingRulesAnswer:
     rules = published.rules
     return RoutingRulesAnswer(
         version=rules.version,
@@ -317,17 +358,19 @@ def _answer(published: Published) -> RoutingRulesAnswer:
         decided_on=published.decided_on,
         published_by=published.published_by,
         published_at=published.published_at,
-        tried=None if published.tried is None else _tried(published.tried),
+        tried=None if published.tried is None else TriedAnswer.of(published.tried, own=own),
+        replaced_by=replaced.get(rules.version),
+        replaces=[version for version, by in replaced.items() if by == rules.version],
     )
 
 
-def _tried(tried: Tried) -> TriedAnswer:
-    return TriedAnswer(
-        cases=tried.cases,
-        had_candidates=tried.had_candidates,
-        other_candidates=tried.others,
-        none_left=tried.none_left,
-    )
+def _counts(tried: Tried) -> dict[str, int]:
+    return {
+        "cases": tried.cases,
+        "had_candidates": tried.had_candidates,
+        "other_candidates": tried.others,
+        "none_left": tried.none_left,
+    }
 
 
 def _refused(found: NotPublished) -> Problem:

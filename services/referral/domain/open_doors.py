@@ -22,13 +22,16 @@ def shuts_every_door(rules: RuleSet, options: Iterable[Option], *, now: datetime
 
 
 def _takes(option: Option, rules: RuleSet, now: datetime, today: date) -> bool:
-    return bool(route(_made_for(option), [option], rules, now=now, today=today).items)
+    return any(route(case, [option], rules, now=now, today=today).items for case in _made_for(option))
 
 
-def _made_for(option: Option) -> Case:
-    """A blank case where it is offered, with the needs that it answers, of the group that it is for."""
-    if isinstance(option, Programme):
-        towns, topics, needs = option.municipalities, option.for_whom, option.needs
-    else:
-        towns, topics, needs = frozenset({option.municipality}), frozenset[str](), frozenset[str]()
-    return Case(UUID(int=0), min(towns, default=""), holder="", topics=topics, needs=needs)
+def _made_for(option: Option) -> tuple[Case, ...]:
+    """A blank case where it is offered; and one with the needs that a programme answers, of the group that it is for.
+
+    Who belongs to a group and has no needs on record asks with its topic, and may be answered by nothing: of whom
+    nothing is known yet, is taken.
+    """
+    if not isinstance(option, Programme):
+        return (Case(UUID(int=0), option.municipality, holder=""),)
+    blank = Case(UUID(int=0), min(option.municipalities, default=""), holder="")
+    return blank, replace(blank, topics=option.for_whom, needs=option.needs)

@@ -5,7 +5,7 @@ an exclusion looks at one of `Fact`, which knows neither; levels only ever raise
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Any
@@ -77,7 +77,6 @@ class Weights:
     """For each rung between the case's and the option's. A skip is remarked, never barred."""
 
 
-WEIGHTS = tuple(each.name for each in fields(Weights))
 _EARLY = {Stage.DROP_IN: 15, Stage.WORK_READINESS: 15, Stage.WORK_TRAINING: 8}
 _EXCLUSIONS = (
     Exclusion("answers_no_need", Fact.NEEDS),
@@ -204,6 +203,17 @@ def rules_on(published: Iterable[RuleSet], day: date) -> RuleSet:
     return max(
         (rules for rules in published if rules.effective_from <= day), key=lambda rules: rules.version, default=FIRST
     )
+
+
+def replaced_by(published: Iterable[RuleSet]) -> Mapping[int, int]:
+    """The versions that never hold, each with the first later one that takes effect on its day or before."""
+    every = sorted(published, key=lambda rules: rules.version)
+    found: dict[int, int] = {}
+    for place, rules in enumerate(every):
+        later = (each.version for each in every[place + 1 :] if each.effective_from <= rules.effective_from)
+        if (version := next(later, None)) is not None:
+            found[rules.version] = version
+    return found
 
 
 # --- as data --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.referral.domain.kept_proposals import option_read, option_told
 from services.referral.domain.options import Option
 from services.referral.tables.schema import option_seen, proposal
+from shared.auth import served
 from shared.bus.envelope import new_id
 from shared.database import Hot
 
@@ -91,11 +92,14 @@ async def page_of(session: AsyncSession, *, after: UUID | None, limit: int) -> S
     return (await session.execute(query)).all()
 
 
-async def newest_of_cases(session: AsyncSession, *, most: int, at_once: int = 50) -> AsyncIterator[Sequence[Row[Any]]]:
-    """The newest proposal of each case, the newest cases first, in parts."""
+async def newest_of_cases(
+    session: AsyncSession, municipalities: Collection[str], *, most: int, at_once: int = 50
+) -> AsyncIterator[Sequence[Row[Any]]]:
+    """The newest proposal of each case of these municipalities, the newest cases first, in parts."""
     later = proposal.alias("later")
     is_newest = ~exists().where(later.c.case_id == proposal.c.case_id, later.c.id > proposal.c.id)
-    conditions: list[ColumnElement[bool]] = [is_newest]
+    ours = is_newest, served(proposal.c.municipality, municipalities)
+    conditions: list[ColumnElement[bool]] = [*ours]
     while most > 0:
         query = select(proposal).where(*conditions).order_by(proposal.c.id.desc()).limit(min(most, at_once))
         rows = (await session.execute(query)).all()
@@ -103,4 +107,4 @@ async def newest_of_cases(session: AsyncSession, *, most: int, at_once: int = 50
             return
         yield rows
         most -= len(rows)
-        conditions = [is_newest, proposal.c.id < rows[-1].id]
+        conditions = [*ours, proposal.c.id < rows[-1].id]

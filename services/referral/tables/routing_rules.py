@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.routing_rules import RuleSet, Tried, read, told
-from services.referral.tables.schema import routing_rule
+from services.referral.tables.schema import case_fact, coordinator, routing_rule
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7470038)")
 
@@ -37,6 +37,12 @@ async def lock_rules(session: AsyncSession) -> Sequence[Published]:
     """The same, with nobody else publishing meanwhile."""
     await session.execute(_LOCK)
     return await list_rules(session)
+
+
+async def list_taking_part(session: AsyncSession) -> Sequence[str]:
+    """The municipalities for which the rules hold: those with open cases, and those that have named a coordinator."""
+    with_cases = select(case_fact.c.municipality).where(case_fact.c.closed_at.is_(None))
+    return (await session.execute(with_cases.union(select(coordinator.c.municipality)))).scalars().all()
 
 
 async def add_rules(session: AsyncSession, published: Published) -> None:
