@@ -451,3 +451,28 @@ async def test_an_empty_region_has_no_numbers(referral: Running) -> None:
     caller = referral.as_()
     assert await caller.whole("/v1/numbers/pairs") == []
     assert (await caller.get("/v1/numbers/hops")).json() == []
+
+
+@pytest.mark.parametrize(
+    "days",
+    [{"to": "9999-12-31"}, {"to": "0001-01-01"}, {"from": "0001-01-01", "to": "0001-12-31"}, {"from": "2200-01-01"}],
+)
+async def test_a_day_out_of_reach_is_refused_at_every_door(region: Region, days: dict[str, str]) -> None:
+    for path in (
+        "numbers/pairs",
+        "numbers/pairs.csv",
+        "numbers/hops",
+        "numbers/declines",
+        "give-back",
+        "give-back.csv",
+        "give-back.html",
+    ):
+        answer = await region.desk.get(f"/v1/{path}", params=days)
+        assert answer.status_code == 422, (path, answer.text)
+        assert answer.json()["errors"][0]["message_ja"]
+    for at in ("0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59-09:00"):
+        answer = await region.desk.get("/v1/agencies/sakura-npo/versions", params={"at": at})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/at"), answer.text
+    at = (await region.desk.get("/v1/agencies/sakura-npo/versions")).json()["items"][0]["at"]
+    assert len((await region.desk.get("/v1/agencies/sakura-npo/versions", params={"at": at})).json()["items"]) == 1
+    assert (await region.desk.get("/v1/numbers/hops", params={"from": "2199-01-01", "to": "2199-12-31"})).json() == []

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from services.referral.api.listed import (
     KINDS,
@@ -28,14 +28,14 @@ from services.referral.tables import directory as tables
 from services.referral.tables import listing
 from services.referral.tables.vocabulary import vocabulary
 from shared.auth import Caller, Role, requires
-from shared.codes import AgencyId, MunicipalityCode
+from shared.codes import AgencyId, MomentAsWritten, MunicipalityCode
 from shared.problems import NOT_FOUND, Problem
 from shared.service import Now, Page, Pages, Transaction, day_in_japan, etag, number, page, router
 
 directory = router(tag="directory")
 
 _At = Annotated[
-    AwareDatetime | None, Query(description="Only the version that held at this moment, with its offset (+09:00).")
+    MomentAsWritten | None, Query(description="Only the version that held at this moment, with its offset (+09:00).")
 ]
 
 

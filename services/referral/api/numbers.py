@@ -14,6 +14,7 @@ from services.referral.handlers.layouts import layout
 from services.referral.handlers.number_lines import give_back_lines, pair_lines
 from services.referral.handlers.numbers import Declined, Period
 from shared.auth import Caller, Role, requires
+from shared.codes import DayAsWritten
 from shared.problems import invalid
 from shared.service import JST, LongPages, Now, Page, Pages, Transaction, day_in_japan, moment, page, router
 from shared.service.exports import Encoding, across, csv_answer
@@ -205,9 +206,11 @@ class GiveBackAnswer(BaseModel):
 async def period(
     now: Now,
     since: Annotated[
-        date | None, Query(alias="from", description="Sent on this day or later; else a year ago.")
+        DayAsWritten | None, Query(alias="from", description="Sent on this day or later; else a year ago.")
     ] = None,
-    until: Annotated[date | None, Query(alias="to", description="Sent on this day or before; else today.")] = None,
+    until: Annotated[
+        DayAsWritten | None, Query(alias="to", description="Sent on this day or before; else today.")
+    ] = None,
 ) -> Period:
     """Days of Japan, both included; a year at the most."""
     last = until or day_in_japan(now)
