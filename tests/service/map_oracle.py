@@ -73,6 +73,7 @@ class Oracle:
     referrals: dict[UUID, ReferralSent] = field(default_factory=dict)
     states: dict[UUID, str] = field(default_factory=dict)
     refusals: list[tuple[UUID, datetime]] = field(default_factory=list)
+    proposed: dict[UUID, datetime] = field(default_factory=dict)
     unmet: set[tuple[UUID, str | None]] = field(default_factory=set)
     courses: dict[UUID, CourseOffered] = field(default_factory=dict)
     pools: dict[UUID, PoolChanged] = field(default_factory=dict)
@@ -133,7 +134,9 @@ class Oracle:
                 self.in_line.discard(event.referral_id)
             case ReferralProgressed():
                 self.states[event.referral_id] = event.state
-            case ReferralReturned() | ReferralRerouted() | ReferralDeclined() | ReferralClosed():
+            case ReferralDeclined():
+                self._turn_away(event)
+            case ReferralReturned() | ReferralRerouted() | ReferralClosed():
                 self.states[event.referral_id] = "nobody waits"
             case ReferralTakenOver(ended=True):
                 self.states[event.referral_id] = "nobody waits"
@@ -142,12 +145,16 @@ class Oracle:
                     self.states[event.referral_id] = "outcome_set"
             case ReferralDeclineProposed():
                 self.states[event.referral_id] = "decline_pending"
-                # Who is asked for a case has no room to give, and a referral is turned away once.
-                once = all(referral != event.referral_id for referral, _ in self.refusals)
-                if event.reason == "no_capacity" and self.referrals[event.referral_id].verb != "request" and once:
-                    self.refusals.append((event.referral_id, at))
+                self.proposed[event.referral_id] = at
             case _:
                 pass
+
+    def _turn_away(self, event: ReferralDeclined) -> None:
+        self.states[event.referral_id] = "nobody waits"
+        # Who is asked for a case has no room to give. A seat that was refused is told of by training.
+        proposed, sent = self.proposed.get(event.referral_id), self.referrals[event.referral_id]
+        if event.reason == "no_capacity" and proposed is not None and sent.verb != "request":
+            self.refusals.append((event.referral_id, proposed))
 
 
 def recompute(
@@ -243,10 +250,13 @@ class _Recomputation:
     def _free(self, programme: ProgrammeListed) -> int:
         if programme.capacity_state != "has_room" or self._is_stale(programme):
             return 0
-        told_on = programme.capacity_confirmed_on
-        if told_on is None or (self.today - told_on).days >= 30:
+        if not self._is_news(programme):
             return 0
         return 3 if programme.capacity_vacant is None else programme.capacity_vacant
+
+    def _is_news(self, programme: ProgrammeListed) -> bool:
+        told_on = programme.capacity_confirmed_on
+        return told_on is not None and (self.today - told_on).days < 30
 
     def _seats_for(self, pool: PoolChanged, town: str) -> bool:
         if pool.municipality:
@@ -331,11 +341,7 @@ class _Recomputation:
 
     def _supplied(self, serving: list[ProgrammeListed], seats: list[PoolChanged]) -> dict[str, int]:
         fresh = [each for each in serving if not self._is_stale(each)]
-        vague = [
-            each
-            for each in fresh
-            if not self._free(each) and each.capacity_state in {"has_room", "unknown"} and each.capacity_vacant != 0
-        ]
+        vague = [each for each in fresh if each.capacity_state in {"ask_first", "unknown"} or not self._is_news(each)]
         return {
             "programmes": len(serving) + len({pool.course_run_id for pool in seats}),
             "with_room": len([each for each in serving if self._free(each)])

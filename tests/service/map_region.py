@@ -27,6 +27,7 @@ from shared.events import (
     PoolChanged,
     ProgrammeListed,
     ReferralAccepted,
+    ReferralDeclined,
     ReferralDeclineProposed,
     ReferralProgressed,
     ReferralReceived,
@@ -252,8 +253,7 @@ class Dice:
                 case "in_service" | "waiting" as state:
                     region.tell(ReferralProgressed(**parts, state=state, move="moved"), at)
                 case "no_capacity" | "other" as reason:
-                    for _ in range(dice.choice([1, 1, 2])):  # one that was sent back may be declined again
-                        region.tell(ReferralDeclineProposed(**parts, coordinator="desk", reason=reason), at)
+                    self._decline(dice, region, parts, reason, at)
                 case "gone":
                     region.tell(ReferralWithdrawn(**parts, reason="other"), at)
                 case _:
@@ -264,6 +264,18 @@ class Dice:
             region.tell(NeedUnmet(case_id=case, need=need, municipality=where, coordinator="desk"))
             if dice.random() < 0.3:
                 region.tell(NeedMet(case_id=case, need=need, reason="accepted"))
+
+    def _decline(self, dice: random.Random, region: Region, parts: dict[str, Any], reason: str, at: datetime) -> None:
+        """One that was sent back may be declined again; then somebody looks at it, or has not yet."""
+        for _ in range(dice.choice([1, 1, 2])):
+            region.tell(ReferralDeclineProposed(**parts, coordinator="desk", reason=reason), at)
+        match dice.choice(["confirmed", "confirmed", "overruled", "not looked at"]):
+            case "confirmed":
+                region.tell(ReferralDeclined(**parts, reason=reason), at)
+            case "overruled":
+                region.tell(ReferralAccepted(**parts), at)
+            case _:
+                pass
 
     def _seat(self, dice: random.Random, region: Region, sent: ReferralSent, at: datetime) -> None:
         """What became of it on training's side, as far as it got."""
@@ -347,8 +359,11 @@ async def _take_in_referrals(running: Running, region: Region) -> None:
                     *(event.referral_id, event.case_id, opened[event.case_id].municipality),
                     *(event.programme_id, event.course_run_id, at),
                 )
-                await running.rows("UPDATE referral SET verb = $2 WHERE id = $1", event.referral_id, event.verb)
-                await _step(running, event.referral_id, "send", None, at)
+                # Half of the cases that were asked for stay with their holder, and the request is a referral since.
+                verb = "refer" if event.verb == "request" and event.referral_id.int % 2 else event.verb
+                await running.rows("UPDATE referral SET verb = $2 WHERE id = $1", event.referral_id, verb)
+                by = "npo-1" if event.verb == "request" else "desk"
+                await _step(running, event.referral_id, "send", None, at, by=by)
             case ReferralReceived():
                 await _move(running, event.referral_id, "received", None)
             case ReferralAccepted():
@@ -358,6 +373,8 @@ async def _take_in_referrals(running: Running, region: Region) -> None:
             case ReferralDeclineProposed():
                 await _move(running, event.referral_id, "decline_pending", event.reason)
                 await _step(running, event.referral_id, "decline", event.reason, at)
+            case ReferralDeclined():
+                await _move(running, event.referral_id, "declined", event.reason)
             case ReferralWithdrawn():
                 await _move(running, event.referral_id, "withdrawn", event.reason)
             case NeedUnmet():
@@ -401,11 +418,12 @@ async def _move(
     )
 
 
-async def _step(running: Running, referral_id: UUID, step: str, reason: str | None, at: datetime) -> None:
+async def _step(
+    running: Running, referral_id: UUID, step: str, reason: str | None, at: datetime, *, by: str = "desk"
+) -> None:
     await running.rows(
-        "INSERT INTO referral_step SELECT $1, count(*) + 1, $2, 'desk', $3, $4 FROM referral_step"
-        " WHERE referral_id = $1",
-        *(referral_id, step, reason, at),
+        "INSERT INTO referral_step SELECT $1, count(*) + 1, $2, $5, $3, $4 FROM referral_step WHERE referral_id = $1",
+        *(referral_id, step, reason, at, by),
     )
 
 

@@ -149,6 +149,30 @@ async def test_counts_by_quarter_hide_what_is_small_elsewhere(region: Region) ->
     assert await own.whole("/v1/friction-counts", **within | {"year": 2024}) == []
 
 
+async def test_one_person_on_many_days_is_few_to_others(region: Region) -> None:
+    for _ in range(5):
+        assert (await click(region)).status_code == 201
+        region.running.pass_time(timedelta(days=1))
+    rows = await region.running.rows("SELECT DISTINCT recorded_on AS day FROM friction")
+    years = {fiscal_year(row["day"]) for row in rows}
+    planner = region.running.as_("planner", Role.PLANNER, municipalities=[ZAMA])
+    for year in years:
+        within = {"prefecture": "46", "year": year}
+        for each in await planner.whole("/v1/friction-counts", **within):
+            assert each["records"] == {"count": None, "at_least": 1, "below": 5}
+        lines = (await planner.get("/v1/friction-counts.csv", params=within)).content.decode("cp932").splitlines()
+        assert [line.split(",")[-1].strip('"') for line in lines[1:]] == ["1以上", "1以上"]
+    own = [await region.desk.whole("/v1/friction-counts", prefecture="46", year=year) for year in years]
+    assert sum(each["records"]["count"] for found in own for each in found) == 5
+
+
+async def test_a_boundary_that_nobody_knows_is_no_empty_register(region: Region) -> None:
+    answer = await region.desk.get("/v1/frictions", params={"boundary": "insured_onyl"})
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["code"], error["pointer"]) == (422, "boundary_not_known", "/boundary")
+    assert "/v1/friction-boundaries" in error["message_ja"]
+
+
 async def test_the_yearly_list_is_a_file_for_proposals(region: Region) -> None:
     await of_many_cases(region, 6, KAGOSHIMA)
     await of_many_cases(region, 2, KIRISHIMA)

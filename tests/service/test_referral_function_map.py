@@ -14,8 +14,6 @@ import pytest
 from services.referral.domain.function_map import Kept
 from services.referral.domain.map_demand import NUMBERS
 from services.referral.domain.map_supply import Thresholds
-from services.referral.handlers import function_map as handlers
-from services.referral.handlers.function_map import SUPPLY, NotServed
 from services.referral.tables import function_map as tables
 from services.referral.tables.vocabulary import vocabulary
 from shared.auth import Role
@@ -23,6 +21,7 @@ from shared.events import (
     CaseClosed,
     CaseReopened,
     Event,
+    ReferralDeclined,
     ReferralDeclineProposed,
     ReferralSent,
     SeatRefused,
@@ -30,7 +29,7 @@ from shared.events import (
 )
 from shared.service.clock import wall_time
 from tests.service.map_oracle import recompute
-from tests.service.map_region import NOW, Dice, acting, drawn, listed, take_in
+from tests.service.map_region import NOW, Dice, listed, take_in
 from tests.service.referral_region import (
     AGENCIES,
     COURSE,
@@ -38,6 +37,7 @@ from tests.service.referral_region import (
     PROGRAMMES,
     SEAT,
     Region,
+    coordinated,
     enrolled,
     erased,
     held,
@@ -143,9 +143,46 @@ async def test_outsiders_see_no_small_count_and_no_sum_that_gives_it_away(region
     assert (total["open_needs"]["count"], total["thin"], total["unused"]) == (9, 2, 0)
 
 
-async def test_others_do_not_see_how_few_were_turned_away(region: Region) -> None:
-    referral = await region.to_programme("sakura-npo/junbi")
+async def declined_for_lack_of_room(region: Region, referral: UUID) -> None:
     await region.npo.post(f"/v1/referrals/{referral}/decline", {"reason": "no_capacity"})
+    answer = await region.running.as_("kagoshima-city").post(f"/v1/referrals/{referral}/confirm-decline")
+    assert answer.status_code == 200, answer.text
+
+
+async def test_turned_away_is_only_who_stays_declined_after_somebody_looked_at_it(region: Region) -> None:
+    await coordinated(region.running, "kagoshima-city")
+    city = region.running.as_("kagoshima-city")
+    referral = await region.to_programme("sakura-npo/junbi")
+    path = f"/v1/referrals/{referral}"
+
+    async def counted() -> int:
+        found = await cell(region.desk, function="work_readiness")
+        return int(found["turned_away"]["count"])
+
+    await region.npo.post(f"{path}/decline", {"reason": "no_capacity"})
+    assert await counted() == 0, "nobody has looked at it yet"
+    assert (await city.post(f"{path}/overrule-back")).status_code == 200
+    assert await counted() == 0
+    await region.npo.post(f"{path}/decline", {"reason": "other"})
+    await city.post(f"{path}/confirm-decline")
+    assert await counted() == 0, "in the end it was for another reason"
+    await declined_for_lack_of_room(region, await region.to_programme("sakura-npo/junbi"))
+    assert await counted() == 1
+
+
+async def test_one_person_with_many_records_is_few_to_others(region: Region) -> None:
+    await coordinated(region.running, "kagoshima-city")
+    for _ in range(5):
+        await declined_for_lack_of_room(region, await region.to_programme("sakura-npo/junbi"))
+    assert (await cell(region.desk, function="work_readiness"))["turned_away"]["count"] == 5
+    seen = await cell(outsider(region.running), function="work_readiness")
+    assert seen["turned_away"] == {"count": None, "at_least": 1, "below": 5}
+
+
+async def test_others_do_not_see_how_few_were_turned_away(region: Region) -> None:
+    await coordinated(region.running, "kagoshima-city")
+    referral = await region.to_programme("sakura-npo/junbi")
+    await declined_for_lack_of_room(region, referral)
     assert (await cell(region.desk, function="work_readiness"))["turned_away"]["count"] == 1
     seen = await cell(outsider(region.running), function="work_readiness")
     assert seen["turned_away"] == {"count": None, "at_least": 1, "below": 5}
@@ -182,7 +219,8 @@ async def test_the_choice_narrows_the_map(region: Region) -> None:
         assert found
     assert await cells(region.desk, strand=1) == []
     assert (await region.desk.get(PATH, params={"prefecture": "48"})).status_code == 422
-    assert await region.desk.whole(PATH, prefecture="14", municipality=KAGOSHIMA) == []
+    elsewhere = await region.desk.get(PATH, params={"prefecture": "14", "municipality": KAGOSHIMA})
+    assert (elsewhere.status_code, elsewhere.json()["errors"][0]["pointer"]) == (422, "/municipality")
 
 
 async def test_the_map_is_read_page_by_page(region: Region) -> None:
@@ -284,54 +322,6 @@ async def test_a_course_without_seats_for_the_municipality_turns_away(region: Re
         assert (await cell(region.desk, KAGOSHIMA, TRAINING))["turned_away"]["count"] == count
 
 
-# --- The records behind ----------------------------------------------------------------------------------------------
-
-
-async def test_every_number_opens_to_the_records_behind_it(referral: Running) -> None:
-    """On a region of dice: as many ids as the number says, each once, for every number of every cell."""
-    region = Dice(3, municipalities=3, functions=2, programmes=90, cases=60, referrals=150).roll()
-    await take_in(referral, region)
-    actor, with_records, behind = acting("prefecture:46"), set(), set()
-    for seen in await drawn(referral, actor):
-        for number in (*SUPPLY, *NUMBERS):
-            async with referral.database.transaction() as session:
-                found = await handlers.records_behind(
-                    *(session, number),
-                    municipality=seen.municipality,
-                    kind=seen.kind,
-                    actor=actor,
-                    now=NOW,
-                    after=None,
-                    limit=1_000,
-                )
-            assert not isinstance(found, NotServed)
-            expected = getattr(seen.supply, number) if number in SUPPLY else getattr(seen, number).count
-            if number == "places":
-                expected = seen.supply.with_room  # the programmes that have them
-            assert (len(found), len(set(found))) == (expected, expected), (seen.municipality, seen.kind, number)
-            with_records |= {number} if expected else set()
-            behind |= {(number in SUPPLY, record.what.value) for record in found}
-    assert len(with_records) == 10
-    people = {"case", "referral", "need_unmet"}
-    assert behind == {(True, "programme"), (True, "course_run"), *((False, what) for what in people)}
-
-
-async def test_records_are_opened_by_agencies_of_the_municipality_alone(region: Region) -> None:
-    await more_cases(region.running, 2)
-    place = {"municipality": KAGOSHIMA, "function": "drop_in_space", "stage": "drop_in", "strand": 4}
-    behind = await region.desk.whole(f"{PATH}/records", **place, number="open_needs", limit=1)
-    assert len(behind) == 3
-    assert {"what": "case", "id": str(region.case_id)} in behind
-    (programme,) = await region.desk.whole(f"{PATH}/records", **place, number="programmes")
-    assert programme == {"what": "programme", "id": region.programmes["sakura-npo/ibasho"]}
-    assert await region.desk.whole(f"{PATH}/records", **place, number="places", limit=1) == [programme]
-    assert await region.desk.whole(f"{PATH}/records", **place, number="room_unknown") == []
-    refused = await outsider(region.running).get(f"{PATH}/records", params={**place, "number": "open_needs"})
-    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
-    assert refused.json()["detail_ja"]
-    assert (await region.desk.get(f"{PATH}/records", params={**place, "number": "rooms"})).status_code == 422
-
-
 # --- Against the events that were really told ------------------------------------------------------------------------
 
 
@@ -339,14 +329,15 @@ async def test_referrals_moved_over_http_and_their_own_events_make_the_same_map(
     running = region.running
     await region.to_programme()
     second = await region.to_programme("sakura-npo/junbi")
-    await region.npo.post(f"/v1/referrals/{second}/decline", {"reason": "no_capacity"})
+    await coordinated(running, "kagoshima-city")
+    await declined_for_lack_of_room(region, second)
     training: list[Event] = [offered(), seats(2), seats(5, own=False, pool_id=GENERAL)]
     training.append(in_line(region.case_id, await region.to_course()))
     await running.hear(*training)
     now = wall_time()
     by_events = [opened(region.case_id), *await running.told(), *training]
     log = [*await listed(running), *((event, now) for event in by_events)]
-    assert {ReferralSent, ReferralDeclineProposed} <= {type(event) for event, _ in log}
+    assert {ReferralSent, ReferralDeclineProposed, ReferralDeclined} <= {type(event) for event, _ in log}
     expected = recompute(log, prefecture="46", now=now, neighbours={})
     found = await cells(region.desk)
     assert len(found) == len(expected) == 5
@@ -430,6 +421,9 @@ async def test_two_months_are_compared(region: Region) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert answer.json()["detail_ja"]
     assert (await region.desk.get(f"{PATH}/changes", params=WITHIN | months | {"to": "2026-13"})).status_code == 422
+    for path in (f"{PATH}/changes", f"{PATH}/changes.csv"):
+        answer = await region.desk.get(path, params=WITHIN | {"from": later, "to": earlier})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "period")
     same = await cells(region.desk, f"{PATH}/changes", **{"from": later, "to": later})
     assert same == []
     answer = await region.desk.get(f"{PATH}/changes.csv", params=WITHIN | months | {"encoding": "utf-8"})
@@ -464,6 +458,18 @@ async def test_a_kept_month_says_to_others_no_more_than_the_map_did(region: Regi
         before.append((change["before"]["state"], change["before"]["why"]))
         assert change["after"]["state"] == "thin"
     assert before == [("too_few", "too_few"), ("too_few", "too_few"), ("covered", "nothing")]
+
+
+async def test_a_kept_month_knows_how_few_people_stand_behind_many_records(region: Region) -> None:
+    await coordinated(region.running, "kagoshima-city")
+    for _ in range(5):
+        await declined_for_lack_of_room(region, await region.to_programme("sakura-npo/junbi"))
+    earlier, later = await two_months(region)
+    chosen = {"from": earlier, "to": later, "municipality": KAGOSHIMA, "function": "work_readiness"}
+    kept = await region.running.rows("SELECT DISTINCT turned_away_cases FROM map_snapshot_cell WHERE turned_away = 5")
+    assert [row["turned_away_cases"] for row in kept] == [1]
+    for change in await cells(outsider(region.running), f"{PATH}/changes", **chosen):
+        assert change["before"]["turned_away"] == {"count": None, "at_least": 1, "below": 5}
 
 
 # --- Files and paper -------------------------------------------------------------------------------------------------
@@ -535,18 +541,10 @@ async def test_a_word_that_nobody_knows_is_no_empty_map(region: Region) -> None:
             answer = await region.desk.get(path, params=WITHIN | wrong)
             assert answer.status_code == 422, (path, wrong)
             assert answer.json()["errors"][0]["message_ja"]
+    place = {"municipality": KAGOSHIMA, "function": "drop_in_space", "stage": "drop_in", "strand": 4, "number": "unmet"}
+    assert (await region.desk.get(f"{PATH}/records", params=place)).status_code == 200
+    for wrong in ({"function": "drop_in_spce"}, {"stage": "attic"}):
+        answer = await region.desk.get(f"{PATH}/records", params=place | wrong)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{next(iter(wrong))}")
     answer = await region.desk.get(PATH, params=WITHIN | {"function": "drop_in_spce"})
     assert "drop_in_space" in answer.json()["errors"][0]["message_ja"]
-
-
-async def test_an_unmet_need_behind_a_number_is_read(region: Region) -> None:
-    case_id = uuid4()
-    await region.running.hear(opened(case_id, needs=("debt",)))
-    await region.running.sweep()
-    place = {"municipality": KAGOSHIMA, "function": "none", "stage": "none", "strand": 0, "number": "unmet"}
-    (record, *_) = await region.desk.whole(f"{PATH}/records", **place)
-    path = f"/v1/unmet-needs/{record['id']}"
-    answer = await region.desk.get(path)
-    assert (answer.status_code, answer.json()["unmet_need_id"]) == (200, record["id"])
-    stranger = region.running.as_("zama-desk", municipalities=[ZAMA])
-    assert (await stranger.get(path)).status_code == 404

@@ -26,7 +26,7 @@ from services.referral.domain.function_map import (
     offers_behind,
     propose,
 )
-from services.referral.domain.map_demand import NUMBERS, Demand, Pressure
+from services.referral.domain.map_demand import NUMBERS, Demand, Pressure, shown
 from services.referral.domain.map_supply import (
     COURSE_KINDS,
     UNANSWERED,
@@ -101,7 +101,13 @@ def words(cell: Cell) -> tuple[Coverage, Why, Proposal]:
         ({"free": 0}, 1, (Coverage.THIN, Why.FULL, Proposal.EXTEND)),
         ({"capacity": "full", "free": 9}, 1, (Coverage.THIN, Why.FULL, Proposal.EXTEND)),
         ({"capacity": "full"}, 0, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
-        ({"capacity": "ask_first"}, 1, (Coverage.THIN, Why.FULL, Proposal.EXTEND)),
+        ({"capacity": "waiting_list"}, 1, (Coverage.THIN, Why.FULL, Proposal.EXTEND)),
+        (
+            {"capacity": "full", "capacity_confirmed_on": TODAY - timedelta(days=30)},
+            1,
+            (Coverage.THIN, Why.ROOM_UNKNOWN, Proposal.EXTEND),
+        ),
+        ({"capacity": "ask_first"}, 1, (Coverage.THIN, Why.ROOM_UNKNOWN, Proposal.EXTEND)),
         ({"capacity": "unknown", "free": None}, 1, (Coverage.THIN, Why.ROOM_UNKNOWN, Proposal.EXTEND)),
         ({"confirmed_on": TODAY - timedelta(days=179)}, 1, (Coverage.COVERED, Why.NOTHING, Proposal.NONE)),
         ({"confirmed_on": TODAY - timedelta(days=180)}, 1, (Coverage.THIN, Why.STALE, Proposal.EXTEND)),
@@ -314,13 +320,15 @@ def test_who_waits_or_has_nobody_is_counted_once_beside_the_open_needs() -> None
             Unmet(A, whole, None, frozenset()),
         ],
     )
-    assert cells[A, DROP_IN].demand == Demand(open_needs=1, waiting=3, unmet=2, wanting=2)
-    assert cells[A, UNANSWERED].demand == Demand(open_needs=1, unmet=1, wanting=2)
+    assert cells[A, DROP_IN].demand == Demand(
+        open_needs=1, waiting=3, unmet=2, wanting=2, waiting_cases=2, unmet_cases=2
+    )
+    assert cells[A, UNANSWERED].demand == Demand(open_needs=1, unmet=1, wanting=2, unmet_cases=1)
 
 
 def test_an_unmet_need_that_nobody_else_has_on_record_still_has_its_place() -> None:
     cells = drawn(unmet=[Unmet(A, uuid4(), "debt", frozenset())])
-    assert cells[A, UNANSWERED].demand == Demand(unmet=1, wanting=1)
+    assert cells[A, UNANSWERED].demand == Demand(unmet=1, wanting=1, unmet_cases=1)
 
 
 def test_what_waits_for_a_kind_that_is_offered_no_more_is_missing() -> None:
@@ -404,10 +412,11 @@ def test_a_sum_is_exact_only_if_each_of_its_parts_is() -> None:
     assert total([show(7, own=False), show(3, own=False)]) == Shown(None, 8)
     assert total([show(7, own=False), show(3, own=False)]).text_ja == "8以上"
     assert total([]) == Shown(0, 0)
-    assert union([Shown(7, 7), Shown(2, 2)], 8) == Shown(8, 8)
-    assert union([Shown(7, 7), show(3, own=False)], 8) == Shown(None, 7)
-    assert union([Shown(0, 0), show(3, own=False)], 3) == Shown(None, 1, below=5)
-    assert union([show(2, own=False), show(3, own=False)], 4) == Shown(None, 1)
+    assert union(Shown(7, 7), [Shown(2, 2)], 8) == Shown(8, 8)
+    assert union(Shown(7, 7), [show(3, own=False)], 8) == Shown(None, 7)
+    assert union(Shown(0, 0), [show(3, own=False)], 3) == Shown(None, 1, below=5)
+    assert union(show(2, own=False), [show(3, own=False)], 4) == Shown(None, 1)
+    assert union(show(2, own=False), [show(30, people=6, own=False)], 7) == Shown(None, 5)
 
 
 hidden = st.integers(1, 4)
@@ -419,25 +428,36 @@ def test_whatever_the_hidden_counts_are_a_reader_sees_the_same(row: list[Any]) -
     seen = []
     for version in (0, 1):
         parts = [show(each[version] if isinstance(each, tuple) else each, own=False) for each in row]
-        seen.append((parts, total(parts), union(parts, 99) if any(p.count is None for p in parts) else None))
+        hides = any(part.count is None for part in parts)
+        seen.append((parts, total(parts), union(parts[0], parts[1:], 99) if hides else None))
     assert seen[0] == seen[1]
 
 
-few = st.integers(1, 4)
-seen_counts = st.one_of(st.just((0, 0)), st.integers(5, 50).map(lambda count: (count, count)), st.tuples(few, few))
+FEW = Shown(None, 1, below=5)
 
 
-@given(st.fixed_dictionaries(dict.fromkeys(("open_needs", "waiting", "unmet", "turned_away"), seen_counts)))
-def test_nothing_of_a_cell_tells_others_which_small_count_it_hides(counts: dict[str, tuple[int, int]]) -> None:
-    seen = []
-    for version in (0, 1):
-        numbers = {name: both[version] for name, both in counts.items()}
-        wanting = numbers["open_needs"] + numbers["waiting"] + numbers["unmet"]
-        cell = drawn(groups=[group(1, A, "debt")])[A, UNANSWERED]
-        seen.append(see(replace(cell, demand=Demand(**numbers, wanting=wanting)), own=lambda _: False))
-    assert seen[0] == seen[1]
-    for name, (first, second) in counts.items():
-        assert (getattr(seen[0], name).count is None) == (0 < first < 5 and 0 < second < 5)
+@pytest.mark.parametrize(
+    ("demand", "unmet", "wanting"),
+    [
+        (Demand(unmet=5, unmet_cases=1, wanting=1), FEW, FEW),
+        (Demand(unmet=5, unmet_cases=5, wanting=5), Shown(5, 5), Shown(5, 5)),
+        (Demand(unmet=9, unmet_cases=6, waiting=2, waiting_cases=2, wanting=7), Shown(9, 9), Shown(None, 5)),
+        (Demand(unmet=9, unmet_cases=4, waiting=9, waiting_cases=1, wanting=4), FEW, Shown(None, 1)),
+        (Demand(7, unmet=9, unmet_cases=2, wanting=8), FEW, Shown(None, 7)),
+        (Demand(7, unmet=9, unmet_cases=8, wanting=8), Shown(9, 9), Shown(8, 8)),
+    ],
+)
+def test_what_is_hidden_is_few_people_however_many_records_they_have(demand: Demand, unmet: Any, wanting: Any) -> None:
+    seen = shown(demand, own=False)
+    assert (seen["unmet"], seen["wanting"]) == (unmet, wanting)
+    assert shown(demand, own=True)["unmet"] == Shown(demand.unmet, demand.unmet)
+
+
+def test_of_referrals_that_were_turned_away_the_people_are_counted_over_all_systems() -> None:
+    one, other = uuid4(), uuid4()
+    away = [TurnedAway(A, DROP_IN, 3, frozenset({one, other})), TurnedAway(A, DROP_IN, 2, frozenset({one}))]
+    demand = drawn(turned_away=away)[A, DROP_IN].demand
+    assert (demand.turned_away, demand.turned_away_cases) == (5, 2)
 
 
 def test_the_municipality_itself_sees_its_own_numbers() -> None:

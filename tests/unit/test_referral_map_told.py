@@ -1,8 +1,9 @@
 """What the map of functions tells to whom: nothing that is said depends on a count that the reader may not see."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,17 +25,25 @@ from services.referral.domain.function_map import (
     to_keep,
 )
 from services.referral.domain.map_demand import NUMBERS, Own
-from services.referral.domain.map_supply import Kind, Offer, Thresholds
-from services.referral.domain.map_views import Seen, by_kind, changes, see, topics
+from services.referral.domain.map_supply import Kind, Offer, Supply, Thresholds
+from services.referral.domain.map_views import Change, Seen, by_kind, changes, see, topics
+from services.referral.domain.small_counts import Shown
+from services.referral.handlers import layouts
+from services.referral.handlers.layouts import FIELDS_OF
 from services.referral.handlers.map_lines import change_lines, map_lines
+from shared.service.exports import read_layout
 
 TODAY, NOW = date(2026, 11, 30), datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 A, B, C, FAR = TOWNS = ("462012", "462187", "462039", "142166")
 DROP_IN, READY = Kind("drop_in_space", "drop_in", 4), Kind("work_readiness", "work_readiness", 4)
 NEEDS = {DROP_IN: "isolation", READY: "people"}
 BY = Thresholds()
+OF_CASES = {name: f"{name}_cases" for name in ("waiting", "unmet", "turned_away")}
 ASKS = ("open_needs", "waiting", "unmet", "turned_away")
-Counts = Mapping[tuple[str, Kind, str], int]
+Many = tuple[int, int]
+"""So many records, of so many different cases."""
+Counts = Mapping[tuple[str, Kind, str], int | Many]
+CHANGES = Path(layouts.__file__).resolve().parent.parent / "layouts" / "map_changes.toml"
 
 
 @dataclass(frozen=True)
@@ -55,22 +64,32 @@ def offer(free: int, *area: str, kind: Kind = DROP_IN) -> Offer:
 def world(offers: list[Offer], counts: Counts, neighbours: Mapping[str, frozenset[str]] | None = None) -> Picture:
     groups, waiting, unmet, away = [], [], [], []
     for (town, kind, asks), count in counts.items():
+        records, people = count if isinstance(count, tuple) else (count, count)
+        cases = [uuid4() for _ in range(people)]
+        of = [cases[number % people] for number in range(records)]
         match asks:
             case "open_needs":
-                groups += [Group(town, frozenset({NEEDS[kind]}), count)] if count else []
+                groups += [Group(town, frozenset({NEEDS[kind]}), people)] if people else []
             case "waiting":
-                waiting += [Waiting(town, uuid4(), kind, frozenset()) for _ in range(count)]
+                waiting += [Waiting(town, case, kind, frozenset()) for case in of]
             case "unmet":
-                unmet += [Unmet(town, uuid4(), NEEDS[kind], frozenset()) for _ in range(count)]
+                unmet += [Unmet(town, case, NEEDS[kind], frozenset()) for case in of]
             case _:
-                away += [TurnedAway(town, kind, count)] if count else []
+                away += [TurnedAway(town, kind, records, frozenset(cases))] if records else []
     return Picture(
         *(TODAY, NOW, frozenset(TOWNS), offers, (), groups, waiting, unmet, away), neighbours=neighbours or {}
     )
 
 
-few = st.integers(1, 4)
-pairs = st.one_of(st.just((0, 0)), st.integers(5, 9).map(lambda count: (count, count)), st.tuples(few, few))
+FEW = [(people + more, people) for people in range(1, 5) for more in (0, 1, 6)]
+"""Each of them with one record, or some with several."""
+MANY = [(people + more, people) for people in range(5, 9) for more in (0, 5)]
+NOBODY = (0, 0)
+pairs = st.one_of(
+    st.just((NOBODY, NOBODY)),
+    st.sampled_from(MANY).map(lambda many: (many, many)),
+    st.sampled_from([(one, other) for one in FEW for other in FEW]),
+)
 
 
 @st.composite
@@ -142,7 +161,8 @@ def test_what_is_said_to_others_is_true(two: Worlds) -> None:
         for name in NUMBERS:
             shown, count = getattr(each, name), getattr(cell.demand, name)
             assert shown.count in {None, count}
-            assert shown.below is None or 0 < count < shown.below
+            assert shown.at_least <= count
+            assert shown.below is None or 0 < getattr(cell.demand, OF_CASES.get(name, name)) < shown.below
 
 
 @given(worlds())
@@ -201,3 +221,22 @@ def test_nobody_is_named_as_lender_of_whom_it_may_not_be_known_that_there_is_eno
     assert said(picture, A, A) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.CREATE)
     assert said(picture, A, A, B) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.BORROW)
     assert said(world([offer(4, B)], counts), A) == (Coverage.MISSING, Why.NO_SUPPLY, Proposal.BORROW)
+
+
+# --- The file of what changed ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Seen) if field.name not in {"municipality", "kind"}])
+def test_whatever_makes_a_line_of_the_file_of_changes_stands_in_it(field: str) -> None:
+    """`changes` compares all that is seen, so that each of it has a column, before and after."""
+    before = seen(world([offer(9, A)], {(A, DROP_IN, "open_needs"): 6}), serves(frozenset(TOWNS)))[0]
+    other = {
+        "state": Coverage.THIN, "why": Why.SHORT, "proposal": Proposal.EXTEND, "lenders": (B,),
+        "supply": Supply(2, 2, 2, 2, 2),
+    }.get(field, Shown(99, 99))  # fmt: skip
+    after: dict[str, Any] = {field: other}
+    (line,) = change_lines([Change(A, DROP_IN, before, replace(before, **after))])
+    columns = read_layout(CHANGES.read_text("utf-8"), FIELDS_OF["map_changes"]).columns
+    pairs = {column.field.removesuffix("_before") for column in columns if column.field.endswith("_before")}
+    assert any(line[f"{name}_before"] != line[f"{name}_after"] for name in pairs)
+    assert pairs == {column.field.removesuffix("_after") for column in columns if column.field.endswith("_after")}

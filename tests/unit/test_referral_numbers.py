@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.referral.domain.friction import Counted, quarter_of, quarters_of, read_boundaries, yearly
+from services.referral.domain.friction import Counted, read_boundaries, yearly
 from services.referral.domain.numbers import (
     Milestone,
     Span,
@@ -227,26 +227,13 @@ def test_the_list_of_boundaries_is_read_with_its_schemes() -> None:
     assert (found.ja, found.scheme_ja, found.scheme_en) == ("年齢", "市町村の事業", "Municipal")
 
 
-@pytest.mark.parametrize(
-    ("day", "quarter"),
-    [
-        (date(2026, 3, 31), date(2026, 1, 1)),
-        (date(2026, 4, 1), date(2026, 4, 1)),
-        (date(2026, 12, 31), date(2026, 10, 1)),
-    ],
-)
-def test_a_day_lies_in_its_quarter(day: date, quarter: date) -> None:
-    assert quarter_of(day) == quarter
-    assert quarter in quarters_of(quarter.year if quarter.month > 3 else quarter.year - 1)
-
-
 def test_the_yearly_list_sums_up_what_is_shown_and_gives_nothing_hidden_away() -> None:
     april, october, next_year = date(2026, 4, 1), date(2026, 10, 1), date(2027, 4, 1)
     counted = [
-        Counted("age_limit", "462012", april, 6),
-        Counted("age_limit", "462012", october, 7),
-        Counted("age_limit", "462187", april, 2),
-        Counted("age_limit", "462187", next_year, 50),
+        Counted("age_limit", "462012", april, 6, 6),
+        Counted("age_limit", "462012", october, 7, 7),
+        Counted("age_limit", "462187", april, 2, 2),
+        Counted("age_limit", "462187", next_year, 50, 50),
     ]
     both, first, second = yearly(counted, 2026, own=())
     assert [shown.text_ja for shown in (*first.quarters, first.year)] == ["6", "0", "7", "0", "13"]

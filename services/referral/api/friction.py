@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict
 from services.referral.api.function_map import CSV, READERS, EncodingWanted, Prefecture, few_enough
 from services.referral.api.map_shapes import ShownAnswer
 from services.referral.domain.friction import Counted, YearLine, yearly
-from services.referral.domain.small_counts import show
 from services.referral.handlers import friction as handlers
 from services.referral.handlers.friction import BoundaryNotKnown, ProgrammeNotKnown, Recorded
 from services.referral.handlers.layouts import layout
@@ -171,6 +170,8 @@ async def list_frictions(
     boundary: Annotated[Code | None, Query(description="Only this boundary.")] = None,
 ) -> Page[FrictionAnswer]:
     """Newest first."""
+    if boundary is not None and boundary not in handlers.boundaries():
+        raise _not_known("/boundary", "boundary_not_known", "/v1/friction-boundaries", place="query")
     rows = await handlers.list_frictions(
         session, actor, case_id=case_id, boundary=boundary, before=pages.begin(UUID), limit=pages.one_more
     )
@@ -181,7 +182,7 @@ async def list_frictions(
     "/v1/friction-counts",
     dependencies=[requires(*READERS)],
     summary="Boundaries by municipality and quarter",
-    description="制度の壁を、市町村・四半期ごとに数えます。自分の市町村でないところの5未満の件数は伏せます。",
+    description="制度の壁を、市町村・四半期ごとに数えます。自分の市町村でないところは、5人未満の人の件数を伏せます。",
 )
 async def count_frictions(
     prefecture: Prefecture, year: _Year, session: Transaction, actor: Caller, pages: Pages
@@ -198,7 +199,7 @@ async def count_frictions(
             boundary=each.boundary,
             municipality=each.municipality,
             quarter=each.quarter,
-            records=ShownAnswer.of(show(each.records, own=actor.serves(each.municipality))),
+            records=ShownAnswer.of(each.shown(own=actor.serves(each.municipality))),
         ),
     )
 
@@ -245,8 +246,10 @@ def _place(counted: Counted) -> tuple[str, str, date]:
     return counted.boundary, counted.municipality, counted.quarter
 
 
-def _not_known(pointer: str, code: Literal["boundary_not_known", "programme_not_known"], where: str) -> Problem:
-    return invalid(pointer, code, f"Take one from {where}", f"{where} にあるものから選んでください")
+def _not_known(
+    pointer: str, code: Literal["boundary_not_known", "programme_not_known"], where: str, *, place: str = "body"
+) -> Problem:
+    return invalid(pointer, code, f"Take one from {where}", f"{where} にあるものから選んでください", place=place)
 
 
 def _answer(record: Friction) -> FrictionAnswer:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Response
+from pydantic import StringConstraints
 
 from services.referral.api.map_shapes import (
     CellAnswer,
@@ -23,8 +24,8 @@ from services.referral.handlers.function_map import NoSnapshot, NotServed, Wante
 from services.referral.handlers.layouts import layout
 from services.referral.handlers.map_lines import change_lines, map_lines
 from shared.auth import Actor, Caller, Role, requires
-from shared.codes import Code, MunicipalityCode
-from shared.problems import FORBIDDEN, NOT_FOUND, Problem, ProblemType
+from shared.codes import MunicipalityCode
+from shared.problems import FORBIDDEN, NOT_FOUND, Problem, ProblemType, invalid
 from shared.service import LongPages, Now, Page, Paging, Transaction, page, router
 from shared.service.exports import Encoding, across, csv_answer
 
@@ -41,7 +42,8 @@ TOO_MANY = ProblemType(
 CSV: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "CSV"}
 }
-Prefecture = Annotated[str, Query(pattern=r"^(0[1-9]|[1-3][0-9]|4[0-7])$", description="都道府県コード(2桁), e.g. 46")]
+PrefectureCode = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|[1-3][0-9]|4[0-7])$")]
+Prefecture = Annotated[PrefectureCode, Query(description="都道府県コード(2桁), e.g. 46")]
 EncodingWanted = Annotated[Encoding, Query(description="文字コード: `cp932` か `utf-8`(BOM付き)")]
 Rung = Literal[
     "outreach", "drop_in", "work_readiness", "work_training", "vocational_training", "job", "retention", "none"
@@ -59,6 +61,14 @@ async def wanted(
     municipality: Annotated[MunicipalityCode | None, Query(description="Only this municipality.")] = None,
 ) -> Wanted:
     """The part of the map that is asked for."""
+    if municipality is not None and municipality[:2] != prefecture:
+        raise invalid(
+            "/municipality",
+            "elsewhere",
+            "Take a municipality of this prefecture, or its own prefecture",
+            "この都道府県の市町村を指定するか、都道府県を合わせてください",
+            place="query",
+        )
     return Wanted(prefecture, function, stage, strand, municipality)
 
 
@@ -70,7 +80,7 @@ Choice = Annotated[Wanted, Depends(wanted)]
     dependencies=[requires(*READERS)],
     summary="The map of functions",
     description="支援機能の地図(見える化)。支援機能・段階・系統と市町村ごとに、供給と需要、判定(充足・不足・なし・余裕)、"
-    "提案(広げる・近隣から借りる・新たに作る)を返します。自分の市町村でないところの5未満の人数は伏せ、判定がそれで決まるときは`too_few`(少数のため示さず)とします。",
+    "提案(広げる・近隣から借りる・新たに作る)を返します。自分の市町村でないところは、5人未満の人の数を伏せ、判定がそれで決まるときは`too_few`(少数のため示さず)とします。",
 )
 async def draw_map(choice: Choice, session: Transaction, now: Now, actor: Caller, pages: LongPages) -> Page[CellAnswer]:
     """As of now; by kind of support and municipality."""
@@ -94,25 +104,37 @@ async def sum_map(choice: Choice, session: Transaction, now: Now, actor: Caller,
     "/v1/function-map/records",
     dependencies=[requires(*READERS)],
     summary="The records behind a number of the map",
-    description="地図の一つの数の元になった記録のID。その市町村を担当する機関だけが見られます。"
-    "事業の数の元には、事業(`programme`)と、申込みを受け付けている訓練コースの開講(`course_run`)があります。",
+    description="地図の一つの数の元になった記録のID。人の数(合計は`prefecture`で指定)の元は、その市町村(都道府県)を担当する機関だけが見られます。"
+    "事業の数の元には、事業(`programme`)と、申込みを受け付けている訓練コースの開講(`course_run`)があり、だれでも見られます。"
+    "残した月の地図の元の記録は残しません。",
 )
 async def records_behind(
     number: Annotated[Number, Query(description="Which number.")],
-    municipality: Annotated[MunicipalityCode, Query(description="The cell's municipality.")],
-    function: Annotated[Code, Query(description="The cell's support function.")],
-    stage: Annotated[Code, Query(description="The cell's rung of the ladder.")],
+    function: Annotated[FunctionOnMap, Query(description="The cell's support function.")],
+    stage: Annotated[Rung, Query(description="The cell's rung of the ladder.")],
     strand: Annotated[int, Query(ge=0, le=6, description="The cell's strand.")],
     session: Transaction,
     now: Now,
     actor: Caller,
     pages: LongPages,
+    municipality: Annotated[MunicipalityCode | None, Query(description="The cell's municipality.")] = None,
+    prefecture: Annotated[PrefectureCode | None, Query(description="Instead of it: behind the sum of all.")] = None,
 ) -> Page[RecordAnswer]:
     """By id."""
+    number = "unknown" if number == "room_unknown" else number
+    # One programme may serve many municipalities, so that what there is on offer has no sum.
+    if (municipality is None) == (prefecture is None) or (prefecture is not None and number in handlers.SUPPLY):
+        raise invalid(
+            "/municipality",
+            "one_place",
+            "Name the municipality, or the prefecture of a sum of people",
+            "市町村か、人の数の合計なら都道府県の、どちらか一つを指定してください",
+            place="query",
+        )
     found = await handlers.records_behind(
         session,
-        "unknown" if number == "room_unknown" else number,
-        municipality=municipality,
+        number,
+        place=municipality or f"{prefecture}000",
         kind=Kind(function, stage, strand),
         actor=actor,
         now=now,
@@ -122,8 +144,9 @@ async def records_behind(
     if isinstance(found, NotServed):
         raise Problem(
             FORBIDDEN,
-            detail="Records are opened by agencies that serve the municipality; ask one of them.",
-            detail_ja="元の記録を開けるのは、その市町村を担当する機関だけです。その機関に尋ねてください。",
+            detail="Records of people are opened by agencies that serve the municipality, or the whole prefecture for"
+            " its sum; ask one of them.",
+            detail_ja="人の記録を開けるのは、その市町村(合計は都道府県)を担当する機関だけです。その機関に尋ねてください。",
         )
     return page(found, pages, key=lambda each: (each.id,), show=RecordAnswer.of)
 
@@ -204,6 +227,10 @@ async def export_changes(
 
 async def _changed(session: Transaction, choice: Wanted, earlier: str, later: str, actor: Actor) -> list[Change]:
     first, second = (date.fromisoformat(f"{month}-01") for month in (earlier, later))
+    if first > second:
+        raise invalid(
+            "/from", "period", "Give the earlier month first", "古い月を先(from)に指定してください", place="query"
+        )
     found = await handlers.compare_months(session, choice, earlier=first, later=second, actor=actor)
     if isinstance(found, NoSnapshot):
         raise Problem(

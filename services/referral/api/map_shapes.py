@@ -45,7 +45,7 @@ class ShownAnswer(BaseModel):
 
     count: int | None = Field(description="Exact; null where it is hidden.")
     at_least: int = Field(description="It is not less than this.")
-    below: int | None = Field(description="A single small count that is hidden is less than this.")
+    below: int | None = Field(description="Behind a single hidden count stand fewer different people than this.")
 
     @classmethod
     def of(cls, shown: Shown) -> "ShownAnswer":
@@ -75,7 +75,7 @@ class CellAnswer(KindAnswer):
     programmes: int = Field(description="Course runs that one may apply for among them.")
     with_room: int = Field(description="With free places that can be relied upon.")
     stale: int = Field(description="Confirmed too long ago.")
-    room_unknown: int
+    room_unknown: int = Field(description="Nobody has said lately whether there is room, or one is told to ask.")
     places: int = Field(description="Free places and seats; other municipalities that they are for share them.")
     open_needs: ShownAnswer = Field(description="Open cases with a need that this answers and nobody is answering.")
     waiting: ShownAnswer = Field(description="Referrals that wait for room, or stand in line for a seat.")

@@ -8,6 +8,8 @@ from datetime import date
 
 from services.referral.domain.small_counts import Shown, show, total
 
+_NONE = Shown(0, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
@@ -23,12 +25,17 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """So many records of a boundary in a municipality, in the quarter that begins on a day."""
+    """So many records of a boundary in a municipality, in the quarter that begins on a day; of so many cases."""
 
     boundary: str
     municipality: str
     quarter: date
     records: int
+    cases: int
+
+    def shown(self, *, own: bool) -> Shown:
+        """As a reader sees it; one person may have run into it on many days."""
+        return show(self.records, people=self.cases, own=own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +61,6 @@ def read_boundaries(text: str) -> Mapping[str, Boundary]:
     }
 
 
-def quarter_of(day: date) -> date:
-    """The first day of a day's quarter: April, July, October, January (会計年度の四半期)."""
-    return date(day.year, (day.month - 1) // 3 * 3 + 1, 1)
-
-
 def quarters_of(year: int) -> tuple[date, date, date, date]:
     """The four quarters of a fiscal year (年度), which begins in April (地方自治法 Art. 208)."""
     return date(year, 4, 1), date(year, 7, 1), date(year, 10, 1), date(year + 1, 1, 1)
@@ -67,20 +69,18 @@ def quarters_of(year: int) -> tuple[date, date, date, date]:
 def yearly(counted: Iterable[Counted], year: int, own: Collection[str]) -> list[YearLine]:
     """The proposal list of a year: each boundary in all municipalities, then in each. `own`: whose counts are whole."""
     quarters = quarters_of(year)
-    counts: dict[str, dict[str, dict[date, int]]] = defaultdict(lambda: defaultdict(dict))
+    counts: dict[str, dict[str, dict[date, Shown]]] = defaultdict(lambda: defaultdict(dict))
     for each in counted:
         if each.quarter in quarters:
-            counts[each.boundary][each.municipality][each.quarter] = each.records
+            counts[each.boundary][each.municipality][each.quarter] = each.shown(own=each.municipality in own)
     lines = []
     for boundary, places in sorted(counts.items()):
-        each_place = [_line(boundary, place, found, quarters, own) for place, found in sorted(places.items())]
+        each_place = [_line(boundary, place, found, quarters) for place, found in sorted(places.items())]
         sums = [total(line.quarters[number] for line in each_place) for number in range(4)]
         lines += [YearLine(boundary, None, (sums[0], sums[1], sums[2], sums[3])), *each_place]
     return lines
 
 
-def _line(
-    boundary: str, place: str, found: Mapping[date, int], quarters: tuple[date, ...], own: Collection[str]
-) -> YearLine:
-    first, second, third, fourth = (show(found.get(quarter, 0), own=place in own) for quarter in quarters)
+def _line(boundary: str, place: str, found: Mapping[date, Shown], quarters: tuple[date, ...]) -> YearLine:
+    first, second, third, fourth = (found.get(quarter, _NONE) for quarter in quarters)
     return YearLine(boundary, place, (first, second, third, fourth))

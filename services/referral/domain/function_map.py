@@ -100,6 +100,7 @@ class TurnedAway:
     municipality: str
     kind: Kind
     referrals: int
+    cases: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,22 +377,21 @@ class _Asked:
         self._unmet: dict[str, list[Unmet]] = defaultdict(list)
         for each in picture.unmet:
             self._unmet[each.municipality].append(each)
-        self._turned_away: dict[Kind, dict[str, int]] = defaultdict(dict)
+        self._turned_away: dict[Kind, dict[str, list[TurnedAway]]] = defaultdict(lambda: defaultdict(list))
         for away in picture.turned_away:
-            here = self._turned_away[away.kind]
-            here[away.municipality] = here.get(away.municipality, 0) + away.referrals
+            self._turned_away[away.kind][away.municipality].append(away)
 
     def demand(self, kind: Kind, municipalities: Iterable[str]) -> dict[str, Demand]:
         """Everybody who asks for this kind of support, in each of the municipalities."""
         needs = self._answers.get(kind, frozenset())
         waiting, away = self._waiting.get(kind, {}), self._turned_away.get(kind, {})
         return {
-            town: self._demand_here(town, kind, needs, waiting.get(town, ()), away.get(town, 0))
+            town: self._demand_here(town, kind, needs, waiting.get(town, ()), away.get(town, ()))
             for town in municipalities
         }
 
     def _demand_here(
-        self, town: str, kind: Kind, needs: frozenset[str], waiting: Sequence[Waiting], turned_away: int
+        self, town: str, kind: Kind, needs: frozenset[str], waiting: Sequence[Waiting], away: Sequence[TurnedAway]
     ) -> Demand:
         open_needs = self._with_any(town, needs)
         unmet = [
@@ -401,7 +401,16 @@ class _Asked:
         ]
         others = {each.case_id for each in waiting if each.needs.isdisjoint(needs)}
         others |= {each.case_id for each in unmet if each.needs.isdisjoint(needs)}
-        return Demand(open_needs, len(waiting), len(unmet), open_needs + len(others), turned_away)
+        return Demand(
+            open_needs=open_needs,
+            waiting=len(waiting),
+            unmet=len(unmet),
+            wanting=open_needs + len(others),
+            turned_away=sum(each.referrals for each in away),
+            waiting_cases=len({each.case_id for each in waiting}),
+            unmet_cases=len({each.case_id for each in unmet}),
+            turned_away_cases=len(frozenset[UUID]().union(*(each.cases for each in away))),
+        )
 
     def _with_any(self, town: str, needs: frozenset[str]) -> int:
         having = self._having.get(town, {})

@@ -11,6 +11,9 @@ Own = Callable[[str], bool]
 """Whether the reader serves a municipality."""
 
 
+_ANY_NUMBER = 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """Who asks for it. Whoever could be helped in several ways asks in every cell that could answer."""
@@ -25,6 +28,10 @@ class Demand:
     """Different cases behind the three numbers before."""
     turned_away: int = 0
     """Referrals declined for lack of room in the period."""
+    waiting_cases: int = 0
+    """Different cases among those that wait; and so on. By them is judged whether a count is small."""
+    unmet_cases: int = 0
+    turned_away_cases: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +44,15 @@ class Pressure:
 
 def shown(demand: Demand, *, own: bool) -> dict[str, Shown]:
     """Every number as a reader sees it."""
-    parts = {name: show(getattr(demand, name), own=own) for name in ("open_needs", "waiting", "unmet")}
-    wanting = union(parts.values(), demand.wanting)
+    open_needs = show(demand.open_needs, own=own)
+    records = {
+        name: show(getattr(demand, name), people=getattr(demand, f"{name}_cases"), own=own)
+        for name in ("waiting", "unmet", "turned_away")
+    }
+    wanting = union(open_needs, (records["waiting"], records["unmet"]), demand.wanting)
     if wanting.count is not None:
         wanting = show(wanting.count, own=own)
-    return {**parts, "wanting": wanting, "turned_away": show(demand.turned_away, own=own)}
+    return {"open_needs": open_needs, **records, "wanting": wanting}
 
 
 def limits(demand: Demand, *, own: bool) -> tuple[Pressure, Pressure]:
@@ -52,7 +63,7 @@ def limits(demand: Demand, *, own: bool) -> tuple[Pressure, Pressure]:
     seen = shown(demand, own=False)
     wanting, turned_away = seen["wanting"], seen["turned_away"]
     parts = seen["open_needs"], seen["waiting"], seen["unmet"]
-    # Several referrals may be of one case, so that only open cases are surely as many people.
-    least = max(seen["open_needs"].at_least, min(wanting.at_least, 1)) if wanting.count is None else wanting.count
     most = wanting.at_most if wanting.at_most is not None else sum(part.at_most or 0 for part in parts)
-    return Pressure(least, turned_away.at_least), Pressure(most, turned_away.at_most or 0)
+    # However few people they are, they may have been declined any number of times.
+    away = _ANY_NUMBER if turned_away.count is None else turned_away.count
+    return Pressure(wanting.at_least, turned_away.at_least), Pressure(most, away)

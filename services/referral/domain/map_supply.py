@@ -57,7 +57,8 @@ an Act of its own (求職者支援法, 5). That is the same everywhere, so that 
 not here is no supply: nobody could say of what.
 """
 
-_SAID_FULL = frozenset({Capacity.FULL, Capacity.WAITING_LIST, Capacity.ASK_FIRST})
+_UNSAID = frozenset({Capacity.UNKNOWN, Capacity.ASK_FIRST})
+"""Words that say nothing of room; who is told to ask knows no more than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,13 @@ class Offer:
         """Whether nobody vouches for it today."""
         return is_stale(self.confirmed_on, today, by.stale_days)
 
+    def room(self, today: date) -> Capacity:
+        """What is known of its room today, as in the directory and in routing."""
+        return room_today(Capacity(self.capacity), self.capacity_confirmed_on, today)
+
     def places(self, today: date, by: Thresholds) -> int:
         """Free places that can be relied upon. Not known, or not known any more, is not room."""
-        room = room_today(Capacity(self.capacity), self.capacity_confirmed_on, today)
-        if room is not Capacity.HAS_ROOM or self.is_stale(today, by):
+        if self.room(today) is not Capacity.HAS_ROOM or self.is_stale(today, by):
             return 0
         return by.unnumbered_places if self.free is None else self.free
 
@@ -197,9 +201,8 @@ def _counts(seats: Seats, now: datetime) -> bool:
 
 def _programme(offer: Offer, towns: frozenset[str], today: date, by: Thresholds) -> Part:
     places, stale = offer.places(today, by), offer.is_stale(today, by)
-    # A number of nothing is known, too; what is left is a word that was never said, or too long ago.
-    known = bool(stale or places or offer.capacity in _SAID_FULL or offer.free == 0)
-    return Part(Record(offer.id, RecordKind.PROGRAMME), offer.kind, towns, offer.needs, places, stale, not known)
+    unknown = not stale and offer.room(today) in _UNSAID
+    return Part(Record(offer.id, RecordKind.PROGRAMME), offer.kind, towns, offer.needs, places, stale, unknown)
 
 
 def _pool(seats: Seats, area: "_Area", kind: Kind) -> Part:

@@ -10,16 +10,16 @@ LEAST_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A count as a reader sees it: exactly, or only that it is at least so many."""
+    """A count, of people or of their records, as a reader sees it: exactly, or only that it is at least so many."""
 
     count: int | None
     at_least: int
     below: int | None = None
-    """With a small count of its own that is hidden: it is less than this."""
+    """With a count of its own that is hidden: fewer different people than this stand behind it."""
 
     @property
     def at_most(self) -> int | None:
-        """What it is at most, where what is shown says so."""
+        """How many people there are at most, where what is shown says so."""
         return self.count if self.below is None else self.below - 1
 
     @property
@@ -31,9 +31,12 @@ class Shown:
 
 
 @lru_cache(maxsize=4_096)  # a map has tens of thousands of counts, most of them the same few
-def show(count: int, *, own: bool, least: int = LEAST_SHOWN) -> Shown:
-    """A count for a reader: whole to the municipality's own agencies, and to others unless it is small."""
-    if own or count == 0 or count >= least:
+def show(count: int, *, own: bool, people: int | None = None, least: int = LEAST_SHOWN) -> Shown:
+    """A count for a reader: whole to the municipality's own agencies, and to others unless few people are behind it.
+
+    `people`: how many different ones, where one may have several of what is counted.
+    """
+    if own or count == 0 or (count if people is None else people) >= least:
         return Shown(count, count)
     return Shown(None, 1, below=least)
 
@@ -49,13 +52,15 @@ def total(parts: Iterable[Shown]) -> Shown:
     return Shown(least if all(part.count is not None for part in every) else None, least)
 
 
-def union(parts: Iterable[Shown], count: int) -> Shown:
-    """How many different people stand behind several counts: exact only if each of these is, and else the most sure.
-
-    Where all of them stand behind one count, that one says it.
+def union(people: Shown, records: Iterable[Shown], count: int) -> Shown:
+    """How many different people stand behind a count of people and counts of what they have: exact only if each of
+    these is, and else the most sure. Where all of them stand behind one count, that one says it.
     """
-    every = list(parts)
+    every = [people, *records]
     if all(part.count is not None for part in every):
         return Shown(count, count)
     some = [part for part in every if part.at_least]
-    return some[0] if len(some) == 1 else Shown(None, max(part.at_least for part in some))
+    if len(some) == 1:
+        return some[0]
+    # Who has many records is one person: a shown number of records says only that it isn't few people.
+    return Shown(None, max(people.at_least, *(min(part.at_least, LEAST_SHOWN) for part in every)))

@@ -62,7 +62,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class NotServed:
-    """The records behind a number are for the municipality's own agencies."""
+    """Records of people are for agencies of the municipality, or for a sum of the whole prefecture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +85,28 @@ async def records_behind(
     session: AsyncSession,
     number: str,
     *,
-    municipality: str,
+    place: str,
     kind: Kind,
     actor: Actor,
     now: datetime,
     after: UUID | None,
     limit: int,
 ) -> Sequence[Record] | NotServed:
-    """What a cell's number counts, by id."""
-    if not actor.serves(municipality):
+    """What a cell's number counts, by id; or what a sum of people does, of a prefecture's own code."""
+    # What there is on offer is nobody's secret.
+    if number not in SUPPLY and not actor.serves(place):
         return NotServed()
-    picture = await _look(session, municipality[:2], now)
-    by = _thresholds()
+    picture, by = await _look(session, place[:2], now), _thresholds()
     if number in SUPPLY:
-        records = offers_behind(picture, by, number, municipality, kind)
+        records = await asyncio.to_thread(offers_behind, picture, by, number, place, kind)
         return [each for each in records if after is None or each.id > after][:limit]
+    is_sum = place == f"{place[:2]}000"
     ids = await tables.behind(
         session,
         number,
-        town=municipality,
+        towns={town for town in picture.municipalities if town[:2] == place[:2]} if is_sum else {place},
         kind=kind,
-        needs=needs_answered(picture, by, kind),
+        needs=await asyncio.to_thread(needs_answered, picture, by, kind),
         since=now - PERIOD,
         until=now,
         after=after,

@@ -16,10 +16,13 @@ _TIMES = {
     *("reached", "median_hours", "median_days", "ninetieth_hours", "ninetieth_days", "waiting", "longest_hours"),
     *("unanswered", "ended", "least_median_hours", "least_ninetieth_hours"),
 }
-_BOTH = {"state", "why", "proposal", "lenders", "programmes", "places", "wanting", "turned_away"}
+_CELL = {
+    *("state", "why", "proposal", "lenders", "programmes", "with_room", "stale", "unknown", "places"),
+    *("open_needs", "waiting", "unmet", "wanting", "turned_away"),
+}
 FIELDS_OF: Mapping[str, Collection[str]] = {
-    "function_map": _KIND | _BOTH | {"with_room", "stale", "unknown", "open_needs", "waiting", "unmet"},
-    "map_changes": _KIND | {f"{name}_{when}" for name in _BOTH for when in ("before", "after")},
+    "function_map": _KIND | _CELL,
+    "map_changes": _KIND | {f"{name}_{when}" for name in _CELL for when in ("before", "after")},
     "friction_year": {
         "scheme",
         "boundary",

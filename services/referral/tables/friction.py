@@ -61,11 +61,11 @@ async def count_by_quarter(session: AsyncSession, prefecture: str, *, since: dat
     column = friction.c
     quarter = func.date_trunc("quarter", column.recorded_on).label("quarter")
     query = (
-        select(column.boundary, column.municipality, quarter, func.count())
+        select(column.boundary, column.municipality, quarter, func.count(), func.count(column.case_id.distinct()))
         .where(
             func.left(column.municipality, 2) == prefecture, column.recorded_on >= since, column.recorded_on <= until
         )
         .group_by(column.boundary, column.municipality, quarter)
         .order_by(column.boundary, column.municipality, quarter)
     )
-    return [Counted(row[0], row[1], row[2].date(), row[3]) for row in await session.execute(query)]
+    return [Counted(row[0], row[1], row[2].date(), row[3], row[4]) for row in await session.execute(query)]

@@ -131,10 +131,14 @@ _UNMET = Hot(
     WHERE u.state = 'open'
     """  # noqa: S608
 )
+# A decline that was overruled, or that nobody has looked at, turns nobody away. Whoever was asked for a case has no
+# room to give: its first step was the asker's, whatever its verb is now.
 _DECLINED = """
     FROM referral_step s JOIN referral r ON r.id = s.referral_id JOIN programme p ON p.id = r.programme_id
-    WHERE r.verb <> 'request' AND s.step = 'decline' AND s.reason = CAST(:lack_of_room AS text)
-        AND s.at >= CAST(:since AS timestamptz) AND s.at <= CAST(:until AS timestamptz)
+    WHERE r.state = 'declined' AND r.reason = CAST(:lack_of_room AS text)
+        AND s.step = 'decline' AND s.at >= CAST(:since AS timestamptz) AND s.at <= CAST(:until AS timestamptz)
+        AND NOT EXISTS (SELECT 1 FROM referral_step f
+                        WHERE f.referral_id = r.id AND f.version = 1 AND f.by = r.receiver)
 """
 # No seats for the person's municipality at all, or none came free before the place in line ran out. A seat that was
 # held and ran out is another matter: there was one.
@@ -150,11 +154,13 @@ _WITHOUT_SEAT = """
 """
 _TURNED_AWAY = Hot(
     f"""
-    SELECT r.municipality, p.function, p.stage, p.strand, NULL AS system, count(DISTINCT r.id) AS referrals {_DECLINED}
+    SELECT r.municipality, p.function, p.stage, p.strand, NULL AS system, count(DISTINCT r.id) AS referrals,
+        array_agg(DISTINCT r.case_id) AS cases {_DECLINED}
         AND left(r.municipality, 2) = ANY(CAST(:prefectures AS text[]))
     GROUP BY 1, 2, 3, 4
     UNION ALL
-    SELECT r.municipality, NULL, NULL, NULL, c.system, count(DISTINCT r.id) {_WITHOUT_SEAT}
+    SELECT r.municipality, NULL, NULL, NULL, c.system, count(DISTINCT r.id),
+        array_agg(DISTINCT r.case_id) {_WITHOUT_SEAT}
         AND left(r.municipality, 2) = ANY(CAST(:prefectures AS text[]))
     GROUP BY 1, c.system
     """
@@ -192,7 +198,10 @@ async def look(session: AsyncSession, prefecture: str, *, now: datetime, today: 
             Unmet(row["municipality"], row["case_id"], row["need"], frozenset(row["needs"]))
             for row in await _UNMET.rows(session, people)
         ],
-        turned_away=[TurnedAway(row["municipality"], _kind_of_target(row), row["referrals"]) for row in away],
+        turned_away=[
+            TurnedAway(row["municipality"], _kind_of_target(row), row["referrals"], frozenset(row["cases"]))
+            for row in away
+        ],
         neighbours={town: frozenset(near) for town, near in neighbours.items()},
     )
 
@@ -270,9 +279,9 @@ _BEHIND = {
     "turned_away": Hot(
         f"""
         SELECT id FROM (
-            SELECT r.id {_DECLINED} AND r.municipality = CAST(:town AS text) AND {_KIND_OF_PROGRAMME}
+            SELECT r.id {_DECLINED} AND r.municipality = ANY(CAST(:towns AS text[])) AND {_KIND_OF_PROGRAMME}
             UNION
-            SELECT r.id {_WITHOUT_SEAT} AND r.municipality = CAST(:town AS text)
+            SELECT r.id {_WITHOUT_SEAT} AND r.municipality = ANY(CAST(:towns AS text[]))
         ) AS away WHERE true {_PAGE.format(id="id")}
         """  # noqa: S608
     ),
@@ -283,7 +292,7 @@ async def behind(
     session: AsyncSession,
     number: str,
     *,
-    town: str,
+    towns: Iterable[str],
     kind: Kind,
     needs: Iterable[str],
     since: datetime,
@@ -293,8 +302,7 @@ async def behind(
 ) -> Sequence[UUID]:
     """The ids of the records that a number counts, in order. `needs`: what the kind answers; all answered, for none."""
     values = {
-        "town": town,
-        "towns": [town],
+        "towns": sorted(towns),
         "function": kind.function,
         "stage": kind.stage,
         "strand": kind.strand,
@@ -317,6 +325,7 @@ async def behind(
 _COUNTS = (
     *("programmes", "with_room", "stale", "unknown", "places"),
     *("open_needs", "waiting", "unmet", "wanting", "turned_away"),
+    *("waiting_cases", "unmet_cases", "turned_away_cases"),
 )
 _COLUMNS = ("function", "stage", "strand", "municipality", "state", "why", "proposal", "lenders", *_COUNTS)
 _AT_ONCE = 5_000
@@ -425,7 +434,8 @@ def _cell(row: Mapping[str, Any]) -> Cell:
         municipality=row["municipality"],
         kind=_kind(row),
         supply=Supply(*(row[name] for name in _COUNTS[:5])),
-        demand=Demand(*(row[name] for name in _COUNTS[5:])),
+        # Months of before don't say how many cases they were: nobody can tell that they weren't few.
+        demand=Demand(*(row[name] or 0 for name in _COUNTS[5:])),
         state=Coverage(row["state"]),
         why=Why(row["why"]),
         proposal=Proposal(row["proposal"]),

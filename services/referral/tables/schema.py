@@ -392,6 +392,9 @@ map_snapshot_cell = Table(
     Column("unmet", Integer, nullable=False),
     Column("wanting", Integer, nullable=False),
     Column("turned_away", Integer, nullable=False),
+    Column("waiting_cases", Integer),
+    Column("unmet_cases", Integer),
+    Column("turned_away_cases", Integer),
 )
 friction = Table(
     "friction",
