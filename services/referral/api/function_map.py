@@ -17,6 +17,7 @@ from services.referral.api.map_shapes import (
     TotalAnswer,
 )
 from services.referral.api.rows import FunctionOnMap
+from services.referral.domain.map_demand import NUMBERS
 from services.referral.domain.map_supply import Kind
 from services.referral.domain.map_views import Change, by_kind
 from services.referral.handlers import function_map as handlers
@@ -121,9 +122,8 @@ async def records_behind(
     prefecture: Annotated[PrefectureCode | None, Query(description="Instead of it: behind the sum of all.")] = None,
 ) -> Page[RecordAnswer]:
     """By id."""
-    number = "unknown" if number == "room_unknown" else number
     # One programme may serve many municipalities, so that what there is on offer has no sum.
-    if (municipality is None) == (prefecture is None) or (prefecture is not None and number in handlers.SUPPLY):
+    if (municipality is None) == (prefecture is None) or (prefecture is not None and number not in NUMBERS):
         raise invalid(
             "/municipality",
             "one_place",
@@ -133,7 +133,7 @@ async def records_behind(
         )
     found = await handlers.records_behind(
         session,
-        number,
+        "unknown" if number == "room_unknown" else number,
         place=municipality or f"{prefecture}000",
         kind=Kind(function, stage, strand),
         actor=actor,
