@@ -143,7 +143,7 @@ async def test_outsiders_see_no_small_count_and_no_sum_that_gives_it_away(region
     assert (total["open_needs"]["count"], total["thin"], total["unused"]) == (9, 2, 0)
 
 
-async def declined_for_lack_of_room(region: Region, referral: UUID) -> None:
+async def declined_for_lack_of_room(region: Region, referral: str) -> None:
     await region.npo.post(f"/v1/referrals/{referral}/decline", {"reason": "no_capacity"})
     answer = await region.running.as_("kagoshima-city").post(f"/v1/referrals/{referral}/confirm-decline")
     assert answer.status_code == 200, answer.text
@@ -327,9 +327,9 @@ async def test_a_course_without_seats_for_the_municipality_turns_away(region: Re
 
 async def test_referrals_moved_over_http_and_their_own_events_make_the_same_map(region: Region) -> None:
     running = region.running
+    await coordinated(running, "kagoshima-city")
     await region.to_programme()
     second = await region.to_programme("sakura-npo/junbi")
-    await coordinated(running, "kagoshima-city")
     await declined_for_lack_of_room(region, second)
     training: list[Event] = [offered(), seats(2), seats(5, own=False, pool_id=GENERAL)]
     training.append(in_line(region.case_id, await region.to_course()))
@@ -417,7 +417,7 @@ async def test_two_months_are_compared(region: Region) -> None:
     before, after = own[0]["before"], own[0]["after"]
     assert (before["wanting"]["count"], after["wanting"]["count"]) == (1, 6)
     assert (before["state"], after["state"]) == ("covered", "thin")
-    answer = await region.desk.get(f"{PATH}/changes", params=WITHIN | months | {"to": "2020-01"})
+    answer = await region.desk.get(f"{PATH}/changes", params=WITHIN | months | {"from": "2020-01"})
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert answer.json()["detail_ja"]
     assert (await region.desk.get(f"{PATH}/changes", params=WITHIN | months | {"to": "2026-13"})).status_code == 422
