@@ -31,14 +31,14 @@ class Shown:
 
 
 @lru_cache(maxsize=4_096)  # a map has tens of thousands of counts, most of them the same few
-def show(count: int, *, own: bool, people: int | None = None, least: int = LEAST_SHOWN) -> Shown:
+def show(count: int, *, own: bool, people: int | None = None) -> Shown:
     """A count for a reader: whole to the municipality's own agencies, and to others unless few people are behind it.
 
     `people`: how many different ones, where one may have several of what is counted.
     """
-    if own or count == 0 or (count if people is None else people) >= least:
+    if own or count == 0 or (count if people is None else people) >= LEAST_SHOWN:
         return Shown(count, count)
-    return Shown(None, 1, below=least)
+    return Shown(None, 1, below=LEAST_SHOWN)
 
 
 def total(parts: Iterable[Shown]) -> Shown:
