@@ -40,6 +40,7 @@ from shared.events import (
     ReferralRerouted,
     ReferralReturned,
     ReferralSent,
+    ReferralSentOn,
     ReferralTakenOver,
     ReferralWithdrawn,
     SeatHeld,
@@ -54,6 +55,9 @@ from shared.events import (
     TrainingSelected,
     TransferBecameRefer,
 )
+
+Answer = ReferralReceived | ReferralReturned | ReferralDeclineProposed | ReferralRerouted
+"""What a receiver says of a referral, though it may say it without having acknowledged it first."""
 
 
 def followed(kind: str, *shown: str) -> Reaction:
@@ -74,12 +78,34 @@ def noted(kind: str, *shown: str) -> Reaction:
     return note
 
 
+def answered(kind: str, *shown: str) -> Reaction:
+    """The same of what the receiver says: it has seen the referral, and a hand-off that it carries is open no more."""
+
+    async def note(session: AsyncSession, event: Answer, news: News) -> None:
+        if await _follow(session, event, news, kind, *shown):
+            await custody.acknowledge(session, event.case_id, event.referral_id)
+
+    return note
+
+
 async def referral_accepted(session: AsyncSession, event: ReferralAccepted, news: News) -> None:
     """The receiver took it on. Where that is a hand-over, it holds the case from now on, if the sender did."""
     fields = ("referral_id", "sender", "receiver", "verb")
-    if await _follow(session, event, news, "referral_accepted", *fields) and event.verb != "refer":
+    if not await _follow(session, event, news, "referral_accepted", *fields):
+        return
+    await custody.acknowledge(session, event.case_id, event.referral_id)
+    if event.verb != "refer":
         parties = {"sender": event.sender, "receiver": event.receiver}
         await custody.accepted(session, event.case_id, event.referral_id, **parties, now=news.now)
+
+
+async def referral_progressed(session: AsyncSession, event: ReferralProgressed, news: News) -> None:
+    """It went on. That there is no room yet is a receiver's first word, too; every other step follows on one."""
+    if await _follow(session, event, news, "referral_progressed", *_PROGRESS) and event.move == "wait":
+        await custody.acknowledge(session, event.case_id, event.referral_id)
+
+
+_PROGRESS = ("referral_id", "receiver", "state", "review_on")
 
 
 async def referral_taken_over(session: AsyncSession, event: ReferralTakenOver, news: News) -> None:
@@ -90,13 +116,8 @@ async def referral_taken_over(session: AsyncSession, event: ReferralTakenOver, n
     """
     shown = ("referral_id", "before", "coordinator", "because", "proposed_programme_id", "proposed_course_run_id")
     if await _follow(session, event, news, "referral_taken_over", *shown) and event.case_moves:
-        await custody.hand_over(session, event.case_id, sender=event.before, receiver=event.coordinator, now=news.now)
-
-
-async def referral_received(session: AsyncSession, event: ReferralReceived, news: News) -> None:
-    """The receiver has seen it: if it carries a hand-off, that is acknowledged, and no longer open."""
-    if await _follow(session, event, news, "referral_received", "referral_id", "receiver"):
-        await custody.acknowledge(session, event.case_id, event.referral_id)
+        parties = {"sender": event.before, "receiver": event.coordinator}
+        await custody.hand_over(session, event.case_id, event.referral_id, **parties, now=news.now)
 
 
 async def _follow(session: AsyncSession, event: Event, news: News, kind: str, *shown: str) -> bool:
@@ -123,19 +144,20 @@ reactions: dict[type[Event], Reaction] = {
     ReferralSent: followed(
         "referral_sent", "referral_id", "sender", "receiver", "programme_id", "course_run_id", "verb"
     ),
-    ReferralReceived: referral_received,
+    ReferralReceived: answered("referral_received", "referral_id", "receiver"),
     ReferralAccepted: referral_accepted,
     TransferBecameRefer: followed(
         "transfer_became_refer", "referral_id", "sender", "receiver", "responsible", "holder"
     ),
     ReferralDeclined: followed("referral_declined", "referral_id", "sender", "receiver", "reason"),
     ReferralWithdrawn: followed("referral_withdrawn", "referral_id", "sender", "receiver", "reason"),
-    ReferralReturned: followed("referral_returned", "referral_id", "sender", "receiver", "missing"),
-    ReferralRerouted: followed("referral_rerouted", "referral_id", "receiver", "next_referral_id", "next_receiver"),
-    ReferralDeclineProposed: followed("referral_decline_proposed", "referral_id", "receiver", "coordinator", "reason"),
-    ReferralProgressed: followed("referral_progressed", "referral_id", "receiver", "state", "review_on"),
+    ReferralReturned: answered("referral_returned", "referral_id", "sender", "receiver", "missing"),
+    ReferralRerouted: answered("referral_rerouted", "referral_id", "receiver", "next_referral_id", "next_receiver"),
+    ReferralDeclineProposed: answered("referral_decline_proposed", "referral_id", "receiver", "coordinator", "reason"),
+    ReferralProgressed: referral_progressed,
     ReferralOverdue: noted("referral_overdue", "referral_id", "waits_for", "clock", "tier", "due_on"),
     ReferralTakenOver: referral_taken_over,
+    ReferralSentOn: noted("referral_sent_on", "referral_id", "agency", "next_referral_id"),
     ReferralNotPlaced: noted("referral_not_placed", "referral_id", "coordinator", "reason"),
     LinkUndelivered: noted("link_undelivered", "referral_id", "receiver", "channel", "reason"),
     ReferralOutcomeSet: followed("referral_outcome_set", "referral_id", "receiver", "outcome", "number"),

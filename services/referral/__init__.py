@@ -9,8 +9,8 @@ Hears: `CaseOpened`, `CaseHandedOver`, `CaseNotHandedOver`, `CaseReopened`, `Cas
 Tells: `AgencyListed`, `ProgrammeListed` (the directory); `ReferralSent`, `TrainingReferred`, `ReferralReceived`,
     `ReferralReturned`, `ReferralAccepted`, `ReferralRerouted`, `ReferralDeclineProposed`, `ReferralDeclined`,
     `ReferralProgressed`, `ReferralOverdue`, `ReferralTakenOver`, `ReferralOutcomeSet`, `ReferralClosed`,
-    `ReferralWithdrawn`, `ReferralNotPlaced`, `ReferralNotSent`, `LinkUndelivered`, `TransferBecameRefer`;
-    `NeedUnmet`, `NeedMet` (what nobody answers), `HopsAlarm`, `FrictionRecorded`.
+    `ReferralWithdrawn`, `ReferralSentOn`, `ReferralNotPlaced`, `ReferralNotSent`, `LinkUndelivered`,
+    `TransferBecameRefer`; `NeedUnmet`, `NeedMet` (what nobody answers), `HopsAlarm`, `FrictionRecorded`.
 Keeps: the directory (agencies, programmes, coordinators, professionals, host workplaces, firms, neighbours of towns)
     with every version of every entry; facts about cases, courses and pools as the others told them, and decided orders
     that wait for one of them; the rules of routing, and every proposal made by them; referrals, each with its

@@ -69,8 +69,8 @@ async def consent_changed(session: AsyncSession, event: Said, news: News) -> Non
 async def case_erased(session: AsyncSession, event: CaseErased, news: News) -> None:
     """Nobody is left to be referred: what nobody has accepted is taken back. Codes alone were kept here, and stay."""
     await moving.note_consent(session, event.case_id, AFTER_ERASURE, version=LAST_WORD, because=ERASED, now=news.now)
-    await needs.end_all(session, event.case_id, EndReason.CASE_ERASED, now=news.now)
     await places.end_all(session, event.case_id, reason=ERASED, now=news.now)
+    await needs.end_all(session, event.case_id, EndReason.CASE_ERASED, now=news.now)
     await facts.put_case_fact(session, event.case_id, closed_at=news.now)
     await decided.try_of_case(session, event.case_id, now=news.now)
 
@@ -78,24 +78,24 @@ async def case_erased(session: AsyncSession, event: CaseErased, news: News) -> N
 async def case_handed_over(session: AsyncSession, event: CaseHandedOver | CaseReopened, news: News) -> None:
     """Another agency holds the case, or somebody does again: what it lacks is looked at anew today."""
     facts_now = {"closed_at": None, "needs_looked_at": None}
-    await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, **facts_now)
-    await moving.note_holder(session, event.case_id, news.now)
+    if await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, **facts_now):
+        await moving.note_holder(session, event.case_id, news.now, by=event.referral_id)
 
 
 async def case_not_handed_over(session: AsyncSession, event: CaseNotHandedOver, news: News) -> None:
     """What was accepted here was too late: another held the case by then, and still does."""
-    await moving.keep_holder(
-        session, event.case_id, event.referral_id, holder=event.agency_id, version=news.sequence, now=news.now
-    )
+    await moving.keep_holder(session, event.case_id, event.referral_id, holder=event.agency_id, now=news.now)
 
 
 async def case_closed(session: AsyncSession, event: CaseClosed, news: News) -> None:
     """Nothing is looked for any more. What is under way goes on with its clocks, unless the support was broken off."""
-    await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, closed_at=news.published_at)
+    closed = {"closed_at": news.published_at}
+    if not await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, **closed):
+        return  # it was opened again since
     if event.interrupted:
         await moving.end_with_case(session, event.case_id, news.now)
-    await needs.end_all(session, event.case_id, EndReason.CASE_CLOSED, now=news.now)
     await places.end_all(session, event.case_id, reason="case_closed", now=news.now)
+    await needs.end_all(session, event.case_id, EndReason.CASE_CLOSED, now=news.now)
 
 
 async def assessment_recorded(session: AsyncSession, event: AssessmentRecorded, _: News) -> None:

@@ -87,18 +87,23 @@ class CaseClosed(Event, publisher="intake"):
 
 
 class CaseReopened(Event, publisher="intake"):
-    """The person came back, or a receiver took on a case that its sender had closed: it is held again."""
+    """The person came back, or a receiver took on (`referral_id`) what its sender had closed: it is held again."""
 
     case_id: Id
     agency_id: Agency
+    referral_id: Id | None = None
 
 
 class CaseHandedOver(Event, publisher="intake"):
-    """Another agency holds the case from now on (担当の引き継ぎ): it accepted a referral of the one that held it."""
+    """Another agency holds the case from now on (担当の引き継ぎ): by which referral of the one that held it.
+
+    It has accepted that referral, or, as the coordinator, taken it over from a receiver that held the case.
+    """
 
     case_id: Id
     agency_id: Agency
     before: Agency
+    referral_id: Id | None = None
 
 
 class CaseNotHandedOver(Event, publisher="intake"):

@@ -192,8 +192,20 @@ class ReferralTakenOver(Event, publisher="referral"):
     proposed_course_run_id: Id | None = None
 
 
+class ReferralSentOn(Event, publisher="referral"):
+    """What was declined, or nobody answered, has its next place: another referral, which this agency sent."""
+
+    case_id: Id
+    referral_id: Id
+    agency: Agency
+    next_referral_id: Id
+
+
 class ReferralNotPlaced(Event, publisher="referral"):
-    """Who took it over has said why it goes no further: nothing_fits (on record as an unmet need), person_wishes, …"""
+    """Why it goes no further, as who held it said: nothing_fits (on record as an unmet need), person_wishes, …
+
+    case_closed and case_erased: nobody looks for a place any more. `coordinator`: who looked for one until then.
+    """
 
     case_id: Id
     referral_id: Id

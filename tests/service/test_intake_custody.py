@@ -19,8 +19,13 @@ from shared.events import (
     CaseHandedOver,
     CaseNotHandedOver,
     CaseReopened,
+    Event,
     ReferralAccepted,
+    ReferralDeclineProposed,
+    ReferralProgressed,
     ReferralReceived,
+    ReferralRerouted,
+    ReferralReturned,
     ReferralSent,
 )
 from shared.service.__main__ import cli
@@ -179,6 +184,44 @@ async def test_a_hand_off_stays_open_until_the_receiver_acknowledges(world: Worl
     await intake.hear(received)
     assert not await waits(desk, case_id)
     assert (await desk.post(f"/v1/cases/{case_id}/closing", {"outcome": "other_scheme"})).status_code == 200
+
+
+def answers(sent: ReferralSent) -> dict[str, Event]:
+    """What a receiver may say at once, without having acknowledged it first."""
+    about: dict[str, Any] = sent.model_dump(include={"case_id", "referral_id", "sender", "receiver"})
+    return {
+        "accepts": ReferralAccepted(**about, verb="refer"),
+        "gives_back": ReferralReturned(**about, missing=["wishes"]),
+        "declines": ReferralDeclineProposed(**about, coordinator="kagoshima-city", reason="no_capacity"),
+        "has_no_room": ReferralProgressed(**about, state="waiting", move="wait"),
+        "passes_on": ReferralRerouted(**about, next_referral_id=uuid4(), next_receiver="kagoshima-school"),
+    }
+
+
+@pytest.mark.parametrize("answer", ["accepts", "gives_back", "declines", "has_no_room", "passes_on"])
+async def test_who_answers_at_once_has_received_the_hand_off(world: World, answer: str) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    case_id = await opened(desk)
+    await desk.post(f"/v1/cases/{case_id}/screenings", {"outcome": "hand_off"})
+    sent, _ = referred(case_id, "kagoshima-desk", "kagoshima-npo")
+    await intake.hear(sent, answers(sent)[answer])
+    assert not await waits(desk, case_id)
+    assert (await desk.post(f"/v1/cases/{case_id}/closing", {"outcome": "other_scheme"})).status_code == 200
+
+
+async def test_what_the_sender_or_the_coordinator_says_acknowledges_no_hand_off(world: World) -> None:
+    intake = world.service("intake")
+    desk = intake.as_()
+    case_id = await opened(desk)
+    await desk.post(f"/v1/cases/{case_id}/screenings", {"outcome": "hand_off"})
+    sent, _ = referred(case_id, "kagoshima-desk", "kagoshima-npo")
+    about = sent.model_dump(include={"case_id", "referral_id", "sender", "receiver"})
+    await intake.hear(sent, *(ReferralProgressed(**about, state=state, move=move) for state, move in BY_OTHERS))
+    assert await waits(desk, case_id)
+
+
+BY_OTHERS = (("sent", "answer"), ("received", "overrule_back"), ("expired", "expire"))
 
 
 async def test_a_referral_that_is_not_the_hand_offs_own_acknowledges_nothing(world: World) -> None:

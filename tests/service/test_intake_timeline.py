@@ -40,6 +40,7 @@ from shared.events import (
     ReferralRerouted,
     ReferralReturned,
     ReferralSent,
+    ReferralSentOn,
     ReferralTakenOver,
     ReferralWithdrawn,
     SeatHeld,
@@ -142,6 +143,7 @@ def ways_of_a_referral(case: UUID) -> list[Event]:
             **about, coordinator=city, waits_for="kirishima-npo", clock="contact", tier="second", due_on=day
         ),
         ReferralTakenOver(case_id=case, referral_id=R, before="kirishima-npo", coordinator=city, because="silence"),
+        ReferralSentOn(case_id=case, referral_id=R, agency=city, next_referral_id=C),
         ReferralNotPlaced(case_id=case, referral_id=R, coordinator=city, reason="nothing_fits"),
         LinkUndelivered(**about, coordinator=city, channel="email", reason="no_mail_server"),
         ReferralOutcomeSet(**about, outcome="started", number=1),

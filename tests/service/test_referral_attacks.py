@@ -11,6 +11,7 @@ from shared.auth import Role
 from shared.events import (
     CaseClosed,
     CaseHandedOver,
+    CaseReopened,
     ConsentPending,
     ConsentWithdrawn,
     ReferralProgressed,
@@ -18,7 +19,18 @@ from shared.events import (
     ReferralTakenOver,
     TrainingReferred,
 )
-from tests.service.referral_region import COURSE, Region, code, consented, coordinated, enrolled, erased, held, opened
+from tests.service.referral_region import (
+    COURSE,
+    Region,
+    code,
+    consented,
+    coordinated,
+    enrolled,
+    erased,
+    held,
+    opened,
+    told_with_sequence,
+)
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, World
 
 
@@ -285,6 +297,16 @@ async def test_a_closed_case_leaves_under_way_what_was_sent(region: Region) -> N
     closed = CaseClosed(case_id=region.case_id, agency_id="kagoshima-desk", ended="goal_reached", interrupted=False)
     await region.running.hear(closed)
     assert (await region.npo.post(f"/v1/referrals/{referral}/accept")).status_code == 200
+
+
+async def test_a_closing_that_is_heard_again_ends_nothing_that_was_sent_since(region: Region) -> None:
+    closed = CaseClosed(case_id=region.case_id, agency_id="kagoshima-desk", ended="moved_away", interrupted=True)
+    await told_with_sequence(region.running, closed, 2)
+    reopened = CaseReopened(case_id=region.case_id, agency_id="kagoshima-desk")
+    await told_with_sequence(region.running, reopened, 3)
+    referral = await region.to_programme()
+    await told_with_sequence(region.running, closed, 2)
+    assert (await region.look(referral))["state"] == "sent"
 
 
 @pytest.mark.parametrize(("verb", "told_as"), [("refer", "refer"), ("transfer", "transfer")])

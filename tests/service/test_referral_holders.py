@@ -115,8 +115,22 @@ class Both:
             case_id,
         )
         assert {row["sender"] for row in waiting} <= {case["holder_agency"]}, "only its holder offers the case"
+        if {row["step"] for row in held} == {"opened", "handed_over"}:
+            await self._offers_stand(case["holder_agency"], [row["holder"] for row in held])
         for service in (self.intake, self.referral):
             assert await service.rows("SELECT 1 FROM parked") == []
+
+    async def _offers_stand(self, holder: str, held: list[str]) -> None:
+        """It went from hand to hand alone, and who has it in the end had it once: nothing that it offered became less.
+
+        Not where the clock took a case over: that is the coordinator's once intake has said so.
+        """
+        steps = await self.referral.rows(
+            "SELECT r.sender, s.step FROM referral r JOIN referral_step s ON s.referral_id = r.id WHERE r.case_id = $1",
+            UUID(self.case_id),
+        )
+        if held.count(holder) == 1 and not {row["step"] for row in steps} & {"expire", "take_over"}:
+            assert (holder, "keep_holder") not in {tuple(row) for row in steps}
 
     async def holder(self) -> str:
         (case,) = await self.intake.rows("SELECT holder_agency FROM case_ WHERE id = $1", UUID(self.case_id))
@@ -229,6 +243,52 @@ async def test_what_is_offered_by_who_holds_it_no_more_is_only_referred(both: Bo
     assert (forward.json()["verb"], forward.json()["responsible_agency"]) == ("refer", DESK)
     await both.carry()
     assert await both.holder() == CENTER
+    await both.agree()
+
+
+async def test_a_late_word_about_one_hand_over_undoes_none_that_followed(both: Both) -> None:
+    """Intake hears of three acceptances at once, long after: each of them was its holder's, in order."""
+    await both.move(NPO, await both.sent(), "accept")
+    await both.move(ZAMA_NPO, await both.sent(NPO, to="zama-npo/ibasho"), "accept")
+    both.at[NPO] = both.at[ZAMA_NPO] = [KAGOSHIMA]
+    offered_ = await both.sent(ZAMA_NPO, to="sakura-npo/junbi")
+    await both.tell(both.referral, both.intake)
+    await both.tell(both.intake, both.referral, 1)
+    # The first of the two words: that the first receiver holds it.
+    assert (await both.look(offered_))["verb"] == "transfer"
+    again = await both.send(NPO, to="sakura-npo/junbi")
+    assert code(again) == (409, "transfer_by_holder_only"), "nobody hands on twice what they had once"
+    await both.carry()
+    assert await both.holder() == ZAMA_NPO
+    assert (await both.look(offered_))["verb"] == "transfer"
+    await both.agree()
+
+
+async def test_a_late_hand_over_of_a_case_that_was_closed_meanwhile_undoes_none_that_followed(both: Both) -> None:
+    await both.move(NPO, await both.sent(), "accept")
+    await both.move(ZAMA_NPO, await both.sent(NPO, to="zama-npo/ibasho"), "accept")
+    await both.at_intake(DESK).post(f"/v1/cases/{both.case_id}/closing", {"outcome": "goal_reached"})
+    both.at[ZAMA_NPO] = [KAGOSHIMA]
+    offered_ = await both.sent(ZAMA_NPO, to="sakura-npo/junbi")
+    await both.carry()
+    assert await both.holder() == ZAMA_NPO, "who took it on holds it, although its sender had closed it"
+    assert (await both.look(offered_))["verb"] == "transfer"
+    await both.agree()
+
+
+async def test_a_late_word_about_an_acceptance_that_came_too_late_undoes_none_that_followed(both: Both) -> None:
+    late = await both.sent()
+    await both.at_intake(DESK).post(f"/v1/cases/{both.case_id}/closing", {"outcome": "goal_reached"})
+    await both.at_intake(CENTER).post(f"/v1/cases/{both.case_id}/reopening")
+    await both.move(NPO, late, "accept")
+    await both.tell(both.intake, both.referral)
+    await both.move(ZAMA_NPO, await both.sent(CENTER, to="zama-npo/ibasho"), "accept")
+    both.at[ZAMA_NPO] = [KAGOSHIMA]
+    offered_ = await both.sent(ZAMA_NPO, to="sakura-npo/junbi")
+    await both.carry()
+    assert await both.holder() == ZAMA_NPO
+    assert (await both.look(late))["verb"] == "refer"
+    assert (await both.look(offered_))["verb"] == "transfer"
     await both.agree()
 
 

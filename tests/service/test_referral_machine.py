@@ -324,7 +324,16 @@ class Story:
             if group["mode"] == "first":
                 assert won[group["id"]] == (group["winner"] is not None) <= 1, "one winner, and no other"
         self.check_chains({row["id"]: row["rerouted_from"] for row in rows})
-        await self.check_news(expected)
+        await self.check_news(expected + await self.placed())
+
+    async def placed(self) -> list[tuple[str, str, int]]:
+        """What was looked for a place and has another referral in its place by now: told once, of each."""
+        ended = await self.running.rows(
+            "SELECT c.* FROM clock_step c JOIN referral r ON r.id = c.referral_id WHERE r.case_id = $1"
+            " AND step = 'placed' AND c.reason = 'sent_on'",
+            self.case_id,
+        )
+        return [(str(row["referral_id"]), "sent-on", row["version"]) for row in ended]
 
     def check_chains(self, before: dict[UUID, UUID | None]) -> None:
         for referral_id in before:

@@ -7,7 +7,16 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.referral.domain.options import ROOM_IS_NEWS_FOR
-from shared.events import ConsentWithdrawn, NeedUnmet, ReferralTakenOver, SeatRefused
+from shared.events import (
+    CaseClosed,
+    ConsentWithdrawn,
+    NeedUnmet,
+    ReferralNotPlaced,
+    ReferralSent,
+    ReferralSentOn,
+    ReferralTakenOver,
+    SeatRefused,
+)
 from tests.service.referral_region import (
     COURSE,
     PROGRAMMES,
@@ -15,6 +24,7 @@ from tests.service.referral_region import (
     Region,
     consented,
     coordinated,
+    erased,
     held,
     offered,
     opened,
@@ -90,6 +100,8 @@ async def test_where_the_only_place_says_no_the_need_is_on_record_with_a_coordin
     assert {event.coordinator for event in told if isinstance(event, NeedUnmet)} == {"kagoshima-council"}
     (taken,) = [event for event in told if isinstance(event, ReferralTakenOver)]
     assert taken.proposed_programme_id is None
+    last = [type(event).__name__ for event in told[-4:]]
+    assert last == ["ReferralDeclined", "ReferralTakenOver", "NeedUnmet", "NeedUnmet"], "what follows comes after"
 
     found = await region.candidates()
     assert [(item["name"], "says_no" in {r["code"] for r in item["reasons"]}) for item in found["items"]] == [
@@ -208,6 +220,63 @@ async def test_a_no_to_a_request_is_the_holders_and_none_of_the_programmes(regio
     found = await region.candidates()
     assert (await region.look(referral))["state"] == "declined"
     assert {"says_no", "declined_before"}.isdisjoint(each["code"] for each in found["items"][0]["reasons"])
+
+
+@pytest.mark.parametrize("draft", [False, True])
+async def test_the_referral_that_stands_in_its_place_is_told(region: Region, draft: bool) -> None:
+    first, second = await offer(region), await offer(region, "kakei2")
+    await case_of_income(region)
+    back = await refuse(region, first)
+    following = (await region.send(programme_id=second, draft=draft))["referral_id"]
+    if draft:
+        await region.desk.post(f"/v1/referrals/{following}/send")
+    *_, sent, placed = await region.running.told()
+    assert isinstance(sent, ReferralSent)
+    assert placed == ReferralSentOn(
+        case_id=region.case_id,
+        referral_id=UUID(back["referral_id"]),
+        agency="kagoshima-desk",
+        next_referral_id=UUID(following),
+    )
+
+
+@pytest.mark.parametrize("end", ["case_closed", "case_erased"])
+async def test_that_its_case_is_over_is_told_of_what_was_looked_for(region: Region, end: str) -> None:
+    await case_of_income(region)
+    back = await refuse(region, await offer(region))
+    closed = CaseClosed(case_id=region.case_id, agency_id="kagoshima-desk", ended="goal_reached")
+    await region.running.hear(closed if end == "case_closed" else erased(region.case_id))
+    placed = [event for event in await region.running.told() if isinstance(event, ReferralNotPlaced)]
+    assert [(str(event.referral_id), event.coordinator, event.reason) for event in placed] == [
+        (back["referral_id"], "kagoshima-desk", end)
+    ]
+
+
+# --- a case that is over ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["confirmed", "silent", "no seat"])
+async def test_for_a_case_that_is_over_nobody_looks_for_a_next_place(region: Region, how: str) -> None:
+    programme = await offer(region)
+    await case_of_income(region)
+    course = {"course_run_id": str(COURSE)}
+    referral = (await region.send(**(course if how == "no seat" else {"programme_id": programme})))["referral_id"]
+    if how != "no seat":
+        await region.npo.post(f"/v1/referrals/{referral}/decline", {"reason": "not_eligible"})
+    await region.running.hear(CaseClosed(case_id=region.case_id, agency_id="kagoshima-desk", ended="other_scheme"))
+    if how == "confirmed":
+        await confirm(region, referral)
+    elif how == "silent":
+        region.running.pass_time(timedelta(days=40))
+        await region.running.sweep()
+    else:
+        no = SeatRefused(case_id=region.case_id, referral_id=UUID(referral), course_run_id=COURSE, reason="pool_closed")
+        await region.running.hear(no)
+    back = await region.look(referral)
+    assert (back["state"], back["waits"], proposed(back)) == ("declined", None, None)
+    assert await records(region) == []
+    refused = await region.desk.post(f"/v1/referrals/{referral}/no-place", {"reason": "nothing_fits"})
+    assert (refused.status_code, await records(region)) == (409, [])
 
 
 # --- courses ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,7 +13,9 @@ import pytest
 
 from services.referral.tables import facts
 from shared.database import BY_COMMAND
-from shared.events import ConsentWithdrawn, ReferralAccepted
+from shared.events import CaseClosed, ConsentWithdrawn, ReferralAccepted
+from shared.service.clock import wall_time
+from tests.service.answering import without_account
 from tests.service.referral_region import Region, consented, opened
 from tests.world import KAGOSHIMA, Caller, World
 
@@ -122,9 +126,108 @@ async def test_a_referral_is_moved_while_another_move_has_its_case(region: Regio
     """A move that writes its row twice asks for its case again, as every foreign key does: it must not wait for it."""
     await a_case(region)
     referral = await region.to_programme()
-    await region.npo.post(f"/v1/referrals/{referral}/decline", {"reason": "no_capacity"})
+    await without_account(region)
+    await region.running.rows("UPDATE referral SET state = 'returned', clock = 'answer'")
     async with region.running.database.transaction(BY_COMMAND) as session:
         assert await facts.lock_case_fact(session, region.case_id) is not None
-        answer = await region.desk.post(f"/v1/referrals/{referral}/confirm-decline")
+        answer = await region.desk.post(f"/v1/referrals/{referral}/answer")
     assert answer.status_code == 200, answer.text
-    assert answer.json()["proposed_programme_id"] or answer.json()["proposed_course_run_id"]
+    assert answer.json()["waits"]["clock"] == "deliver", "its letter has to go out first: the second thing written"
+
+
+# --- Beside the case's end: whoever begins a search for a place has the case first -----------------------------------
+
+
+@asynccontextmanager
+async def closing(region: Region) -> AsyncIterator[None]:
+    """Intake's word of the case's end is under way, and not yet committed."""
+    now = region.running.desk.clock.offset + wall_time()
+    async with region.running.database.transaction(BY_COMMAND) as session:
+        await facts.put_holder(session, region.case_id, "kagoshima-desk", 9, closed_at=now)
+        yield
+
+
+async def waited(region: Region, beside: "asyncio.Task[Any]") -> None:
+    """Until it waits for a lock, or is through."""
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    while not beside.done() and not await region.running.rows(waiting):  # noqa: ASYNC110  the other is in PostgreSQL
+        await asyncio.sleep(0)
+
+
+async def pending(region: Region) -> str:
+    """A decline that the coordinator has not looked at."""
+    await a_case(region)
+    referral = await region.to_programme()
+    await region.npo.post(f"/v1/referrals/{referral}/decline", {"reason": "no_capacity"})
+    return referral
+
+
+async def nothing_looked_for(region: Region) -> None:
+    assert await region.running.rows("SELECT clock FROM referral WHERE clock = 'place'") == []
+    assert await region.running.rows("SELECT need FROM need_unmet WHERE state = 'open'") == []
+
+
+async def test_a_no_that_is_confirmed_beside_the_cases_end_begins_no_search(region: Region) -> None:
+    referral = await pending(region)
+    await region.running.rows("UPDATE programme SET ends_on = '2020-01-01'")  # nobody is left who could
+    async with closing(region):
+        beside = asyncio.create_task(region.desk.post(f"/v1/referrals/{referral}/confirm-decline"))
+        await waited(region, beside)
+    answer = await beside
+    assert (answer.status_code, answer.json()["state"], answer.json()["waits"]) == (200, "declined", None)
+    await nothing_looked_for(region)
+
+
+async def test_the_clock_passes_by_a_case_that_another_has_and_begins_no_search_for_one_that_is_over(
+    region: Region,
+) -> None:
+    referral = await pending(region)
+    region.running.pass_time(timedelta(days=60))
+    async with closing(region):
+        await region.running.sweep()
+        assert (await region.look(referral))["state"] == "decline_pending"
+    await region.running.sweep()
+    assert (await region.look(referral))["state"] == "declined"
+    await nothing_looked_for(region)
+
+
+async def test_who_asks_for_candidates_beside_the_cases_end_leaves_no_need_on_record(region: Region) -> None:
+    region.case_id = uuid4()
+    await region.running.hear(opened(region.case_id, needs=("housing",)), consented(region.case_id))
+    async with closing(region):
+        beside = asyncio.create_task(region.candidates())
+        await waited(region, beside)
+    await beside
+    await nothing_looked_for(region)
+
+
+async def test_movers_of_one_case_at_once_never_wait_for_each_other_in_a_circle(region: Region) -> None:
+    """Everybody takes the case first, then its referrals: whatever comes together, all of it comes through."""
+    for _ in range(max(5, ROUNDS // 15)):
+        await a_case(region)
+        parts = [{"programme_id": region.programmes[f"rival-{n}"], "verb": "refer"} for n in range(1, AT_ONCE + 1)]
+        body = {"case_id": str(region.case_id), "mode": "parts", "parts": parts}
+        first, second, third, fourth = [
+            each["referral_id"] for each in (await region.desk.post("/v1/referral-groups", body)).json()["referrals"]
+        ]
+        for number, each in enumerate((first, second, third), start=1):
+            await _as(region, f"rival-{number}").post(f"/v1/referrals/{each}/decline", {"reason": "no_capacity"})
+        await region.desk.post(f"/v1/referrals/{first}/confirm-decline")
+        region.running.pass_time(timedelta(days=60))
+        onward = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/junbi"]}
+        closed = CaseClosed(case_id=region.case_id, agency_id="kagoshima-desk", ended="moved_away", interrupted=True)
+        *answers, _, _, _ = await asyncio.gather(
+            region.desk.post(f"/v1/referrals/{second}/confirm-decline"),
+            region.desk.post(f"/v1/referrals/{third}/overrule-forward"),
+            _as(region, "rival-4").post(f"/v1/referrals/{fourth}/accept"),
+            region.desk.post("/v1/referrals", onward | {"instead_of": first}),
+            region.desk.post(f"/v1/referrals/{first}/no-place", {"reason": "nothing_fits"}),
+            region.desk.get(f"/v1/cases/{region.case_id}/candidates"),
+            region.running.hear(closed),
+            region.running.sweep(),
+            region.running.sweep(),
+        )
+        said: list[Any] = answers
+        assert {each.status_code for each in said} <= {200, 201, 409, 422}, [each.text for each in said]
+        await nothing_looked_for(region)
+    assert await region.running.rows("SELECT 1 FROM parked") == []

@@ -185,9 +185,9 @@ async def test_where_nothing_fits_the_need_goes_on_record_and_stays_there(region
     assert (answer.status_code, answer.json()["waits"]) == (200, None)
     assert await last_step(region, referral_id) == ("placed", CITY, "nothing_fits", CITY)
     told = await region.running.told()
-    assert [type(event) for event in told] == [NeedUnmet, ReferralNotPlaced]
-    assert isinstance(told[1], ReferralNotPlaced)
-    assert (str(told[1].referral_id), told[1].coordinator, told[1].reason) == (referral_id, CITY, "nothing_fits")
+    assert [type(event) for event in told] == [ReferralNotPlaced, NeedUnmet], "the need, after why it is one"
+    assert isinstance(told[0], ReferralNotPlaced)
+    assert (str(told[0].referral_id), told[0].coordinator, told[0].reason) == (referral_id, CITY, "nothing_fits")
     assert (await region.candidates())["items"], "a candidate in a list is no answer"
     (need,) = await waiting(city(region))
     due_on = working_days_after(today(region.running), 20).isoformat()

@@ -52,7 +52,8 @@ async def reopen_case(session: AsyncSession, case_id: UUID, *, actor: Actor, now
     if isinstance(decision, Refused):
         return decision
     await refuse_erased(session, case_id)
-    return await _take_up(session, case, decision, by=actor.agency, anchor=actor.subject, now=now)
+    reopened = CaseReopened(case_id=case_id, agency_id=actor.agency)
+    return await _take_up(session, case, decision, reopened, anchor=actor.subject, now=now)
 
 
 async def accepted(
@@ -63,7 +64,7 @@ async def accepted(
     The holder reads it in the timeline. The referral service makes a `refer` of it, so that the receiver reads there
     what it took on, and both books say the same.
     """
-    decision = await hand_over(session, case_id, sender=sender, receiver=receiver, now=now)
+    decision = await hand_over(session, case_id, referral_id, sender=sender, receiver=receiver, now=now)
     if not isinstance(decision, Refused) or await vault.erasure_of(session, case_id) is not None:
         return
     case = await cases.lock_case(session, case_id)
@@ -76,11 +77,12 @@ async def accepted(
 
 
 async def hand_over(
-    session: AsyncSession, case_id: UUID, *, sender: str, receiver: str, now: datetime
+    session: AsyncSession, case_id: UUID, referral_id: UUID, *, sender: str, receiver: str, now: datetime
 ) -> Moved | Refused | None:
     """Let the receiver of an accepted referral hold the case, if its sender did.
 
-    Events name agencies and no person (decision 0007): the receiver itself is the anchor until it names one.
+    Events name agencies and no person (decision 0007): the receiver itself is the anchor until it names one. They name
+    the referral: who accepted it may have handed the case on before this word reaches where that is known.
     """
     case = await cases.lock_case(session, case_id)
     if case is None:
@@ -91,13 +93,14 @@ async def hand_over(
     if decision.step is custody.Step.REOPENED:
         if await vault.erasure_of(session, case_id) is not None:
             return None  # nobody is left to be taken up: who comes again opens a case
-        await _take_up(session, case, decision, by=receiver, anchor=receiver, now=now)
+        taken_up = CaseReopened(case_id=case_id, agency_id=receiver, referral_id=referral_id)
+        await _take_up(session, case, decision, taken_up, anchor=receiver, now=now)
         return decision
     waiting = await tables.find_hand_off(session, case_id)
     moved = await tables.add_step(session, case, decision, ended=None, by=receiver, at=now)
     waits = waiting is not None and waiting.outlives(receiver)
     moved = await cases.change_case(session, moved, hand_off_open=waits)
-    told = CaseHandedOver(case_id=case_id, agency_id=receiver, before=case.holder_agency)
+    told = CaseHandedOver(case_id=case_id, agency_id=receiver, before=case.holder_agency, referral_id=referral_id)
     await emit(session, (told, moved.version), at=now)
     return decision
 
@@ -112,8 +115,11 @@ async def acknowledge(session: AsyncSession, case_id: UUID, referral_id: UUID) -
     await cases.change_case(session, case, hand_off_open=False)
 
 
-async def _take_up(session: AsyncSession, case: Case, decision: Moved, *, by: str, anchor: str, now: datetime) -> Case:
+async def _take_up(
+    session: AsyncSession, case: Case, decision: Moved, told: CaseReopened, *, anchor: str, now: datetime
+) -> Case:
     """A closed case lives again: it needs a next step and an anchor at once, like every other."""
+    by = told.agency_id
     reopened = await tables.add_step(session, case, decision, ended=None, by=by, at=now)
     version = await persons.write_first_step(session, reopened, FIRST_STEP, by=by, now=now)
     named = anchor if reopened.anchor in {None, by} else reopened.anchor
@@ -121,7 +127,7 @@ async def _take_up(session: AsyncSession, case: Case, decision: Moved, *, by: st
         session, reopened, next_step_on=day_in_japan(now), sheet_version=version, anchor=named
     )
     await cases.note(session, case.id, "case_reopened", {"by": by}, at=now)
-    await emit(session, (CaseReopened(case_id=case.id, agency_id=by), reopened.version), at=now)
+    await emit(session, (told, reopened.version), at=now)
     return reopened
 
 

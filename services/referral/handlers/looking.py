@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, and_, case, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.links import LinkState, living_state
-from services.referral.domain.moves import AT_WORK, IN_FLIGHT, NEVER_SENT, OPEN, Referral
+from services.referral.domain.moves import AT_WORK, IN_FLIGHT, OPEN, Referral
 from services.referral.domain.states import Clock, Kind, State, Verb
 from services.referral.domain.told import NOTHING, Reading, Told, told
 from services.referral.tables import facts, links, referrals, schema
@@ -135,14 +135,13 @@ async def list_referrals(
 ) -> Sequence[Referral]:
     """What my agency receives (`in`), sent (`out`), has to review, has taken over, or everything that it may see."""
     column = schema.referral.c
-    has_left = and_(column.state != State.DRAFT, column.reason.is_distinct_from(NEVER_SENT))
     boxes: dict[str, ColumnElement[bool]] = {
-        "in": and_(column.receiver == actor.agency, has_left),
+        "in": and_(column.receiver == actor.agency, referrals.HAS_LEFT),
         "out": column.sender == actor.agency,
         "review": and_(column.coordinator == actor.agency, column.state == State.DECLINE_PENDING),
         "taken_over": and_(column.coordinator == actor.agency, _TAKEN_OVER),
     }
-    seen = or_(boxes["in"], boxes["out"], and_(_served(actor), has_left))
+    seen = or_(boxes["in"], boxes["out"], and_(_served(actor), referrals.HAS_LEFT))
     chosen = [seen if box is None else boxes[box]]
     if state is not None:
         chosen.append(column.state == state)

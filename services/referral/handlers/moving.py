@@ -1,6 +1,8 @@
 """Moving referrals: by agencies, by training's facts, by what the person says about consent, by the clock.
 
-Who moves several referrals of a case, or asks for its consent, locks the case's row first; else one is locked.
+The order of locks, everywhere: the case's row, then its referrals by their ids, then its needs. Whoever moves several
+referrals, asks for the consent or the holder, or may begin a search for a place or put a need on record, locks the case
+first: it may be over by then. Any other move locks its one referral and waits for nothing else.
 """
 
 from collections.abc import Collection
@@ -14,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import clocks
 from services.referral.domain.chain import NotRerouted, Place, reroute
+from services.referral.domain.holders import handed_on
 from services.referral.domain.moves import (
     KEEP_HOLDER,
     NOTHING_SAID,
@@ -30,6 +33,7 @@ from services.referral.domain.states import Kind, Party, Progress, State, Verb
 from services.referral.handlers import needs, places
 from services.referral.handlers.links import keep_link
 from services.referral.handlers.looking import concerning, visible
+from services.referral.handlers.needs import Told
 from services.referral.handlers.referrals import (
     AlreadyReferred,
     CaseIsClosed,
@@ -53,10 +57,8 @@ from services.referral.tables import asked, facts, referrals, schema
 from shared.auth import Actor
 from shared.bus.mailbox import emit
 from shared.consent import FOR_REFERRAL, FOR_TRAINING, Consent, ConsentLacking, takes_back
-from shared.events import Event, ReferralRerouted
+from shared.events import ReferralRerouted
 from shared.service import expect
-
-Told = list[tuple[Event, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,10 @@ class NotReached:
 
 
 ACCEPTS = frozenset({"accept", "overrule_forward"})
+_OF_THE_CASE = frozenset({"send", "reroute", "confirm_decline", "close", *ACCEPTS})
+"""Moves that ask something of the case, move others with it, or after which a next place is looked for."""
+_OF_A_SEAT = frozenset({"enrol", "refuse_seat", "release_seat"})
+"""The same of what training tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +146,7 @@ async def move(
     knowingly: bool = False,
 ) -> Outcome:
     """Make a move for these parties, by whichever door they came; `seen` is what was looked at, not locked."""
-    # Its consent and its holder are asked, and others of its referrals are moved with it.
-    fact = await facts.lock_case_fact(session, seen.case_id) if name in {"send", "reroute", *ACCEPTS} else None
+    fact = await facts.lock_case_fact(session, seen.case_id) if name in _OF_THE_CASE else None
     referral = await referrals.lock_referral(session, seen.id)
     assert referral is not None  # nothing is deleted
     if read is not None:
@@ -153,8 +158,10 @@ async def move(
         assert fact is not None
         assert target is not None
         return await _reroute(session, referral, moved, fact, target, by=by, knowingly=knowingly, now=now)
-    if fact is not None and (refused := await _refusal(session, fact, moved, knowingly=knowingly, now=now)) is not None:
-        return refused
+    if fact is not None and name in {"send", *ACCEPTS}:
+        refused = await _refusal(session, fact, moved, knowingly=knowingly, now=now)
+        if refused is not None:
+            return refused
     if name == "send":
         assert fact is not None
         return await _send_draft(session, fact, referral, moved, by=by, now=now)
@@ -217,9 +224,9 @@ async def _send_draft(
     """From now on the receiver may know of it."""
     sent = replace(moved, referral=replace(moved.referral, sent_at=now))
     stored = await _store(session, draft, sent, NOTHING_SAID, by=by, now=now)
-    await places.sent_on(session, fact, stored.referral, instead_of=None, now=now)
     told = sending(stored.referral, hold_until=None, task_id=await referrals.task_of(session, draft.id))
     await emit(session, *((event, stored.referral.version) for event in told), at=now)
+    await places.sent_on(session, fact, stored.referral, instead_of=None, now=now)
     return Moved(stored.referral, moved.move)
 
 
@@ -335,12 +342,10 @@ async def follow_training(
     seen = await referrals.find_referral(session, referral_id)
     if seen is None or seen.case_id != case_id:
         return
-    fact = None
-    if name == "enrol":
-        fact = await facts.lock_case_fact(session, case_id)  # before what an enrolment moves with it
+    fact = await facts.lock_case_fact(session, case_id) if name in _OF_A_SEAT else None
     referral = await referrals.lock_referral(session, referral_id)
     assert referral is not None  # nothing is deleted
-    if fact is not None and isinstance(advance(referral, name, {party}), Moved):
+    if fact is not None and name == "enrol" and isinstance(advance(referral, name, {party}), Moved):
         enrolled = replace(referral, seat_request_id=seat_request_id or referral.seat_request_id)
         await _accept(session, fact, enrolled, name, {party}, Said(day=day), by=party.value, now=now)
         return
@@ -351,6 +356,7 @@ async def follow_nomination(
     session: AsyncSession, *, case_id: UUID, course_run_id: UUID, seat_request_id: UUID, name: str, now: datetime
 ) -> None:
     """The same for facts that name no referral: case, course and seat lead to it."""
+    await facts.lock_case_fact(session, case_id)
     for referral in await referrals.lock_in_flight(session, case_id, course_run_id=course_run_id):
         if referral.seat_request_id == seat_request_id:
             day = referral.review_on  # the seat is held as long as before
@@ -381,21 +387,30 @@ async def _follow(
     await emit(session, *stored.told, at=now)
 
 
-async def note_holder(session: AsyncSession, case_id: UUID, now: datetime) -> None:
-    """Intake told who holds the case: what others still offered to hand over is from now on only referred."""
-    fact = await facts.lock_case_fact(session, case_id)
-    if fact is not None:
-        await emit(session, *await _let_holder_stay(session, case_id, facts.holder_of(fact), now), at=now)
+async def note_holder(session: AsyncSession, case_id: UUID, now: datetime, *, by: UUID | None = None) -> None:
+    """Intake told who holds the case: what others still offered to hand over is from now on only referred.
 
-
-async def keep_holder(
-    session: AsyncSession, case_id: UUID, referral_id: UUID, *, holder: str, version: int, now: datetime
-) -> None:
-    """Intake did not hand the case over: somebody else held it by then. The receiver does its part all the same."""
+    `by`: the accepted referral from which that follows. What was accepted here after it stands, and intake hears of it
+    in a moment: it takes the case back from nobody.
+    """
     fact = await facts.lock_case_fact(session, case_id)
     if fact is None:
         return
-    await facts.set_holder(session, case_id, holder, version)
+    told = facts.holder_of(fact)
+    since = () if by is None else await referrals.handed_on_since(session, case_id, by, told)
+    holder = handed_on(told, since)
+    if holder != told:
+        await facts.set_holder(session, case_id, holder)
+    await emit(session, *await _let_holder_stay(session, case_id, holder, now), at=now)
+
+
+async def keep_holder(session: AsyncSession, case_id: UUID, referral_id: UUID, *, holder: str, now: datetime) -> None:
+    """Intake did not hand the case over: somebody else held it by then. The receiver does its part all the same.
+
+    Who holds it was told before, by what gave it to them; they may have handed it on here since.
+    """
+    if await facts.lock_case_fact(session, case_id) is None:
+        return
     referral = await referrals.lock_referral(session, referral_id)
     if referral is None or referral.case_id != case_id:
         return  # another installation's
@@ -494,10 +509,12 @@ async def _store(
     number = 0 if said.outcome is None else await referrals.add_outcome(session, after.id, said.outcome, by=by, at=now)
     event = moving(before, moved, outcome=said.outcome, outcomes=number)
     told: Told = [] if event is None else [(event, after.version)]
+    lacks: Told = []
     if _comes_back(moved):
-        after = await _propose(session, after, now)
+        after, lacks = await _propose(session, after, now)
     if moved.move.to is Party.COORDINATOR:
         told.append((taking_over(before, after, moved.move), after.version))
+    told += lacks
     return _Stored(await keep_link(session, after, now), told)
 
 
@@ -507,17 +524,17 @@ def _comes_back(moved: Moved) -> bool:
     return over or moved.move.progress in {Progress.SEAT_REFUSED, Progress.SEAT_RELEASED}
 
 
-async def _propose(session: AsyncSession, referral: Referral, now: datetime) -> Referral:
+async def _propose(session: AsyncSession, referral: Referral, now: datetime) -> tuple[Referral, Told]:
     """Look at once where it may go next; where nobody is left who hasn't said no, that is on record at once."""
     found = await asked.find_asked(session, referral.case_id, now=now)
-    if found is None:
-        return referral
+    if found is None or found.is_over:
+        return referral, []
     routing = answer(found, now).routing
-    await needs.settle(session, found, routing, now=now)
+    lacks = await needs.settle(session, found, routing, now=now)
     sought = await places.sought(session, referral, found.case.asked.wanted)
     best = next_place(routing, sought=sought, but=referral.programme_id or referral.course_run_id)
     if best is None:
-        return referral
+        return referral, lacks
     course = isinstance(best, CourseRun)
     proposed = replace(
         referral,
@@ -525,4 +542,4 @@ async def _propose(session: AsyncSession, referral: Referral, now: datetime) -> 
         proposed_course_run_id=best.id if course else None,
     )
     await referrals.store_proposal(session, proposed)
-    return proposed
+    return proposed, lacks

@@ -12,26 +12,31 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.referral.domain.clocks import NEED_REVIEW, after
 from services.referral.domain.needs import EndReason, Need, NeedState, compare, coordinated_by, still_said, unmet
 from services.referral.domain.routing import Case, Routing
-from services.referral.tables import calendars, needs, schema
+from services.referral.tables import calendars, facts, needs, schema
 from services.referral.tables.asked import AskedOf
 from shared.auth import Actor, served
 from shared.bus.mailbox import emit
-from shared.events import NeedMet, NeedUnmet
+from shared.events import Event, NeedMet, NeedUnmet
 from shared.service import JST, day_in_japan
 
 BATCH = 50
 """Cases that are looked at in one transaction."""
 
 
-async def settle(session: AsyncSession, found: AskedOf, routing: Routing, *, now: datetime) -> None:
-    """Bring what is on record in line with what the case lacks now. Twice the same changes nothing."""
+Told = list[tuple[Event, int]]
+
+
+async def settle(session: AsyncSession, found: AskedOf, routing: Routing, *, now: datetime) -> Told:
+    """Bring what is on record in line with what the case lacks now; what there is to tell. Twice changes nothing."""
     if found.is_over:
-        return
+        return []
     case, taken = found.case, bool(found.case.taken_targets)
     wanted, served_needs = case.asked.wanted, case.served_needs
     said = still_said(found.said_unmet, wanted=wanted, served=served_needs, taken=taken)
     lacking = unmet(routing, taken=taken) | said
     changes = compare(found.on_record, lacking, wanted=wanted, served=served_needs, taken=taken)
+    if changes.begins and not await _goes_on(session, case.case_id):
+        return []
     coordinator = case.coordinator or case.holder
     begun = await needs.begin(
         session,
@@ -47,7 +52,13 @@ async def settle(session: AsyncSession, found: AskedOf, routing: Routing, *, now
     moved = await _hand_on(session, found, lacking, coordinator)
     # The record's own row orders what is told of it: it opens, may get another coordinator, and ends once.
     told = [*map(_unmet, begun), *map(_unmet, moved), *map(_met, ended)]
-    await emit(session, *zip(told, (row.version for row in (*begun, *moved, *ended)), strict=True), at=now)
+    return list(zip(told, (row.version for row in (*begun, *moved, *ended)), strict=True))
+
+
+async def _goes_on(session: AsyncSession, case_id: UUID) -> bool:
+    """Asked under the case's lock: it may have been closed since it was looked at, and nobody would end the record."""
+    fact = await facts.lock_case_fact(session, case_id)
+    return fact is not None and not facts.is_over(fact)
 
 
 async def _hand_on(
@@ -71,7 +82,7 @@ async def end_all(session: AsyncSession, case_id: UUID, reason: EndReason, *, no
     await emit(session, *((_met(row), row.version) for row in ended), at=now)
 
 
-async def say_unmet(session: AsyncSession, case: Case, lacking: Collection[Need], *, by: str, now: datetime) -> None:
+async def say_unmet(session: AsyncSession, case: Case, lacking: Collection[Need], *, by: str, now: datetime) -> Told:
     """Put on record what somebody says who looked for a place and found none. The case's row is locked."""
     review_on = await _review_day(session, by, now)
     moved = await needs.say(session, case.case_id, lacking, by=by, review_on=review_on)
@@ -86,7 +97,7 @@ async def say_unmet(session: AsyncSession, case: Case, lacking: Collection[Need]
         review_on=review_on,
         said_by=by,
     )
-    await emit(session, *((_unmet(row), row.version) for row in (*moved, *begun)), at=now)
+    return [(_unmet(row), row.version) for row in (*moved, *begun)]
 
 
 async def _review_day(session: AsyncSession, coordinator: str, now: datetime) -> date:

@@ -14,11 +14,11 @@ from services.referral.domain.routed import wanted_of
 from services.referral.domain.routing import answered_by_course
 from services.referral.domain.states import Clock, NoPlace
 from services.referral.handlers.looking import visible
-from services.referral.handlers.needs import say_unmet
+from services.referral.handlers.needs import Told, say_unmet
 from services.referral.tables import asked, clock_steps, directory, facts, referrals
 from shared.auth import Actor
 from shared.bus.mailbox import emit
-from shared.events import ReferralNotPlaced
+from shared.events import ReferralNotPlaced, ReferralSentOn
 from shared.problems import invalid
 
 SENT_ON = "sent_on"
@@ -47,16 +47,14 @@ async def say_no_place(
         return NothingToPlace()
     if waits.agency != actor.agency:
         return NotYours()
+    lacks: Told = []
     if reason is NoPlace.NOTHING_FITS:
         found = await asked.find_asked(session, referral.case_id, now=now)
         assert found is not None  # its row is locked
         lacking = await sought(session, referral, found.case.asked.wanted) or {None}
-        await say_unmet(session, found.case, lacking, by=actor.agency, now=now)
+        lacks = await say_unmet(session, found.case, lacking, by=actor.agency, now=now)
     (ended,) = await _end(session, [referral], by=actor.agency, reason=reason, now=now)
-    event = ReferralNotPlaced(
-        case_id=referral.case_id, referral_id=referral.id, coordinator=actor.agency, reason=reason
-    )
-    await emit(session, (event, referral.version), at=now)
+    await emit(session, (_not_placed(referral, reason), referral.version), *lacks, at=now)
     return ended
 
 
@@ -66,7 +64,7 @@ async def sent_on(
     """A new referral stands in the place of the one that it names, or of the only one that was for the same need.
 
     Of several, none is taken for settled that nobody has named; nor what another agency than the case's holder or
-    the one that has to place it sends. The case's row is locked by whoever calls this.
+    the one that has to place it sends. The case's row is locked by whoever calls this, and what was sent is told.
     """
     waiting = await referrals.lock_unplaced(session, made.case_id)
     if not waiting and instead_of is None:
@@ -82,6 +80,11 @@ async def sent_on(
         if not chosen:
             raise invalid("/instead_of", "not_to_place", *NOT_TO_PLACE)
     await _end(session, chosen, by=made.sender, reason=SENT_ON, now=now)
+    await emit(session, *((_sent_on(each, made), each.version) for each in chosen), at=now)
+
+
+def _sent_on(placed: Referral, made: Referral) -> ReferralSentOn:
+    return ReferralSentOn(case_id=placed.case_id, referral_id=placed.id, agency=made.sender, next_referral_id=made.id)
 
 
 NOT_TO_PLACE = (
@@ -92,7 +95,15 @@ NOT_TO_PLACE = (
 
 async def end_all(session: AsyncSession, case_id: UUID, *, reason: str, now: datetime) -> None:
     """The case is over: nobody looks for a place any more."""
-    await _end(session, await referrals.lock_unplaced(session, case_id), by="service", reason=reason, now=now)
+    unplaced = await referrals.lock_unplaced(session, case_id)
+    await _end(session, unplaced, by="service", reason=reason, now=now)
+    await emit(session, *((_not_placed(each, reason), each.version) for each in unplaced), at=now)
+
+
+def _not_placed(referral: Referral, reason: str) -> ReferralNotPlaced:
+    assert referral.agency_waited_for is not None  # it is looked for a place
+    coordinator = referral.agency_waited_for
+    return ReferralNotPlaced(case_id=referral.case_id, referral_id=referral.id, coordinator=coordinator, reason=reason)
 
 
 async def _end(

@@ -136,10 +136,10 @@ async def send(session: AsyncSession, fact: Row[Any], order: Order, *, sender: s
     await referrals.add_referral(session, made, step=step, by=sender, task_id=order.task_id, at=now)
     if not order.draft:
         made = await keep_link(session, made, now)
-        if order.rerouted_from is None:
-            await sent_on(session, fact, made, instead_of=order.instead_of, now=now)
         told = sending(made, hold_until=order.hold_until, task_id=order.task_id)
         await emit(session, *((event, made.version) for event in told), at=now)
+        if order.rerouted_from is None:
+            await sent_on(session, fact, made, instead_of=order.instead_of, now=now)
     return Sent(made)
 
 

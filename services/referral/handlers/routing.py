@@ -18,6 +18,7 @@ from services.referral.tables import needs as need_tables
 from services.referral.tables.asked import AskedOf
 from services.referral.tables.proposals import Kept
 from shared.auth import Actor
+from shared.bus.mailbox import emit
 from shared.consent import FOR_REFERRAL, FOR_TRAINING, Consent, consent_gap
 from shared.service import day_in_japan
 
@@ -41,7 +42,7 @@ async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, no
         return CaseIsClosed()
     answered = answer(found, now)
     proposal_id = await _keep(session, found, answered, now)
-    await needs.settle(session, found, answered.routing, now=now)
+    await emit(session, *await needs.settle(session, found, answered.routing, now=now), at=now)
     return Proposal(proposal_id, case_id, answered.rule_version, answered.routing)
 
 
@@ -143,7 +144,7 @@ async def look_for_unmet_needs(session: AsyncSession, now: datetime) -> bool:
     for case_id in due:
         found = await asked.find_asked(session, case_id, now=now)
         if found is not None:
-            await needs.settle(session, found, answer(found, now).routing, now=now)
+            await emit(session, *await needs.settle(session, found, answer(found, now).routing, now=now), at=now)
     if due:
         await need_tables.looked_at(session, due, now)
     return bool(due)

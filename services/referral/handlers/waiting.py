@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.referral.domain import clocks
 from services.referral.domain.moves import Referral
 from services.referral.domain.states import Clock
-from services.referral.tables import calendars, referrals
+from services.referral.tables import calendars, facts, referrals
 from services.referral.tables.calendars import Calendar
 from shared.service import day_in_japan
 
@@ -18,7 +18,7 @@ async def with_clock(
 ) -> Referral:
     """Begin the clock of the state that a referral has reached, in the working days of who has to act."""
     running = clocks.waits_for(referral)
-    if running is None:
+    if running is None or (running[0] is Clock.PLACE and await _is_over(session, referral)):
         return replace(referral, waits=None)
     calendar = await calendar_for(session, referral.agency(running[1]), referral)
     waits = clocks.start(
@@ -30,6 +30,12 @@ async def with_clock(
         asked=asked,
     )
     return replace(referral, waits=waits)
+
+
+async def _is_over(session: AsyncSession, referral: Referral) -> bool:
+    """No place is looked for any more. The case is locked by whoever may come to look for one."""
+    fact = await facts.find_case_fact(session, referral.case_id)
+    return fact is not None and facts.is_over(fact)
 
 
 async def calendar_for(session: AsyncSession, agency: str, referral: Referral) -> Calendar:

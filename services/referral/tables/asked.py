@@ -17,9 +17,9 @@ from services.referral.domain.routing import Case, answered_by_course
 from services.referral.domain.routing_rules import RuleSet, rules_on
 from services.referral.domain.states import State, Verb
 from services.referral.tables import nearby
-from services.referral.tables.facts import consent_of
+from services.referral.tables.facts import consent_of, is_over
 from services.referral.tables.nearby import Memory
-from shared.consent import LAST_WORD, Consent
+from shared.consent import Consent
 from shared.database import Hot
 from shared.service import day_in_japan
 
@@ -68,7 +68,7 @@ class AskedOf:
     @property
     def is_over(self) -> bool:
         """Closed or erased: nothing is looked for any more."""
-        return self.fact.closed_at is not None or self.fact.consent_version == LAST_WORD
+        return is_over(self.fact)
 
     def rules_on(self, day: date) -> RuleSet:
         """Which rules hold."""

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.tables.schema import case_fact, course_option
-from shared.consent import Consent
+from shared.consent import LAST_WORD, Consent
 from shared.database import Hot
 
 
@@ -26,20 +26,18 @@ async def put_case_fact(
     return (await session.execute(written.returning(case_fact.c.case_id))).one_or_none() is not None
 
 
-async def put_holder(session: AsyncSession, case_id: UUID, holder: str, version: int, **more: Any) -> None:
-    """Who holds a case, and what that changes, unless a later version of the case is known."""
-    await put_case_fact(session, case_id, case_fact.c.holder_version, holder=holder, holder_version=version, **more)
+async def put_holder(session: AsyncSession, case_id: UUID, holder: str, version: int, **more: Any) -> bool:
+    """Who holds a case, and what that changes. False: a later version of the case is known, and nothing is changed."""
+    guard = case_fact.c.holder_version
+    return await put_case_fact(session, case_id, guard, holder=holder, holder_version=version, **more)
 
 
-_HOLDER = Hot(
-    "UPDATE case_fact SET holder = :holder WHERE case_id = :case_id"
-    " AND (CAST(:version AS bigint) IS NULL OR holder_version IS NULL OR holder_version <= :version)"
-)
+_HOLDER = Hot("UPDATE case_fact SET holder = :holder WHERE case_id = :case_id")
 
 
-async def set_holder(session: AsyncSession, case_id: UUID, holder: str, version: int | None = None) -> None:
-    """Who holds a locked case: by an acceptance here, ahead of intake's word; or as of a version of intake's."""
-    await _HOLDER.rows(session, {"case_id": case_id, "holder": holder, "version": version})
+async def set_holder(session: AsyncSession, case_id: UUID, holder: str) -> None:
+    """Who holds a locked case, by an acceptance here, ahead of intake's word."""
+    await _HOLDER.rows(session, {"case_id": case_id, "holder": holder})
 
 
 def holder_of(fact: Row[Any]) -> str:
@@ -50,6 +48,11 @@ def holder_of(fact: Row[Any]) -> str:
 _OPENED = "SELECT * FROM case_fact WHERE case_id = :case_id AND municipality IS NOT NULL"
 _FIND = Hot(_OPENED)
 _LOCK = Hot(f"{_OPENED} FOR NO KEY UPDATE")
+
+
+def is_over(fact: Any) -> bool:
+    """Closed or erased: nothing is looked for any more."""
+    return fact.closed_at is not None or fact.consent_version == LAST_WORD
 
 
 async def lock_case_fact(session: AsyncSession, case_id: UUID) -> Any:

@@ -9,14 +9,13 @@ from sqlalchemy import ColumnElement, Row, Text, Values, and_, column, exists, o
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.referral.domain.holders import TAKING
 from services.referral.domain.needs import EndReason, Need, NeedState
 from services.referral.tables.schema import case_fact, need_unmet, referral, referral_step
 from shared.bus.envelope import new_id
 from shared.consent import LAST_WORD
 
 _OPEN = need_unmet.c.state == NeedState.OPEN
-_TAKING = ("accept", "overrule_forward", "enrol")
-"""Steps by which somebody takes a case on."""
 
 
 async def begin(session: AsyncSession, needs: Collection[Need], **same: Any) -> Sequence[Row[Any]]:
@@ -125,7 +124,7 @@ async def lock_due(session: AsyncSession, *, before: datetime, limit: int) -> Se
         exists()
         .where(need_unmet.c.case_id == case_fact.c.case_id, _OPEN)
         .where(referral.c.case_id == case_fact.c.case_id, referral_step.c.referral_id == referral.c.id)
-        .where(referral_step.c.step.in_(_TAKING), referral_step.c.at > case_fact.c.needs_looked_at)
+        .where(referral_step.c.step.in_(sorted(TAKING)), referral_step.c.at > case_fact.c.needs_looked_at)
     )
     is_open = and_(
         case_fact.c.municipality.is_not(None),

@@ -23,9 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.moves import NEVER_SENT
 from services.referral.domain.numbers import CAME_BACK, GOES_ON, HOPS, NO_HOP, SIGNS, Milestone, Way, silent_until
-from services.referral.domain.states import State
+from services.referral.tables.referrals import HAS_LEFT
 from services.referral.tables.schema import (
     case_fact,
     coordinator,
@@ -46,11 +45,6 @@ _IS_REQUEST = (
 _asker = case((_IS_REQUEST, referral.c.receiver), else_=referral.c.sender)
 _asked = case((_IS_REQUEST, referral.c.sender), else_=referral.c.receiver)
 _holder = func.coalesce(case_fact.c.holder, case_fact.c.opened_by)
-
-
-def has_left() -> ColumnElement[bool]:
-    """`Referral.has_left`: a draft, and one that was thrown away, is nobody else's, and in nobody's numbers."""
-    return and_(referral.c.state != State.DRAFT, referral.c.reason.is_distinct_from(NEVER_SENT))
 
 
 def visible(agency: str, municipalities: frozenset[str]) -> ColumnElement[bool]:
@@ -82,7 +76,7 @@ async def ways(session: AsyncSession, whose: ColumnElement[bool], *, since: date
     query = (
         select(*pair, referral.c.sent_at, referral.c.state, referral.c.reason, *reached, *last)
         .join(referral_step, step.referral_id == referral.c.id)
-        .where(whose, has_left(), referral.c.sent_at >= since, referral.c.sent_at <= until)
+        .where(whose, HAS_LEFT, referral.c.sent_at >= since, referral.c.sent_at <= until)
         .group_by(referral.c.id)
     )
     return [
@@ -113,7 +107,7 @@ async def declines(
     query = (
         select(asked, step.reason, func.count(referral.c.id.distinct()))
         .join(referral_step, step.referral_id == referral.c.id)
-        .where(whose, has_left(), step.step == "decline", step.reason.is_not(None), step.at >= since, step.at <= until)
+        .where(whose, HAS_LEFT, step.step == "decline", step.reason.is_not(None), step.at >= since, step.at <= until)
         .group_by(asked, step.reason)
         .order_by(asked, step.reason)
     )
@@ -126,7 +120,7 @@ async def states(
     """Where the referrals sent in a period stand now."""
     query = (
         select(referral.c.state, func.count())
-        .where(whose, has_left(), referral.c.sent_at >= since, referral.c.sent_at <= until)
+        .where(whose, HAS_LEFT, referral.c.sent_at >= since, referral.c.sent_at <= until)
         .group_by(referral.c.state)
     )
     return {row[0]: row[1] for row in await session.execute(query)}
@@ -139,7 +133,7 @@ async def outcomes(
     query = (
         select(referral_outcome.c.outcome, func.count(referral.c.id.distinct()))
         .join(referral, referral.c.id == referral_outcome.c.referral_id)
-        .where(whose, has_left(), referral.c.sent_at >= since, referral.c.sent_at <= until)
+        .where(whose, HAS_LEFT, referral.c.sent_at >= since, referral.c.sent_at <= until)
         .group_by(referral_outcome.c.outcome)
     )
     return {row[0]: row[1] for row in await session.execute(query)}
@@ -160,7 +154,7 @@ def _hops(whose: ColumnElement[bool], *, since: datetime | None = None, until: d
     What was sent together, or beside what still goes on, is no hop of its own. Nobody is passed about by a request.
     """
     ended_at = func.coalesce(referral.c.since, referral.c.sent_at)
-    ours = whose, has_left(), ~_IS_REQUEST
+    ours = whose, HAS_LEFT, ~_IS_REQUEST
     came_back = (
         referral.c.state.in_(sorted(CAME_BACK)),
         func.coalesce(referral.c.reason, "").not_in(sorted(NO_HOP)),

@@ -12,12 +12,15 @@ from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.referral.domain.holders import TAKING, HandOn
 from services.referral.domain.moves import IN_FLIGHT, NEVER_SENT, OPEN, Referral
 from services.referral.domain.states import Clock, Progress, State, Tier, Verb, Waits
-from services.referral.tables.schema import referral, referral_group, referral_outcome
+from services.referral.tables.schema import case_fact, referral, referral_group, referral_outcome
 from shared.database import Hot
 
 IN_FLIGHT_STATES = referral.c.state.in_(sorted(IN_FLIGHT))
+HAS_LEFT = and_(referral.c.state != State.DRAFT, referral.c.reason.is_distinct_from(NEVER_SENT))
+"""`Referral.has_left`: a draft, and one that was thrown away, is nobody else's, and in nobody's numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,12 @@ async def lock_in_flight(
 
 
 async def lock_due(session: AsyncSession, *, today: date) -> Referral | None:
-    """One referral whose clock has reached its next tier; one that somebody moves just now is left to them."""
-    query = select(referral).where(referral.c.tier_on <= today).order_by(referral.c.tier_on, referral.c.id).limit(1)
-    row = (await session.execute(query.with_for_update(skip_locked=True, key_share=True))).mappings().one_or_none()
+    """One referral whose clock has reached its next tier, with its case; what somebody moves now is left to them."""
+    whose = referral.join(case_fact, case_fact.c.case_id == referral.c.case_id)
+    due = select(referral).select_from(whose).where(referral.c.tier_on <= today)
+    query = due.order_by(referral.c.tier_on, referral.c.id).limit(1)
+    locked = query.with_for_update(of=[case_fact, referral], skip_locked=True, key_share=True)
+    row = (await session.execute(locked)).mappings().one_or_none()
     return None if row is None else _referral(row)
 
 
@@ -185,10 +191,24 @@ async def list_open_with(session: AsyncSession, case_ids: Collection[UUID], agen
 async def was_told(session: AsyncSession, case_id: UUID, agency: str) -> bool:
     """Whether an agency took part in a referral of the case, so that it knows of it."""
     column = referral.c
-    told = and_(column.receiver == agency, column.verb != Verb.REQUEST, column.state != State.DRAFT)
+    told = and_(column.receiver == agency, column.verb != Verb.REQUEST)
     part = or_(column.sender == agency, told, column.coordinator == agency)
-    query = select(referral.c.id).where(column.case_id == case_id, column.reason.is_distinct_from(NEVER_SENT), part)
+    query = select(referral.c.id).where(column.case_id == case_id, HAS_LEFT, part)
     return (await session.execute(query.limit(1))).one_or_none() is not None
+
+
+_TAKEN = Hot(
+    "SELECT r.sender, r.receiver, r.id = :id AS given FROM referral r JOIN referral_step s ON s.referral_id = r.id"
+    " WHERE r.case_id = :case_id AND r.verb <> 'refer' AND s.step = ANY(:steps) ORDER BY s.at, r.id"
+)
+
+
+async def handed_on_since(session: AsyncSession, case_id: UUID, referral_id: UUID, receiver: str) -> Sequence[HandOn]:
+    """What was accepted here after this receiver had accepted the case, and moves it; in order. The case is locked."""
+    taken = await _TAKEN.rows(session, {"case_id": case_id, "id": referral_id, "steps": sorted(TAKING)})
+    own = next((place for place, row in enumerate(taken) if row["given"] and row["receiver"] == receiver), None)
+    after = () if own is None else taken[own + 1 :]
+    return [HandOn(row["sender"], row["receiver"]) for row in after]
 
 
 async def task_of(session: AsyncSession, referral_id: UUID) -> UUID | None:
