@@ -17,11 +17,13 @@ DESK = "kagoshima-desk"
 RECEIVERS = ("npo-hinata", "ibasho-sakura", "readiness-wakaba")
 DRAINED = 120.0
 """Seconds after the last kill until everything that was told has been heard."""
-WAYS = ("accept", "accept", "refer", "beside", "decline", "return", "withdraw", "leave", "close")
-"""beside: another agency than the holder refers it; it may not hand it over."""
+WAYS = ("accept", "accept", "refer", "beside", "decline", "return", "withdraw", "leave", "close", "onward")
+"""beside: another agency than the holder refers it; it may not hand it over. onward: from hand to hand, however late
+intake hears of it: one receiver hands it on, the next has taken it on and offers it to the third."""
 STATES = {
     "accept": "accepted", "refer": "accepted", "beside": "accepted", "decline": "declined", "return": "accepted",
     "withdraw": "withdrawn", "leave": "sent", "close": "closed",
+    "handed on": "accepted", "taken on": "accepted", "offered": "sent",
 }  # fmt: skip
 """By hand: where each way leads."""
 
@@ -54,9 +56,18 @@ class Office:
         return case_id
 
     async def send(self, case_id: str) -> None:
-        """Send a referral to somebody, and have it go one of the ways."""
+        """Send a case to somebody, and have it go one of the ways."""
         way, receiver = self.dice.choice(WAYS), self.dice.choice(RECEIVERS)
-        sender = self.callers[DESK if way != "beside" else next(each for each in RECEIVERS if each != receiver)]
+        second, third = (each for each in RECEIVERS if each != receiver)
+        if way != "onward":
+            await self._refer(case_id, way, second if way == "beside" else DESK, receiver)
+            return
+        await self._refer(case_id, "handed on", DESK, receiver)
+        await self._refer(case_id, "taken on", receiver, second)
+        await self._refer(case_id, "offered", second, third)
+
+    async def _refer(self, case_id: str, way: str, by: str, receiver: str) -> None:
+        sender = self.callers[by]
         body = {"case_id": case_id, "programme_id": self.programmes[receiver]}
         body |= {"verb": "refer" if way in {"refer", "beside"} else "transfer"}
         sent = await eventually(lambda: sender.post("/referral/v1/referrals", body), what="consent known to referral")
@@ -68,7 +79,7 @@ class Office:
 
 def _steps(way: str, receiver: str) -> list[tuple[str, str, Any]]:
     match way:
-        case "accept" | "refer" | "beside":
+        case "accept" | "refer" | "beside" | "handed on" | "taken on":
             return [(receiver, "receive", None), (receiver, "accept", None)]
         case "decline":
             return [(receiver, "decline", {"reason": "no_capacity"}), (DESK, "confirm-decline", None)]
@@ -127,7 +138,7 @@ async def drained(database: asyncpg.Connection) -> None:
 
 async def agree(database: asyncpg.Connection, office: Office) -> None:
     """Every referral that was sent is there once, in both books alike, and stands in its case's timeline once."""
-    first = await database.fetch("SELECT id, case_id, state, responsible_agency, version FROM referral.referral")
+    first = await database.fetch("SELECT * FROM referral.referral")
     assert {row["id"]: row["case_id"] for row in first} == {key: case for key, (_, case) in office.sent.items()}
     assert {row["id"]: row["state"] for row in first} == {key: STATES[way] for key, (way, _) in office.sent.items()}
     second = await database.fetch(
@@ -144,11 +155,13 @@ async def agree(database: asyncpg.Connection, office: Office) -> None:
     assert {row["n"] for row in told} == {1}, "nothing was heard twice"
     assert {UUID(row["id"]) for row in told if row["kind"] == "referral_sent"} == set(office.sent)
     holders = {row["id"]: row["holder_agency"] for row in await database.fetch("SELECT * FROM intake.case_")}
-    moved = {"accept", "return", "close"}
+    moved = {"accept", "return", "close", "taken on", "offered"}
     for row in first:
         way, case_id = office.sent[row["id"]]
-        # Who accepted a transfer holds the case; of everything else its holder stays, whoever sent it.
-        assert holders[case_id] == (row["responsible_agency"] if way in moved else DESK)
+        assert row["verb"] == ("refer" if way in {"refer", "beside"} else "transfer"), "its holder's offer stays one"
+        # Who accepted a transfer holds the case, until it hands it on; of all else its holder stays, whoever sent it.
+        if way != "handed on":
+            assert holders[case_id] == (row["responsible_agency"] if way in moved else DESK)
     known = await database.fetch("SELECT case_id, holder FROM referral.case_fact")
     assert all(holders[row["case_id"]] == row["holder"] for row in known), "both services name the same holder"
     for schema in ("intake", "referral", "assessment", "training", "dashboard"):
