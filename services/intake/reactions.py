@@ -101,11 +101,9 @@ async def referral_accepted(session: AsyncSession, event: ReferralAccepted, news
 
 async def referral_progressed(session: AsyncSession, event: ReferralProgressed, news: News) -> None:
     """It went on. That there is no room yet is a receiver's first word, too; every other step follows on one."""
-    if await _follow(session, event, news, "referral_progressed", *_PROGRESS) and event.move == "wait":
+    fields = ("referral_id", "receiver", "state", "review_on")
+    if await _follow(session, event, news, "referral_progressed", *fields) and event.move == "wait":
         await custody.acknowledge(session, event.case_id, event.referral_id)
-
-
-_PROGRESS = ("referral_id", "receiver", "state", "review_on")
 
 
 async def referral_taken_over(session: AsyncSession, event: ReferralTakenOver, news: News) -> None:

@@ -1,8 +1,8 @@
 """Moving referrals: by agencies, by training's facts, by what the person says about consent, by the clock.
 
-The order of locks, everywhere: the case's row, then its referrals by their ids, then its needs. Whoever moves several
-referrals, asks for the consent or the holder, or may begin a search for a place or put a need on record, locks the case
-first: it may be over by then. Any other move locks its one referral and waits for nothing else.
+The order of locks, everywhere: the case's row, then its referrals, then its needs. Whoever moves several referrals,
+asks for the consent or the holder, or may begin a search for a place or put a need on record, locks the case first: it
+may be over by then. Any other move locks its one referral and waits for nothing else.
 """
 
 from collections.abc import Collection
