@@ -72,7 +72,7 @@ class NotReached:
 
 
 ACCEPTS = frozenset({"accept", "overrule_forward"})
-_OF_THE_CASE = frozenset({"send", "reroute", "confirm_decline", "close", *ACCEPTS})
+_OF_THE_CASE = frozenset({"send", "reroute", "confirm_decline", "expire", "close", *ACCEPTS})
 """Moves that ask something of the case, move others with it, or after which a next place is looked for."""
 _OF_A_SEAT = frozenset({"enrol", "refuse_seat", "release_seat"})
 """The same of what training tells."""
