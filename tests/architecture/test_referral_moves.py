@@ -3,11 +3,13 @@
 Written anew by `python -m tests.architecture.test_referral_moves`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-from services.referral.domain.clocks import _RUNS, DAYS
+from services.referral.domain.clocks import _RUNS, DAYS, TAKEN_OVER, leaves_a_need
 from services.referral.domain.moves import AT_WORK, ENDED, IN_FLIGHT, MOVES, Move
 from services.referral.domain.states import Clock, Kind, Party, State, Verb
+from tests.unit.test_referral_moves import TO_PROGRAMME
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "referral-moves.md"
 PARTIES = {
@@ -60,17 +62,20 @@ Made from the code, and held to it by a test: `python -m tests.architecture.test
 AFTER = """
 - 本人が断った(`person_declined`・`no_contact`)つなぎは、調整役でも受諾にできません。
 - 頼んだ機関が調整役を兼ねるときも、断りを受諾に変えることはできません。
-- `take_over` は、調整役がすでに責任を持っているときは起きません。席は前にだけ進みます(`progress`)。
+- `take_over` は、すでに引き継いだときと、調整役が受けた機関自身のときは起きません。席は前にだけ進みます(`progress`)。
 - `transfer` を送れるのは担当機関だけです。担当が変わると、返事待ちの `transfer` は `refer` になります(`keep_holder`)。
 - ケースが中断で終わると、返事待ちのつなぎは取下げになります(`end_with_case`)。終結のときは続きます。
 - 断りの確認や、受諾前の返事なしで調整役が持つのは、つなぎ(次の先を探すこと)です。ケースの担当は変わりません。
 - 下書きの取下げは `never_sent` となり、ほかの機関には見えないままです。
 """
 CLOCKS_AFTER = """
+- 支援中に返事がなく調整役が引き継いだもの(`take_over`)は、どの状態でも調整役が待たれます(`start`、15 日)。\
+結果を記録するか、終えて次の行き先を探します(`expire`)。訓練コースも、修了後に結果の知らせがなければ同じです。
 - 次の行き先(`place`)を探す日数は、市町村ごとに変えられます。別の所へ送るか、送らない理由(`no-place`)を記録すると\
 終わります。申し出(request)が断られたときは始まりません。
-- 訓練コースは、`received` が席の期限(`seat`、送った機関。受講指示のあとは受けた機関)、`accepted` が\
-修了日から数えた結果(`start`、受けた機関)、`declined` が次の行き先(`place`、送った機関)です。
+- 訓練コースは、`sent` が受領(`acknowledge`、送った機関)、\
+`received` が席の期限(`seat`、送った機関。受講指示のあとは受けた機関)、\
+`accepted` が修了日から数えた結果(`start`、受けた機関)、`declined` が次の行き先(`place`、送った機関)です。
 - 相手にアカウントがなく、手紙を印刷していないか、メールが届かなかったあいだは、送った機関が待たれます\
 (`deliver`、2 日)。印刷・送信した日から相手の期限が始まり、手紙には郵便の 3 日を足します。
 """
@@ -94,6 +99,7 @@ def _moves() -> str:
 
 def _line(move: Move) -> str:
     by = "、".join(words for party, words in PARTIES.items() if party in move.by)
+    by += "(引き継いだあと once taken over)" if move.once_taken_over else ""
     verbs = " ".join(words for verb, words in VERBS.items() if verb in move.verbs)
     kinds = " ".join(sorted(kind.value for kind in move.kinds))
     sources = " ".join(state.value for state in State if state in move.sources)
@@ -126,15 +132,23 @@ def _states() -> str:
 
 def _clock(state: State) -> str:
     if state not in _RUNS:
-        return "なし"
+        sample = replace(TO_PROGRAMME, state=state, outcome="broken_off")
+        always = leaves_a_need(replace(sample, outcome=None))
+        when = "" if always else "何も始まらずに終わったとき、"
+        return f"{when}{_PLACE}" if leaves_a_need(sample) else "なし"
     clock, party = _RUNS[state]
     who = "頼まれた機関 asked" if party is None else PARTIES[party]
     return f"{who}: {CLOCKS[clock]} `{clock.value}` {DAYS[clock]} 日"
 
 
+_PLACE = f"責任を持つ機関 responsible: {CLOCKS[Clock.PLACE]} `place` {DAYS[Clock.PLACE]} 日"
+
+
 def test_the_page_of_moves_is_the_table_that_the_code_goes_by() -> None:
     assert set(STATES) == set(State)
     assert set(CLOCKS) == set(Clock)
+    assert TAKEN_OVER == (Clock.START, Party.COORDINATOR)
+    assert f"`start`、{DAYS[Clock.START]} 日" in CLOCKS_AFTER
     assert {kind for move in MOVES for kind in move.kinds} == set(Kind)
     assert PAGE.read_text(encoding="utf-8") == page(), "python -m tests.architecture.test_referral_moves"
 

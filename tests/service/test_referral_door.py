@@ -423,6 +423,27 @@ async def test_a_code_is_shown_once_and_a_new_letter_ends_the_one_before(region:
         assert kept == [], table
 
 
+async def silent_in_spite_of(region: Region, referral_id: str, days: int = 20) -> str:
+    """Every second day another letter, and no answer; where it stands then."""
+    for _ in range(days // 2):
+        region.running.pass_time(timedelta(days=2))
+        await region.running.sweep()
+        if await state_of(region, referral_id) == "expired":
+            break
+        await letter_for(region, referral_id)
+    return await state_of(region, referral_id)
+
+
+@pytest.mark.parametrize("account", [True, False])
+async def test_another_letter_gives_nobody_more_time(region: Region, account: bool) -> None:
+    if account:
+        await region.running.rows("UPDATE agency SET contact_channel = NULL")
+    referral_id = await region.to_programme()
+    if not account:
+        await letter_for(region, referral_id)
+    assert await silent_in_spite_of(region, referral_id) == "expired"
+
+
 async def test_only_the_sender_and_the_coordinator_make_links_and_see_them(region: Region) -> None:
     referral_id = await region.to_programme()
     neighbour = region.running.as_("kagoshima-shakyo")

@@ -43,7 +43,7 @@ from tests.service.referral_region import (
     opened,
     released,
 )
-from tests.unit.test_referral_moves import ORACLE
+from tests.unit.test_referral_moves import ORACLE, TAKEN_OVER
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, World
 
 DESK, CITY, CENTER = "kagoshima-desk", "kagoshima-city", "career-center"
@@ -53,7 +53,7 @@ WHO = ("sender", "receiver", "coordinator", "neighbour", "stranger")
 RECEIVERS = ("receive", "accept", "decline", "return", "wait", "reroute", "contact", "start", "miss", "hold", "resume")
 AFTERWARDS = ("set_outcome", "close", "add_outcome")
 SENDERS = ("send", "answer", "withdraw", "add_outcome", "receive", "accept", "decline")
-COORDINATORS = ("confirm_decline", "overrule_forward", "overrule_back")
+COORDINATORS = ("confirm_decline", "overrule_forward", "overrule_back", "set_outcome", "close", "expire")
 SEATS = ("wait_for_seat", "hold_seat", "nominate", "countersign", "instruct", "enrol")
 TRAINING = (*SEATS, "refuse_seat", "release_seat")
 MOVES = sorted({*RECEIVERS, *AFTERWARDS, *SENDERS, *COORDINATORS})
@@ -122,6 +122,7 @@ class Standing:
     reason: str = ""
     seat: int = -1
     won: bool = False
+    taken: bool = False
 
 
 class Story:
@@ -210,10 +211,10 @@ class Story:
             return
         row = await self._row(self.sent[number % len(self.sent)])
         caller = self.callers[row[who] if who in {"sender", "receiver", "coordinator"} else who]
-        answer = await caller.post(f"/v1/referrals/{row['id']}/{name.replace('_', '-')}", self._says(name))
+        answer = await caller.post(f"/v1/referrals/{row['id']}/{name.replace('_', '-')}", self._says(name, number))
         assert answer.status_code in {200, 403, 404, 409}, (name, answer.text)
 
-    def _says(self, name: str) -> dict[str, Any] | None:
+    def _says(self, name: str, number: int) -> dict[str, Any] | None:
         to_come = (day_in_japan(wall_time() + self.running.desk.clock.offset) + timedelta(days=5)).isoformat()
         says: dict[str, dict[str, Any]] = {
             "decline": {"reason": "no_capacity"},
@@ -221,7 +222,7 @@ class Story:
             "wait": {"review_on": to_come},
             "hold": {"review_on": to_come},
             "reroute": {"programme_id": self._programme(2), "knowingly": True},
-            "set_outcome": {"outcome": "started"},
+            "set_outcome": {"outcome": "not_started" if number % 2 else "started"},
             "add_outcome": {"outcome": "employed"},
         }
         return says.get(name)
@@ -316,6 +317,7 @@ class Story:
                 at = reached
             assert (row["state"], row["responsible_agency"]) == (at.state, at.holder), row
             assert (row["before_hold"] or "") == at.before_hold
+            assert row["taken_over"] == at.taken
             await self.check_waiting(row)
             offers = row["verb"] == "transfer" and row["state"] in IN_FLIGHT
             assert not offers or row["sender"] == holder, "only its holder offers the case"
@@ -347,6 +349,11 @@ class Story:
         is_open = row["state"] in IN_FLIGHT | AT_WORK
         if row["state"] in {"declined", "expired"}:
             await self.check_place(row)
+        elif row["state"] == "closed":
+            assert row["clock"] in ({None, "place"} if row["outcome"] == "not_started" else {None})
+            assert row["waits_for"] in {None, row["responsible_agency"]}
+        elif row["taken_over"]:
+            assert (row["clock"], row["waits_for"]) == ("start", row["coordinator"])
         else:
             assert (row["waits_for"] is not None) == is_open
         if row["clock"] not in {"acknowledge", "contact"}:
@@ -407,7 +414,8 @@ def after(row: asyncpg.Record, verb: Verb, at: Standing, step: asyncpg.Record) -
     name = step["step"]
     kind = Kind.PROGRAMME if row["course_run_id"] is None else Kind.COURSE_RUN
     parties = [party for party in ("sender", "receiver", "coordinator") if row[party] == step["by"]] or [step["by"]]
-    targets = {ORACLE[kind, verb].get((party, name, State(at.state))) for party in parties} - {None}
+    oracle = {**ORACLE[kind, verb], **(TAKEN_OVER if at.taken else {})}
+    targets = {oracle.get((party, name, State(at.state))) for party in parties} - {None}
     assert len(targets) == 1, (at, name, step["by"])
     (target,) = targets
     assert name != "overrule_forward" or (
@@ -424,6 +432,7 @@ def after(row: asyncpg.Record, verb: Verb, at: Standing, step: asyncpg.Record) -
         reason=step["reason"] or (at.reason if name == "confirm_decline" else ""),
         seat=SEATS.index(name) if name in SEATS else at.seat,
         won=at.won or name in ACCEPTED,
+        taken=state in AT_WORK and (at.taken or name == "take_over"),
     )
 
 
@@ -438,7 +447,7 @@ def _holder(row: asyncpg.Record, verb: Verb, at: Standing, name: str) -> str:
     if name == "confirm_decline" and not request:
         return coordinator
     if name == "take_over":
-        assert at.holder != coordinator
+        assert not at.taken, "once"
         return coordinator
     return coordinator if name == "expire" and (not request or at.state in AT_WORK) else at.holder
 

@@ -159,6 +159,22 @@ async def test_a_new_link_by_hand_ends_the_one_before(region: Region, post: Post
     assert [link["state"] for link in await links_of(region, referral_id)] == ["sent", "revoked"]
 
 
+@pytest.mark.parametrize("account", [True, False])
+async def test_a_new_link_on_a_later_day_gives_nobody_more_time(
+    region: Region, post: PostOffice, account: bool
+) -> None:
+    if account:
+        await region.running.rows("UPDATE agency SET contact_channel = NULL")
+    referral_id = await region.to_programme()
+    assert await region.running.run_errands() == (0 if account else 1)
+    before = (await region.look(referral_id))["waits"]
+    region.running.pass_time(timedelta(days=1))
+    assert (await region.desk.post(f"/v1/referrals/{referral_id}/links")).status_code == 201
+    assert await region.running.run_errands() == 1
+    after = (await region.look(referral_id))["waits"]
+    assert (after["since"], after["due_on"]) == (before["since"], before["due_on"])
+
+
 async def test_a_reminder_mails_the_link_again_and_both_open_it(region: Region, post: PostOffice) -> None:
     referral_id = await region.to_programme()
     await region.running.run_errands()

@@ -14,7 +14,7 @@ from services.referral.domain.states import Kind, State, Verb
 from shared.auth import Role
 from shared.service.clock import day_in_japan, wall_time
 from tests.service.referral_region import COURSE, Region, coordinated
-from tests.unit.test_referral_moves import ORACLE
+from tests.unit.test_referral_moves import ORACLE, TAKEN_OVER
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, World
 
 SAYS: dict[str, dict[str, Any]] = {
@@ -23,7 +23,7 @@ SAYS: dict[str, dict[str, Any]] = {
     "set_outcome": {"outcome": "started"},
     "add_outcome": {"outcome": "employed"},
 }
-DESK = ("send", "answer", "confirm_decline", "overrule_forward", "overrule_back")
+DESK = ("send", "answer", "confirm_decline", "overrule_forward", "overrule_back", "expire")
 BOTH = (
     *("receive", "accept", "decline", "return", "wait", "reroute", "withdraw"),
     *("contact", "start", "miss", "hold", "resume", "set_outcome", "close", "add_outcome"),
@@ -162,3 +162,31 @@ async def test_every_move_of_every_caller_in_every_state_is_as_the_words_have_it
     moved = await region.running.rows("SELECT id FROM referral WHERE version > 1")
     legal = {id_of(cell) for cell in cells if expected(oracle, cell)[0] == 200}
     assert {row["id"] for row in moved} == legal, "nobody moved but who was told so"
+
+
+async def test_what_was_taken_over_is_moved_by_its_coordinator_too(world: World) -> None:
+    """Every state of those in which somebody is at work, every move, the three parties."""
+    region = await Region(world.service("referral")).ready()
+    await coordinated(region.running, "kagoshima-city")
+    kind, verb, receiver = Kind.PROGRAMME, Verb.REFER, "sakura-npo"
+    await furnished(region, kind, verb, receiver)
+    await region.running.rows(
+        "UPDATE referral SET taken_over = true, responsible_agency = coordinator WHERE state = ANY($1)", sorted(AT_WORK)
+    )
+    calling, oracle = callers(region, receiver), dict(ORACLE[kind, verb]) | dict(TAKEN_OVER)
+    to_come = {"review_on": (day_in_japan(wall_time()) + timedelta(days=9)).isoformat()}
+    elsewhere = {"programme_id": region.programmes["zama-npo/ibasho"], "knowingly": True}
+    says = SAYS | {"wait": to_come, "hold": to_come, "reroute": elsewhere}
+    for cell in (cell for cell in CELLS if cell[0] in AT_WORK and cell[2] in PARTIES):
+        _, name, who = cell
+        answer = await calling[who].post(f"/v1/referrals/{id_of(cell)}/{name.replace('_', '-')}", says.get(name))
+        status, then = expected(oracle, cell)
+        assert answer.status_code == status, (cell, answer.text)
+        body = answer.json()
+        if status == 200:
+            assert (body["state"], body["responsible_agency"]) == (then, "kagoshima-city"), cell
+            waiting = {"expired": ("place", "kagoshima-city"), "closed": None}
+            shown = body["waits"] and (body["waits"]["clock"], body["waits"]["agency_id"])
+            assert shown == waiting.get(body["state"], ("start", "kagoshima-city")), cell
+        else:
+            assert {error["legal"] for error in body.get("errors", [])} == then, cell

@@ -192,6 +192,18 @@ async def test_a_request_is_answered_by_who_holds_the_case(region: Region) -> No
     assert "送ったつなぎ 1件、うち申し出 1件" in page
 
 
+async def test_what_is_referred_within_one_house_is_no_request(region: Region) -> None:
+    own = region.running.as_("sakura-npo", municipalities=[KAGOSHIMA])
+    body = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/ibasho"], "verb": "refer"}
+    declined, taken = [(await own.post("/v1/referrals", body | {"knowingly": True})).json() for _ in range(2)]
+    await own.post(f"/v1/referrals/{declined['referral_id']}/decline", {"reason": "no_capacity"})
+    for name in ("accept", "start"):
+        await own.post(f"/v1/referrals/{taken['referral_id']}/{name}")
+    back = (await own.get("/v1/give-back")).json()
+    assert (back["sent"], back["sent_requests"]) == (2, 0)
+    assert back["answered_us"]["start"]["reached"] == 1
+
+
 async def test_each_agency_counts_its_own_referrals_and_those_of_its_municipality(region: Region) -> None:
     await referred(region)
     far = await another_case(region, ZAMA)

@@ -9,7 +9,7 @@ import pytest
 from shared.events import CaseClosed, ReferralOutcomeSet, ReferralWithdrawn
 from shared.service.clock import day_in_japan, wall_time
 from tests.service.referral_region import Region, code, consented, coordinated, opened
-from tests.world import World
+from tests.world import KAGOSHIMA, World
 
 IBASHO = "sakura-npo/ibasho"
 
@@ -160,3 +160,29 @@ async def test_every_outcome_is_kept_and_the_furthest_is_shown(region: Region) -
     assert [each["outcome"] for each in shown["outcomes"]] == ["employed", "employed_3_months", "started"]
     told = [event.outcome for event in await region.running.told() if isinstance(event, ReferralOutcomeSet)]
     assert told == ["employed", "employed_3_months", "started"]
+
+
+async def test_a_draft_has_the_coordinator_of_the_day_on_which_it_is_sent(region: Region) -> None:
+    await coordinated(region.running, "kagoshima-city")
+    draft = (await region.send(programme_id=region.programmes["sakura-npo/ibasho"], draft=True))["referral_id"]
+    await coordinated(region.running, "kagoshima-council")
+    sent = (await region.desk.post(f"/v1/referrals/{draft}/send")).json()
+    assert sent["coordinator"] == "kagoshima-council"
+
+
+async def test_nothing_is_passed_on_to_where_it_came_from(region: Region) -> None:
+    sender = region.running.as_("zama-npo", municipalities=[KAGOSHIMA])
+    body = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/ibasho"], "verb": "refer"}
+    referral_id = (await sender.post("/v1/referrals", body)).json()["referral_id"]
+    target = {"programme_id": region.programmes["zama-npo/ibasho"], "knowingly": True}
+    answer = await region.npo.post(f"/v1/referrals/{referral_id}/reroute", target)
+    assert code(answer) == (409, "rerouting_ends")
+    assert answer.json()["errors"] == [{"code": "in_the_chain"}]
+
+
+async def test_nobody_asks_for_a_case_that_they_hold(region: Region) -> None:
+    referral_id = await region.to_programme()
+    await region.npo.post(f"/v1/referrals/{referral_id}/accept")
+    body = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/junbi"]}
+    answer = await region.running.as_("sakura-npo").post("/v1/referral-requests", body)
+    assert code(answer) == (409, "holds_the_case_already")

@@ -249,7 +249,7 @@ async def test_where_nothing_fits_it_is_said_on_which_rung_the_person_stood(regi
     assert [row["stage"] for row in rows] == ["work_readiness"]
 
 
-@pytest.mark.parametrize("reason", ["person_wishes", "found_elsewhere", "sent_on"])
+@pytest.mark.parametrize("reason", ["person_wishes", "found_elsewhere"])
 async def test_other_reasons_end_it_and_leave_no_need(region: Region, reason: str) -> None:
     referral_id = await declined(region)
     assert (await city(region).post(f"/v1/referrals/{referral_id}/no-place", {"reason": reason})).status_code == 200

@@ -16,8 +16,8 @@ from services.intake.domain.custody import Proof, check, digest, document, first
 from services.intake.domain.responsibility import Entry, Heard, follow, standings, waits_for
 from services.intake.handlers.responsibility import _heard, _sent
 from services.referral.domain import clocks
-from services.referral.domain.moves import Moved, Referral, Said, advance, legal_moves
-from services.referral.domain.states import Clock, Party, State, Verb
+from services.referral.domain.moves import IN_FLIGHT, Moved, Referral, Said, advance, legal_moves
+from services.referral.domain.states import Kind, Party, State, Verb
 from services.referral.handlers.telling import keeping_holder, moving, sending, taking_over
 from shared.events import Event, ReferralSent
 from tests.unit.test_referral_moves import SAID, TO_COURSE, TO_PROGRAMME
@@ -82,7 +82,8 @@ def test_both_books_name_the_same_agency_and_the_same_state(start: tuple[Referra
     assert (last.ended is not None) == (referral.state in {*_ENDED})
     running = clocks.waits_for(referral)
     # What is over waits in referral's own list, for the next place; seats run by training's clock.
-    if running is not None and last.ended is None and running[0] is not Clock.SEAT:
+    by_seats = referral.kind is Kind.COURSE_RUN and referral.state in IN_FLIGHT
+    if running is not None and last.ended is None and not by_seats:
         assert waits_for(last) == referral.agency(running[1])
 
 

@@ -12,6 +12,7 @@ from services.referral.domain.clocks import (
     DAYS,
     IN_SERVICE_REVIEW,
     after,
+    asks_later,
     continues,
     deliver,
     is_of,
@@ -20,8 +21,8 @@ from services.referral.domain.clocks import (
     start,
     waits_for,
 )
-from services.referral.domain.moves import OPEN, Referral
-from services.referral.domain.states import Clock, Kind, Party, Progress, State, Tier, Verb, Waits
+from services.referral.domain.moves import AT_WORK, OPEN, Referral
+from services.referral.domain.states import Clock, Kind, Outcome, Party, Progress, State, Tier, Verb, Waits
 from services.referral.tables.calendars import Calendar
 from shared.service import is_working_day
 from tests.unit.test_referral_moves import TO_COURSE, TO_PROGRAMME
@@ -107,11 +108,42 @@ def test_everything_that_is_open_or_has_no_place_yet_waits_for_somebody(state: S
     expected = state in OPEN or (state in LEAVES_A_NEED and verb is not Verb.REQUEST)
     holder = "city" if to is TO_PROGRAMME and state in LEAVES_A_NEED and verb is not Verb.REQUEST else "desk"
     found = waits_for(replace(to, state=state, verb=verb, before_hold=before, responsible_agency=holder))
-    if to is TO_COURSE and state is State.DECLINED:
-        expected = True
     assert (found is not None) == expected
     if state in LEAVES_A_NEED and found is not None:
         assert found == (Clock.PLACE, Party.COORDINATOR if holder == "city" else Party.SENDER)
+
+
+@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize(("holder", "party"), [("npo", "receiver"), ("desk", "sender"), ("city", "coordinator")])
+def test_what_is_closed_and_came_to_nothing_waits_for_whoever_answers_for_it(
+    verb: Verb, outcome: Outcome, holder: str, party: str
+) -> None:
+    closed = replace(TO_PROGRAMME, state=State.CLOSED, verb=verb, outcome=outcome, responsible_agency=holder)
+    nothing = outcome in {"not_started", "broken_off"}
+    assert waits_for(closed) == ((Clock.PLACE, Party(party)) if nothing else None)
+
+
+def test_what_is_added_later_begins_no_second_search_for_what_has_its_place() -> None:
+    closed = replace(TO_PROGRAMME, state=State.CLOSED, outcome="not_started")
+    assert continues(closed, replace(closed, outcome="broken_off")), "somebody has said where it goes, or is at it"
+    assert not continues(closed, replace(closed, outcome="employed"))
+    assert not continues(replace(closed, outcome="started"), replace(closed, outcome="broken_off"))
+
+
+@pytest.mark.parametrize("to", [TO_PROGRAMME, TO_COURSE], ids=["programme", "course"])
+@pytest.mark.parametrize("state", sorted(AT_WORK))
+def test_what_the_coordinator_has_taken_over_waits_for_it(state: State, to: Referral) -> None:
+    before = State.ACCEPTED if state is State.ON_HOLD else None
+    taken = replace(to, state=state, before_hold=before, responsible_agency="city", taken_over=True)
+    waits = begun(taken)
+    assert (waits.clock, waits.agency, waits.due_on) == (Clock.START, "city", date(2026, 6, 22))
+    assert is_of(waits, taken)
+    assert not asks_later(taken)
+
+
+def test_a_course_that_was_sent_waits_for_who_can_take_it_back() -> None:
+    assert waits_for(TO_COURSE) == (Clock.ACKNOWLEDGE, Party.SENDER), "its provider answers by its seats alone"
 
 
 def test_a_request_leaves_a_need_only_where_it_had_moved_the_case() -> None:
@@ -151,7 +183,13 @@ def test_what_came_of_a_course_is_asked_when_it_has_ended() -> None:
     waits = begun(enrolled)
     assert (waits.clock, waits.agency, waits.since) == (Clock.START, "school", date(2026, 9, 30))
     assert waits.due_on == date(2026, 10, 22), "15 working days; 12 October is a holiday"
-    assert ladder(waits, Kind.COURSE_RUN) == [("remind", date(2026, 10, 1)), ("second", date(2026, 10, 23))]
+    assert ladder(waits, Kind.COURSE_RUN) == [
+        ("remind", date(2026, 10, 1)),
+        ("second", date(2026, 10, 23)),
+        *[
+            ("take_over", date(2026, 11, 5))  # eight working days more; 3 November is a holiday
+        ],
+    ]
     late = begun(replace(enrolled, review_on=date(2026, 5, 1)))
     assert late.since == MONDAY, "told after its end, its time begins on the day it is told"
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.referral.domain.chain import LONGEST, NotRerouted, Place, reroute
+from services.referral.domain import chain as chain_of
+from services.referral.domain.chain import LONGEST, NotRerouted, Place
 from services.referral.domain.moves import (
     AT_WORK,
     ENDED,
@@ -95,6 +96,12 @@ coordinator  overrule_back     decline_pending -> received
 receiver     withdraw          draft sent received returned waiting decline_pending -> withdrawn
 clock        expire            sent received waiting accepted contact_made no_show -> expired
 """ + "".join(f"{line}\n" for line in GIVEN.splitlines() if set(line.split()[1:2]) & _WHATEVER_THE_WAY)
+# Only once the coordinator has taken it over, for silence at work.
+SILENT = """
+coordinator  set_outcome       accepted contact_made in_service no_show on_hold outcome_set -> outcome_set
+coordinator  close             outcome_set -> closed
+coordinator  expire            accepted contact_made in_service no_show on_hold outcome_set -> expired
+"""
 SEATS = """
 sender       send              draft -> sent
 sender       withdraw          draft sent received returned waiting decline_pending -> withdrawn
@@ -113,6 +120,8 @@ receiver     set_outcome       accepted contact_made in_service no_show on_hold 
 receiver     close             outcome_set -> closed
 receiver     add_outcome       closed -> closed
 sender       add_outcome       closed -> closed
+clock        take_over         accepted -> accepted
+clock        take_over         outcome_set -> outcome_set
 """
 
 
@@ -138,6 +147,7 @@ ORACLE = {
     (Kind.COURSE_RUN, Verb.REFER): read(SEATS),
     (Kind.COURSE_RUN, Verb.TRANSFER): read(SEATS + STAYS),
 }
+TAKEN_OVER = read(SILENT)
 NAMES = sorted({each.name for each in MOVES})
 
 
@@ -173,6 +183,26 @@ def test_what_is_not_legal_names_what_is(kind: Kind, verb: Verb) -> None:
         assert isinstance(outcome, NotMoved)
         legal = {name for by, name, source in oracle if (by, source) == (party, state)}
         assert {each.name for each in outcome.legal} == legal
+
+
+@pytest.mark.parametrize(("kind", "verb"), ORACLE, ids=lambda each: each.value)
+def test_what_is_taken_over_at_work_can_be_ended_by_the_coordinator_too(kind: Kind, verb: Verb) -> None:
+    oracle = {cell: to for cell, to in ORACLE[kind, verb].items() if cell[1] != "take_over"} | dict(TAKEN_OVER)
+    for state, name, party in product(sorted(AT_WORK), NAMES, Party):
+        before = replace(standing(kind, verb, state), taken_over=True, responsible_agency="city")
+        outcome = move(before, name, {party}, SAID)
+        reached = outcome.referral.state.value if isinstance(outcome, Moved) else None
+        assert reached == oracle.get((party, name, state)), (state, name, party)
+        if isinstance(outcome, Moved):
+            assert outcome.referral.responsible_agency == "city"
+            assert outcome.referral.taken_over == (outcome.referral.state in AT_WORK or name == "keep_holder")
+
+
+def test_nobody_takes_over_from_itself() -> None:
+    own = replace(TO_PROGRAMME, state=State.IN_SERVICE, sender="npo", coordinator="npo")
+    assert "take_over" not in {each.name for each in legal_moves(own, {Party.CLOCK})}
+    sent_by_it = replace(TO_PROGRAMME, state=State.IN_SERVICE, sender="city", responsible_agency="city")
+    assert "take_over" in {each.name for each in legal_moves(sent_by_it, {Party.CLOCK})}, "silence is silence"
 
 
 def test_every_state_is_of_one_sort() -> None:
@@ -325,6 +355,9 @@ def test_until_it_is_closed_an_outcome_can_be_corrected() -> None:
 def test_a_chain_never_comes_back_and_ends() -> None:
     a, b, c, d = (Place(name, name) for name in "abcd")
 
+    def reroute(chain: list[Place], to: Place) -> NotRerouted | None:
+        return chain_of.reroute(chain, to, sender="desk")
+
     assert reroute([a], b) is None
     assert reroute([a, b], a) == NotRerouted("in_the_chain")
     assert reroute([a, b], Place("a", "another programme")) == NotRerouted("in_the_chain")
@@ -333,3 +366,5 @@ def test_a_chain_never_comes_back_and_ends() -> None:
     assert reroute([a, b, c], d) is None
     assert LONGEST == 4
     assert reroute([a, b, c, d], Place("e", "e")) == NotRerouted("too_long")
+    assert reroute([a], Place("desk", "its own programme")) == NotRerouted("in_the_chain"), "there it came from"
+    assert reroute([Place("desk", "one")], Place("desk", "another")) is None, "within one house"

@@ -80,7 +80,9 @@ def waits_for(entry: Entry) -> str | None:
         case "decline_pending":
             return entry.coordinator or asker
         case _:
-            return entry.receiver
+            # Taken over for silence at work, it waits for who answers for it in the place of who else would.
+            other = entry.sender if entry.verb == "refer" else entry.receiver
+            return entry.coordinator if entry.holder == entry.coordinator != other else entry.receiver
 
 
 # --- in the daily proof ---------------------------------------------------------------------------------------------

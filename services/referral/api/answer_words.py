@@ -32,6 +32,7 @@ NAMES = {
     "resume": "再開する",
     "set_outcome": "結果を記録",
     "close": "終える",
+    "expire": "引き継いだものを終え、次の行き先を探す",
     "add_outcome": "あとから分かった結果を足す",
 }
 """Every move that somebody makes by hand, as a desk calls it."""

@@ -14,7 +14,7 @@ from services.referral.api.shapes import (
     WaitsAnswer,
 )
 from services.referral.domain.chain import NotRerouted
-from services.referral.domain.clocks import reached
+from services.referral.domain.clocks import leaves_a_need, reached
 from services.referral.domain.links import LinkState
 from services.referral.domain.moves import Referral, legal_moves
 from services.referral.domain.states import Clock, State, Verb, Waits
@@ -44,6 +44,9 @@ HOLDER_HAS_CHANGED = ProblemType(
 CASE_CLOSED = ProblemType("case_has_ended", 409, "The case has ended", "このケースは終結しています")
 DOES_NOT_FIT = ProblemType(
     "does_not_fit", 409, "Routing leaves this programme out", "この事業は、このケースのつなぎ先の候補になりません"
+)
+HOLDS_ALREADY = ProblemType(
+    "holds_the_case_already", 409, "You hold this case", "このケースは、すでにご自分の機関の担当です"
 )
 REROUTING_ENDS = ProblemType("rerouting_ends", 409, "It can't be passed on there", "そこへは回せません")
 
@@ -91,7 +94,9 @@ def _shown(
                 else []
             ),
         ],
-        "next_candidates": f"/v1/cases/{referral.case_id}/candidates" if referral.state in _CLOSED and holds else None,
+        "next_candidates": f"/v1/cases/{referral.case_id}/candidates"
+        if holds and (referral.state in _CLOSED or leaves_a_need(referral))
+        else None,
     }
 
 
@@ -185,6 +190,16 @@ def refusal(outcome: NotSent | NotRerouted | NotTheHolder) -> Problem:
             return Problem(REROUTING_ENDS, detail=detail, detail_ja=detail_ja, errors=[{"code": reason}])
         case _:
             assert_never(outcome)
+
+
+def holds_already() -> Problem:
+    """Asking is for who does not hold the case."""
+    return Problem(
+        HOLDS_ALREADY,
+        detail="Nobody is to be asked for it. Refer it to your own programme with verb=refer instead.",
+        detail_ja="申し出る相手はありません。自分の機関の事業へは、verb=refer のつなぎで送ってください。",
+        errors=[{"pointer": "/case_id", "code": "held"}],
+    )
 
 
 _DOES_NOT_FIT = {

@@ -64,6 +64,7 @@ class Words:
     said: Said
     target: Target | None = None
     knowingly: bool = False
+    instead_of: UUID | None = None
 
 
 def table_of(*names: str) -> str:
@@ -75,7 +76,9 @@ def _in_words(move: Move) -> str:
     verbs, kinds = ", ".join(sorted(move.verbs)), ", ".join(sorted(move.kinds))
     by = " or ".join(sorted(party.value for party in move.by))
     target = "where it stood" if move.target is None else move.target.value
-    return f"{kinds} ({verbs}): {by} may {move.name} from {' or '.join(sorted(move.sources))} to {target}."
+    sources = " or ".join(sorted(move.sources))
+    silent = " once it has taken it over" if move.once_taken_over else ""
+    return f"{kinds} ({verbs}): {by} may {move.name} from {sources} to {target}{silent}."
 
 
 async def nothing() -> Words:
@@ -85,7 +88,7 @@ async def nothing() -> Words:
 
 async def send_now(body: SendDraftBody | None = None) -> Words:
     """A draft, as it was written."""
-    return Words(Said(), knowingly=body is not None and body.knowingly)
+    return Words(Said()) if body is None else Words(Said(), knowingly=body.knowingly, instead_of=body.instead_of)
 
 
 async def why_declined(body: DeclineBody) -> Words:
@@ -158,6 +161,7 @@ def _open(
             target=came_with.target,
             read=read,
             knowingly=came_with.knowingly,
+            instead_of=came_with.instead_of,
         )
         match outcome:
             case Moved(referral, _):
@@ -239,7 +243,19 @@ _open(
     "結果を記録します。開始・就職・3か月後の定着は、それぞれ別の結果です。",
     what_came_of_it,
 )
-_open("close", _BOTH, "End it", "結果を記録したうえで終えます。")
+_open(
+    "close",
+    _BOTH,
+    "End it",
+    "結果を記録したうえで終えます。始まらなかった(not_started)・途中でやめた(broken_off)ときは、"
+    "責任を持つ機関が次の行き先を探します。",
+)
+_open(
+    "expire",
+    _DESK,
+    "End what was taken over, and look for the next place",
+    "支援中に返事がなく引き継いだものを終え、次の行き先を探します。",
+)
 _open(
     "add_outcome",
     _BOTH,

@@ -24,7 +24,7 @@ from services.referral.domain.states import State, Verb
 from services.referral.handlers import looking, needs, places
 from services.referral.handlers import referrals as handlers
 from services.referral.handlers.places import NothingToPlace, NotYours
-from services.referral.handlers.referrals import Order, Sent, SentTogether, Target
+from services.referral.handlers.referrals import HoldsAlready, Order, Sent, SentTogether, Target
 from shared.auth import Caller, Role, requires
 from shared.problems import FORBIDDEN, ILLEGAL_MOVE, INVALID, Problem, invalid
 from shared.service import Now, Page, Pages, Transaction, moment, page, router
@@ -131,6 +131,8 @@ async def request_case(
     outcome = await handlers.request_case(
         session, case_id=body.case_id, programme_id=body.programme_id, actor=actor, now=now
     )
+    if isinstance(outcome, HoldsAlready):
+        raise answers.holds_already()
     if not isinstance(outcome, Sent):
         raise answers.refusal(outcome)
     return answers.answer(outcome.referral, actor, response)
@@ -231,10 +233,10 @@ def _key(waiting: Any) -> tuple[date, UUID]:
 
 @referrals.post(
     "/v1/referrals/{referral_id}/no-place",
-    dependencies=[requires(Role.COUNSELLOR)],
-    summary="Say why a declined or unanswered referral goes no further",
+    dependencies=[requires(Role.COUNSELLOR, Role.PROVIDER)],
+    summary="Say why what was declined, not answered, or came to nothing goes no further",
     description=(
-        "断りが確定した、または返事のなかったつなぎについて、次へつながない理由を記録します。"
+        "断りが確定した、返事のなかった、または何も始まらずに終わったつなぎについて、次へつながない理由を記録します。"
         "nothing_fits なら、応えられる支援がない課題として残ります。次へつなぐときは、新しいつなぎを送ってください。"
     ),
 )

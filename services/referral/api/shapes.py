@@ -45,6 +45,10 @@ _KNOWINGLY = (
     "Although an open referral to the same programme is there, its period is over, or it serves other towns, as a 409"
     " has said."
 )
+_INSTEAD_OF = (
+    "The referral of this case that waits for a place (`waits.clock`) and is sent on hereby. Without it, the only one"
+    " that was for the same need. Only for who has to place it, and for who holds the case."
+)
 GivenVerb = Literal["refer", "transfer"]
 
 
@@ -61,11 +65,7 @@ class SendBody(TargetBody):
     task_id: UUID | None = Field(
         default=None, description="The task of a joint case conference that came back and is carried out hereby."
     )
-    instead_of: UUID | None = Field(
-        default=None,
-        description="The declined or expired referral of this case that is sent on hereby. Without it, the only one"
-        " that was for the same need, if its sender holds it or the case.",
-    )
+    instead_of: UUID | None = Field(default=None, description=_INSTEAD_OF)
     draft: bool = Field(default=False, description="Only written down: nobody but the own agency sees it.")
     knowingly: bool = Field(default=False, description=_KNOWINGLY)
 
@@ -75,6 +75,7 @@ class SendDraftBody(Body):
 
     model_config = _shown({"knowingly": False})
 
+    instead_of: UUID | None = Field(default=None, description=_INSTEAD_OF)
     knowingly: bool = Field(default=False, description=_KNOWINGLY)
 
 

@@ -22,10 +22,14 @@ class NotRerouted:
     reason: str
 
 
-def reroute(chain: Sequence[Place], to: Place) -> NotRerouted | None:
-    """None: it may go there. The same agency twice is a cycle, unless it is another programme of who passes it on."""
+def reroute(chain: Sequence[Place], to: Place, *, sender: str) -> NotRerouted | None:
+    """None: it may go there. The same agency twice is a cycle, unless it is another programme of who passes it on.
+
+    The chain begins at its sender, who has seen the person, and is no place of those that are counted.
+    """
     if len(chain) >= LONGEST:
         return NotRerouted("too_long")
-    if any(place.target == to.target for place in chain) or to.agency in {place.agency for place in chain[:-1]}:
+    before = {sender, *(place.agency for place in chain[:-1])} - {chain[-1].agency}
+    if any(place.target == to.target for place in chain) or to.agency in before:
         return NotRerouted("in_the_chain")
     return None

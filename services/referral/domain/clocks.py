@@ -8,7 +8,17 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 
 from services.referral.domain.moves import IN_FLIGHT, Referral
-from services.referral.domain.states import Clock, Kind, Party, Progress, State, Tier, Verb, Waits
+from services.referral.domain.states import (
+    CAME_TO_NOTHING,
+    Clock,
+    Kind,
+    Party,
+    Progress,
+    State,
+    Tier,
+    Verb,
+    Waits,
+)
 
 IsOpen = Callable[[date], bool]
 """Whether the agency that has to act is open on a day."""
@@ -43,28 +53,36 @@ _RUNS: Mapping[State, tuple[Clock, Party | None]] = {
     State.IN_SERVICE: (Clock.REVIEW, Party.RECEIVER),
     State.ON_HOLD: (Clock.REVIEW, Party.RECEIVER),
     State.OUTCOME_SET: (Clock.START, Party.RECEIVER),
-    State.DECLINED: (Clock.PLACE, Party.COORDINATOR),
-    State.EXPIRED: (Clock.PLACE, Party.COORDINATOR),
 }
 """Which clock runs in which state, and who has to act; None: whoever is asked. Other states wait for nobody."""
+TAKEN_OVER = Clock.START, Party.COORDINATOR
+"""What runs wherever at work the coordinator has taken it over: what came of it is for the coordinator to find out."""
 _NAMED = frozenset({Clock.REVIEW, Clock.SEAT})
 """Clocks that run to a day which somebody has named."""
 
 
 def waits_for(referral: Referral) -> tuple[Clock, Party] | None:
     """Which clock runs, and whose move it is."""
+    if referral.taken_over:
+        return TAKEN_OVER
+    if leaves_a_need(referral):
+        return Clock.PLACE, _answers_for(referral)
     if referral.kind is Kind.COURSE_RUN and referral.state in _COURSES:
         return _in_course(referral)
     found = _RUNS.get(referral.state)
-    if found is None or (found[0] is Clock.PLACE and not _leaves_a_need(referral)):
-        return None
-    if found[0] is Clock.PLACE and referral.responsible_agency != referral.coordinator:
-        return Clock.PLACE, Party.SENDER  # the release before left what was declined with who had sent it
-    clock, party = found
-    return clock, party or referral.asked
+    return None if found is None else (found[0], found[1] or referral.asked)
 
 
-_COURSES = frozenset({State.RECEIVED, State.ACCEPTED, State.DECLINED})
+def _answers_for(referral: Referral) -> Party:
+    """The coordinator after a no or silence; of a seat that was not given, its sender; of what was closed, its holder.
+
+    What the release before declined is still with who had sent it.
+    """
+    parties = referral.parties(referral.responsible_agency)
+    return next(party for party in (Party.COORDINATOR, Party.SENDER, Party.RECEIVER) if party in parties)
+
+
+_COURSES = frozenset({State.SENT, State.RECEIVED, State.ACCEPTED})
 
 
 def _in_course(referral: Referral) -> tuple[Clock, Party]:
@@ -72,19 +90,28 @@ def _in_course(referral: Referral) -> tuple[Clock, Party]:
     match referral.state:
         case State.ACCEPTED:
             return Clock.START, Party.RECEIVER
-        case State.DECLINED:
-            return Clock.PLACE, Party.SENDER  # no seat: it came back to who sent it
+        case State.SENT:
+            return Clock.ACKNOWLEDGE, Party.SENDER  # the provider has no move here, its sender may take it back
         case _:
             # An instruction is issued: from now on the provider enrols, on the first day.
             instructed = referral.progress is Progress.INSTRUCTED
             return Clock.SEAT, Party.RECEIVER if instructed else Party.SENDER
 
 
-def _leaves_a_need(referral: Referral) -> bool:
-    """A request that comes to nothing leaves the case where it was: with its holder, who asked for nothing."""
-    if referral.verb is not Verb.REQUEST:
-        return True
-    return referral.state is State.EXPIRED and referral.responsible_agency == referral.coordinator
+def leaves_a_need(referral: Referral) -> bool:
+    """Whether this way is closed, and what it was about is still somebody's.
+
+    A request that comes to nothing leaves the case where it was: with its holder, who asked for nothing.
+    """
+    match referral.state:
+        case State.CLOSED:
+            return referral.outcome in CAME_TO_NOTHING
+        case State.DECLINED:
+            return referral.verb is not Verb.REQUEST
+        case State.EXPIRED:
+            return referral.verb is not Verb.REQUEST or referral.responsible_agency == referral.coordinator
+        case _:
+            return False
 
 
 def start(
@@ -110,7 +137,7 @@ def start(
             due_on = after(today, on_the_way + days[clock], is_open)
         # Somebody named the day: they are told when it comes, not before.
         return Waits(clock, agency, today, due_on, Tier.REMIND, due_on)
-    if referral.kind is Kind.COURSE_RUN and referral.state is State.ACCEPTED and not asked:
+    if _ends_later(referral) and not asked:
         # What came of a course is asked when it has ended.
         ends = max(today, referral.review_on or today)
         return Waits(clock, agency, ends, after(ends, days[clock], is_open), Tier.REMIND, ends + timedelta(days=1))
@@ -146,8 +173,11 @@ def is_of(waits: Waits, referral: Referral) -> bool:
 def asks_later(referral: Referral) -> bool:
     """Whether they are asked only when the day comes."""
     running = waits_for(referral)
-    in_course = referral.kind is Kind.COURSE_RUN and referral.state is State.ACCEPTED
-    return in_course or (running is not None and running[0] in _NAMED)
+    return _ends_later(referral) or (running is not None and running[0] in _NAMED)
+
+
+def _ends_later(referral: Referral) -> bool:
+    return referral.kind is Kind.COURSE_RUN and referral.state is State.ACCEPTED and not referral.taken_over
 
 
 def reached(waits: Waits) -> Tier | None:
@@ -162,9 +192,15 @@ def reached(waits: Waits) -> Tier | None:
 
 
 def continues(before: Referral, moved: Referral) -> bool:
-    """Whether accepting lets the clock of first contact run on: it began when the same agency received it."""
-    same = before.waits is not None and waits_for(before) == waits_for(moved)
-    return same and (before.state, moved.state) == (State.RECEIVED, State.ACCEPTED)
+    """Whether the clock runs on. Accepting: that of first contact began when the same agency received it.
+
+    What is added after the end: somebody may have said already where it goes.
+    """
+    if waits_for(before) != waits_for(moved):
+        return False
+    if before.state is State.CLOSED:
+        return True
+    return before.waits is not None and (before.state, moved.state) == (State.RECEIVED, State.ACCEPTED)
 
 
 def next_tier(waits: Waits, *, kind: Kind, is_open: IsOpen, days: Mapping[Clock, int]) -> Waits:
@@ -174,7 +210,7 @@ def next_tier(waits: Waits, *, kind: Kind, is_open: IsOpen, days: Mapping[Clock,
             late = days[waits.clock] if waits.clock in _NAMED else 0
             return _at(waits, Tier.SECOND, _passed(waits.due_on, late, is_open))
         # Nobody stands behind the coordinator: it keeps what it holds, and all the municipality sees that it is late.
-        case Tier.SECOND if kind is Kind.PROGRAMME and waits.clock is not Clock.PLACE:
+        case Tier.SECOND if waits.clock is not Clock.PLACE and (kind is Kind.PROGRAMME or waits.clock is Clock.START):
             grace = max(1, (days[waits.clock] + 1) // 2)
             assert waits.tier_on is not None
             # So many whole days more, of which that morning's may be the first.

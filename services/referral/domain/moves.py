@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import product
+from typing import Any
 from uuid import UUID
 
 from services.referral.domain.states import BY_PERSON, Kind, Party, Progress, State, Verb, Waits, how_far
@@ -27,6 +28,8 @@ class Move:
     """What the mover has to say with it: reason, day, outcome, missing, target."""
     becomes: Verb | None = None
     """What acceptance does from then on; it stays in its state, and its clock runs on."""
+    once_taken_over: bool = False
+    """Only after silence at work: until then it is for who does it to say what came of it."""
 
     def takes(self, referral: "Referral") -> State:
         """The state it leads this referral to."""
@@ -63,10 +66,22 @@ def _line(
     to: Party | None = None,
     asks: str | None = None,
     becomes: Verb | None = None,
+    once_taken_over: bool = False,
 ) -> Move:
     parties = frozenset({by} if isinstance(by, Party) else by)
     states = frozenset({sources} if isinstance(sources, State) else sources)
-    return Move(name, parties, frozenset(verbs), frozenset({kind}), states, target, to=to, asks=asks, becomes=becomes)
+    return Move(
+        name,
+        parties,
+        frozenset(verbs),
+        frozenset({kind}),
+        states,
+        target,
+        to=to,
+        asks=asks,
+        becomes=becomes,
+        once_taken_over=once_taken_over,
+    )
 
 
 def _seat(
@@ -85,6 +100,20 @@ def _answers(party: Party, verbs: Collection[Verb]) -> tuple[Move, ...]:
             for verb in sorted(verbs)
         ),
         _line("decline", party, _WAY_IN, State.DECLINE_PENDING, verbs=verbs, asks="reason"),
+    )
+
+
+def _taken_over(kind: Kind, states: Collection[State]) -> tuple[Move, ...]:
+    """Silence at work: the coordinator answers for it, and brings it to an end, or to the search for another place."""
+
+    def line(name: str, sources: Collection[State], target: State, **more: Any) -> Move:
+        return _line(name, Party.COORDINATOR, sources, target, kind=kind, once_taken_over=True, **more)
+
+    return (
+        *(_line("take_over", Party.CLOCK, state, state, kind=kind, to=Party.COORDINATOR) for state in sorted(states)),
+        line("set_outcome", AT_WORK, State.OUTCOME_SET, asks="outcome"),
+        line("close", {State.OUTCOME_SET}, State.CLOSED),
+        line("expire", AT_WORK, State.EXPIRED, to=Party.COORDINATOR),
     )
 
 
@@ -156,10 +185,7 @@ MOVES: tuple[Move, ...] = (
         verbs={Verb.REQUEST},
         to=Party.COORDINATOR,
     ),
-    *(
-        _line("take_over", Party.CLOCK, state, state, to=Party.COORDINATOR)
-        for state in (State.IN_SERVICE, State.ON_HOLD, State.OUTCOME_SET)
-    ),
+    *_taken_over(Kind.PROGRAMME, {State.IN_SERVICE, State.ON_HOLD, State.OUTCOME_SET}),
     *(
         _line(name, party, IN_FLIGHT, State.WITHDRAWN, kind=kind, asks="reason")
         for name, party in (
@@ -200,6 +226,7 @@ MOVES: tuple[Move, ...] = (
         kind=Kind.COURSE_RUN,
         asks="outcome",
     ),
+    *_taken_over(Kind.COURSE_RUN, {State.ACCEPTED, State.OUTCOME_SET}),
 )
 """The state machine. Code, interface texts, documents and tests read this table; nothing else knows what is legal."""
 
@@ -250,6 +277,8 @@ class Referral:
     proposed_programme_id: UUID | None = None
     """Where it may go next, as the coordinator was told; or the course run below."""
     proposed_course_run_id: UUID | None = None
+    taken_over: bool = False
+    """Who works on it was silent: the coordinator answers for it in their place, and is waited for."""
 
     @property
     def kind(self) -> Kind:
@@ -343,6 +372,7 @@ def _after(referral: Referral, move: Move, said: Said) -> Referral:
         outcome=_outcome_after(referral, move, said),
         missing=said.missing,
         review_on=said.day,
+        taken_over=target in AT_WORK and (referral.taken_over or move.name == "take_over"),
         version=referral.version + 1,
     )
 
@@ -383,7 +413,9 @@ def _is_open_to(move: Move, referral: Referral) -> bool:
     # Nor does who asks for something make the other side do it: where the asker coordinates, it can only ask again.
     if move.name == "overrule_forward" and referral.coordinator == referral.agency(referral.asker):
         return False
-    if move.name == "take_over" and referral.responsible_agency == referral.coordinator:
+    if move.name == "take_over" and (referral.taken_over or referral.coordinator == referral.receiver):
+        return False
+    if move.once_taken_over and not referral.taken_over:
         return False
     # Seats only go forward: news from a replay must not turn an instruction back into a held seat.
     if move.progress is None or referral.progress is None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.referral.domain.moves import AT_WORK
 from services.referral.domain.options import Capacity, Option, Programme, Stage
-from services.referral.domain.states import DeclineReason, Outcome, State, Verb
+from services.referral.domain.states import CAME_TO_NOTHING, DeclineReason, State, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Been:
     @property
     def accepted(self) -> bool:
         """Somebody took the person on, and it came to something; what was not begun or broken off did not."""
-        return (self.state in AT_WORK or self.state == State.CLOSED) and self.outcome not in _CAME_TO_NOTHING
+        return (self.state in AT_WORK or self.state == State.CLOSED) and self.outcome not in CAME_TO_NOTHING
 
     @property
     def rung(self) -> Stage:
@@ -35,7 +35,6 @@ class Been:
         return Stage.VOCATIONAL_TRAINING if self.stage is None else Stage(self.stage)
 
 
-_CAME_TO_NOTHING = frozenset({Outcome.NOT_STARTED, Outcome.BROKEN_OFF})
 _NO = frozenset({State.DECLINED, State.REROUTED, State.EXPIRED})
 """It was given back, passed on as nothing for this place, or left without an answer."""
 _ANSWERED = _NO | AT_WORK | {State.CLOSED}

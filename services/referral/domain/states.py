@@ -101,7 +101,7 @@ class Clock(StrEnum):
     SEAT = "seat"
     """席: how long training keeps the seat, or the place in line; then the first day of the course."""
     PLACE = "place"
-    """次の行き先: that whoever holds what was declined, or what nobody answered, finds where it goes next."""
+    """次の行き先: that whoever holds what was declined, not answered, or came to nothing finds where it goes next."""
 
 
 class Tier(StrEnum):
@@ -165,8 +165,6 @@ class NoPlace(StrEnum):
     PERSON_WISHES = "person_wishes"
     FOUND_ELSEWHERE = "found_elsewhere"
     """It is answered, though not by a referral: by the family, by who holds the case, by an agency that is not here."""
-    SENT_ON = "sent_on"
-    """Another referral of the case stands in its place."""
 
 
 class Missing(StrEnum):
@@ -195,6 +193,8 @@ class Outcome(StrEnum):
     ENDED_BY_PERSON = "ended_by_person"
 
 
+CAME_TO_NOTHING = frozenset({Outcome.NOT_STARTED, Outcome.BROKEN_OFF})
+"""Outcomes after which the person is no further: somebody has to look for another place."""
 _FAR = (
     Outcome.NOT_STARTED,
     Outcome.STARTED,

@@ -25,6 +25,7 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
         return False
     waits = referral.waits
     assert waits is not None  # only a clock that runs has a tier
+    assert waits.tier is not None  # and a day for it
     if not clocks.is_of(waits, referral):
         # The release before moved it beside us, and left its clock as it was: nobody is reminded of the wrong thing.
         await referrals.store_waits(session, await with_clock(session, referral, now))
@@ -36,7 +37,7 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
     if waits.tier is Tier.TAKE_OVER:
         await take_over(session, referral, now)
         return True
-    tier = waits.tier or Tier.SECOND
+    tier = waits.tier
     over_on = clocks.takes_over_on(then, kind=referral.kind, is_open=calendar.is_open, days=days)
     reminded = referral
     if over_on is None or over_on > day_in_japan(now):  # else we are late, and nobody can answer in time any more

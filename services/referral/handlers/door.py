@@ -99,9 +99,9 @@ async def answer(session: AsyncSession, given: str, name: str, said: Said, *, ad
     link = await links.get_link(session, found[0])
     if link.revoked_at is not None or link.expires_at <= now:
         return Unknown()
-    shown = await _seen(session, link, referral, now)
-    if name not in shown.moves:
-        return shown  # not its turn, or answered: then there are none
+    is_open = stands(referral, None) is Standing.OPEN and link.answered_at is None
+    if not is_open or name not in await _moves(session, referral, now):
+        return await _seen(session, link, referral, now)
     session.info["origin"] = replace(session.info["origin"], by=link.agency_id)
     if name not in KEEPS_LINK:
         # Before the move, which gives whoever has to go on a link of its own.

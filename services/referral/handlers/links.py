@@ -141,8 +141,9 @@ async def write_letter(session: AsyncSession, referral_id: UUID, *, actor: Actor
         link = await _make(session, referral, LinkChannel.LETTER, instead_of=live, now=now)
     code = write_code(secrets.randbits(BITS))
     await links.add_secret(session, link.id, read_code(code) or "", now)
-    # Its time begins when it is printed, with the days that the post takes; and so its end is what stands on the paper.
-    referral = await went_out(session, referral, now, on_the_way=ON_THE_WAY[LinkChannel.LETTER])
+    if await asks_first(session, referral, link.id):
+        # Its time begins when it is printed, with the days that the post takes; its end is what stands on the paper.
+        referral = await went_out(session, referral, now, on_the_way=ON_THE_WAY[LinkChannel.LETTER])
     printed = replace(link, printed_at=now, expires_at=await _ends_at(session, referral, now))
     await links.change_link(session, link.id, printed_at=now, expires_at=printed.expires_at)
     return Letter(
@@ -154,6 +155,17 @@ async def write_letter(session: AsyncSession, referral_id: UUID, *, actor: Actor
         await programme_name(session, referral),
         reference_of(referral.id),
     )
+
+
+async def asks_first(session: AsyncSession, referral: Referral, link_id: UUID) -> bool:
+    """Whether the receiver's time begins with this letter or mail.
+
+    Another one in the same turn gives nobody more time, nor any to who has an account, and was asked there.
+    """
+    if referral.waits is not None and referral.waits.clock is Clock.DELIVER:
+        return True
+    without_account = await _channel(session, referral.receiver) is not None
+    return without_account and not await links.has_gone_out(session, referral.id, but=link_id)
 
 
 async def list_links(session: AsyncSession, referral_id: UUID, *, actor: Actor) -> Sequence[Row[Any]] | NotTheirs:

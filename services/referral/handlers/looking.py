@@ -6,11 +6,11 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, case, or_
+from sqlalchemy import ColumnElement, Row, and_, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.links import LinkState, living_state
-from services.referral.domain.moves import AT_WORK, IN_FLIGHT, OPEN, Referral
+from services.referral.domain.moves import IN_FLIGHT, OPEN, Referral
 from services.referral.domain.states import Clock, Kind, State, Verb
 from services.referral.domain.told import NOTHING, Reading, Told, told
 from services.referral.tables import facts, links, referrals, schema
@@ -116,7 +116,8 @@ def _may_read(referral: Referral, fact: Row[Any], agency: str, reaches: Callable
     Anybody of the municipality may send, and so learn by sending: a sender that does not hold the case reads no more
     than the person agreed that it may.
     """
-    took_over = agency == referral.coordinator == referral.responsible_agency
+    # What the coordinator sent itself it reads as any sender, or sending would open to it what silence did not.
+    took_over = referral.taken_over and agency == referral.coordinator != referral.sender
     if agency in {referral.receiver, facts.holder_of(fact)} or took_over:
         return True
     return agency == referral.sender and reaches(agency)
@@ -153,16 +154,7 @@ async def list_referrals(
 
 
 _COLUMN = schema.referral.c
-_ELSE = case((_COLUMN.verb == Verb.REFER, _COLUMN.sender), else_=_COLUMN.receiver)
-_TAKEN_OVER = or_(
-    and_(_COLUMN.clock == Clock.PLACE, _COLUMN.waits_for == _COLUMN.coordinator),
-    # What has begun goes on with who does it; the coordinator answers for it in the place of who else would.
-    and_(
-        _COLUMN.state.in_(sorted(AT_WORK)),
-        _COLUMN.responsible_agency == _COLUMN.coordinator,
-        _COLUMN.coordinator != _ELSE,
-    ),
-)
+_TAKEN_OVER = or_(_COLUMN.taken_over, and_(_COLUMN.clock == Clock.PLACE, _COLUMN.waits_for == _COLUMN.coordinator))
 """What came to the coordinator by a decline or by silence, and has neither ended nor found another place."""
 
 

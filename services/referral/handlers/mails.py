@@ -18,7 +18,7 @@ from services.referral.domain import clocks
 from services.referral.domain.links import ASKS, ON_THE_WAY, LinkChannel, gives_up, last_minute, next_try, wants_link
 from services.referral.domain.moves import Referral
 from services.referral.domain.states import Clock, Tier
-from services.referral.handlers.links import keep_link, programme_name, reference_of
+from services.referral.handlers.links import asks_first, keep_link, programme_name, reference_of
 from services.referral.handlers.waiting import lies_here, went_out
 from services.referral.tables import links, referrals
 from shared.bus.mailbox import emit
@@ -68,7 +68,8 @@ async def note(session: AsyncSession, parcel: Parcel, came_of_it: Undelivered | 
     match came_of_it:
         case None:
             await links.change_mail(session, mail.link_id, state="sent", sent_at=now, last_error=None)
-            if await _asks(session, referral, mail) and _was_late(referral, mail, now):
+            late = await _asks(session, referral, mail) and _was_late(referral, mail, now)
+            if late and await asks_first(session, referral, mail.link_id):
                 asked = await went_out(session, referral, now, on_the_way=ON_THE_WAY[LinkChannel.EMAIL])
                 await keep_link(session, asked, now)
         case Undelivered(reason, final=True):

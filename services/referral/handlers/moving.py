@@ -44,6 +44,7 @@ from services.referral.handlers.referrals import (
     Target,
     TargetNotKnown,
     consent_lacks,
+    coordinator_of,
     does_not_fit,
     find_offer,
     not_the_holder,
@@ -72,7 +73,7 @@ class NotReached:
 
 
 ACCEPTS = frozenset({"accept", "overrule_forward"})
-_OF_THE_CASE = frozenset({"send", "reroute", "confirm_decline", "expire", "close", *ACCEPTS})
+_OF_THE_CASE = frozenset({"send", "reroute", "confirm_decline", "expire", "close", "add_outcome", *ACCEPTS})
 """Moves that ask something of the case, move others with it, or after which a next place is looked for."""
 _OF_A_SEAT = frozenset({"enrol", "refuse_seat", "release_seat"})
 """The same of what training tells."""
@@ -109,6 +110,7 @@ async def move_referral(
     target: Target | None = None,
     read: int | None = None,
     knowingly: bool = False,
+    instead_of: UUID | None = None,
 ) -> Outcome:
     """Make an agency's move."""
     seen = visible(await referrals.find_referral(session, referral_id), actor)
@@ -129,6 +131,7 @@ async def move_referral(
         target=target,
         read=read,
         knowingly=knowingly,
+        instead_of=instead_of,
     )
 
 
@@ -144,6 +147,7 @@ async def move(
     target: Target | None = None,
     read: int | None = None,
     knowingly: bool = False,
+    instead_of: UUID | None = None,
 ) -> Outcome:
     """Make a move for these parties, by whichever door they came; `seen` is what was looked at, not locked."""
     fact = await facts.lock_case_fact(session, seen.case_id) if name in _OF_THE_CASE else None
@@ -164,7 +168,7 @@ async def move(
             return refused
     if name == "send":
         assert fact is not None
-        return await _send_draft(session, fact, referral, moved, by=by, now=now)
+        return await _send_draft(session, fact, referral, moved, instead_of=instead_of, by=by, now=now)
     if name not in ACCEPTS:
         stored = await _store(session, referral, moved, said, by=by, now=now)
         await emit(session, *stored.told, at=now)
@@ -199,6 +203,9 @@ async def _accept(
         await facts.set_holder(session, referral.case_id, referral.receiver)
         told += await _let_holder_stay(session, referral.case_id, referral.receiver, now)
     await emit(session, *told, at=now)
+    if referral.verb is Verb.REQUEST:
+        # Its holder was asked for it, and has given it: that is the next place, as if it had been sent.
+        await places.sent_on(session, fact, stored.referral, instead_of=None, now=now)
     return stored.referral
 
 
@@ -219,14 +226,22 @@ async def _keep_holder(session: AsyncSession, referral: Referral, holder: str, n
 
 
 async def _send_draft(
-    session: AsyncSession, fact: Row[Any], draft: Referral, moved: Moved, *, by: str, now: datetime
+    session: AsyncSession,
+    fact: Row[Any],
+    draft: Referral,
+    moved: Moved,
+    *,
+    instead_of: UUID | None,
+    by: str,
+    now: datetime,
 ) -> Moved:
-    """From now on the receiver may know of it."""
-    sent = replace(moved, referral=replace(moved.referral, sent_at=now))
+    """From now on the receiver may know of it; who coordinates is who does so today."""
+    coordinator = await coordinator_of(session, fact, draft.verb, sender=draft.sender, receiver=draft.receiver)
+    sent = replace(moved, referral=replace(moved.referral, sent_at=now, coordinator=coordinator))
     stored = await _store(session, draft, sent, NOTHING_SAID, by=by, now=now)
     told = sending(stored.referral, hold_until=None, task_id=await referrals.task_of(session, draft.id))
     await emit(session, *((event, stored.referral.version) for event in told), at=now)
-    await places.sent_on(session, fact, stored.referral, instead_of=None, now=now)
+    await places.sent_on(session, fact, stored.referral, instead_of=instead_of, now=now)
     return Moved(stored.referral, moved.move)
 
 
@@ -291,7 +306,8 @@ async def _reroute(
         Place(each.receiver, each.programme_id or each.course_run_id)
         for each in await referrals.chain_of(session, referral)
     ]
-    refused = reroute(places, Place(offer.agency, target.programme_id or target.course_run_id))
+    to = Place(offer.agency, target.programme_id or target.course_run_id)
+    refused = reroute(places, to, sender=referral.sender)
     if refused is not None:
         return refused
     task_id = await referrals.task_of(session, referral.id)
@@ -380,7 +396,7 @@ async def _follow(
         if name == "hold_seat" and referral.progress is Progress.SEAT_HELD and day != referral.review_on:
             # It is held for another time than was said before; where it stands is the same.
             held = await with_clock(session, replace(referral, review_on=day), now)
-            await referrals.store_proposal(session, held)
+            await referrals.store_standing(session, held)
         return
     seat = replace(moved.referral, seat_request_id=seat_request_id or referral.seat_request_id)
     stored = await _store(session, referral, replace(moved, referral=seat), said, by=party.value, now=now)
@@ -510,7 +526,7 @@ async def _store(
     event = moving(before, moved, outcome=said.outcome, outcomes=number)
     told: Told = [] if event is None else [(event, after.version)]
     lacks: Told = []
-    if _comes_back(moved):
+    if _comes_back(before, moved):
         after, lacks = await _propose(session, after, now)
     if moved.move.to is Party.COORDINATOR:
         told.append((taking_over(before, after, moved.move), after.version))
@@ -518,10 +534,9 @@ async def _store(
     return _Stored(await keep_link(session, after, now), told)
 
 
-def _comes_back(moved: Moved) -> bool:
-    """Whether it is over here and the case goes on elsewhere: no, silence, or no seat."""
-    over = moved.move.to is Party.COORDINATOR and moved.move.name != "take_over"
-    return over or moved.move.progress in {Progress.SEAT_REFUSED, Progress.SEAT_RELEASED}
+def _comes_back(before: Referral, moved: Moved) -> bool:
+    """Whether it is over here and the case goes on elsewhere: no, silence, no seat, or nothing came of it."""
+    return clocks.leaves_a_need(moved.referral) and not clocks.leaves_a_need(before)
 
 
 async def _propose(session: AsyncSession, referral: Referral, now: datetime) -> tuple[Referral, Told]:
@@ -541,5 +556,5 @@ async def _propose(session: AsyncSession, referral: Referral, now: datetime) -> 
         proposed_programme_id=None if course else best.id,
         proposed_course_run_id=best.id if course else None,
     )
-    await referrals.store_proposal(session, proposed)
+    await referrals.store_standing(session, proposed)
     return proposed, lacks

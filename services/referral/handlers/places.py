@@ -63,20 +63,20 @@ async def sent_on(
 ) -> None:
     """A new referral stands in the place of the one that it names, or of the only one that was for the same need.
 
-    Of several, none is taken for settled that nobody has named; nor what another agency than the case's holder or
-    the one that has to place it sends. The case's row is locked by whoever calls this, and what was sent is told.
+    Of several, none is taken for settled that nobody has named; and only what the case's holder sends, or who has to
+    place it, settles any. The case's row is locked by whoever calls this, and what was sent is told.
     """
     waiting = await referrals.lock_unplaced(session, made.case_id)
     if not waiting and instead_of is None:
         return
+    own = [each for each in waiting if made.sender in {each.agency_waited_for, facts.holder_of(fact)}]
     if instead_of is None:
-        own = [each for each in waiting if made.sender in {each.agency_waited_for, facts.holder_of(fact)}]
         same, *others = await _sought_by_each(session, [made, *own], wanted_of(fact.needs, fact.topics))
         # What names no need was sent for the whole case, as was the other.
         alike = [each for each, for_them in zip(own, others, strict=True) if same & for_them or same == for_them]
         chosen = alike if len(alike) == 1 else []
     else:
-        chosen = [each for each in waiting if each.id == instead_of]
+        chosen = [each for each in own if each.id == instead_of]
         if not chosen:
             raise invalid("/instead_of", "not_to_place", *NOT_TO_PLACE)
     await _end(session, chosen, by=made.sender, reason=SENT_ON, now=now)
@@ -88,8 +88,8 @@ def _sent_on(placed: Referral, made: Referral) -> ReferralSentOn:
 
 
 NOT_TO_PLACE = (
-    "Name a referral of this case whose clock is `place`",
-    "このケースの、次の行き先を探しているつなぎを指定してください",
+    "Name a referral of this case whose clock is `place`, and which you have to place, or whose case you hold",
+    "このケースの次の行き先を探しているつなぎのうち、自分の機関が探しているもの(ケースの担当機関ならどれでも)を指定してください",
 )
 
 

@@ -84,6 +84,11 @@ class NotTheHolder:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldsAlready:
+    """Nobody asks for a case that they hold."""
+
+
+@dataclass(frozen=True, slots=True)
 class AlreadyReferred:
     """An open referral of this case is there already."""
 
@@ -172,7 +177,7 @@ def order_in(group: Group, order: Order) -> Order:
 
 async def request_case(
     session: AsyncSession, *, case_id: UUID, programme_id: UUID, actor: Actor, now: datetime
-) -> Sent | NotSent:
+) -> Sent | NotSent | HoldsAlready:
     """Ask the holder of a case for it, for a programme of one's own. Nothing about the case is told by asking.
 
     Not even whose it is: asking is for who may know that already, and of an erased case there is nothing to ask for.
@@ -183,8 +188,10 @@ async def request_case(
     order = Order(Target(programme_id, None), Verb.REQUEST)
     offer = await find_offer(session, order.target)
     holder = facts.holder_of(fact)
-    if offer is None or offer.agency != actor.agency or holder == actor.agency:
+    if offer is None or offer.agency != actor.agency:
         return TargetNotKnown()
+    if holder == actor.agency:
+        return HoldsAlready()
     if fact.closed_at is not None:
         return CaseIsClosed()
     if (there := await open_there(session, fact.case_id, order)) is not None:

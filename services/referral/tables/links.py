@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, insert, select, update
+from sqlalchemy import Row, and_, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.links import Answered, LinkChannel
@@ -99,6 +99,17 @@ async def living(session: AsyncSession, referral_ids: Sequence[UUID]) -> Mapping
     if not referral_ids:
         return {}
     return {row["referral_id"]: row for row in await _STATES.rows(session, {"ids": list(referral_ids)})}
+
+
+async def has_gone_out(session: AsyncSession, referral_id: UUID, *, but: UUID) -> bool:
+    """Whether another link has asked the same thing before: it left, and nobody answered by it."""
+    query = (
+        select(answer_link.c.id)
+        .outerjoin(mail_out, mail_out.c.link_id == answer_link.c.id)
+        .where(answer_link.c.referral_id == referral_id, answer_link.c.id != but, answer_link.c.answered_at.is_(None))
+        .where(or_(answer_link.c.printed_at.is_not(None), mail_out.c.sent_at.is_not(None)))
+    )
+    return (await session.execute(query.limit(1))).first() is not None
 
 
 async def get_link(session: AsyncSession, link_id: UUID) -> Link:

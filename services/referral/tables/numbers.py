@@ -39,7 +39,12 @@ _first = referral_step.alias("first")
 # Its verb may have become another since (`keep_holder`); whoever asked for the case took the first step.
 _IS_REQUEST = (
     select(_first.c.step)
-    .where(_first.c.referral_id == referral.c.id, _first.c.version == 1, _first.c.by == referral.c.receiver)
+    .where(
+        _first.c.referral_id == referral.c.id,
+        _first.c.version == 1,
+        _first.c.by == referral.c.receiver,
+        referral.c.sender != referral.c.receiver,  # within one house who sends is who receives, and asks nobody
+    )
     .exists()
 )
 _asker = case((_IS_REQUEST, referral.c.receiver), else_=referral.c.sender)

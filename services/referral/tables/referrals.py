@@ -244,8 +244,8 @@ async def end_waits(session: AsyncSession, referral_ids: Collection[UUID]) -> No
     await session.execute(update(referral).where(referral.c.id.in_(referral_ids)).values(**_waiting(None)))
 
 
-async def store_proposal(session: AsyncSession, of: Referral) -> None:
-    """Where the coordinator may look next. The row is locked by whoever calls this."""
+async def store_standing(session: AsyncSession, of: Referral) -> None:
+    """Write what is known anew of how it stands: nobody has moved anything. The row is locked by whoever calls."""
     await session.execute(update(referral).where(referral.c.id == of.id).values(**_columns(of)))
 
 
@@ -317,6 +317,7 @@ def _referral(row: Mapping[Any, Any]) -> Referral:
         waits=_waits(row),
         proposed_programme_id=row["proposed_programme_id"],
         proposed_course_run_id=row["proposed_course_run_id"],
+        taken_over=row["taken_over"],
     )
 
 
@@ -345,6 +346,7 @@ _PLAIN = (
     "review_on",
     "proposed_programme_id",
     "proposed_course_run_id",
+    "taken_over",
 )
 
 

@@ -153,6 +153,7 @@ referral = Table(
     Column("tier_on", Date),
     Column("proposed_programme_id", Uuid),
     Column("proposed_course_run_id", Uuid),
+    Column("taken_over", Boolean, nullable=False),
 )
 referral_group = Table(
     "referral_group",
