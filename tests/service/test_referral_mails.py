@@ -169,7 +169,7 @@ async def test_a_new_link_on_a_later_day_gives_nobody_more_time(
     assert await region.running.run_errands() == (0 if account else 1)
     before = (await region.look(referral_id))["waits"]
     region.running.pass_time(timedelta(days=1))
-    assert (await region.desk.post(f"/v1/referrals/{referral_id}/links")).status_code == 201
+    assert (await region.desk.post(f"/v1/referrals/{referral_id}/links", {"channel": "email"})).status_code == 201
     assert await region.running.run_errands() == 1
     after = (await region.look(referral_id))["waits"]
     assert (after["since"], after["due_on"]) == (before["since"], before["due_on"])

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.events import ReferralTakenOver
-from tests.service.referral_region import Region, code, consented, coordinated, enrolled, held, opened
+from tests.service.referral_region import COURSE, Region, code, consented, coordinated, enrolled, held, opened
 from tests.world import Caller, World
 
 CITY = "kagoshima-city"
@@ -133,7 +133,7 @@ async def test_what_is_closed_and_came_to_nothing_needs_a_next_place(
     closed = (await region.npo.post(f"/v1/referrals/{referral_id}/close")).json()
     assert (closed["state"], closed["responsible_agency"]) == ("closed", holder)
     assert (closed["waits"]["clock"], closed["waits"]["agency_id"]) == ("place", holder)
-    assert closed["proposed_programme_id"] not in {None, region.programmes["sakura-npo/ibasho"]}
+    assert closed["proposed_course_run_id"] == str(COURSE), "the other programme is full"
     holds = region.npo if holder == "sakura-npo" else region.desk
     assert "no_place" in (await holds.get(f"/v1/referrals/{referral_id}")).json()["next_moves"]
     placed = await holds.post(f"/v1/referrals/{referral_id}/no-place", {"reason": "found_elsewhere"})
