@@ -1,10 +1,12 @@
 """Where it goes next is for who holds it to say: by what was sent, what was agreed to, or a reason of its own."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from tests.service.referral_region import Region, code, coordinated
+from shared.events import NeedUnmet, SeatRefused
+from tests.service.referral_region import COURSE, Region, code, consented, coordinated, opened
 from tests.world import KAGOSHIMA, Caller, World
 
 CITY = "kagoshima-city"
@@ -72,3 +74,45 @@ async def test_whose_place_a_draft_takes_is_said_when_it_is_sent(region: Region)
     sent = await region.desk.post(path, {"knowingly": True, "instead_of": referral_id})
     assert (sent.status_code, sent.json()["state"]) == (200, "sent")
     assert await looked_for(region) == []
+
+
+async def test_who_says_so_coordinates_it_from_then_on_and_that_is_told(region: Region) -> None:
+    region.case_id = uuid4()
+    await region.running.hear(opened(region.case_id, needs=("housing",)), consented(region.case_id))
+    await region.candidates()
+    await coordinated(region.running, "kagoshima-council")
+    referral_id = (await region.send(programme_id=region.programmes["sakura-npo/ibasho"]))["referral_id"]
+    await region.npo.post(f"/v1/referrals/{referral_id}/decline", {"reason": "no_capacity"})
+    council = region.running.as_("kagoshima-council")
+    await council.post(f"/v1/referrals/{referral_id}/confirm-decline")
+    await region.running.rows("UPDATE need_unmet SET coordinator = 'kagoshima-city' WHERE need IS NULL")
+    await region.running.rows("DELETE FROM outbox")
+    await council.post(f"/v1/referrals/{referral_id}/no-place", {"reason": "nothing_fits"})
+    assert [
+        (event.need, event.coordinator) for event in await region.running.told() if isinstance(event, NeedUnmet)
+    ] == [(None, "kagoshima-council")]
+
+
+async def test_what_says_nothing_is_no_need_that_a_place_was_looked_for(region: Region) -> None:
+    region.case_id = uuid4()
+    case = opened(region.case_id, needs=()).model_copy(update={"topics": ["other"]})
+    await region.running.hear(case, consented(region.case_id))
+    referral_id = await region.to_course()
+    await region.running.hear(
+        SeatRefused(case_id=region.case_id, referral_id=referral_id, course_run_id=COURSE, reason="pool_closed")
+    )
+    answer = await region.desk.post(f"/v1/referrals/{referral_id}/no-place", {"reason": "nothing_fits"})
+    assert answer.status_code == 200, answer.text
+    for _ in range(2):
+        rows = await region.running.rows("SELECT need, state FROM need_unmet WHERE case_id = $1", region.case_id)
+        assert [tuple(row) for row in rows] == [(None, "open")], "the person stays in the list"
+        await region.candidates()
+
+
+async def test_where_nothing_fits_it_is_said_on_which_rung_the_person_stood(region: Region) -> None:
+    first = (await region.send(programme_id=region.programmes["sakura-npo/junbi"], verb="refer"))["referral_id"]
+    await region.npo.post(f"/v1/referrals/{first}/accept")
+    referral_id = await declined(region)
+    await region.running.as_(CITY).post(f"/v1/referrals/{referral_id}/no-place", {"reason": "nothing_fits"})
+    rows = await region.running.rows("SELECT stage FROM need_unmet WHERE case_id = $1", region.case_id)
+    assert [row["stage"] for row in rows] == ["work_readiness"]

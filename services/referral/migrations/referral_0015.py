@@ -1,17 +1,21 @@
-"""What the coordinator has taken over at work says so: by who answers for it alone it could not be told."""
+"""A month's map keeps how many different cases stand behind counts of records: by them is judged what is small."""
 
 from alembic import op
 
 revision = "referral_0015"
-down_revision = "referral_0012"
+down_revision = "referral_0014"
 branch_labels = None
 depends_on = None
 
+_COLUMNS = ("waiting_cases", "unmet_cases", "turned_away_cases")
+
 
 def upgrade() -> None:
-    # 0.1.0 takes nothing over, and writes it beside us as not taken over.
-    op.execute("ALTER TABLE referral ADD COLUMN taken_over boolean NOT NULL DEFAULT false")
+    # Months of before don't have them, and what is kept is never rewritten: to others they say less.
+    for column in _COLUMNS:
+        op.execute(f"ALTER TABLE map_snapshot_cell ADD COLUMN {column} integer")
 
 
 def downgrade() -> None:
-    op.execute("ALTER TABLE referral DROP COLUMN taken_over")
+    for column in _COLUMNS:
+        op.execute(f"ALTER TABLE map_snapshot_cell DROP COLUMN {column}")

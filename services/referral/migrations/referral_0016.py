@@ -1,21 +1,18 @@
-"""A month's map keeps how many different cases stand behind counts of records: by them is judged what is small."""
+"""What is told of an unmet need has an order of its own: it may get another coordinator before it ends."""
 
 from alembic import op
 
 revision = "referral_0016"
-down_revision = "referral_0013"
+down_revision = "referral_0015"
 branch_labels = None
 depends_on = None
 
-_COLUMNS = ("waiting_cases", "unmet_cases", "turned_away_cases")
-
 
 def upgrade() -> None:
-    # Months of before don't have them, and what is kept is never rewritten: to others they say less.
-    for column in _COLUMNS:
-        op.execute(f"ALTER TABLE map_snapshot_cell ADD COLUMN {column} integer")
+    op.execute("ALTER TABLE need_unmet ADD COLUMN version integer NOT NULL DEFAULT 1")
+    # Its end was told as the second word.
+    op.execute("UPDATE need_unmet SET version = 2 WHERE state <> 'open'")
 
 
 def downgrade() -> None:
-    for column in _COLUMNS:
-        op.execute(f"ALTER TABLE map_snapshot_cell DROP COLUMN {column}")
+    op.execute("ALTER TABLE need_unmet DROP COLUMN version")
