@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import httpx2
@@ -46,6 +47,8 @@ class Way:
     """Path parameters of what there is for an operation: from before, or made in this journey and taken further."""
     files: Mapping[str, bytes] = field(default_factory=dict)
     """A file that can be taken in, by the operation that takes one."""
+    only: frozenset[str] = frozenset()
+    """The operations of a journey that goes far instead of wide; none: all there are."""
 
 
 _A_ROUND = settings(
@@ -58,12 +61,20 @@ _A_ROUND = settings(
 )
 
 
-async def travel(service: Running, way: Way, *, rounds: int, plant: Plant | None = None) -> Answered:
-    """Begin, and go on from answer to answer."""
+async def travel(
+    service: Running,
+    way: Way,
+    *,
+    rounds: int,
+    plant: Plant | None = None,
+    enough: Callable[[Answered], bool] = lambda _: True,
+) -> Answered:
+    """Begin, and go on from answer to answer: so many rounds, and up to four times as many until there is `enough`."""
     load_all_checks()
     loop, checks, answered = asyncio.get_running_loop(), CHECKS.get_by_names(WANTED), Answered()
     document = with_ways_back(service.app.openapi())
-    schema: Any = openapi.from_dict(document)
+    whole: Any = openapi.from_dict(document)
+    schema = whole.include(operation_id=sorted(way.only)) if way.only else whole
     schema.config.phases.stateful.inference.algorithms = []  # the links of the document, and no guesses at others
     examples = _examples(document)
     opening = schema.find_operation_by_id(way.opening).as_strategy(generation_mode=GenerationMode.POSITIVE)
@@ -106,7 +117,7 @@ async def travel(service: Running, way: Way, *, rounds: int, plant: Plant | None
         def validate_response(self, response: Any, case: Any, *_: Any, **__: Any) -> None:
             case.validate_response(response, checks=checks, recorder=self.recorder)
 
-    for chance in range(rounds):
+    for chance in takewhile(lambda chance: chance < rounds or not enough(answered), range(4 * rounds)):
         # What an answer is depends on what came to be before: two journeys that begin alike need not go on alike.
         with contextlib.suppress(FlakyStrategyDefinition):
             await asyncio.to_thread(seed(chance)(Journey).run, settings=_A_ROUND)

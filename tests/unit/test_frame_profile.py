@@ -345,16 +345,16 @@ def test_a_municipality_is_real_or_the_token_is_refused(code: str) -> None:
 BAD = {
     "not JSON": ("{", "JSON", "JSONではありません", "Not JSON"),
     "a list": ("[]", "JSON", "項目の組({ … })が必要です", "An object"),
-    "HS256": ('{"algorithms": ["HS256"]}', "algorithms.0", "'ES256', 'RS256', 'PS256' or 'EdDSA'", "Not one of"),
+    "HS256": ('{"algorithms": ["HS256"]}', "algorithms.0", "ES256、RS256、PS256、EdDSA", "Not one of"),
     "none": ('{"algorithms": ["RS256", "none"]}', "algorithms.1", "使えるもの", "allowed: 'ES256'"),
     "no algorithm": ('{"algorithms": []}', "algorithms", "空にはできません", "must not be empty"),
-    "a type of ID tokens": ('{"types": ["id+jwt"]}', "types.0", "'at+jwt' or 'JWT'", "Not one of the codes"),
+    "a type of ID tokens": ('{"types": ["id+jwt"]}', "types.0", "at+jwt、JWT", "Not one of the codes"),
     "no type": ('{"types": []}', "types", "空にはできません", "must not be empty"),
     "a word that is not known": ('{"clams": {}}', "clams", "この項目はありません", "no such field"),
     "a claim that is not known": ('{"claims": {"role": "x"}}', "claims.role", "この項目はありません", "no such field"),
     "a path with a hole": ('{"claims": {"roles": "a..b"}}', "claims.roles.claim", "クレームの場所", "Not a path"),
     "an empty path": ('{"claims": {"roles": []}}', "claims.roles.claim", "クレームの場所", "Not a path"),
-    "a role of ours that is none": ('{"role_names": {"x": "boss"}}', "role_names.x", "'counsellor'", "Not one of"),
+    "a role of ours that is none": ('{"role_names": {"x": "boss"}}', "role_names.x", "counsellor、", "Not one of"),
     "an empty audience": ('{"audiences": {"intake": ""}}', "audiences.intake", "短すぎます", "Too short"),
 }
 
@@ -378,7 +378,8 @@ def test_the_command_says_it_in_plain_words_and_starts_nothing(monkeypatch: pyte
     assert done.exit_code == 2
     japanese, english = done.stderr.splitlines()
     allowed = "'ES256', 'RS256', 'PS256' or 'EdDSA'"
-    assert japanese == f"TSUNAGU_ISSUER_PROFILE の algorithms.0: 決められたコードではありません(使えるもの: {allowed})"
+    there = "ES256、RS256、PS256、EdDSA"
+    assert japanese == f"TSUNAGU_ISSUER_PROFILE の algorithms.0: 決められたコードではありません(使えるもの: {there})"
     assert english == f"TSUNAGU_ISSUER_PROFILE, algorithms.0: Not one of the codes (allowed: {allowed})"
 
 
