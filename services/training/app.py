@@ -10,6 +10,7 @@ from services.training.api.deliberation import committees
 from services.training.api.motions import decisions, motions
 from services.training.api.plans import training_plans
 from services.training.api.registrations import registrations
+from services.training.api.report import reports
 from services.training.api.seats import requests
 from services.training.api.selection import results
 from services.training.reactions import reactions
@@ -24,6 +25,7 @@ service = Service(
     routers=[
         *(catalogue, requests, results, course_of_training, authorities, registrations, course_imports),
         *(training_plans, committees, motions, decisions, catalogue_courses, catalogue_imports, catalogue_previews),
+        reports,
     ],
     reactions=reactions,
     sweeps=sweeps,
@@ -40,6 +42,7 @@ service = Service(
         "motions": "分科会の案と採決",
         "decisions": "分科会の決定",
         "training-plans": "訓練計画枠",
+        "training-report": "訓練の年次報告",
     },
 )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,15 +9,15 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.catalogue import FIELDS
+from services.training.handlers.layouts import layout
 from services.training.tables import catalogue as tables
 from services.training.tables import catalogue_search
 from services.training.tables.catalogue import Entry
 from services.training.tables.catalogue_search import Wanted
 from shared.codes import place_name
 from shared.problems import NOT_FOUND, Problem
-from shared.service.exports import Layout, read_layout
+from shared.service.exports import Layout
 
-_LAYOUTS = Path(__file__).parents[1] / "layouts"
 _CSV_FIELDS = {*FIELDS, "course_number", "municipality_name", "seats_offered", "seats_free", "differences"}
 
 
@@ -54,10 +53,7 @@ async def list_differing(
 
 def catalogue_layout(session: AsyncSession) -> Layout:
     """The office's own layout, where it has one, and else the one that comes along."""
-    own: Path | None = session.info["settings"].layouts_path
-    name = "catalogue.toml"
-    path = own / name if own is not None and (own / name).is_file() else _LAYOUTS / name
-    return read_layout(path.read_text(encoding="utf-8-sig"), _CSV_FIELDS)
+    return layout(session, "catalogue", _CSV_FIELDS)
 
 
 def catalogue_line(item: Mapping[str, Any]) -> dict[str, Any]:

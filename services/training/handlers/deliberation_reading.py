@@ -4,7 +4,6 @@ import tomllib
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,13 +11,13 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.deliberation import Meeting, Seat
+from services.training.handlers.layouts import FOLDER, layout
 from services.training.tables import decisions
 from services.training.tables import deliberation as record
 from shared.codes import place_name
 from shared.problems import NOT_FOUND, Problem, ProblemType
-from shared.service.exports import Layout, read_layout
+from shared.service.exports import Layout
 
-_HOME = Path(__file__).parents[1]
 MOST_LINES = 50_000
 """What an office's software still opens."""
 TOO_MANY = ProblemType(
@@ -244,16 +243,11 @@ _FIELDS = frozenset(
 
 def decisions_layout(session: AsyncSession) -> Layout:
     """The office's own layout, where it has one, and else the one that comes along."""
-    own: Path | None = session.info["settings"].layouts_path
-    name = "decisions.toml"
-    path = own / name if own is not None and (own / name).is_file() else _HOME / "layouts" / name
-    return read_layout(path.read_text(encoding="utf-8-sig"), _FIELDS)
+    return layout(session, "decisions", _FIELDS)
 
 
 @cache
 def words() -> dict[str, dict[str, str]]:
     """The tables of words that come along with the layout, for the page."""
-    found: dict[str, dict[str, str]] = tomllib.loads(
-        (_HOME / "layouts" / "decisions.toml").read_text(encoding="utf-8")
-    )["words"]
+    found: dict[str, dict[str, str]] = tomllib.loads((FOLDER / "decisions.toml").read_text(encoding="utf-8"))["words"]
     return found

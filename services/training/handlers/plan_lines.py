@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.plan import Line, LineKind, totals
 from services.training.domain.plan_moves import Book
-from shared.service.exports import Layout, read_layout
+from services.training.handlers.layouts import layout
+from shared.service.exports import Layout
 
-_LAYOUTS = Path(__file__).resolve().parent.parent / "layouts"
 _FIELDS = {
     *("key", "parent", "kind", "label", "quarter", "system", "field", "target_group", "municipalities", "seats"),
     *("percent", "per_course", "minimum_lot", "standing", "opened", "used", "left"),
@@ -59,10 +58,7 @@ def _standing(book: Book, line: Line, standing: int, total: dict[str, int]) -> S
 
 def plan_layout(session: AsyncSession) -> Layout:
     """The office's own columns, where it has some, and else those that come along."""
-    own: Path | None = session.info["settings"].layouts_path
-    candidates = [] if own is None else [own / "training_plan.toml"]
-    path = next((each for each in candidates if each.is_file()), _LAYOUTS / "training_plan.toml")
-    return read_layout(path.read_text(encoding="utf-8-sig"), _FIELDS)
+    return layout(session, "training_plan", _FIELDS)
 
 
 def as_rows(standings: Sequence[Standing]) -> list[dict[str, Any]]:

@@ -1,0 +1,121 @@
+"""The yearly report: load, reckon, hide; what stands behind its numbers, and its lines as CSV."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.training.domain.report import (
+    COUNTED,
+    MEASURES,
+    RATES,
+    Cell,
+    Count,
+    Dimension,
+    Measure,
+    Place,
+    codes_of,
+    tell,
+)
+from services.training.handlers.layouts import layout
+from services.training.handlers.reading import sight
+from services.training.tables import report as tables
+from services.training.tables.report import Year
+from shared.auth import Actor
+from shared.codes import place_name
+from shared.problems import NOT_FOUND, Problem
+from shared.service import day_in_japan
+from shared.service.exports import Layout
+
+_FIELDS = {
+    *("line", "fiscal_year", "prefecture", "origin", "system", "field", "municipality", "municipality_name"),
+    *(each.measure.value for each in MEASURES),
+    *(rate.name.value for rate in RATES),
+}
+KINDS_BEHIND: Mapping[str, tuple[str, ...]] = {
+    "granted": ("grant",),
+    "returned": ("return",),
+    "taken": ("hold", "release", "expire"),
+    "enrolled": ("enrol",),
+}
+"""Which entries of the ledger make up a number of the delegated share."""
+
+
+async def read_report(
+    session: AsyncSession, year: Year, by: Collection[Dimension], *, actor: Actor, now: datetime
+) -> Sequence[Cell]:
+    """The report's cells, as this caller may see them."""
+    (cells,) = await _told(session, year, [by], actor, now)
+    return cells
+
+
+async def report_lines(
+    session: AsyncSession, year: Year, by: Collection[Dimension], *, actor: Actor, now: datetime
+) -> list[dict[str, Any]]:
+    """A line for each cell, and one for all together."""
+    cells, whole = await _told(session, year, [by, ()], actor, now)
+    return [_line(year, "cell", cell) for cell in cells] + [_line(year, "total", cell) for cell in whole]
+
+
+async def _told(
+    session: AsyncSession, year: Year, ways: Sequence[Collection[Dimension]], actor: Actor, now: datetime
+) -> list[Sequence[Cell]]:
+    by_town = any(Dimension.MUNICIPALITY in by for by in ways)
+    persons = await tables.read_persons(session, year, sight(actor), by_town=by_town, today=day_in_japan(now))
+    seats = await tables.read_seats(session, year)
+    # In a thread of its own: while a nation's year is reckoned, nobody else has to wait.
+    return [await asyncio.to_thread(tell, persons, seats, by) for by in ways]
+
+
+def _line(year: Year, kind: str, cell: Cell) -> dict[str, Any]:
+    town = cell.place.municipality
+    return {
+        "line": kind,
+        "fiscal_year": year.fiscal_year,
+        "prefecture": None if year.prefecture is None else place_name(year.prefecture),
+        **cell.place._asdict(),
+        "municipality_name": None if town is None else place_name(town),
+        **{measure.value: _written(cell.count(measure)) for measure in COUNTED},
+        **{rate.name.value: cell.rate(rate) for rate in RATES},
+    }
+
+
+def _written(count: Count | None) -> str | int | None:
+    if count is None:
+        return None
+    return f"{count.at_least}以上" if count.count is None else count.count
+
+
+def report_layout(session: AsyncSession) -> Layout:
+    """The columns of the file."""
+    return layout(session, "training_report", _FIELDS)
+
+
+async def list_requests(
+    session: AsyncSession,
+    year: Year,
+    place: Place,
+    measure: Measure,
+    *,
+    actor: Actor,
+    now: datetime,
+    after: UUID | None,
+    limit: int,
+) -> Sequence[asyncpg.Record]:
+    """The requests that a number counts, as far as they are the caller's business."""
+    codes, today = codes_of(measure), day_in_japan(now)
+    return await tables.list_requests(session, year, place, codes, sight(actor), today=today, after=after, limit=limit)
+
+
+async def list_delegated_entries(
+    session: AsyncSession, allotment_id: UUID, number: str, *, after: int, limit: int
+) -> Sequence[asyncpg.Record]:
+    """The entries of the ledger that make up a number of the delegated share; 404 without the allotment."""
+    found = await tables.list_delegated_entries(session, allotment_id, KINDS_BEHIND[number], after=after, limit=limit)
+    if found is None:
+        raise Problem(NOT_FOUND)
+    return found

@@ -1,0 +1,190 @@
+"""What the yearly report counts: requests for course runs of a fiscal year, grouped by what is known of each.
+
+What is known stands in a code, which `domain/report.py` reads: which codes a measure counts is decided there alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.training.domain.outcomes import Checkpoint
+from services.training.domain.report import FOR_WORK, Persons, Place, Seats, known_of
+from shared.database import Hot
+
+
+@dataclass(frozen=True, slots=True)
+class Year:
+    """Course runs that begin in a fiscal year; of one prefecture, or of all."""
+
+    fiscal_year: int
+    prefecture: str | None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """As the statements call them."""
+        begins, ends = date(self.fiscal_year, 4, 1), date(self.fiscal_year + 1, 4, 1)
+        return {"begins": begins, "ends": ends, "prefecture": self.prefecture}
+
+
+_YEAR = (
+    "c.starts_on >= CAST(:begins AS date) AND c.starts_on < CAST(:ends AS date)"
+    " AND (CAST(:prefecture AS text) IS NULL OR c.prefecture = CAST(:prefecture AS text))"
+)
+# Whose business a person is: who serves the person's municipality, or the prefecture that the course is in; its school.
+_SERVED = (
+    "r.municipality = ANY(CAST(:municipalities AS text[]))"
+    " OR 'prefecture:' || left(r.municipality, 2) = ANY(CAST(:municipalities AS text[]))"
+    " OR c.provider_agency = CAST(:provider AS text)"
+)
+_OWN = f"coalesce({_SERVED} OR 'prefecture:' || c.prefecture = ANY(CAST(:municipalities AS text[])), false)"
+# What stands is the last; three months after the end as the domain reckons the set day (`due_on`).
+_KNOWN = f"""
+FROM course_run c JOIN seat_request r ON r.course_run_id = c.id JOIN pool p ON p.id = r.pool_id
+LEFT JOIN enrolment n ON n.seat_request_id = r.id
+LEFT JOIN LATERAL (
+    SELECT ending, reason, ended_on FROM training_end WHERE seat_request_id = n.seat_request_id
+    ORDER BY number DESC LIMIT 1
+) e ON true
+LEFT JOIN LATERAL (
+    SELECT outcome FROM employment_outcome
+    WHERE seat_request_id = n.seat_request_id AND checkpoint = '{Checkpoint.THREE_MONTHS}'
+    ORDER BY number DESC LIMIT 1
+) o ON true
+CROSS JOIN LATERAL (SELECT concat_ws('|',
+    (n.seat_request_id IS NOT NULL)::text, coalesce(e.ending, ''), coalesce(e.reason = '{FOR_WORK}', false)::text,
+    coalesce((e.ended_on + interval '3 months')::date <= CAST(:today AS date), false)::text, coalesce(o.outcome, '')
+) AS code) AS known
+WHERE {_YEAR}
+"""  # noqa: S608
+_PERSONS = Hot(
+    f"SELECT c.prefecture, p.kind AS origin, c.system, c.field, {_OWN} AS own,"
+    f" CASE WHEN CAST(:by_town AS boolean) AND {_OWN} THEN r.municipality END AS municipality,"
+    f" known.code, count(*) AS persons {_KNOWN} GROUP BY 1, 2, 3, 4, 5, 6, 7"
+)
+_SEATS = Hot(
+    "SELECT c.prefecture, s.origin, c.system, c.field, sum(s.seats)::integer AS seats FROM course_run c"  # noqa: S608
+    " CROSS JOIN LATERAL (SELECT p.kind AS origin, p.granted AS seats FROM pool p WHERE p.course_run_id = c.id"
+    " UNION ALL SELECT 'unshared', c.capacity - c.granted) AS s"
+    f" WHERE {_YEAR} AND s.seats > 0 GROUP BY 1, 2, 3, 4"
+)
+_CELL = (
+    " AND (CAST(:system AS text) IS NULL OR c.system = CAST(:system AS text))"
+    " AND (CAST(:field AS text) IS NULL OR c.field = CAST(:field AS text))"
+)
+_REQUESTS = Hot(
+    f"SELECT r.id, r.course_run_id, r.municipality, p.kind AS origin, c.system, c.field {_KNOWN}"
+    f" AND known.code = ANY(CAST(:codes AS text[])) AND ({_SERVED}) {_CELL}"
+    " AND (CAST(:origin AS text) IS NULL OR p.kind = CAST(:origin AS text))"
+    " AND (CAST(:municipality AS text) IS NULL OR r.municipality = CAST(:municipality AS text))"
+    " AND r.id > CAST(:after AS uuid) ORDER BY r.id LIMIT CAST(:limit AS integer)"
+)
+_ENTRIES = Hot(
+    "SELECT * FROM (SELECT l.entry_id, e.kind, e.at, l.seats, l.course_run_id, l.pool_id,"  # noqa: S608
+    " c.system, c.field, coalesce(p.kind, 'unshared') AS origin"
+    " FROM course_run c JOIN seat_leg l ON l.course_run_id = c.id JOIN seat_entry e ON e.id = l.entry_id"
+    " LEFT JOIN pool p ON p.id = l.pool_id"
+    f" WHERE {_YEAR} {_CELL} AND e.kind IN ('open', 'close', 'grant', 'return') AND l.account IN ('run', 'free')"
+    ") AS leg WHERE (CAST(:origin AS text) IS NULL OR origin = CAST(:origin AS text))"
+    " AND (entry_id, origin) > (CAST(:after_id AS bigint), CAST(:after_origin AS text))"
+    " ORDER BY entry_id, origin LIMIT CAST(:limit AS integer)"
+)
+
+
+async def read_persons(
+    session: AsyncSession, year: Year, sight: Mapping[str, Any], *, by_town: bool, today: date
+) -> list[Persons]:
+    """The smallest parts of a year's requests, for a reader with this sight."""
+    rows = await _PERSONS.rows(session, {**year.values, **sight, "by_town": by_town, "today": today})
+    return [
+        Persons(
+            row["prefecture"], row["origin"], row["system"], row["field"], row["municipality"], row["own"],
+            known_of(row["code"]), row["persons"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def read_seats(session: AsyncSession, year: Year) -> list[Seats]:
+    """A year's seats, by what kind they are: the counters that the ledger's trigger keeps."""
+    return [Seats(*row) for row in await _SEATS.rows(session, year.values)]
+
+
+async def list_requests(
+    session: AsyncSession,
+    year: Year,
+    place: Place,
+    codes: Sequence[str],
+    sight: Mapping[str, Any],
+    *,
+    today: date,
+    after: UUID | None,
+    limit: int,
+) -> list[asyncpg.Record]:
+    """The requests behind a number, of those that are the reader's business; by id."""
+    values = {**year.values, **place._asdict(), **sight, "codes": codes, "today": today}
+    return await _REQUESTS.rows(session, {**values, "after": after or UUID(int=0), "limit": limit})
+
+
+async def list_seat_entries(
+    session: AsyncSession, year: Year, place: Place, *, after: tuple[int, str], limit: int
+) -> list[asyncpg.Record]:
+    """The entries of the ledger whose sum is a capacity, oldest first."""
+    values = {**year.values, **place._asdict(), "after_id": after[0], "after_origin": after[1], "limit": limit}
+    return await _ENTRIES.rows(session, values)
+
+
+# --- the delegated share --------------------------------------------------------------------------------------------
+
+_DELEGATED = Hot(
+    "SELECT a.id AS decision_allotment_id, a.decision_id, d.serial, a.number, c.prefecture, a.municipalities,"
+    " a.course_number, a.system, a.field, a.quarter, a.seats AS allotted, s.granted, s.returned, s.taken, s.enrolled,"
+    " c.prefecture || '-' || d.fiscal_year || '-' || lpad(CAST(d.serial AS text), 3, '0') AS decision_number,"
+    " decision_state(d.id, CAST(:now AS timestamptz)) AS state"
+    " FROM decision d JOIN sub_committee c ON c.id = d.sub_committee_id"
+    " JOIN decision_allotment a ON a.decision_id = d.id"
+    " LEFT JOIN course_run r ON r.course_number = a.course_number"
+    " CROSS JOIN LATERAL (SELECT"
+    "  coalesce(sum(e.seats) FILTER (WHERE e.kind = 'grant'), 0)::integer AS granted,"
+    "  coalesce(sum(e.seats) FILTER (WHERE e.kind = 'return'), 0)::integer AS returned,"
+    "  (count(*) FILTER (WHERE e.kind = 'hold')"
+    "   - count(*) FILTER (WHERE e.kind IN ('release', 'expire')))::integer AS taken,"
+    "  (count(*) FILTER (WHERE e.kind = 'enrol'))::integer AS enrolled"
+    "  FROM pool p JOIN seat_entry e ON e.pool_id = p.id WHERE p.decision_allotment_id = a.id) AS s"
+    # The year of the courses that it is for, which need not be the year in which it was decided.
+    " WHERE coalesce(a.fiscal_year, extract(year FROM r.starts_on - interval '3 months')::integer, d.fiscal_year)"
+    " = CAST(:fiscal_year AS integer)"
+    " AND (CAST(:prefecture AS text) IS NULL OR c.prefecture = CAST(:prefecture AS text))"
+    " AND (CAST(:after AS text[]) IS NULL OR (c.prefecture, d.serial, a.number) > "
+    "  ((CAST(:after AS text[]))[1], (CAST(:after AS text[]))[2]::integer, (CAST(:after AS text[]))[3]::integer))"
+    " ORDER BY c.prefecture, d.serial, a.number LIMIT CAST(:limit AS integer)"
+)
+_DELEGATED_ENTRIES = Hot(
+    "SELECT e.id AS entry_id, e.kind, e.at, e.seats, e.course_run_id, e.pool_id"
+    " FROM pool p JOIN seat_entry e ON e.pool_id = p.id WHERE p.decision_allotment_id = CAST(:allotment_id AS uuid)"
+    " AND e.kind = ANY(CAST(:kinds AS text[])) AND e.id > CAST(:after AS bigint)"
+    " ORDER BY e.id LIMIT CAST(:limit AS integer)"
+)
+_IS_THERE = Hot("SELECT FROM decision_allotment WHERE id = CAST(:id AS uuid)")
+
+
+async def list_delegated(
+    session: AsyncSession, values: Mapping[str, Any], *, after: tuple[str, int, int] | None, limit: int
+) -> list[asyncpg.Record]:
+    """What decisions allotted, and what became of it; by prefecture, decision and allotment."""
+    begin = None if after is None else [str(each) for each in after]
+    return await _DELEGATED.rows(session, {**values, "after": begin, "limit": limit})
+
+
+async def list_delegated_entries(
+    session: AsyncSession, allotment_id: UUID, kinds: Sequence[str], *, after: int, limit: int
+) -> list[asyncpg.Record] | None:
+    """The entries behind one of its numbers; None if there is no such allotment."""
+    if not await _IS_THERE.rows(session, {"id": allotment_id}):
+        return None
+    values = {"allotment_id": allotment_id, "kinds": kinds, "after": after, "limit": limit}
+    return await _DELEGATED_ENTRIES.rows(session, values)
