@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import assessments, bus, candidates, cases, function_map, imports, persons, referrals, seats, start
+from bench import (
+    assessments,
+    bus,
+    candidates,
+    cases,
+    function_map,
+    imports,
+    persons,
+    referrals,
+    seats,
+    start,
+    training_report,
+)
 from bench.report import Report, console, machine_load, show, write
 from embedded.postgres import StartFailed
 
@@ -27,6 +39,7 @@ class What(StrEnum):
     REFERRALS = "referrals"
     CANDIDATES = "candidates"
     FUNCTION_MAP = "function_map"
+    TRAINING_REPORT = "training_report"
 
 
 def main(
@@ -58,6 +71,7 @@ def main(
         What.FUNCTION_MAP: lambda progress: function_map.measure(progress, rounds=rounds),
         What.ASSESSMENTS: lambda progress: assessments.measure(progress, rounds=rounds, seconds=seconds),
         What.REFERRALS: lambda progress: referrals.measure(progress, rounds=rounds, seconds=seconds),
+        What.TRAINING_REPORT: lambda progress: training_report.measure(progress, rounds=rounds),
         What.CANDIDATES: lambda progress: candidates.measure(progress, rounds=rounds),
     }
     chosen = list(measures) if what is What.ALL else [what]

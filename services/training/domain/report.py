@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 from services.training.domain.outcomes import Ending, Left, Outcome
@@ -320,11 +321,13 @@ def _cell(cells: dict[Place, Cell], place: Place) -> Cell:
     return cells.setdefault(place, Cell(place))
 
 
+@cache
 def _measures_of(known: Known) -> tuple[Measure, ...]:
     stage, found = known.stage, known.found
     return tuple(each.measure for each in MEASURES if each.holds(stage, found))
 
 
+@cache
 def known_of(code: str) -> Known:
     """What is known, from its code: `enrolled|ending|for work|due|outcome`, empty for what is not."""
     enrolled, ending, for_work, due, outcome = code.split("|")
