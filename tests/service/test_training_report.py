@@ -2,6 +2,7 @@
 
 import csv
 import io
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -144,7 +145,7 @@ async def make(training: Running, plan: dict[str, Any]) -> None:
             request = UUID(answer.json()["seat_request_id"])
             for place, (ending, why) in enumerate(group["ends"], 1):
                 month = today.year * 12 + today.month - 1 - group["months_ago"]
-                day = date(month // 12, month % 12 + 1, min(today.day, 28))
+                day = date(month // 12, month % 12 + 1, min(today.day, monthrange(month // 12, month % 12 + 1)[1]))
                 await ended(training, request, place, ending, why, day)
             for place, (point, outcome) in enumerate(group["outcomes"], 1):
                 await found(training, request, point, place, outcome)

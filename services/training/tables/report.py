@@ -42,7 +42,7 @@ _SERVED = (
     " OR c.provider_agency = CAST(:provider AS text)"
 )
 _OWN = f"coalesce({_SERVED} OR 'prefecture:' || c.prefecture = ANY(CAST(:municipalities AS text[])), false)"
-# What stands is what nothing came after: asked so, and not row by row for the last, a nation's year is read in one pass.
+# What stands is what nothing came after: asked so, and not row by row, a nation's year is read in one pass.
 # Three months after the end as the domain reckons the set day (`due_on`). Who is enrolled stays so, with an enrolment.
 _KNOWN = f"""
 FROM course_run c JOIN seat_request r ON r.course_run_id = c.id JOIN pool p ON p.id = r.pool_id
