@@ -6,6 +6,7 @@ from services.training.api.afterwards import course_of_training
 from services.training.api.catalogue import catalogue_courses
 from services.training.api.catalogue_imports import catalogue_imports, catalogue_previews
 from services.training.api.courses import authorities, catalogue, course_imports
+from services.training.api.cut_offs import cut_offs
 from services.training.api.deliberation import committees
 from services.training.api.motions import decisions, motions
 from services.training.api.plans import training_plans
@@ -23,7 +24,7 @@ service = Service(
     title="training",
     title_ja="訓練",
     routers=[
-        *(catalogue, requests, results, course_of_training, authorities, registrations, course_imports),
+        *(catalogue, cut_offs, requests, results, course_of_training, authorities, registrations, course_imports),
         *(training_plans, committees, motions, decisions, catalogue_courses, catalogue_imports, catalogue_previews),
         reports,
     ],
@@ -32,6 +33,7 @@ service = Service(
     tags={
         "course-runs": "訓練コース",
         "catalogue": "訓練コースの目録",
+        "cut-offs": "委ねる枠の締切",
         "seat-requests": "枠の申込み",
         "selection": "選考",
         "training-records": "受講の記録",

@@ -1,16 +1,19 @@
 """The clock's door: what ran out, plan versions whose day came, quarters that ended, urgent decisions that
-lapse, and seats whose decision is in force no more."""
+lapse, and seats whose decision is in force no more, or whose cut-off came or is near."""
 
 from datetime import timedelta
 
+from services.training.handlers.cut_offs import warn_next
 from services.training.handlers.motions import lapse_next
 from services.training.handlers.plans import close_quarter, open_due_version
-from services.training.handlers.seats import expire_hold, return_stranded
+from services.training.handlers.seats import cut_off_next, expire_hold, return_stranded
 from shared.service import Sweep
 
 sweeps = [
     Sweep("expire_holds", timedelta(seconds=1), expire_hold),
     Sweep("lapse_decisions", timedelta(minutes=1), lapse_next),
+    Sweep("cut_off_seats", timedelta(seconds=1), cut_off_next),
+    Sweep("warn_of_cut_offs", timedelta(minutes=1), warn_next),
     Sweep("return_seats", timedelta(seconds=5), return_stranded),
     Sweep("open_plan_versions", timedelta(minutes=1), open_due_version),
     Sweep("close_plan_quarters", timedelta(minutes=1), close_quarter),

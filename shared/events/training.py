@@ -34,6 +34,17 @@ class PoolChanged(Event, publisher="training", about="pool_id"):
     waiting: Count
 
 
+class CutOffNear(Event, publisher="training", about="pool_id"):
+    """Delegated seats that nobody holds by the cut-off (締切) go back: so many of the free ones, as things stand."""
+
+    pool_id: Id
+    course_run_id: Id
+    municipalities: list[Municipality]
+    cut_off_at: Moment
+    free: Count
+    would_return: Count
+
+
 class SeatHeld(Event, publisher="training"):
     """A seat is held for a person until a moment (仮押さえ). It is not an acceptance, instruction or enrolment."""
 

@@ -396,6 +396,8 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/training-report/requests": frozenset({C, P, H, T}),
         "GET /v1/training-report/delegated": ALL,
         "GET /v1/training-report/delegated/{decision_allotment_id}/entries": ALL,
+        "GET /v1/cut-offs": ALL,
+        "GET /v1/course-runs/{course_run_id}/pools/{pool_id}/cut-off": ALL,
         "GET /v1/training-plans": ALL,
         "POST /v1/training-plans": frozenset({L}),
         "GET /v1/training-plans/{plan_id}": ALL,

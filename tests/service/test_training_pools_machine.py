@@ -1,4 +1,4 @@
-"""Decisions come, supersede one another and lapse while seats are held: what holds after every step."""
+"""Decisions come, supersede one another, lapse and are cut off while seats are held: what holds after every step."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -42,8 +42,13 @@ SELECT a.id, a.seats, sum(p.granted) AS granted FROM decision_allotment a JOIN p
 WHERE p.course_run_id = $1 GROUP BY a.id HAVING sum(p.granted) > a.seats
 """
 _STRANDED = """
-SELECT p.id FROM pool p WHERE p.course_run_id = $1 AND p.granted > p.held + p.filled
-AND p.decision_allotment_id IS NOT NULL AND NOT decision_in_force(p.decision_allotment_id, clock_timestamp() + $2)
+SELECT p.id FROM pool p WHERE p.course_run_id = $1 AND p.decision_allotment_id IS NOT NULL
+AND (p.granted > p.held + p.filled AND NOT decision_in_force(p.decision_allotment_id, clock_timestamp() + $2)
+    OR p.cut_off_at <= clock_timestamp() + $2 AND p.granted - p.held - p.filled > coalesce(p.kept, -1))
+"""
+_GRANTED_LATE = """
+SELECT e.id FROM seat_entry e JOIN pool p ON p.id = e.pool_id
+WHERE e.course_run_id = $1 AND e.kind = 'grant' AND e.at >= p.cut_off_at
 """
 
 
@@ -125,7 +130,7 @@ class Delegation(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([1, 14]))
     def time_passes(self, days: int) -> None:
-        """Two weeks are more than an urgent decision lasts."""
+        """A day brings a cut-off; two weeks are more than an urgent decision lasts."""
         self.training.pass_time(timedelta(days=days))
 
     @rule()
@@ -141,6 +146,7 @@ class Delegation(RuleBasedStateMachine):
             assert self.run(self.training.rows(_NUMBERS, self.course)) == [], (
                 "more in the pools of an allotment than its number"
             )
+            assert self.run(self.training.rows(_GRANTED_LATE, self.course)) == []
             for grant in self.run(self.training.rows(_GRANTS, self.course)):
                 assert (grant["is_bound"], grant["in_force"], grant["is_named"]) == (True, True, True)
 
@@ -152,7 +158,10 @@ class Delegation(RuleBasedStateMachine):
             assert (row["pool_id"], row["state"] == "held" or row["released_reason"] == "expired") == (pool, True)
 
     def lines(self, seats: int, whose: str) -> list[dict[str, Any]]:
-        return [line(seats, whose.split("+"), course_number=self.standing.course_number)]
+        """Some are cut off tomorrow, some in three weeks; whole or in part."""
+        last_day = self.run(self.room.today(1 if seats % 2 else 21)).isoformat()
+        terms = {"cut_off_on": last_day, "returns_percent": 100 if seats < 3 else 40}
+        return [line(seats, whose.split("+"), course_number=self.standing.course_number, **terms)]
 
     def superseded(self) -> list[str]:
         """All decisions on this course run that may still be superseded."""

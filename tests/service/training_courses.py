@@ -182,7 +182,8 @@ async def broken_promises(training: Running, courses: Sequence[UUID] | None = No
         """
         SELECT p.*, c.capacity, c.granted AS course_granted, e.granted_sum, e.held_sum, e.filled_sum, r.holding,
                r.enrolled, r.waiting, r.waiting_for_it, p.decision_allotment_id IS NULL
-                   OR decision_in_force(p.decision_allotment_id, clock_timestamp() + $2) AS in_force
+                   OR decision_in_force(p.decision_allotment_id, clock_timestamp() + $2)
+                   AND (p.kept IS NOT NULL OR p.cut_off_at > clock_timestamp() + $2) AS in_force
         FROM pool p JOIN course_run c ON c.id = p.course_run_id
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(seats), 0) AS granted_sum,
@@ -219,7 +220,9 @@ async def broken_promises(training: Running, courses: Sequence[UUID] | None = No
             broken.append("the counters are not the ledger's sums")
         if (pool["held"], pool["filled"]) != (pool["holding"], pool["enrolled"]):
             broken.append("the seats are not the persons who have one")
-        # Until the sweep, or somebody who asks, finds them: seats whose decision is over.
+        if pool["kept"] is not None and pool["granted"] - pool["held"] - pool["filled"] > pool["kept"]:
+            broken.append("a seat stayed behind at the cut-off")
+        # Until the sweep, or somebody who asks, finds them: seats whose decision is over, or whose cut-off came.
         free = pool["granted"] - pool["held"] - pool["filled"] if pool["in_force"] else 0
         if free > 0 and pool["waiting"] > 0:
             broken.append("a free seat beside the pool's own line")

@@ -264,6 +264,10 @@ _DENIED = {
         "More than what the decision in force has left for these municipalities: take fewer, or have more decided",
         "効力のある決定の残りの席数を超えています。席数を減らすか、決定を改めてください",
     ),
+    "cut_off_passed": (
+        "The decision's cut-off has passed, and seats that nobody held went back: write what stayed, or decide anew",
+        "決定の締切を過ぎ、押さえられていない席は戻りました。残った席数を書くか、改めて決定してください",
+    ),
     "people_wait_for_these_seats": ("People wait for these seats", "この枠を待っている人がいます"),
 }
 

@@ -65,7 +65,7 @@ def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Den
         about = "capacity" if whose is None else "delegated"
         if seats < sum(pool.taken for pool in standing):
             return Denied("below_what_is_taken", about)
-        if seats == 0 and any(pool.waiting for pool in standing if pool.in_force):
+        if seats == 0 and any(pool.waiting for pool in standing if pool.is_open):
             # They would stand in a line that no seat ever comes to.
             return Denied("people_wait_for_these_seats", about)
     return Granted({whose: seats - before[whose] for whose, seats in wanted.items()})

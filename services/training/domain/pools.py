@@ -17,6 +17,7 @@ from services.training.domain.quota import Pool
 
 NO_DECISION = "no_decision_in_force"
 ALLOTTED_ALREADY = "more_than_allotted"
+CUT_OFF = "cut_off_passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Allotted:
     municipalities: frozenset[str]
     selector: Selector
     room: int
+    cut_off: bool = False
+    """Whether its cut-off (締切) has passed: what went back to all is not delegated by it once more."""
 
     def grants(self, run: Run, municipalities: Sequence[str]) -> bool:
         """Whether it speaks of these seats: to these municipalities, by themselves or some of those that it names."""
@@ -100,7 +103,7 @@ def bind_seats(
             granting = _granting(run, whose, left)
             # Below nothing where a new number is less than what is taken under the one before.
             if sum(max(0, each.room) for each in granting) < more:
-                return Denied(ALLOTTED_ALREADY if granting else NO_DECISION, "delegated")
+                return Denied(_why_not(run, whose, left), "delegated")
             moved = _take(more, whose, granting)
         else:
             moved = _give(-more, [pool for pool in pools if pool.whose == whose])
@@ -132,7 +135,14 @@ def _granting(run: Run, whose: str, allotted: Mapping[UUID, Allotted]) -> list[A
     def nearest(each: Allotted) -> tuple[bool, bool, UUID]:
         return len(each.municipalities) > len(municipalities), each.selector.course_number is None, each.id
 
-    return sorted((each for each in allotted.values() if each.grants(run, municipalities)), key=nearest)
+    granting = (each for each in allotted.values() if not each.cut_off and each.grants(run, municipalities))
+    return sorted(granting, key=nearest)
+
+
+def _why_not(run: Run, whose: str, allotted: Mapping[UUID, Allotted]) -> str:
+    if _granting(run, whose, allotted):
+        return ALLOTTED_ALREADY
+    return CUT_OFF if any(each.grants(run, whose.split("+")) for each in allotted.values()) else NO_DECISION
 
 
 def _take(seats: int, whose: str, granting: Sequence[Allotted]) -> dict[Place, int]:

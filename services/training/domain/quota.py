@@ -54,6 +54,10 @@ class Pool:
     """On what a delegated pool rests; one of before decisions were needed rests on none, and gets no new seats."""
     in_force: bool = True
     """Whether that decision is in force. If not, taken seats stay, and nobody else gets one."""
+    cut_off_at: datetime | None = None
+    """From when on seats that nobody holds go back (締切)."""
+    kept: int | None = None
+    """How many of them stayed at the cut-off; None before it was carried out."""
 
     @property
     def municipality(self) -> str | None:
@@ -71,6 +75,24 @@ class Pool:
         return self.free > 0 and not self.in_force
 
     @property
+    def surplus(self) -> int:
+        """Free seats beyond what the cut-off left: they came free afterwards, and go back too."""
+        return 0 if self.kept is None else max(0, self.free - self.kept)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether seats in it may still come free for somebody. If not, its line stands in the others' lines."""
+        return self.in_force and self.kept != 0
+
+    def reaches_cut_off(self, now: datetime) -> bool:
+        """Whether its cut-off has come, and is still to be carried out."""
+        return self.kept is None and self.cut_off_at is not None and self.cut_off_at <= now
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether seats have to leave it before anybody is given one."""
+        return self.is_stranded or self.surplus > 0 or self.reaches_cut_off(now)
+
+    @property
     def free(self) -> int:
         """Seats that nobody has."""
         return self.granted - self.held - self.filled
@@ -82,7 +104,7 @@ class Pool:
 
     def serves(self, municipality: str) -> bool:
         """Whether its seats are for people of this municipality."""
-        return self.granted > 0 and self.in_force and (not self.municipalities or municipality in self.municipalities)
+        return self.granted > 0 and self.is_open and (not self.municipalities or municipality in self.municipalities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,14 +276,14 @@ def offer_free_seats(
 ) -> list[Promoted | Lapsed]:
     """Give every free seat to whoever is next.
 
-    A pool's own line comes first, in its order; who waits for seats of a decision that is in force no more stands in
-    it as well, by how long they have waited. A seat that nobody there wants goes to whoever has waited longest in the
-    course's other lines and may have it, rather than stay idle beside them.
+    A pool's own line comes first, in its order; who waits for seats of a decision that is in force no more, or that
+    all went back at the cut-off, stands in it as well, by how long they have waited. A seat that nobody there wants
+    goes to whoever has waited longest in the course's other lines and may have it, rather than stay idle beside them.
     """
     outcomes: list[Promoted | Lapsed] = []
     waiting = sorted(line, key=_who_came_first)
-    closed = {pool.id for pool in pools if not pool.in_force}
-    for pool in sorted((pool for pool in pools if pool.in_force), key=_narrowest_first):
+    closed = {pool.id for pool in pools if not pool.is_open}
+    for pool in sorted((pool for pool in pools if pool.is_open), key=_narrowest_first):
         free = pool.free
         while free > 0 and (place := _next_for(pool, waiting, closed)) is not None:
             waiting.remove(place)

@@ -29,7 +29,8 @@ CROSS JOIN LATERAL (
            ), 0) AS free,
            coalesce(sum(p.granted) FILTER (WHERE
                CAST(:municipality AS text) IS NULL
-               OR p.in_force AND (p.kind <> 'delegated' OR :municipality = ANY(p.municipalities))
+               OR p.in_force AND p.kept IS DISTINCT FROM 0
+               AND (p.kind <> 'delegated' OR :municipality = ANY(p.municipalities))
            ), 0) AS granted
     FROM (
         SELECT *, decision_allotment_id IS NULL

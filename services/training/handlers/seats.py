@@ -27,7 +27,7 @@ from services.training.domain.quota import (
 from services.training.domain.steps import Illegal, Moved, SeatRequest, State, TooLate
 from services.training.handlers.pools import settle_pools
 from services.training.handlers.reserves import Told, move_up
-from services.training.tables import cases, seats
+from services.training.tables import cases, cut_offs, seats
 from services.training.tables.allotments import lock_next_stranded
 from services.training.tables.seats import Placed
 from shared.auth import Actor
@@ -128,8 +128,8 @@ async def _decide(
     referrals = await seats.led_to_requests(session, [ask.referral_id for ask in asks if ask.referral_id is not None])
     case_ids = [ask.case_id for ask in asks]
     pools, already = await seats.read_pools_for(session, course.id, case_ids, now)
-    if any(pool.is_stranded for pool in pools):
-        # Seldom: a decision ended a moment ago. What is stranded goes to those who wait before anybody else asks.
+    if any(pool.is_due(now) for pool in pools):
+        # Seldom: a decision ended, or a cut-off came, a moment ago. Those who wait come before whoever asks now.
         await _settle(session, course, now)
         pools, already = await seats.read_pools_for(session, course.id, case_ids, now)
     return quota.request_seats(course, pools, asks, cases=already, referrals=referrals, now=now)
@@ -211,7 +211,15 @@ async def expire_hold(session: AsyncSession, now: datetime) -> bool:
 
 async def return_stranded(session: AsyncSession, now: datetime) -> bool:
     """A decision was superseded, ended or lapsed: seats that nobody has go on from one course run."""
-    course_run_id = await lock_next_stranded(session, now)
+    return await _settle_run(session, await lock_next_stranded(session, now), now)
+
+
+async def cut_off_next(session: AsyncSession, now: datetime) -> bool:
+    """A cut-off came: what nobody holds goes back and on from one course run, whose lock is held for a moment only."""
+    return await _settle_run(session, await cut_offs.lock_next_due(session, now), now)
+
+
+async def _settle_run(session: AsyncSession, course_run_id: UUID | None, now: datetime) -> bool:
     course = None if course_run_id is None else await seats.lock_course(session, course_run_id)
     if course is None:
         return False

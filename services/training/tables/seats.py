@@ -31,7 +31,7 @@ _IN_FORCE = (
 )
 _POOL = (
     f"p.id, p.kind, p.municipalities, p.granted, p.held, p.filled, {_WAITING} AS waiting, p.next_line_no, p.version,"
-    f" p.decision_allotment_id, {_IN_FORCE}"
+    f" p.decision_allotment_id, {_IN_FORCE}, p.cut_off_at, p.kept"
 )
 _REQUEST = (
     "r.id, r.course_run_id, r.pool_id, r.case_id, r.municipality, r.referral_id, r.state, r.expires_at, r.version"
@@ -369,6 +369,8 @@ def _pool(row: Mapping[str, Any]) -> Pool:
         version=row["version"],
         decision_allotment_id=row["decision_allotment_id"],
         in_force=row["in_force"],
+        cut_off_at=row["cut_off_at"],
+        kept=row["kept"],
     )
 
 
