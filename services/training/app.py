@@ -33,7 +33,7 @@ service = Service(
     tags={
         "course-runs": "訓練コース",
         "catalogue": "訓練コースの目録",
-        "cut-offs": "委ねる枠の締切",
+        "cut-offs": "枠の戻る日",
         "seat-requests": "枠の申込み",
         "selection": "選考",
         "training-records": "受講の記録",

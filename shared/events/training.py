@@ -35,13 +35,13 @@ class PoolChanged(Event, publisher="training", about="pool_id"):
 
 
 class CutOffNear(Event, publisher="training", about="pool_id"):
-    """Delegated seats that nobody holds by the cut-off (締切) go back: so many of the free ones, as things stand."""
+    """Delegated seats that nobody holds by the cut-off (枠の戻る日) go back: so many, as things stand."""
 
     pool_id: Id
     course_run_id: Id
     municipalities: list[Municipality]
     cut_off_at: Moment
-    free: Count
+    unheld: Count
     would_return: Count
 
 

@@ -266,7 +266,7 @@ _DENIED = {
     ),
     "cut_off_passed": (
         "The decision's cut-off has passed, and seats that nobody held went back: write what stayed, or decide anew",
-        "決定の締切を過ぎ、押さえられていない席は戻りました。残った席数を書くか、改めて決定してください",
+        "枠の戻る日を過ぎ、押さえられていない席は戻りました。残った席数を書くか、改めて決定してください",
     ),
     "people_wait_for_these_seats": ("People wait for these seats", "この枠を待っている人がいます"),
 }

@@ -19,7 +19,7 @@ cut_offs = router(tag="cut-offs")
 
 
 class PoolCutOff(BaseModel):
-    """The cut-off (締切) of a pool: what would go back, or what went back and what stayed."""
+    """The cut-off (枠の戻る日) of a pool: what would go back, or what went back and what stayed."""
 
     pool_id: UUID
     course_run_id: UUID
@@ -27,7 +27,9 @@ class PoolCutOff(BaseModel):
     title: str
     municipalities: list[str]
     decision_id: UUID = Field(description="Which decision granted the seats, and set the day.")
-    cut_off_on: date = Field(description="The last day on which they may be held (締切日).", examples=["2027-01-15"])
+    cut_off_on: date = Field(
+        description="The last day on which they may be held (枠の戻る日).", examples=["2027-01-15"]
+    )
     cut_off_at: datetime = Field(description="The moment after that day: 0:00 in Japan of the next.")
     returns_percent: int
     free: int = Field(description="Seats that nobody has now.")
@@ -54,7 +56,7 @@ def _show(row: Row[Any]) -> PoolCutOff:
     "/v1/cut-offs",
     summary="When delegated seats go back",
     description=(
-        "委ねる枠の締切の一覧です。締切日を過ぎると、押さえられていない席は決定のとおり戻ります。"
+        "枠の戻る日の一覧です。その日を過ぎると、押さえられていない席は決定のとおり戻ります。"
         "戻る見込みの席数と、いつ予告したかも返します。"
     ),
     dependencies=[requires(*Role)],
@@ -81,7 +83,7 @@ async def list_cut_offs(
 @cut_offs.get(
     "/v1/course-runs/{course_run_id}/pools/{pool_id}/cut-off",
     summary="Why seats of a pool went back",
-    description="枠の締切と、そのとき空いていた席・残った席・戻った席、根拠の決定、台帳の記帳への道筋を返します。",
+    description="枠の戻る日と、そのとき空いていた席・残った席・戻った席、根拠の決定、台帳の記帳への道筋を返します。",
     dependencies=[requires(*Role)],
 )
 async def get_pool_cut_off(course_run_id: UUID, pool_id: UUID, session: Transaction) -> PoolCutOff:

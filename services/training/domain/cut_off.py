@@ -1,4 +1,4 @@
-"""Cut-off (締切): the moment after which delegated seats that nobody holds go back, whole or in part, for all.
+"""Cut-off (枠の戻る日): the moment after which delegated seats that nobody holds go back, whole or in part, for all.
 
 It is the end of the decided day, 0:00 in Japan of the next. A part that stays is reckoned once, at the cut-off: later
 no more than that is ever free in the pool, so a seat that is given back afterwards goes back as well. `training_0010`

@@ -44,7 +44,7 @@ class Allotted:
     selector: Selector
     room: int
     cut_off: bool = False
-    """Whether its cut-off (締切) has passed: what went back to all is not delegated by it once more."""
+    """Whether its cut-off (枠の戻る日) has passed: what went back to all is not delegated by it once more."""
 
     def grants(self, run: Run, municipalities: Sequence[str]) -> bool:
         """Whether it speaks of these seats: to these municipalities, by themselves or some of those that it names."""

@@ -55,7 +55,7 @@ class Pool:
     in_force: bool = True
     """Whether that decision is in force. If not, taken seats stay, and nobody else gets one."""
     cut_off_at: datetime | None = None
-    """From when on seats that nobody holds go back (締切)."""
+    """From when on seats that nobody holds go back (枠の戻る日)."""
     kept: int | None = None
     """How many of them stayed at the cut-off; None before it was carried out."""
 

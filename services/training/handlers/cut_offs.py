@@ -35,7 +35,7 @@ async def warn_next(session: AsyncSession, now: datetime) -> bool:
             course_run_id=course_run_id,
             municipalities=list(pool.municipalities),
             cut_off_at=pool.cut_off_at,
-            free=ahead[pool.id].free,
+            unheld=ahead[pool.id].free,
             would_return=ahead[pool.id].returns,
         )
         told.append((warning, pool.version))

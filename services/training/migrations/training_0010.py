@@ -1,4 +1,4 @@
-"""Cut-off (締切) of delegated pools: from when on what nobody holds goes back, what stayed, and who was warned.
+"""Cut-off (枠の戻る日) of delegated pools: from when on what nobody holds goes back, what stayed, and who was warned.
 
 The moment stands beside the pool, so that neither a request nor the clock has to look for it. The database refuses by
 itself a cut-off before its time or of another number, a hold in a pool that is still to be cut off, and a grant after.
