@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "training_0011"
-down_revision = "training_0009"
+down_revision = "training_0010"
 branch_labels = None
 depends_on = None
 
