@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import asyncpg
 from alembic import command
@@ -20,7 +20,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from sqlalchemy import Connection, event, text
+from sqlalchemy import BindParameter, Connection, Select, bindparam, event, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -189,21 +190,35 @@ class Hot:
     Parameters are `:name`, each of one type. It runs in the session's transaction like every other statement.
     """
 
-    def __init__(self, sql: str) -> None:
+    def __init__(self, sql: str, bound: Mapping[str, Any] | None = None) -> None:
         self._names = list(dict.fromkeys(_NAME.findall(sql)))
         self._sql = _NAME.sub(lambda found: f"${self._names.index(found[1]) + 1}", sql)
+        self._bound = dict(bound or {})
+
+    @classmethod
+    def of(cls, query: Select[Any]) -> Self:
+        """What SQLAlchemy puts together, once: its bound values stay, those of `later` are given when it runs."""
+        named = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+        compiled = query.compile(dialect=named, compile_kwargs={"render_postcompile": True})
+        return cls(str(compiled), {name: value for name, value in compiled.params.items() if value is not None})
 
     async def rows(self, session: AsyncSession, values: Mapping[str, Any]) -> list[asyncpg.Record]:
         """Run it; what it returns."""
         driver = await begin(session)
+        given = {**self._bound, **values} if self._bound else values
         try:
-            found: list[asyncpg.Record] = await driver.fetch(self._sql, *(values[name] for name in self._names))
+            found: list[asyncpg.Record] = await driver.fetch(self._sql, *(given[name] for name in self._names))
         except (asyncpg.InternalClientError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError) as error:
             if driver.is_closed() or isinstance(error, asyncpg.InternalClientError):
                 # SQLAlchemy has not seen it happen, and would roll back on a connection that is gone.
                 await session.invalidate()
             raise
         return found
+
+
+def later(name: str) -> BindParameter[Any]:
+    """A value of `Hot.of` that is given when it runs."""
+    return bindparam(name, required=False)
 
 
 _STEP = Hot(

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, or_
+from sqlalchemy import BindParameter, ColumnElement, Row, and_, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.links import LinkState, living_state
@@ -16,6 +17,7 @@ from services.referral.domain.told import NOTHING, Reading, Told, told
 from services.referral.tables import facts, links, referrals, schema
 from shared.auth import Actor, served
 from shared.consent import FOR_REFERRAL, FOR_TRAINING, consent_gap
+from shared.database import Hot, later
 from shared.problems import NOT_FOUND, Problem, case_not_known
 from shared.service import day_in_japan
 
@@ -135,22 +137,28 @@ async def list_referrals(
     limit: int,
 ) -> Sequence[Referral]:
     """What my agency receives (`in`), sent (`out`), has to review, has taken over, or everything that it may see."""
+    only = {"state": state, "case_id": case_id, "group_id": group_id}
+    wanted = {name: value for name, value in only.items() if value is not None}
+    page = {} if before is None else {"before_at": before[0], "before_id": before[1]}
+    served_here = actor.municipalities if box is None else frozenset[str]()
+    listing = _listing(box, frozenset(served_here), frozenset(wanted), paged=before is not None)
+    return await referrals.list_referrals(session, listing, agency=actor.agency, limit=limit, **wanted, **page)
+
+
+@lru_cache(maxsize=256)
+def _listing(box: Box | None, municipalities: Collection[str], wanted: Collection[str], *, paged: bool) -> Hot:
+    """Put together once for each kind of list: it is what agencies ask for most."""
     column = schema.referral.c
+    agency: BindParameter[str] = later("agency")
     boxes: dict[str, ColumnElement[bool]] = {
-        "in": and_(column.receiver == actor.agency, referrals.HAS_LEFT),
-        "out": column.sender == actor.agency,
-        "review": and_(column.coordinator == actor.agency, column.state == State.DECLINE_PENDING),
-        "taken_over": and_(column.coordinator == actor.agency, _TAKEN_OVER),
+        "in": and_(column.receiver == agency, referrals.HAS_LEFT),
+        "out": column.sender == agency,
+        "review": and_(column.coordinator == agency, column.state == State.DECLINE_PENDING),
+        "taken_over": and_(column.coordinator == agency, _TAKEN_OVER),
     }
-    seen = or_(boxes["in"], boxes["out"], and_(_served(actor), referrals.HAS_LEFT))
-    chosen = [seen if box is None else boxes[box]]
-    if state is not None:
-        chosen.append(column.state == state)
-    if case_id is not None:
-        chosen.append(column.case_id == case_id)
-    if group_id is not None:
-        chosen.append(column.group_id == group_id)
-    return await referrals.list_referrals(session, *chosen, before=before, limit=limit)
+    seen = or_(boxes["in"], boxes["out"], and_(_served(municipalities, agency), referrals.HAS_LEFT))
+    only = (column[name] == later(name) for name in sorted(wanted))
+    return referrals.newest(seen if box is None else boxes[box], *only, paged=paged)
 
 
 _COLUMN = schema.referral.c
@@ -164,14 +172,21 @@ async def list_waiting(
     """Everything that waits, the earliest day first: for my agency, or in the municipalities that it serves."""
     column = schema.referral.c
     own = column.waits_for == actor.agency
-    seen = own if mine else or_(own, column.sender == actor.agency, column.receiver == actor.agency, _served(actor))
+    seen = (
+        own
+        if mine
+        else or_(
+            own,
+            column.sender == actor.agency,
+            column.receiver == actor.agency,
+            _served(actor.municipalities, actor.agency),
+        )
+    )
     return await referrals.list_waiting(session, seen, after=after, limit=limit)
 
 
-def _served(actor: Actor) -> ColumnElement[bool]:
-    return or_(
-        served(schema.referral.c.municipality, actor.municipalities), schema.referral.c.coordinator == actor.agency
-    )
+def _served(municipalities: Collection[str], agency: Any) -> ColumnElement[bool]:
+    return or_(served(schema.referral.c.municipality, municipalities), schema.referral.c.coordinator == agency)
 
 
 def concerning(fact: Row[Any] | None, actor: Actor) -> Row[Any]:

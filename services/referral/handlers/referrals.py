@@ -259,13 +259,16 @@ async def open_there(session: AsyncSession, case_id: UUID, order: Order) -> UUID
 async def _new(
     session: AsyncSession, fact: Row[Any], order: Order, *, sender: str, receiver: str, now: datetime
 ) -> Referral:
+    calendar = await calendars.calendar_of(
+        session, receiver, programme_id=order.target.programme_id, municipality=fact.municipality
+    )
     made = Referral(
         id=new_id(),
         case_id=fact.case_id,
         municipality=fact.municipality,
         sender=sender,
         receiver=receiver,
-        coordinator=await coordinator_of(session, fact, order.verb, sender=sender, receiver=receiver),
+        coordinator=_coordinates(calendar.coordinator, fact, order.verb, sender=sender, receiver=receiver),
         verb=order.verb,
         programme_id=order.target.programme_id,
         course_run_id=order.target.course_run_id,
@@ -279,7 +282,7 @@ async def _new(
         group_id=order.group_id,
         rerouted_from=order.rerouted_from,
     )
-    return await with_clock(session, made, now)
+    return await with_clock(session, made, now, known=calendar)
 
 
 async def coordinator_of(session: AsyncSession, fact: Row[Any], verb: Verb, *, sender: str, receiver: str) -> str:
@@ -288,6 +291,10 @@ async def coordinator_of(session: AsyncSession, fact: Row[Any], verb: Verb, *, s
     Of a request neither who declines it nor who asked: only where there is nobody else does its holder's word stand.
     """
     named = await calendars.find_coordinator(session, fact.municipality)
+    return _coordinates(named, fact, verb, sender=sender, receiver=receiver)
+
+
+def _coordinates(named: str | None, fact: Row[Any], verb: Verb, *, sender: str, receiver: str) -> str:
     partial = {receiver, sender} if verb is Verb.REQUEST else {receiver}
     others = (agency for agency in (named, fact.holder, fact.opened_by) if agency is not None and agency not in partial)
     return next(others, sender)

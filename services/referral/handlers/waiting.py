@@ -14,13 +14,23 @@ from shared.service import day_in_japan
 
 
 async def with_clock(
-    session: AsyncSession, referral: Referral, now: datetime, *, on_the_way: int = 0, asked: bool = False
+    session: AsyncSession,
+    referral: Referral,
+    now: datetime,
+    *,
+    on_the_way: int = 0,
+    asked: bool = False,
+    known: Calendar | None = None,
 ) -> Referral:
-    """Begin the clock of the state that a referral has reached, in the working days of who has to act."""
+    """Begin the clock of the state that a referral has reached, in the working days of who has to act.
+
+    `known`: days of an agency that were looked up already, for this programme and municipality.
+    """
     running = clocks.waits_for(referral)
     if running is None or (running[0] is Clock.PLACE and await _is_over(session, referral)):
         return replace(referral, waits=None)
-    calendar = await calendar_for(session, referral.agency(running[1]), referral)
+    agency = referral.agency(running[1])
+    calendar = known if known and known.agency == agency else await calendar_for(session, agency, referral)
     waits = clocks.start(
         referral,
         today=day_in_japan(now),

@@ -13,7 +13,8 @@ from shared.database import Hot
 from shared.service import is_holiday
 
 _CALENDAR = Hot(
-    "SELECT a.closed_weekdays, a.closed_days, p.acknowledge_days, p.contact_days, p.start_days, c.place_days"
+    "SELECT a.closed_weekdays, a.closed_days, p.acknowledge_days, p.contact_days, p.start_days, c.place_days,"
+    " c.agency_id AS coordinator"
     " FROM (SELECT) AS one LEFT JOIN agency a ON a.agency_id = :agency_id LEFT JOIN programme p ON p.id = :programme_id"
     " LEFT JOIN coordinator c ON c.municipality = :municipality"
 )
@@ -35,6 +36,10 @@ class Calendar:
     closed_weekdays: frozenset[int]
     closed_days: frozenset[date]
     days: Mapping[Clock, int]
+    agency: str = ""
+    """Whose days these are."""
+    coordinator: str | None = None
+    """調整役: the agency that the municipality has named."""
 
     def is_open(self, day: date) -> bool:
         """Whether a day counts."""
@@ -49,7 +54,8 @@ async def calendar_of(
     (row,) = await _CALENDAR.rows(session, of)
     weekdays = _OFFICE_CLOSED if row["closed_weekdays"] is None else row["closed_weekdays"]
     own = {clock: row[name] for clock, name in _OWN_DAYS.items() if row[name] is not None}
-    return Calendar(frozenset(weekdays), frozenset(row["closed_days"] or ()), {**DAYS, **own})
+    closed_days = frozenset(row["closed_days"] or ())
+    return Calendar(frozenset(weekdays), closed_days, {**DAYS, **own}, agency_id, row["coordinator"])
 
 
 async def find_coordinator(session: AsyncSession, municipality: str) -> str | None:

@@ -16,7 +16,7 @@ from services.referral.domain.holders import TAKING, HandOn
 from services.referral.domain.moves import IN_FLIGHT, NEVER_SENT, OPEN, Referral
 from services.referral.domain.states import Clock, Progress, State, Tier, Verb, Waits
 from services.referral.tables.schema import case_fact, referral, referral_group, referral_outcome
-from shared.database import Hot
+from shared.database import Hot, later
 
 IN_FLIGHT_STATES = referral.c.state.in_(sorted(IN_FLIGHT))
 HAS_LEFT = and_(referral.c.state != State.DRAFT, referral.c.reason.is_distinct_from(NEVER_SENT))
@@ -278,15 +278,18 @@ async def steps_of(session: AsyncSession, referral_id: UUID) -> Sequence[Mapping
     return await _STEPS.rows(session, {"id": referral_id})
 
 
-async def list_referrals(
-    session: AsyncSession, *conditions: ColumnElement[bool], before: tuple[datetime, UUID] | None, limit: int
-) -> Sequence[Referral]:
-    """Newest first."""
-    newest = referral.c.sent_at.desc(), referral.c.id.desc()
-    query = select(referral).where(*conditions).order_by(*newest).limit(limit)
-    if before is not None:
-        query = query.where(tuple_(referral.c.sent_at, referral.c.id) < tuple_(*before))
-    return [_referral(row) for row in (await session.execute(query)).mappings()]
+def newest(*conditions: ColumnElement[bool], paged: bool) -> Hot:
+    """The statement of a list, newest first: `paged` begins before a moment and an id."""
+    place = referral.c.sent_at, referral.c.id
+    query = select(referral).where(*conditions).order_by(*(each.desc() for each in place)).limit(later("limit"))
+    if paged:
+        query = query.where(tuple_(*place) < tuple_(later("before_at"), later("before_id")))
+    return Hot.of(query)
+
+
+async def list_referrals(session: AsyncSession, listing: Hot, **values: Any) -> Sequence[Referral]:
+    """Those of a list."""
+    return [_referral(row) for row in await listing.rows(session, values)]
 
 
 def _referral(row: Mapping[Any, Any]) -> Referral:
