@@ -115,14 +115,14 @@ stop() {
     say "not running"
     return
   fi
-  kill -TERM "$pid"
+  kill -TERM "$pid" 2>/dev/null || true  # it may have ended just now
   local deadline=$((SECONDS + 30))
   while kill -0 "$pid" 2>/dev/null; do
     if ((SECONDS >= deadline)); then
       say "does not stop by itself, ending it hard; the data is safe"
       kill -KILL "$pid" 2>/dev/null || true
     fi
-    ((SECONDS < deadline + 5)) || die "pid $pid does not end"
+    ((SECONDS < deadline + 30)) || die "pid $pid does not end"
     sleep 0.1
   done
   rm -f "$pid_file"

@@ -41,7 +41,9 @@ class Broker:
 
     def _run(self, word: str) -> None:
         environment = clean_environment() | {"KAFKA_PORT": str(self.port)}
-        subprocess.run([ROOT / "ops/kafka/run.sh", word], env=environment, check=True, capture_output=True, timeout=120)
+        run = [ROOT / "ops/kafka/run.sh", word]
+        done = subprocess.run(run, env=environment, check=False, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
         """Start, and wait until it answers."""

@@ -4,6 +4,7 @@ Both give the same addresses, so the same journey is played against either; a pr
 """
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,13 +27,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port(beside: int = 1) -> int:
-    """A port nobody uses, with `beside - 1` free ones after it."""
+    """A port nobody uses, with `beside - 1` free ones after it.
+
+    It lies below those that the system gives to outgoing connections: else one of them may have it while its server is
+    away, or a client that tries it over and over ends up connected to itself.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
+        port = random.randrange(15_000, 32_000)
         try:
-            for extra in range(1, beside):
+            for extra in range(beside):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port + extra))
         except OSError:
