@@ -41,7 +41,7 @@ class Broker:
 
     def _run(self, word: str) -> None:
         environment = clean_environment() | {"KAFKA_PORT": str(self.port)}
-        run = [ROOT / "ops/kafka/run.sh", word]
+        run = [str(ROOT / "ops/kafka/run.sh"), word]
         done = subprocess.run(run, env=environment, check=False, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
 
