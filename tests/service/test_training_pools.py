@@ -28,7 +28,7 @@ from tests.service.training_courses import (
     state_of,
     step,
 )
-from tests.world import Running, World
+from tests.world import ZAMA, Running, World
 
 BOTH = f"{KAGOSHIMA}+{KIRISHIMA}"
 
@@ -347,14 +347,30 @@ async def test_the_database_grants_nothing_out_of_force_and_by_no_other_clock(
         await training.rows(_GRANT, course, pool, 1, None)
     with pytest.raises(asyncpg.CheckViolationError, match="at the time of the database"):
         await training.rows(_GRANT, course, pool, 1, before)
-    hold = (
-        "WITH r AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, requested_by, state,"
-        " expires_at, requested_at) VALUES (gen_random_uuid(), $1, $2, gen_random_uuid(), '462012', 'x', 'held',"
-        " now() + interval '1 day', now()) RETURNING id) INSERT INTO seat_entry (command, number, course_run_id, kind,"
-        " pool_id, seats, seat_request_id, at) SELECT id, 1, $1, 'hold', $2, 1, id, now() FROM r"
-    )
     with pytest.raises(asyncpg.SerializationError, match="granted this seat is not in force"):
-        await training.rows(hold, course, pool)
+        await training.rows(_HOLD, course, pool, KAGOSHIMA)
+
+
+_HOLD = (
+    "WITH r AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, requested_by, state,"
+    " expires_at, requested_at) VALUES (gen_random_uuid(), $1, $2, gen_random_uuid(), $3, 'x', 'held',"
+    " now() + interval '1 day', now()) RETURNING id) INSERT INTO seat_entry (command, number, course_run_id, kind,"
+    " pool_id, seats, seat_request_id, at) SELECT id, 1, $1, 'hold', $2, 1, id, now() FROM r"
+)
+
+
+async def test_the_database_lets_nobody_into_anothers_pool(training: Running, room: Room, course: UUID) -> None:
+    """Code of release 0.1.0 takes a shared pool, which has no one municipality, for one that is open to all."""
+    allotment = await allotment_of(training, await room.decide(allotments=[of_2027(2, KAGOSHIMA, KIRISHIMA)]))
+    pool = await a_pool(training, course, allotment, KAGOSHIMA, KIRISHIMA)
+    await training.rows(_GRANT, course, pool, 2, None)
+    with pytest.raises(asyncpg.SerializationError, match="belongs to other municipalities"):
+        await training.rows(_HOLD, course, pool, ZAMA)
+    assert await training.rows("SELECT FROM seat_request") == []
+    await training.rows(_HOLD, course, pool, KIRISHIMA)
+    (general,) = await training.rows("SELECT id FROM pool WHERE course_run_id = $1 AND kind = 'general'", course)
+    await training.rows(_GRANT, course, general["id"], 1, None)
+    await training.rows(_HOLD, course, general["id"], ZAMA)
 
 
 async def test_two_at_once_get_no_more_than_was_allotted_from_the_database(
