@@ -12,6 +12,7 @@ import pytest
 
 from services.training.domain.offers import CourseOffer, Denied
 from services.training.tables import seats
+from shared.auth import Role
 from shared.events import CourseOffered, PoolChanged, QuotaDecided, SeatHeld
 from tests.service.training_courses import (
     SCHOOL,
@@ -28,7 +29,7 @@ from tests.service.training_courses import (
     state_of,
     told_since,
 )
-from tests.world import KAGOSHIMA, KIRISHIMA, Running, World
+from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running, World
 
 
 @pytest.fixture
@@ -256,7 +257,27 @@ async def test_a_day_that_is_a_slip_of_the_pen_is_told(training: Running) -> Non
     assert found == [(2, "開始日", "day_out_of_reach"), (3, "応募締切", "day_out_of_reach")]
 
 
-async def checked(training: Running, *offers: CourseOffer) -> Any:
+async def test_a_planner_writes_of_no_place_that_it_does_not_serve(training: Running) -> None:
+    """Or the planner of another prefecture spent what was decided here."""
+    stands = an_offer()
+    await offered(training, stands)
+    far = training.as_("kanagawa-planner", Role.PLANNER, municipalities=["prefecture:14"])
+    attempts = [
+        (far, an_offer()),
+        (far, replace(stands, capacity=3)),
+        (far, replace(stands, site_municipality=ZAMA)),
+        (planner(training), replace(stands, site_municipality=ZAMA)),
+    ]
+    for caller, offer in attempts:
+        report = (await checked(training, offer, by=caller)).json()
+        assert [(each["column"], each["code"]) for each in report["errors"]] == [
+            ("所在地コード", "not_your_prefecture")
+        ]
+    ours = (await checked(training, an_offer(site_municipality=ZAMA), by=far)).json()
+    assert (ours["created"], ours["rejected"]) == (1, 0)
+
+
+async def checked(training: Running, *offers: CourseOffer, by: Caller | None = None) -> Any:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(CSV.partition("\n")[0].split(","))
@@ -268,7 +289,8 @@ async def checked(training: Running, *offers: CourseOffer) -> Any:
             offer.applications_close_at.isoformat(), offer.hold_hours, delegated, offer.source, offer.checked_on,
         ])  # fmt: skip
     headers = {"Content-Type": "text/csv"}
-    return await planner(training).post("/v1/course-run-imports", content=out.getvalue().encode(), headers=headers)
+    caller = by or planner(training)
+    return await caller.post("/v1/course-run-imports", content=out.getvalue().encode(), headers=headers)
 
 
 async def taken(training: Running, *offers: CourseOffer) -> Any:

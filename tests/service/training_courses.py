@@ -10,7 +10,7 @@ import httpx2
 
 from services.training.domain.offers import CourseOffer, Denied
 from services.training.handlers.courses import Offered, offer_course_runs
-from shared.auth import Role
+from shared.auth import Actor, Role
 from shared.events import CaseOpened, ConsentGiven, Event, TrainingReferred
 from shared.service.clock import wall_time
 from tests.service.deliberation_room import entrust
@@ -77,10 +77,12 @@ async def registered(training: Running) -> None:
 
 
 async def offer_again(training: Running, offer: CourseOffer) -> Offered | Denied:
-    """Offer a course run and say what it came to."""
+    """Offer a course run, as the planner of its place does, and say what it came to."""
     await registered(training)
     async with training.database.transaction() as session:
-        (outcome,) = await offer_course_runs(session, [offer], now=await training.desk.clock.now(session))
+        serves = frozenset({f"prefecture:{offer.prefecture}"})
+        actor = Actor("test", "kencho-planner", "agency", serves, frozenset({Role.PLANNER}), ())
+        (outcome,) = await offer_course_runs(session, [offer], actor=actor, now=await training.desk.clock.now(session))
         return outcome
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlalchemy import Row
 
-from services.training.api.courses import CourseField, System
+from services.training.api.courses import NOT_YOUR_PREFECTURE, CourseField, System
 from services.training.domain.catalogue import FIELDS, Compared, Settlement, Word, voices
 from services.training.domain.catalogue_checks import Finding, findings
 from services.training.tables.catalogue import Entry
@@ -335,9 +335,6 @@ FINDINGS = {
     "source_not_known": ("Not one of the catalogue's sources", "目録の出典の一覧にないコードです"),
     "checked_in_future": ("A day that is still to come", "まだ来ていない日です"),
     "site_needed": ("The first word on a course says where it is", "はじめて載せる講座には所在地コードが必要です"),
-    "not_your_prefecture": (
-        "Only for places that you serve: send the row to the planner there",
-        "担当する地域の講座だけを書けます。その地域の担当に送ってください",
-    ),
+    "not_your_prefecture": NOT_YOUR_PREFECTURE,
 }
 """What was noticed, in words."""

@@ -252,7 +252,12 @@ class CourseRunRow(FileRow):
     checked_on: DayAsWritten = Field(alias="確認日")
 
 
+NOT_YOUR_PREFECTURE = (
+    "Only for places that you serve: send the row to the planner there",
+    "担当する地域の講座だけを書けます。その地域の担当に送ってください",
+)
 _DENIED = {
+    "not_your_prefecture": NOT_YOUR_PREFECTURE,
     "ends_before_it_starts": ("The course ends before it starts", "終了日が開始日より前です"),
     "delegated_above_capacity": ("More seats are delegated than there are", "委ねる枠の合計が定員を超えています"),
     "below_what_is_taken": ("Fewer seats than are held or filled", "すでに仮押さえ・受講中の人数を下回っています"),
@@ -273,10 +278,10 @@ _DENIED = {
 
 
 async def take_course_runs(
-    session: AsyncSession, rows: Sequence[CourseRunRow], _actor: Actor, now: datetime
+    session: AsyncSession, rows: Sequence[CourseRunRow], actor: Actor, now: datetime
 ) -> list[Became | Fault]:
     """Lines become course runs: new, changed, or nothing new."""
-    outcomes = await courses.offer_course_runs(session, [_offer(row) for row in rows], now=now)
+    outcomes = await courses.offer_course_runs(session, [_offer(row) for row in rows], actor=actor, now=now)
     return [_denied(outcome) if isinstance(outcome, Denied) else outcome.became for outcome in outcomes]
 
 

@@ -19,6 +19,7 @@ from services.training.handlers.seats import offer_free_seats, pool_changed, sea
 from services.training.tables import courses, seats
 from services.training.tables.allotments import lock_allotted
 from services.training.tables.seats import Share
+from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
 from shared.events import CourseOffered
@@ -49,13 +50,15 @@ _Decided = dict[str, _Change | Offered | Denied]
 
 
 async def offer_course_runs(
-    session: AsyncSession, offers: Sequence[CourseOffer], *, now: datetime
+    session: AsyncSession, offers: Sequence[CourseOffer], *, actor: Actor, now: datetime
 ) -> list[Offered | Denied]:
     """Create or change course runs (開講), each number once; more seats are granted, and offered to those who wait."""
     known = await courses.find_offers(session, [offer.course_number for offer in offers])
-    unknown = [offer for offer in offers if offer.course_number not in known]
+    denied = _elsewhere(offers, known, actor)
+    ours = [offer for offer in offers if offer.course_number not in denied]
+    unknown = [offer for offer in ours if offer.course_number not in known]
     # What is there is locked first, and the sub-committee after it: so does everybody.
-    wanted = await _change(session, [offer for offer in offers if offer.course_number in known], known, now)
+    wanted = denied | await _change(session, [offer for offer in ours if offer.course_number in known], known, now)
     wanted |= {offer.course_number: _create(offer) for offer in unknown}
     # In the file's order: of what an allotment has left, the first line takes first.
     decided = await _bind(session, {offer.course_number: wanted[offer.course_number] for offer in offers}, now)
@@ -63,12 +66,25 @@ async def offer_course_runs(
     late = [offer for offer in unknown if not _is_new(decided.get(offer.course_number))]
     if late:  # Somebody else may have offered them in this very moment, and have been granted the seats.
         known = await courses.find_offers(session, [offer.course_number for offer in late])
-        there = [offer for offer in late if offer.course_number in known]
+        decided |= _elsewhere(late, known, actor)
+        there = [offer for offer in late if offer.course_number in known and offer.course_number not in decided]
         decided |= await _bind(session, await _change(session, there, known, now), now)
     changes = [each for each in decided.values() if isinstance(each, _Change)]
     if changes:
         await _stand(session, changes, now)
     return [_outcome(decided[offer.course_number]) for offer in offers]
+
+
+def _elsewhere(offers: Sequence[CourseOffer], known: Mapping[str, Mapping[str, Any]], actor: Actor) -> _Decided:
+    """Course runs of a place that the caller doesn't serve, or that stand there until now: another planner's."""
+    denied: _Decided = {}
+    for offer in offers:
+        places = {offer.site_municipality}
+        if offer.course_number in known:
+            places.add(known[offer.course_number]["site_municipality"])
+        if not all(map(actor.serves, places)):
+            denied[offer.course_number] = Denied("not_your_prefecture", "site_municipality")
+    return denied
 
 
 def _create(offer: CourseOffer) -> _Change | Denied:
@@ -194,7 +210,7 @@ async def _pools(session: AsyncSession, changes: Sequence[_Change]) -> dict[tupl
 
 
 async def _follow_deadlines(session: AsyncSession, changes: Sequence[_Change], told: Mapping[UUID, list[Told]]) -> None:
-    """A hold never outlives the deadline: whoever holds a seat is told its new end."""
+    """A hold ends at the deadline, one for a result by the first day: whoever holds a seat is told its new end."""
     kinds = {pool.id: pool.kind for change in changes for pool in change.pools}
     standing = [change.course_run_id for change in changes if change.became == "updated"]
     for request in await seats.follow_deadlines(session, standing):
