@@ -6,7 +6,7 @@ from datetime import timedelta
 from services.training.handlers.cut_offs import warn_next
 from services.training.handlers.motions import lapse_next
 from services.training.handlers.plans import close_quarter, open_due_version
-from services.training.handlers.seats import cut_off_next, expire_hold, return_stranded
+from services.training.handlers.seats import cut_off_next, expire_hold, return_stranded, return_surplus
 from shared.service import Sweep
 
 sweeps = [
@@ -15,6 +15,7 @@ sweeps = [
     Sweep("cut_off_seats", timedelta(seconds=1), cut_off_next),
     Sweep("warn_of_cut_offs", timedelta(minutes=1), warn_next),
     Sweep("return_seats", timedelta(seconds=5), return_stranded),
+    Sweep("return_surplus", timedelta(minutes=1), return_surplus),
     Sweep("open_plan_versions", timedelta(minutes=1), open_due_version),
     Sweep("close_plan_quarters", timedelta(minutes=1), close_quarter),
 ]

@@ -147,6 +147,29 @@ async def test_a_seat_given_back_after_the_cut_off_goes_the_same_way(
     assert await promises(training, midnight) == []
 
 
+async def test_what_other_code_gives_back_after_the_cut_off_is_swept_on(
+    training: Running, room: Room, clock: Callable[[datetime], None]
+) -> None:
+    """Release 0.1.0 may run beside this one, and leaves a seat in its pool."""
+    course, midnight = await delegated(training, room, capacity=3, seats=2)
+    held = [await seat(training, course) for _ in range(2)]
+    _, waits = [await seat(training, course, municipality=KIRISHIMA) for _ in range(2)]
+    clock(midnight)
+    await training.sweep()
+    await training.rows(
+        "WITH given AS (UPDATE seat_request SET state = 'released', expires_at = NULL, released_reason = 'withdrawn',"
+        " version = version + 1 WHERE id = $1 RETURNING *) INSERT INTO seat_entry (command, number, course_run_id,"
+        " kind, pool_id, seats, seat_request_id, at) SELECT id, version, course_run_id, 'release', pool_id, 1, id, $2"
+        " FROM given",
+        UUID(held[0]["seat_request_id"]),
+        midnight,
+    )
+    assert await training.sweep() == 1
+    assert await state_of(training, waits) == "held"
+    assert await training.sweep() == 0
+    assert await promises(training, midnight) == []
+
+
 async def test_a_part_stays_where_that_was_decided(
     training: Running, room: Room, clock: Callable[[datetime], None]
 ) -> None:

@@ -219,6 +219,11 @@ async def cut_off_next(session: AsyncSession, now: datetime) -> bool:
     return await _settle_run(session, await cut_offs.lock_next_due(session, now), now)
 
 
+async def return_surplus(session: AsyncSession, now: datetime) -> bool:
+    """A seat was left in its pool after the cut-off: it goes on from one course run."""
+    return await _settle_run(session, await cut_offs.lock_next_surplus(session), now)
+
+
 async def _settle_run(session: AsyncSession, course_run_id: UUID | None, now: datetime) -> bool:
     course = None if course_run_id is None else await seats.lock_course(session, course_run_id)
     if course is None:
