@@ -1,5 +1,6 @@
 """The school's results, the paper that follows, and in whose name bodies act: over HTTP, in a real database."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,15 +10,24 @@ import httpx2
 import pytest
 
 from shared.auth import Role
-from shared.events import InstructionCancelled, InstructionIssued, SeatHeld, SeatReleased, TrainingSelected
+from shared.events import (
+    CourseOffered,
+    InstructionCancelled,
+    InstructionIssued,
+    SeatHeld,
+    SeatReleased,
+    TrainingSelected,
+)
 from shared.service.clock import day_in_japan, wall_time
 from tests.service.training_courses import (
     ENTITY,
     HELLO_WORK_ENTITY,
+    an_offer,
     broken_promises,
     desk,
     hello_work,
     instructed,
+    offer_again,
     offered,
     placement,
     planner,
@@ -146,6 +156,44 @@ async def test_a_result_keeps_the_seat_beyond_the_deadline_for_applying(training
     training.pass_time(timedelta(days=20))
     await training.sweep()
     assert await state_of(training, waiting_for_result) == "released", "the course has begun without an instruction"
+
+
+async def ends_of(training: Running, *people: dict[str, Any]) -> list[date | None]:
+    """The last day on which each one's seat is held."""
+    rows = await training.rows("SELECT id, expires_at FROM seat_request")
+    ends = {str(row["id"]): row["expires_at"] for row in rows}
+    found = [ends[asked["seat_request_id"]] for asked in people]
+    return [None if end is None else day_in_japan(end) for end in found]
+
+
+async def test_a_start_that_moves_takes_the_seats_kept_for_a_result_along(training: Running) -> None:
+    first = today(training)
+    offer = an_offer(
+        capacity=3, applications_close_at=wall_time() + timedelta(days=5), starts_on=first + timedelta(days=30)
+    )
+    course = await offered(training, offer)
+    accepted, reserve, awaited = [await nominated(training, course) for _ in range(3)]
+    await chosen(training, accepted, "accepted")
+    await chosen(training, reserve, "reserve", rank=1)
+    await chosen(training, awaited, "in_selection", result_on=(first + timedelta(days=10)).isoformat())
+    for start, day in ((44, 10), (8, 8), (30, 10), (44, 10)):
+        before = len(await training.told())
+        starts_on = first + timedelta(days=start)
+        await offer_again(training, replace(offer, starts_on=starts_on))
+        assert await ends_of(training, accepted, reserve, awaited) == [
+            starts_on, starts_on, first + timedelta(days=day),
+        ]  # fmt: skip
+        told = [event for event in await told_since(training, before) if isinstance(event, SeatHeld)]
+        assert {str(event.seat_request_id): day_in_japan(event.expires_at) for event in told}.items() >= {
+            accepted["seat_request_id"]: starts_on, reserve["seat_request_id"]: starts_on,
+        }.items()  # fmt: skip
+    training.pass_time(timedelta(days=31))
+    await training.sweep()
+    statuses = [await status_of(training, each) for each in (accepted, reserve, awaited)]
+    assert statuses == ["accepted", "reserve", "released"]
+    before = len(await training.told())
+    await offer_again(training, replace(offer, starts_on=starts_on, title="別の名"))
+    assert [type(event) for event in await told_since(training, before)] == [CourseOffered], "nothing else moved"
 
 
 async def test_a_school_that_selects_selects_among_all(training: Running) -> None:

@@ -220,17 +220,21 @@ _SHARE_OUT = Hot(
     " CAST(:seats AS integer[])) WITH ORDINALITY AS entry (course_run_id, kind, pool_id, seats, number)"
     " ORDER BY number"
 )
-# Somebody who waits may wait as long as the deadline says now; a hold is shortened by an earlier one, never lengthened.
-_FOLLOWING = (
-    "CASE r.state WHEN 'waiting' THEN LEAST(c.applications_close_at, r.hold_until)"
-    " ELSE LEAST(c.applications_close_at, r.expires_at) END"
+# As domain/selection.py has it: the day of the result, and once it is known the first day. The start may have moved.
+_KEPT_FOR_RESULT = (
+    "(SELECT (LEAST(c.starts_on, CASE s.result WHEN 'in_selection' THEN s.result_on END) + 1)::timestamp"
+    " AT TIME ZONE 'Asia/Tokyo' - interval '1 microsecond' FROM selection s WHERE s.seat_request_id = r.id"
+    " ORDER BY s.number DESC LIMIT 1)"
 )
+# Somebody who waits may wait as long as the deadline says now; a hold is shortened by an earlier one, never lengthened.
+# Once the school has an application, its own day counts as well: GREATEST passes over one that is not there.
 _FOLLOW_DEADLINES = text(
-    f"UPDATE seat_request r SET version = r.version + 1, expires_at = {_FOLLOWING} FROM course_run c"
-    " WHERE r.course_run_id = ANY(CAST(:ids AS uuid[])) AND c.id = r.course_run_id AND r.expires_at IS NOT NULL"
-    # Once the school has an application, its own day counts and not the deadline for applying.
-    " AND NOT EXISTS (SELECT FROM selection s WHERE s.seat_request_id = r.id)"
-    f" AND r.expires_at <> {_FOLLOWING} RETURNING {_REQUEST}"
+    "WITH following AS (SELECT r.id, CASE r.state WHEN 'waiting' THEN LEAST(c.applications_close_at, r.hold_until)"
+    f" ELSE GREATEST({_KEPT_FOR_RESULT}, LEAST(c.applications_close_at, r.expires_at)) END AS until"
+    " FROM seat_request r JOIN course_run c ON c.id = r.course_run_id"
+    " WHERE r.course_run_id = ANY(CAST(:ids AS uuid[])) AND r.expires_at IS NOT NULL)"
+    " UPDATE seat_request r SET version = r.version + 1, expires_at = f.until FROM following f"
+    f" WHERE r.id = f.id AND r.expires_at <> f.until RETURNING {_REQUEST}"
 )
 _TOUCH_POOLS = Hot(f"UPDATE pool p SET version = version + 1 WHERE p.id = ANY(CAST(:ids AS uuid[])) RETURNING {_POOL}")
 
@@ -326,7 +330,7 @@ async def share_out(session: AsyncSession, shares: Sequence[Share], *, command: 
 
 
 async def follow_deadlines(session: AsyncSession, course_run_ids: Collection[UUID]) -> list[SeatRequest]:
-    """Let holds and waits follow the deadlines of these course runs; those whose time changed."""
+    """Let holds and waits follow the deadlines and starts of these course runs; those whose time changed."""
     rows = await session.execute(_FOLLOW_DEADLINES, {"ids": list(course_run_ids)})
     return [_request(row) for row in rows]
 
