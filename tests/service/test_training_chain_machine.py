@@ -174,7 +174,7 @@ class Chain:
         if had_seat and waiting:
             waiting[0].state = "held"
         reserves = [each for each in self.people if each.state in LIVE and each.result == "reserve"]
-        if accepted and not rejected and reserves:
+        if accepted and reserves and self.today <= self.starts:
             first = min(reserves, key=lambda each: each.rank or 0)
             first.result, first.rank = "accepted", None
 

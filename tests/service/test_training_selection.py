@@ -196,6 +196,32 @@ async def test_a_start_that_moves_takes_the_seats_kept_for_a_result_along(traini
     assert [type(event) for event in await told_since(training, before)] == [CourseOffered], "nothing else moved"
 
 
+async def test_after_the_first_day_nobody_moves_up(training: Running) -> None:
+    course = await offered(training, capacity=3, starts_on=today(training) + timedelta(days=10))
+    people = [await nominated(training, course) for _ in range(3)]
+    await chosen(training, people[0], "accepted")
+    for rank in (1, 2):
+        await chosen(training, people[rank], "reserve", rank=rank)
+    training.pass_time(timedelta(days=11))
+    before = len(await training.told())
+    await training.sweep()
+    assert [await status_of(training, each) for each in people] == ["released"] * 3
+    told = await told_since(training, before)
+    assert [event for event in told if isinstance(event, TrainingSelected)] == []
+
+
+async def test_the_first_reserve_moves_up_when_the_school_corrects_an_acceptance(training: Running) -> None:
+    course = await offered(training, capacity=3)
+    accepted, second, first = [await nominated(training, course) for _ in range(3)]
+    await chosen(training, accepted, "accepted")
+    await chosen(training, second, "reserve", rank=2)
+    await chosen(training, first, "reserve", rank=1)
+    await chosen(training, accepted, "rejected", reason="prerequisites")
+    statuses = [await status_of(training, each) for each in (accepted, first, second)]
+    assert statuses == ["rejected", "accepted", "reserve"]
+    assert await broken_promises(training) == []
+
+
 async def test_a_school_that_selects_selects_among_all(training: Running) -> None:
     course = await offered(training, capacity=3)
     accepted, reserve, unheard = [await nominated(training, course) for _ in range(3)]

@@ -104,8 +104,16 @@ def test_the_first_rank_moves_up(people: list[tuple[Result, int]]) -> None:
         for number, (result, rank) in enumerate(people)
     ]
     ranks = sorted(rank for result, rank in people if result is Result.RESERVE)
-    found = selection.moves_up(applicants)
+    found = selection.moves_up(applicants, starts_on=STARTS, today=TODAY, now=NOW)
     assert (found.rank if found else None) == (ranks[0] if ranks else None)
+
+
+def test_who_ran_out_is_passed_over_and_after_the_first_day_nobody_moves_up() -> None:
+    ends = [NOW - timedelta(seconds=1), NOW, None]
+    reserves = [Applicant(UUID(int=n), Result.RESERVE, n, end) for n, end in enumerate(ends, 1)]
+    assert selection.moves_up(reserves, starts_on=TODAY, today=TODAY, now=NOW) == reserves[1]
+    assert selection.moves_up(reserves[:1], starts_on=STARTS, today=TODAY, now=NOW) is None
+    assert selection.moves_up(reserves, starts_on=TODAY - timedelta(days=1), today=TODAY, now=NOW) is None
 
 
 # --- attendance -----------------------------------------------------------------------------------------------------

@@ -75,6 +75,11 @@ class Applicant:
     seat_request_id: UUID
     result: Result
     rank: int | None
+    expires_at: datetime | None = None
+
+    def has_run_out(self, now: datetime) -> bool:
+        """Whether the seat is only still to be swept."""
+        return self.expires_at is not None and now > self.expires_at
 
 
 def select(
@@ -124,7 +129,13 @@ def may_be_instructed(result: Result | None, *, school_selects: bool) -> bool:
     return result is Result.ACCEPTED or (result is None and not school_selects)
 
 
-def moves_up(reserves: Collection[Applicant]) -> Applicant | None:
-    """The reserve with the first rank."""
-    standing = [each for each in reserves if each.result is Result.RESERVE and each.rank is not None]
+def moves_up(reserves: Collection[Applicant], *, starts_on: date, today: date, now: datetime) -> Applicant | None:
+    """The reserve with the first rank whose seat is held still. Once the first day is over there is nothing to join."""
+    if today > starts_on:
+        return None
+    standing = [
+        each
+        for each in reserves
+        if each.result is Result.RESERVE and each.rank is not None and not each.has_run_out(now)
+    ]
     return min(standing, key=lambda each: (each.rank or 0, each.seat_request_id), default=None)

@@ -1,4 +1,4 @@
-"""A reserve (補欠) moves up when somebody accepted withdraws: in the same transaction, whoever or whatever withdrew."""
+"""A reserve (補欠) moves up when somebody accepted withdraws or is rejected after all: in the same transaction."""
 
 from datetime import datetime
 
@@ -20,14 +20,16 @@ _MAY_BE_ACCEPTED = {State.NOMINATED, State.COUNTERSIGNED, State.INSTRUCTED}
 async def move_up(session: AsyncSession, course: Course, withdrawn: SeatRequest, *, now: datetime) -> list[Told]:
     """After a withdrawal: the first reserve of the course run is accepted, if the one who withdrew had been.
 
+    A school that corrects its acceptance to a rejection withdraws the person too.
     The reserve's own seat is held already. The seat that came free went to the line.
     """
     if withdrawn.state not in _MAY_BE_ACCEPTED:
         return []
-    if await training_facts.find_result(session, withdrawn.id) is not Result.ACCEPTED:
+    if not await training_facts.was_accepted(session, withdrawn.id):
         return []
     applicants = await training_facts.read_applicants(session, course.id)
-    following = moves_up([each for each in applicants if each.seat_request_id != withdrawn.id])
+    reserves = [each for each in applicants if each.seat_request_id != withdrawn.id]
+    following = moves_up(reserves, starts_on=course.starts_on, today=day_in_japan(now), now=now)
     request = None if following is None else await seats.find_request(session, following.seat_request_id)
     if request is None:
         return []

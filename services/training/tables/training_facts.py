@@ -45,8 +45,12 @@ async def days_of(session: AsyncSession, course_run_id: UUID) -> tuple[date, dat
 # --- selection ------------------------------------------------------------------------------------------------------
 
 _RESULT = text("SELECT result FROM selection WHERE seat_request_id = :id ORDER BY number DESC LIMIT 1")
+_WAS_ACCEPTED = text(
+    "SELECT result = 'accepted' FROM selection WHERE seat_request_id = :id AND result <> 'rejected'"
+    " ORDER BY number DESC LIMIT 1"
+)
 _APPLICANTS = text(
-    "SELECT r.id, s.result, s.rank FROM seat_request r CROSS JOIN LATERAL"
+    "SELECT r.id, s.result, s.rank, r.expires_at FROM seat_request r CROSS JOIN LATERAL"
     " (SELECT result, rank FROM selection WHERE seat_request_id = r.id ORDER BY number DESC LIMIT 1) s"
     " WHERE r.course_run_id = :course_run_id AND r.state IN ('nominated', 'countersigned')"
 )
@@ -67,10 +71,15 @@ async def find_result(session: AsyncSession, seat_request_id: UUID) -> Result | 
     return None if found is None else Result(found)
 
 
+async def was_accepted(session: AsyncSession, seat_request_id: UUID) -> bool:
+    """Whether the school's word was an acceptance, before it may have been corrected to a rejection."""
+    return bool((await session.execute(_WAS_ACCEPTED, {"id": seat_request_id})).scalar_one_or_none())
+
+
 async def read_applicants(session: AsyncSession, course_run_id: UUID) -> list[Applicant]:
     """Who is under selection in a course run, each with the last result."""
     rows = await session.execute(_APPLICANTS, {"course_run_id": course_run_id})
-    return [Applicant(row.id, Result(row.result), row.rank) for row in rows]
+    return [Applicant(row.id, Result(row.result), row.rank, row.expires_at) for row in rows]
 
 
 async def school_selects(session: AsyncSession, course_run_id: UUID) -> bool:
