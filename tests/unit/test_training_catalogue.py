@@ -313,7 +313,12 @@ def test_any_title_survives_folding_and_escaping(title: str) -> None:
             assert character not in ",;"
             unescaped += character
         escaping = character == "\\" and not escaping
-    assert unescaped == f"【開始】{title}"
+    assert unescaped == f"【開始】{title or '46-x'}"
+
+
+def test_a_course_of_which_nobody_said_the_title_goes_by_its_number() -> None:
+    course = CourseDays(UUID(int=1), "46-x", 3, {"title": None, "starts_on": "2027-01-12"})
+    assert "SUMMARY:【開始】46-x" in lines_of(calendar("x", [course], now=NOON))
 
 
 def test_a_deadline_is_a_moment_and_a_day_ends_on_the_next() -> None:

@@ -57,7 +57,7 @@ def _when(plain: str) -> date | datetime:
 
 def _event(course: CourseDays, kind: str, words: str, when: date | datetime, now: datetime) -> list[str]:
     record = course.record
-    title = record.get("title", course.course_number)
+    title = record.get("title") or course.course_number
     lines = [
         "BEGIN:VEVENT",
         f"UID:{course.id}-{kind.replace('_', '-')}@tsunagu",
