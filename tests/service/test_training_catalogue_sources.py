@@ -336,6 +336,19 @@ async def test_what_stands_can_be_reckoned_anew_from_what_was_said_and_decided(t
     )
 
 
+async def test_a_blank_stands_against_a_file_of_an_earlier_day_whichever_is_read_first(training: Running) -> None:
+    place, blank = row("provider", 所在地コード=KAGOSHIMA), row("provider", checked=date(2026, 11, 10), 定員="")
+    earlier = row("provider", checked=date(2026, 11, 5), 定員="20")
+    for number, files in (("46-first", (blank, earlier)), ("46-last", (earlier, blank))):
+        for each in (place, *files):
+            await taken(training, each | {"講座番号": number})
+    items = (await desk(training).get("/v1/catalogue")).json()["items"]
+    assert [(item["course_number"], item["record"]["capacity"]) for item in items] == [
+        ("46-first", None),
+        ("46-last", None),
+    ]
+
+
 async def test_an_office_ranks_its_sources_itself(training: Running, world: World, tmp_path: Path) -> None:
     training.database.carries["settings"] = world.settings("training", layouts_path=tmp_path)
     own = tmp_path / "catalogue_sources.toml"

@@ -210,10 +210,29 @@ def test_a_row_that_reopens_what_was_decided_says_so() -> None:
 
 def test_only_another_word_or_a_later_day_is_kept() -> None:
     words = newest_words([said("provider", 5, capacity=12)])
-    rows = [said("provider", 5, at=9, capacity=12), said("provider", 4, capacity=15), said("provider", 9, title=None)]
-    assert [says_anew(row, words) for row in rows] == [False, False, False]
+    rows = [said("provider", 5, at=9, capacity=12), said("provider", 4, capacity=15)]
+    assert [says_anew(row, words) for row in rows] == [False, False]
     rows = [said("provider", 6, capacity=12), said("provider", 5, at=9, capacity=15), said("provider", 1, title="x")]
     assert [says_anew(row, words) for row in rows] == [True, True, True]
+
+
+def test_a_blank_is_kept_and_older_words_do_not_come_after_it() -> None:
+    blank, older = said("provider", 10, capacity=None), said("provider", 5, at=9, capacity=20)
+    assert says_anew(blank, {})
+    assert not says_anew(replace(blank, told_at=NOON + timedelta(minutes=9)), newest_words([blank]))
+    words = newest_words([blank])
+    assert [(each.state, each.changes) for each in compare(older, words, {})] == [(Compared.OLDER, False)]
+    assert compare(said("provider", 11, capacity=None), words, {}) == []
+
+
+@given(STATEMENTS)
+def test_what_was_not_kept_would_have_changed_nothing(statements: list[Statement]) -> None:
+    told = [replace(each, told_at=NOON + timedelta(minutes=at)) for at, each in enumerate(statements)]
+    kept: list[Statement] = []
+    for many, statement in enumerate(told, 1):
+        if says_anew(statement, newest_words(kept)):
+            kept.append(statement)
+        assert stands(*kept) == stands(*told[:many])
 
 
 # --- what is noticed --------------------------------------------------------------------------------------------------

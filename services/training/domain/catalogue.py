@@ -186,7 +186,7 @@ class Comparison:
 def compare(statement: Statement, words: Words, standing: Mapping[str, Standing]) -> list[Comparison]:
     """Every field that the statement speaks of; a blank of which the source said nothing before is left out."""
     found = (
-        _compare(statement, field, voices(words.get(field, {})), standing.get(field))
+        _compare(statement, field, words.get(field, {}), standing.get(field))
         for field in FIELDS
         if field in statement.words
     )
@@ -197,15 +197,16 @@ def _compare(
     statement: Statement, field: str, known: Mapping[str, Word], standing: Standing | None
 ) -> Comparison | None:
     value, own = statement.words[field], known.get(statement.source)
-    if own is None and value is None:
+    if value is None and (own is None or own.value is None):
         return None
     if own is not None and (own.checked_on, own.told_at) > (statement.checked_on, statement.told_at):
         return Comparison(field, value, Compared.SAME if own.value == value else Compared.OLDER)
     if value is None:
         return Comparison(field, value, Compared.WITHDRAWN, changes=True)
-    if not known:
+    heard = voices(known)
+    if not heard:
         return Comparison(field, value, Compared.NEW, changes=True)
-    against = tuple(sorted(source for source, word in known.items() if word.value != value))
+    against = tuple(sorted(source for source, word in heard.items() if word.value != value))
     settlement = None if standing is None else standing.settlement
     reopens = settlement is not None and value not in (settlement.value, settlement.heard.get(statement.source))
     changes = own is None or own.value != value
@@ -213,15 +214,15 @@ def _compare(
 
 
 def says_anew(statement: Statement, words: Words) -> bool:
-    """Whether there is anything to keep: another word, or the same one on a later day."""
+    """Whether there is anything to keep: another word, or the same one on a later day.
+
+    A blank is a word: a file of an earlier day, read after it, says no more than if it had been read before.
+    """
     for field, value in statement.words.items():
         own = words.get(field, {}).get(statement.source)
-        if (
-            (value is not None)
-            if own is None
-            else statement.checked_on > own.checked_on
-            or (statement.checked_on == own.checked_on and value != own.value)
-        ):
+        if own is None or statement.checked_on > own.checked_on:
+            return True
+        if statement.checked_on == own.checked_on and value != own.value:
             return True
     return False
 
