@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from services.training.domain.outcomes import Checkpoint, Ending, Left, Outcome, due_on
 from shared.auth import Role
 from shared.service.clock import day_in_japan, wall_time
+from tests.service.deliberation_room import line, the_room
 from tests.service.training_courses import (
     KAGOSHIMA,
     KIRISHIMA,
@@ -41,6 +42,7 @@ PERSON_MEASURES = (
     *("employed_insured", "unheard"),
 )
 BEGAN = date(2026, 4, 10)
+TOWNS = (KAGOSHIMA, KIRISHIMA)
 
 
 @pytest.fixture
@@ -396,6 +398,21 @@ async def test_the_delegated_share_is_shown_against_its_decision(training: Runni
         assert sum(signs.get(each["kind"], 1) * each["seats"] for each in entries) == mine[name]
     nothing = await desk(training).get(f"/v1/training-report/delegated/{uuid4()}/entries?number=taken")
     assert nothing.status_code == 404
+
+
+async def test_decisions_of_two_years_for_one_year_of_courses_are_listed_page_by_page(
+    training: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = await the_room(training)
+    for field, days in (("care", 0), ("web_design", 366)):
+        monkeypatch.setattr(training.desk.clock, "offset", timedelta(days=days))
+        lines = [line(municipalities=[town], field=field, fiscal_year=2028, cut_off_on="2029-01-15") for town in TOWNS]
+        decision = await room.decision(await room.decide(effective_from="2028-04-01", allotments=lines))
+        assert decision["number"].endswith("-001"), decision["number"]
+    path = "/v1/training-report/delegated?fiscal_year=2028&prefecture=46"
+    whole = await read(planner(training), path)
+    assert len({each["decision_allotment_id"] for each in whole}) == 4
+    assert await read(planner(training), f"{path}&limit=1") == whole
 
 
 async def test_requests_behind_a_number_are_ones_own(training: Running) -> None:

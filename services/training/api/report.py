@@ -1,5 +1,6 @@
 """訓練の年次報告 over HTTP: capacity, applications, enrolment, completion and employment; and the delegated share."""
 
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -150,10 +151,13 @@ async def list_delegated_shares(session: Transaction, year: _Year, now: Now, pag
     rows = await tables.list_delegated(
         session,
         {"fiscal_year": year.fiscal_year, "prefecture": year.prefecture, "now": now},
-        after=pages.begin(lambda prefecture, serial, place: (prefecture, number(serial), number(place))),
+        after=pages.begin(
+            lambda prefecture, decided, serial, place: (prefecture, number(decided), number(serial), number(place))
+        ),
         limit=pages.one_more,
     )
-    return page(rows, pages, key=lambda row: (row["prefecture"], row["serial"], row["number"]), show=DelegatedShare.of)
+    key = itemgetter("prefecture", "fiscal_year", "serial", "number")
+    return page(rows, pages, key=key, show=DelegatedShare.of)
 
 
 @reports.get(

@@ -142,8 +142,11 @@ async def list_seat_entries(
 
 # --- the delegated share --------------------------------------------------------------------------------------------
 
+DelegatedKey = tuple[str, int, int, int]
+"""Prefecture, the fiscal year and serial of the decision, the allotment: decisions are numbered anew each year."""
 _DELEGATED = Hot(
-    "SELECT a.id AS decision_allotment_id, a.decision_id, d.serial, a.number, c.prefecture, a.municipalities,"
+    "SELECT a.id AS decision_allotment_id, a.decision_id, d.fiscal_year, d.serial, a.number, c.prefecture,"
+    " a.municipalities,"
     " a.course_number, a.system, a.field, a.quarter, a.seats AS allotted, s.granted, s.returned, s.taken, s.enrolled,"
     " c.prefecture || '-' || d.fiscal_year || '-' || lpad(CAST(d.serial AS text), 3, '0') AS decision_number,"
     " decision_state(d.id, CAST(:now AS timestamptz)) AS state"
@@ -161,9 +164,9 @@ _DELEGATED = Hot(
     " WHERE coalesce(a.fiscal_year, extract(year FROM r.starts_on - interval '3 months')::integer, d.fiscal_year)"
     " = CAST(:fiscal_year AS integer)"
     " AND (CAST(:prefecture AS text) IS NULL OR c.prefecture = CAST(:prefecture AS text))"
-    " AND (CAST(:after AS text[]) IS NULL OR (c.prefecture, d.serial, a.number) > "
-    "  ((CAST(:after AS text[]))[1], (CAST(:after AS text[]))[2]::integer, (CAST(:after AS text[]))[3]::integer))"
-    " ORDER BY c.prefecture, d.serial, a.number LIMIT CAST(:limit AS integer)"
+    " AND (CAST(:after AS text) IS NULL OR (c.prefecture, d.fiscal_year, d.serial, a.number) > (CAST(:after AS text),"
+    " CAST(:decided_in AS integer), CAST(:serial AS integer), CAST(:number AS integer)))"
+    " ORDER BY c.prefecture, d.fiscal_year, d.serial, a.number LIMIT CAST(:limit AS integer)"
 )
 _DELEGATED_ENTRIES = Hot(
     "SELECT e.id AS entry_id, e.kind, e.at, e.seats, e.course_run_id, e.pool_id"
@@ -175,11 +178,11 @@ _IS_THERE = Hot("SELECT FROM decision_allotment WHERE id = CAST(:id AS uuid)")
 
 
 async def list_delegated(
-    session: AsyncSession, values: Mapping[str, Any], *, after: tuple[str, int, int] | None, limit: int
+    session: AsyncSession, values: Mapping[str, Any], *, after: DelegatedKey | None, limit: int
 ) -> list[asyncpg.Record]:
     """What decisions allotted, and what became of it; by prefecture, decision and allotment."""
-    begin = None if after is None else [str(each) for each in after]
-    return await _DELEGATED.rows(session, {**values, "after": begin, "limit": limit})
+    begin = dict(zip(("after", "decided_in", "serial", "number"), after or (None,) * 4, strict=True))
+    return await _DELEGATED.rows(session, {**values, **begin, "limit": limit})
 
 
 async def list_delegated_entries(
