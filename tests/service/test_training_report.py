@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import partial
 from itertools import combinations
 from math import floor
 from typing import Any, NamedTuple
@@ -388,16 +389,33 @@ async def test_the_delegated_share_is_shown_against_its_decision(training: Runni
     at = "/v1/training-report/delegated?fiscal_year=2026&prefecture=46"
     shares = await read(outsider(training), f"{at}&limit=1")
     (mine,) = [share for share in shares if share["municipalities"] == [KAGOSHIMA]]
-    numbers = {name: mine[name] for name in ("allotted", "granted", "returned", "taken", "enrolled")}
-    assert numbers == {"allotted": 10_000, "granted": 4, "returned": 1, "taken": 2, "enrolled": 1}
+    numbers = {name: mine[name] for name in ("allotted", "granted", "returned", "taken")}
+    assert numbers == {"allotted": 10_000, "granted": 4, "returned": 1, "taken": 2}
     assert mine["state"] == "in_force"
-    for name in ("granted", "returned", "taken", "enrolled"):
-        path = f"/v1/training-report/delegated/{mine['decision_allotment_id']}/entries?number={name}&limit=1"
+    behind = f"/v1/training-report/delegated/{mine['decision_allotment_id']}/entries"
+    for name in ("granted", "returned", "taken"):
         signs = {"release": -1, "expire": -1}
-        entries = await read(outsider(training), path)
+        entries = await read(outsider(training), f"{behind}?number={name}&limit=1")
         assert sum(signs.get(each["kind"], 1) * each["seats"] for each in entries) == mine[name]
+    (entry,) = await read(desk(training), f"{behind}?number=enrolled&limit=1")
+    assert (entry["kind"], entry["seats"]) == ("enrol", 1)
     nothing = await desk(training).get(f"/v1/training-report/delegated/{uuid4()}/entries?number=taken")
     assert nothing.status_code == 404
+
+
+async def test_how_many_of_a_share_are_enrolled_is_told_as_the_report_tells_it(training: Running) -> None:
+    course = await offered(training, starts_on=BEGAN, delegated={KAGOSHIMA: 4})
+    await enrolled(training, course)
+    path = "/v1/training-report/delegated"
+    exact, hidden = {"count": 1, "at_least": 1}, {"count": None, "at_least": 1}
+    readers = {planner: exact, desk: exact, outsider: hidden, partial(desk, municipality=KIRISHIMA): hidden}
+    for reader, wanted in readers.items():
+        (share, other) = sorted(
+            await read(reader(training), f"{path}?fiscal_year=2026"), key=lambda each: str(each["municipalities"])
+        )
+        assert (share["enrolled"], other["enrolled"]) == (wanted, {"count": 0, "at_least": 0})
+        opened = await reader(training).get(f"{path}/{share['decision_allotment_id']}/entries?number=enrolled")
+        assert opened.status_code == (200 if wanted == exact else 403), opened.text
 
 
 async def test_decisions_of_two_years_for_one_year_of_courses_are_listed_page_by_page(

@@ -143,38 +143,39 @@ async def list_report_requests(
 @reports.get(
     "/v1/training-report/delegated",
     summary="The delegated share's use against the decisions",
-    description="その年度の訓練コースに委ねる枠の決定ごとに、決定した席数、配分、返還、いま使われている席、入校者を返します。",
+    description="その年度の訓練コースに委ねる枠の決定ごとに、決定した席数、配分、返還、いま使われている席、入校者を返します。"
+    "入校者は人数なので、その配分の市町村をすべて担当する機関と講座の訓練機関のほかには、5未満なら伏せます。",
     dependencies=[_ALL],
 )
-async def list_delegated_shares(session: Transaction, year: _Year, now: Now, pages: Pages) -> Page[DelegatedShare]:
+async def list_delegated_shares(
+    session: Transaction, year: _Year, now: Now, actor: Caller, pages: Pages
+) -> Page[DelegatedShare]:
     """By prefecture, decision and allotment."""
-    rows = await tables.list_delegated(
-        session,
-        {"fiscal_year": year.fiscal_year, "prefecture": year.prefecture, "now": now},
-        after=pages.begin(
-            lambda prefecture, decided, serial, place: (prefecture, number(decided), number(serial), number(place))
-        ),
-        limit=pages.one_more,
+    after = pages.begin(
+        lambda prefecture, decided, serial, place: (prefecture, number(decided), number(serial), number(place))
     )
+    shares = await handlers.list_delegated(session, year, actor=actor, now=now, after=after, limit=pages.one_more)
     key = itemgetter("prefecture", "fiscal_year", "serial", "number")
-    return page(rows, pages, key=key, show=DelegatedShare.of)
+    return page(shares, pages, key=lambda share: key(share[0]), show=lambda share: DelegatedShare.of(*share))
 
 
 @reports.get(
     "/v1/training-report/delegated/{decision_allotment_id}/entries",
     summary="The ledger's entries behind the delegated share",
-    description="配分(granted)・返還(returned)・使用(taken)・入校(enrolled)の元になった台帳の記入です。",
+    description="配分(granted)・返還(returned)・使用(taken)・入校(enrolled)の元になった台帳の記入です。入校のものは、"
+    "その配分の市町村をすべて担当する機関と、講座の訓練機関だけに返します。",
     dependencies=[_ALL],
 )
 async def list_delegated_entries(
     decision_allotment_id: UUID,
     about: Annotated[Literal["granted", "returned", "taken", "enrolled"], Query(alias="number")],
     session: Transaction,
+    actor: Caller,
     pages: LongPages,
 ) -> Page[DelegatedEntry]:
     """Oldest first."""
     after = pages.begin(lambda entry_id: number(entry_id, bits=64)) or 0
     rows = await handlers.list_delegated_entries(
-        session, decision_allotment_id, about, after=after, limit=pages.one_more
+        session, decision_allotment_id, about, actor=actor, after=after, limit=pages.one_more
     )
     return page(rows, pages, key=lambda row: (row["entry_id"],), show=DelegatedEntry.of)

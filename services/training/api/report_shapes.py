@@ -126,8 +126,8 @@ class ReportEntry(_FromRow):
 _OF_WHICH = "The courses that it is for; null: not told apart."
 
 
-class DelegatedShare(_FromRow):
-    """What one allotment of a decision came to. These numbers of pools are shown to everybody anyway."""
+class DelegatedShare(BaseModel):
+    """What one allotment of a decision came to. Seats are shown to everybody, as pools show them; persons are not."""
 
     decision_allotment_id: UUID
     decision_id: UUID
@@ -143,7 +143,12 @@ class DelegatedShare(_FromRow):
     granted: int = Field(description="Put into pools, altogether.")
     returned: int = Field(description="Of these given back to the course run.")
     taken: int = Field(description="Held or filled now.")
-    enrolled: int
+    enrolled: ReportCount
+
+    @classmethod
+    def of(cls, row: asyncpg.Record, enrolled: Count) -> "DelegatedShare":
+        """A row as it was read, and what the caller may see of those who are enrolled."""
+        return cls.model_validate({**row, "enrolled": ReportCount.of(enrolled)})
 
 
 class DelegatedEntry(_FromRow):

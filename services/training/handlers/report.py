@@ -19,6 +19,7 @@ from services.training.domain.report import (
     Measure,
     Place,
     codes_of,
+    show,
     tell,
 )
 from services.training.handlers.layouts import layout
@@ -27,7 +28,7 @@ from services.training.tables import report as tables
 from services.training.tables.report import Year
 from shared.auth import Actor
 from shared.codes import place_name
-from shared.problems import NOT_FOUND, Problem
+from shared.problems import FORBIDDEN, NOT_FOUND, Problem
 from shared.service import day_in_japan
 from shared.service.exports import Layout
 
@@ -111,11 +112,34 @@ async def list_requests(
     return await tables.list_requests(session, year, place, codes, sight(actor), today=today, after=after, limit=limit)
 
 
+async def list_delegated(
+    session: AsyncSession, year: Year, *, actor: Actor, now: datetime, after: tables.DelegatedKey | None, limit: int
+) -> list[tuple[asyncpg.Record, Count]]:
+    """What decisions allotted and what became of it, each with how many are enrolled, as this caller may see that."""
+    values = {"fiscal_year": year.fiscal_year, "prefecture": year.prefecture, "now": now}
+    rows = await tables.list_delegated(session, values, after=after, limit=limit)
+    return [(row, show(row["enrolled"], own=_own_share(actor, row))) for row in rows]
+
+
+def _own_share(actor: Actor, allotment: Mapping[str, Any]) -> bool:
+    """Whether all persons that an allotment is for are the caller's business."""
+    provider = sight(actor)["provider"]
+    return all(map(actor.serves, allotment["municipalities"])) or (
+        provider is not None and provider == allotment["provider_agency"]
+    )
+
+
 async def list_delegated_entries(
-    session: AsyncSession, allotment_id: UUID, number: str, *, after: int, limit: int
+    session: AsyncSession, allotment_id: UUID, number: str, *, actor: Actor, after: int, limit: int
 ) -> Sequence[asyncpg.Record]:
-    """The entries of the ledger that make up a number of the delegated share; 404 without the allotment."""
-    found = await tables.list_delegated_entries(session, allotment_id, KINDS_BEHIND[number], after=after, limit=limit)
-    if found is None:
+    """The entries of the ledger that make up a number of the delegated share; those of persons only for their own."""
+    allotment = await tables.find_allotment(session, allotment_id)
+    if allotment is None:
         raise Problem(NOT_FOUND)
-    return found
+    if number == "enrolled" and not _own_share(actor, allotment):
+        raise Problem(
+            FORBIDDEN,
+            detail="Only for who serves all municipalities of the allotment, and for its course's school.",
+            detail_ja="入校者の記帳は、その配分の市町村をすべて担当する機関と、その講座の訓練機関だけが見られます。",
+        )
+    return await tables.list_delegated_entries(session, allotment_id, KINDS_BEHIND[number], after=after, limit=limit)

@@ -148,6 +148,7 @@ _DELEGATED = Hot(
     "SELECT a.id AS decision_allotment_id, a.decision_id, d.fiscal_year, d.serial, a.number, c.prefecture,"
     " a.municipalities,"
     " a.course_number, a.system, a.field, a.quarter, a.seats AS allotted, s.granted, s.returned, s.taken, s.enrolled,"
+    " r.provider_agency,"
     " c.prefecture || '-' || d.fiscal_year || '-' || lpad(CAST(d.serial AS text), 3, '0') AS decision_number,"
     " decision_state(d.id, CAST(:now AS timestamptz)) AS state"
     " FROM decision d JOIN sub_committee c ON c.id = d.sub_committee_id"
@@ -174,7 +175,10 @@ _DELEGATED_ENTRIES = Hot(
     " AND e.kind = ANY(CAST(:kinds AS text[])) AND e.id > CAST(:after AS bigint)"
     " ORDER BY e.id LIMIT CAST(:limit AS integer)"
 )
-_IS_THERE = Hot("SELECT FROM decision_allotment WHERE id = CAST(:id AS uuid)")
+_ALLOTMENT = Hot(
+    "SELECT a.municipalities, r.provider_agency FROM decision_allotment a"
+    " LEFT JOIN course_run r ON r.course_number = a.course_number WHERE a.id = CAST(:id AS uuid)"
+)
 
 
 async def list_delegated(
@@ -185,11 +189,15 @@ async def list_delegated(
     return await _DELEGATED.rows(session, {**values, **begin, "limit": limit})
 
 
+async def find_allotment(session: AsyncSession, allotment_id: UUID) -> asyncpg.Record | None:
+    """Whose persons an allotment is for."""
+    rows = await _ALLOTMENT.rows(session, {"id": allotment_id})
+    return rows[0] if rows else None
+
+
 async def list_delegated_entries(
     session: AsyncSession, allotment_id: UUID, kinds: Sequence[str], *, after: int, limit: int
-) -> list[asyncpg.Record] | None:
-    """The entries behind one of its numbers; None if there is no such allotment."""
-    if not await _IS_THERE.rows(session, {"id": allotment_id}):
-        return None
+) -> list[asyncpg.Record]:
+    """The entries behind one of its numbers."""
     values = {"allotment_id": allotment_id, "kinds": kinds, "after": after, "limit": limit}
     return await _DELEGATED_ENTRIES.rows(session, values)
