@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import cycle
 from typing import Any
 from uuid import UUID
 
@@ -47,19 +48,27 @@ async def room(training: Running) -> Room:
 
 
 class StandsAt:
-    """An offset by which every look at the database's clock is this moment."""
+    """An offset by which every look at the database's clock is this moment; of several, each in its turn."""
 
-    def __init__(self, moment: datetime) -> None:
-        self.moment = moment
+    def __init__(self, *moments: datetime) -> None:
+        self.moments = cycle(moments)
+        self.told: list[datetime] = []
 
     def __radd__(self, _now: datetime) -> datetime:
-        return self.moment
+        self.told.append(next(self.moments))
+        return self.told[-1]
 
 
 @pytest.fixture
-def clock(training: Running, monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
+def clock(training: Running, monkeypatch: pytest.MonkeyPatch) -> Callable[..., StandsAt]:
     """The service's time stands still at a moment, whichever door asks for it."""
-    return lambda moment: monkeypatch.setattr(training.desk.clock, "offset", StandsAt(moment))
+
+    def stand(*moments: datetime) -> StandsAt:
+        stands = StandsAt(*moments)
+        monkeypatch.setattr(training.desk.clock, "offset", stands)
+        return stands
+
+    return stand
 
 
 async def promises(training: Running, moment: datetime) -> list[str]:
@@ -202,7 +211,7 @@ async def test_after_the_cut_off_a_file_does_not_take_the_seats_back(
     assert await seats_of(training, course) == {"all": (3, 0), KAGOSHIMA: (0, 0)}
 
 
-async def test_midnight_with_holds_in_flight(training: Running, room: Room, clock: Callable[[datetime], None]) -> None:
+async def test_midnight_with_holds_in_flight(training: Running, room: Room, clock: Callable[..., StandsAt]) -> None:
     course, midnight = await delegated(training, room, capacity=12, seats=8)
     held = [await seat(training, course) for _ in range(3)]
     general = [await seat(training, course, municipality=KIRISHIMA) for _ in range(6)]
@@ -214,18 +223,18 @@ async def test_midnight_with_holds_in_flight(training: Running, room: Room, cloc
                 await cut_off_next(session, midnight)
 
     async def asking(number: int, case_id: UUID) -> str:
-        # Some came a moment before midnight, and are served after the others.
-        clock(midnight + (INSTANT if number % 3 else -INSTANT))
         answer = await ask(training, course, municipality=(KAGOSHIMA, KIRISHIMA)[number % 2], case_id=case_id)
         return str(answer.json().get("outcome", answer.status_code))
 
-    clock(midnight)
+    # Every other transaction began a moment before midnight, and waits for those that began after it.
+    stands = clock(midnight - INSTANT, midnight + INSTANT)
     answers = await asyncio.gather(
         *(asking(number, case_id) for number, case_id in enumerate(cases)),
         *(sweeping() for _ in range(3)),
         release(training, held[0]),
         release(training, general[0], KIRISHIMA),
     )
+    assert set(stands.told) == {midnight - INSTANT, midnight + INSTANT}
     clock(midnight + INSTANT)
     await training.sweep()
     assert {answer for answer in answers if answer is not None} <= {"held", "waiting", "503"}
