@@ -193,7 +193,7 @@ async def test_an_older_service_that_goes_on_does_not_hold_the_person_back(regio
 
 async def test_the_flag_is_remarked_at_every_candidate_and_takes_none_away(region: Region) -> None:
     before = await ask(region)
-    await region.running.hear(_rated(region.case_id, stress=4))
+    await region.running.hear(rated(region.case_id, stress=4))
     flagged = await ask(region)
 
     assert names(flagged) == names(before)
@@ -387,7 +387,7 @@ async def test_whatever_it_rests_on_makes_another_proposal(region: Region, chang
         case "consent":
             await region.running.hear(consented(region.case_id, 2, purposes=["training"]))
         case "levels":
-            await region.running.hear(_rated(region.case_id, stress=1))
+            await region.running.hear(rated(region.case_id, stress=1))
         case _:
             await region.to_programme("sakura-npo/junbi")
     second = await ask(region)
@@ -399,7 +399,7 @@ async def test_whatever_it_rests_on_makes_another_proposal(region: Region, chang
         assert shown["items"] == proposal["items"]
 
 
-def _rated(case_id: UUID, *, stress: int) -> AssessmentRecorded:
+def rated(case_id: UUID, *, stress: int) -> AssessmentRecorded:
     return AssessmentRecorded(
         case_id=case_id,
         assessment_id=uuid4(),

@@ -23,7 +23,7 @@ from tests.service.referral_region import (
     opened,
     take_in,
 )
-from tests.service.test_referral_routing import ask, crowd
+from tests.service.test_referral_routing import ask, crowd, rated
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running
 
 
@@ -118,6 +118,20 @@ async def test_rules_that_hold_for_others_are_not_published_by_one_town(region: 
     assert code(await council.post("/v1/routing-rules", rules_body())) == (403, "forbidden"), "Zama takes part, too"
     both = region.running.as_("two-councils", Role.RULES, municipalities=["prefecture:46", ZAMA])
     assert (await both.post("/v1/routing-rules", rules_body())).status_code == 201
+
+
+async def test_a_case_that_was_assessed_before_its_opening_was_heard_of_is_of_no_town_yet(
+    region: Region, council: Caller
+) -> None:
+    case_id = uuid4()
+    await region.running.hear(rated(case_id, stress=1))
+    far = region.running.as_("zama-council", Role.RULES, municipalities=[ZAMA])
+    for one in (far, council):
+        assert (await one.get("/v1/routing-rules")).status_code == 200
+    assert (await council.post("/v1/routing-rules/trial", SHAPE)).json()["could_be_published"] is True
+    assert (await council.post("/v1/routing-rules", rules_body())).status_code == 201
+    await region.running.hear(opened(case_id, municipality=ZAMA))
+    assert (await council.post("/v1/routing-rules/trial", SHAPE)).json()["could_be_published"] is False
 
 
 async def test_a_version_that_will_never_hold_says_so(council: Caller) -> None:

@@ -41,7 +41,9 @@ async def lock_rules(session: AsyncSession) -> Sequence[Published]:
 
 async def list_taking_part(session: AsyncSession) -> Sequence[str]:
     """The municipalities for which the rules hold: those with open cases, and those that have named a coordinator."""
-    with_cases = select(case_fact.c.municipality).where(case_fact.c.closed_at.is_(None))
+    # A case is of no municipality while only what others say of it was heard, and not its opening.
+    is_open = case_fact.c.municipality.is_not(None), case_fact.c.closed_at.is_(None)
+    with_cases = select(case_fact.c.municipality).where(*is_open)
     return (await session.execute(with_cases.union(select(coordinator.c.municipality)))).scalars().all()
 
 
