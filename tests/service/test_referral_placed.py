@@ -5,8 +5,19 @@ from uuid import uuid4
 
 import pytest
 
+from services.referral.handlers import needs
 from shared.events import NeedUnmet, SeatRefused
-from tests.service.referral_region import COURSE, Region, code, consented, coordinated, opened
+from tests.service.referral_region import (
+    COURSE,
+    PROGRAMMES,
+    TODAY,
+    Region,
+    code,
+    consented,
+    coordinated,
+    opened,
+    take_in,
+)
 from tests.world import KAGOSHIMA, Caller, World
 
 CITY = "kagoshima-city"
@@ -107,6 +118,29 @@ async def test_what_says_nothing_is_no_need_that_a_place_was_looked_for(region: 
         rows = await region.running.rows("SELECT need, state FROM need_unmet WHERE case_id = $1", region.case_id)
         assert [tuple(row) for row in rows] == [(None, "open")], "the person stays in the list"
         await region.candidates()
+
+
+async def test_what_somebody_says_while_another_looks_for_candidates_stays_on_record(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    region.case_id = uuid4()
+    await region.running.hear(opened(region.case_id, needs=("housing",)), consented(region.case_id))
+    await region.candidates()
+    referral_id = await declined(region)
+    sumai = f"sakura-npo,sumai,桜の住まい,housing_support,4,drop_in,462012,housing,has_room,{TODAY}\n"
+    await take_in(region.running, "/v1/programme-imports", PROGRAMMES.splitlines(keepends=True)[0] + sumai)
+    settle = needs.settle
+
+    async def said_meanwhile(*looked: Any, **at: Any) -> Any:
+        monkeypatch.setattr(needs, "settle", settle)
+        said = await region.running.as_(CITY).post(f"/v1/referrals/{referral_id}/no-place", {"reason": "nothing_fits"})
+        assert said.status_code == 200, said.text
+        return await settle(*looked, **at)
+
+    monkeypatch.setattr(needs, "settle", said_meanwhile)
+    await region.candidates()
+    rows = await region.running.rows("SELECT need, state, said_by FROM need_unmet")
+    assert {tuple(row) for row in rows} == {("housing", "met", None), (None, "open", CITY)}
 
 
 async def test_where_nothing_fits_it_is_said_on_which_rung_the_person_stood(region: Region) -> None:

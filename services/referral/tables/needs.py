@@ -95,7 +95,10 @@ async def list_waiting(
 async def end(
     session: AsyncSession, case_id: UUID, ends: Mapping[Need, EndReason], *, now: datetime
 ) -> Sequence[Row[Any]]:
-    """End them; those that another ended first are left."""
+    """End them; those that another ended first are left.
+
+    So is what somebody has said since the case was looked at: a candidate doesn't answer that (`domain.needs`).
+    """
     if not ends:
         return []
     told = _listed(
@@ -106,6 +109,7 @@ async def end(
     statement = (
         update(need_unmet)
         .where(need_unmet.c.case_id == case_id, _OPEN, need_unmet.c.need.is_not_distinct_from(told.c.need))
+        .where(or_(need_unmet.c.said_by.is_(None), told.c.reason != EndReason.CANDIDATE_FOUND))
         .values(state=told.c.state, ended_at=now, reason=told.c.reason, version=need_unmet.c.version + 1)
     )
     return _in_order(await session.execute(statement.returning(*need_unmet.c)))
