@@ -108,6 +108,17 @@ async def test_who_is_known_and_not_listed_is_first_listed_by_the_keeper_of_wher
     assert (await check(elsewhere, "/v1/agency-imports", unheard))["created"] == 1
 
 
+async def test_a_school_with_courses_is_known_where_they_are_held_and_not_where_its_cases_come_from(
+    directory: Running,
+) -> None:
+    case_id = uuid4()
+    case = opened(case_id, municipality="142166").model_copy(update={"agency_id": "school-hibiki"})
+    await directory.hear(case, offered())
+    for prefecture, place, created in (("14", "142166", 0), ("46", KAGOSHIMA, 1)):
+        school = REACHED_BY_MAIL.format(agency="school-hibiki", name="学校", place=place)
+        assert (await check(keeper_of(directory, prefecture), "/v1/agency-imports", school))["created"] == created
+
+
 async def test_of_a_file_only_the_lines_of_other_areas_are_refused(directory: Running) -> None:
     keeper = keeper_of(directory, "46")
     content = AGENCIES.replace("桜の会", "桜の輪").replace("座間の会", "座間の輪")

@@ -133,8 +133,8 @@ def became(outcome: Outcome, kind: str) -> Became | Remarked | Fault:
 
 
 _NOT_YOUR_AREA = (
-    "Who keeps the directory where the agency is, was, or unlisted has courses or cases, writes this: send it there",
-    "この機関の所在地(前の所在地や、未登録ならコース・ケースのある市町村も)の名簿を預かる機関が書きます。そちらへ送ってください",
+    "Who keeps the directory where the agency is, was, or unlisted has courses, else cases, writes this: send it there",
+    "この機関の所在地(前の所在地や、未登録ならコースの実施地、なければケースのある市町村)の名簿を預かる機関が書きます。そちらへ送ってください",
 )
 _NOT_COME = (
     "That day hasn't come yet: it confirms nothing, and what was confirmed before stands. Correct it and send it again",

@@ -235,7 +235,7 @@ def _refusal(
     """Who keeps a municipality's directory keeps what is there, and moves nothing in from elsewhere or out.
 
     Else the keeper of another prefecture could turn an agency's e-mail, and with it its one-time links, to themselves:
-    also of one that is not listed yet, but `known` by its courses, its cases or what it sent.
+    also of one that is not listed yet, but `known` by its courses, or without any by its cases or what it sent.
     """
     own = entry.agency_id == actor.agency
     if place is None:

@@ -69,16 +69,20 @@ async def places_of(session: AsyncSession, agency_ids: Collection[str], *, lock:
     return {row.agency_id: row.municipality for row in await session.execute(query)}
 
 
+# Who teaches has pupils from anywhere: at home is a school where its courses are, not where its cases come from.
 _KNOWN = Hot(
-    "SELECT provider AS agency_id, site_municipality AS place FROM course_option WHERE provider = ANY(:ids)"
-    " UNION SELECT opened_by, municipality FROM case_fact WHERE opened_by = ANY(:ids) AND municipality IS NOT NULL"
-    " UNION SELECT holder, municipality FROM case_fact WHERE holder = ANY(:ids) AND municipality IS NOT NULL"
-    " UNION SELECT sender, municipality FROM referral WHERE sender = ANY(:ids)"
+    "WITH site AS (SELECT provider AS agency_id, site_municipality AS place FROM course_option"
+    "  WHERE provider = ANY(:ids)),"
+    " work AS (SELECT opened_by AS agency_id, municipality AS place FROM case_fact WHERE opened_by = ANY(:ids)"
+    "  UNION SELECT holder, municipality FROM case_fact WHERE holder = ANY(:ids)"
+    "  UNION SELECT sender, municipality FROM referral WHERE sender = ANY(:ids))"
+    " SELECT agency_id, place FROM site UNION SELECT agency_id, place FROM work"
+    " WHERE place IS NOT NULL AND agency_id NOT IN (SELECT agency_id FROM site)"
 )
 
 
 async def known_places(session: AsyncSession, agency_ids: Collection[str]) -> dict[str, frozenset[str]]:
-    """Where agencies are known that the directory doesn't have: by their courses, their cases, or what they sent."""
+    """Where agencies are known that the directory doesn't have: by their courses; else by their cases, or what they sent."""
     if not agency_ids:
         return {}
     rows = await _KNOWN.rows(session, {"ids": sorted(agency_ids)})
