@@ -242,6 +242,8 @@ class Dice:
                 self._seat(dice, region, sent, at)
                 continue
             verb = dice.choice(["transfer", "transfer", "refer", "request"])
+            if verb == "refer" and referral.int % 2:
+                parts["sender"] = "npo-1"  # within one house
             region.tell(ReferralSent(**parts, programme_id=target, verb=verb), at)
             match dice.choice(
                 ["sent", "received", "accepted", "in_service", "waiting", "no_capacity", "other", "gone"]
@@ -355,14 +357,14 @@ async def _take_in_referrals(running: Running, region: Region) -> None:
             case ReferralSent():
                 await running.rows(
                     "INSERT INTO referral VALUES"
-                    " ($1, $2, $3, 'desk', 'npo-1', $4, $5, NULL, 'sent', 'desk', NULL, NULL, $6, 1)",
+                    " ($1, $2, $3, $7, 'npo-1', $4, $5, NULL, 'sent', $7, NULL, NULL, $6, 1)",
                     *(event.referral_id, event.case_id, opened[event.case_id].municipality),
-                    *(event.programme_id, event.course_run_id, at),
+                    *(event.programme_id, event.course_run_id, at, event.sender),
                 )
                 # Half of the cases that were asked for stay with their holder, and the request is a referral since.
                 verb = "refer" if event.verb == "request" and event.referral_id.int % 2 else event.verb
                 await running.rows("UPDATE referral SET verb = $2 WHERE id = $1", event.referral_id, verb)
-                by = "npo-1" if event.verb == "request" else "desk"
+                by = "npo-1" if event.verb == "request" else event.sender
                 await _step(running, event.referral_id, "send", None, at, by=by)
             case ReferralReceived():
                 await _move(running, event.referral_id, "received", None)
@@ -412,9 +414,9 @@ async def _move(
     running: Running, referral_id: UUID, state: str, reason: str | None, progress: str | None = None
 ) -> None:
     await running.rows(
-        "UPDATE referral SET state = $2, reason = $3, responsible_agency = $4, progress = coalesce($5, progress)"
-        " WHERE id = $1",
-        *(referral_id, state, reason, "npo-1" if state in {"accepted", "in_service"} else "desk", progress),
+        "UPDATE referral SET state = $2, reason = $3, progress = coalesce($5, progress),"
+        " responsible_agency = CASE WHEN $4 THEN receiver ELSE sender END WHERE id = $1",
+        *(referral_id, state, reason, state in {"accepted", "in_service"}, progress),
     )
 
 

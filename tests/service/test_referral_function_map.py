@@ -170,6 +170,17 @@ async def test_turned_away_is_only_who_stays_declined_after_somebody_looked_at_i
     assert await counted() == 1
 
 
+async def test_who_has_no_room_for_a_case_of_its_own_turns_it_away(region: Region) -> None:
+    own = region.running.as_("sakura-npo", municipalities=[KAGOSHIMA])
+    programme_id = region.programmes["sakura-npo/junbi"]
+    body = {"case_id": str(region.case_id), "programme_id": programme_id, "verb": "refer", "knowingly": True}
+    referral = (await own.post("/v1/referrals", body)).json()["referral_id"]
+    await own.post(f"/v1/referrals/{referral}/decline", {"reason": "no_capacity"})
+    await region.desk.post(f"/v1/referrals/{referral}/confirm-decline")
+    assert (await region.look(referral))["state"] == "declined"
+    assert (await cell(region.desk, function="work_readiness"))["turned_away"]["count"] == 1
+
+
 async def test_one_person_with_many_records_is_few_to_others(region: Region) -> None:
     await coordinated(region.running, "kagoshima-city")
     for _ in range(5):

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-TAKING = frozenset({"accept", "overrule_forward", "enrol"})
-"""Steps by which somebody takes a case on."""
+ACCEPTS = frozenset({"accept", "overrule_forward"})
+"""Moves by which somebody takes a case on, or another for them."""
+TAKING = ACCEPTS | {"enrol"}
+"""Steps by which somebody takes a case on: of a course run, training tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from services.referral.domain.options import Option, Stage
 
-_SAYS_NOTHING = frozenset({"other"})
+SAYS_NOTHING = frozenset({"other"})
+"""Topics that name no need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Asked:
 
 def wanted_of(needs: Collection[str], topics: Collection[str]) -> frozenset[str]:
     """What a case wants by name: its needs, and as long as there are none, its topics that say something."""
-    return frozenset(needs) or frozenset(topics) - _SAYS_NOTHING
+    return frozenset(needs) or frozenset(topics) - SAYS_NOTHING
 
 
 @dataclass(frozen=True, slots=True)

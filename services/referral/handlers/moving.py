@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import clocks
 from services.referral.domain.chain import NotRerouted, Place, reroute
-from services.referral.domain.holders import handed_on
+from services.referral.domain.holders import ACCEPTS, handed_on
 from services.referral.domain.moves import (
     KEEP_HOLDER,
     NOTHING_SAID,
@@ -72,7 +72,6 @@ class NotReached:
     because: str
 
 
-ACCEPTS = frozenset({"accept", "overrule_forward"})
 _OF_THE_CASE = frozenset({"send", "reroute", "confirm_decline", "expire", "close", "add_outcome", *ACCEPTS})
 """Moves that ask something of the case, move others with it, or after which a next place is looked for."""
 _OF_A_SEAT = frozenset({"enrol", "refuse_seat", "release_seat"})
@@ -302,12 +301,12 @@ async def _reroute(
     offer = await find_offer(session, target)
     if offer is None:
         return TargetNotKnown()
-    places = [
+    asked_already = [
         Place(each.receiver, each.programme_id or each.course_run_id)
         for each in await referrals.chain_of(session, referral)
     ]
     to = Place(offer.agency, target.programme_id or target.course_run_id)
-    refused = reroute(places, to, sender=referral.sender)
+    refused = reroute(asked_already, to, sender=referral.sender)
     if refused is not None:
         return refused
     task_id = await referrals.task_of(session, referral.id)

@@ -82,7 +82,7 @@ _KNOWN = Hot(
 
 
 async def known_places(session: AsyncSession, agency_ids: Collection[str]) -> dict[str, frozenset[str]]:
-    """Where agencies are known that the directory doesn't have: by their courses; else by their cases, or what they sent."""
+    """Where agencies are known that the directory doesn't have: by courses; else by their cases, or what they sent."""
     if not agency_ids:
         return {}
     rows = await _KNOWN.rows(session, {"ids": sorted(agency_ids)})

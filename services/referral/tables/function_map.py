@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
+from functools import reduce
 from typing import Any
 from uuid import UUID
 
@@ -25,20 +26,22 @@ from services.referral.domain.function_map import (
 )
 from services.referral.domain.map_demand import Demand
 from services.referral.domain.map_supply import COURSE_KINDS, UNANSWERED, Kind, Offer, Seats, Supply, Thresholds
+from services.referral.domain.moves import AT_WORK
 from services.referral.domain.options import Pool
+from services.referral.domain.routed import SAYS_NOTHING
 from services.referral.domain.routing import COUNTER_NEEDS, COUNTER_TOPICS
+from services.referral.domain.states import DeclineReason
+from services.referral.tables.referrals import was_asked_for
 from shared.database import Hot
 
-ANSWERING = ("accepted", "contact_made", "in_service", "no_show", "on_hold", "outcome_set")
-"""States in which somebody has taken a case on: what that programme or course answers is not open."""
-LACK_OF_ROOM = "no_capacity"
 _BY_NO_COURSE = sorted(COUNTER_NEEDS | COUNTER_TOPICS)
 """What `routing.answered_by_course` leaves to others; so for who is in a course this alone is open."""
 _CLOSED_LATELY = timedelta(days=1)
 """Whether anybody may still apply is decided in the domain; what closed longer ago is not even read."""
 
-# As routing reads a case: the needs on record, and as long as there are none, what the person came with.
-_WANTED = "CASE WHEN cardinality(f.needs) > 0 THEN f.needs ELSE array_remove(f.topics, 'other') END"
+# As routing reads a case (`wanted_of`). What somebody who has taken it on answers is not open.
+_TOPICS = reduce("array_remove({}, '{}')".format, sorted(SAYS_NOTHING), "f.topics")
+_WANTED = f"CASE WHEN cardinality(f.needs) > 0 THEN f.needs ELSE {_TOPICS} END"
 _OPEN_CASES = f"""
     answered AS (
         SELECT r.case_id, coalesce(array_agg(DISTINCT need) FILTER (WHERE need IS NOT NULL), '{{}}') AS needs,
@@ -132,13 +135,12 @@ _UNMET = Hot(
     """  # noqa: S608
 )
 # A decline that was overruled, or that nobody has looked at, turns nobody away. Whoever was asked for a case has no
-# room to give: its first step was the asker's, whatever its verb is now.
-_DECLINED = """
+# room to give.
+_DECLINED = f"""
     FROM referral_step s JOIN referral r ON r.id = s.referral_id JOIN programme p ON p.id = r.programme_id
     WHERE r.state = 'declined' AND r.reason = CAST(:lack_of_room AS text)
         AND s.step = 'decline' AND s.at >= CAST(:since AS timestamptz) AND s.at <= CAST(:until AS timestamptz)
-        AND NOT EXISTS (SELECT 1 FROM referral_step f
-                        WHERE f.referral_id = r.id AND f.version = 1 AND f.by = r.receiver)
+        AND NOT {was_asked_for("r")}
 """
 # No seats for the person's municipality at all, or none came free before the place in line ran out. A seat that was
 # held and ran out is another matter: there was one.
@@ -175,10 +177,10 @@ async def look(session: AsyncSession, prefecture: str, *, now: datetime, today: 
     towns = {row["code"] for row in await _TOWNS.rows(session, {"prefecture": prefecture})}
     towns = towns.union(*neighbours.values())
     prefectures = sorted({town[:2] for town in towns} | {prefecture})
-    period = {"lack_of_room": LACK_OF_ROOM, "since": since, "until": now, "prefectures": prefectures}
+    period = {"lack_of_room": DeclineReason.NO_CAPACITY, "since": since, "until": now, "prefectures": prefectures}
     away = await _TURNED_AWAY.rows(session, {**period, "systems": list(COURSE_KINDS)})
     towns |= {row["municipality"] for row in away if row["municipality"][:2] == prefecture}
-    people = {"towns": sorted(towns), "answering": list(ANSWERING), "by_no_course": _BY_NO_COURSE}
+    people = {"towns": sorted(towns), "answering": sorted(AT_WORK), "by_no_course": _BY_NO_COURSE}
     there = {"towns": sorted(towns), "prefectures": prefectures}
     return Picture(
         today=today,
@@ -309,9 +311,9 @@ async def behind(
         "needs": sorted(needs),
         "nobody": kind == UNANSWERED,
         "systems": [system for system, of in COURSE_KINDS.items() if of == kind],
-        "answering": list(ANSWERING),
+        "answering": sorted(AT_WORK),
         "by_no_course": _BY_NO_COURSE,
-        "lack_of_room": LACK_OF_ROOM,
+        "lack_of_room": DeclineReason.NO_CAPACITY,
         "since": since,
         "until": until,
         "after": after or UUID(int=0),

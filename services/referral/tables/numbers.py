@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Integer,
     Row,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     or_,
     select,
     union_all,
@@ -24,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.numbers import CAME_BACK, GOES_ON, HOPS, NO_HOP, SIGNS, Milestone, Way, silent_until
-from services.referral.tables.referrals import HAS_LEFT
+from services.referral.tables.referrals import HAS_LEFT, was_asked_for
 from services.referral.tables.schema import (
     case_fact,
     coordinator,
@@ -35,18 +37,7 @@ from services.referral.tables.schema import (
 )
 from shared.auth import served
 
-_first = referral_step.alias("first")
-# Its verb may have become another since (`keep_holder`); whoever asked for the case took the first step.
-_IS_REQUEST = (
-    select(_first.c.step)
-    .where(
-        _first.c.referral_id == referral.c.id,
-        _first.c.version == 1,
-        _first.c.by == referral.c.receiver,
-        referral.c.sender != referral.c.receiver,  # within one house who sends is who receives, and asks nobody
-    )
-    .exists()
-)
+_IS_REQUEST = literal_column(was_asked_for("referral"), Boolean)
 _asker = case((_IS_REQUEST, referral.c.receiver), else_=referral.c.sender)
 _asked = case((_IS_REQUEST, referral.c.sender), else_=referral.c.receiver)
 _holder = func.coalesce(case_fact.c.holder, case_fact.c.opened_by)

@@ -23,6 +23,17 @@ HAS_LEFT = and_(referral.c.state != State.DRAFT, referral.c.reason.is_distinct_f
 """`Referral.has_left`: a draft, and one that was thrown away, is nobody else's, and in nobody's numbers."""
 
 
+def was_asked_for(alias: str) -> str:
+    """Whether a referral began as a request; its verb may have become another since (`keep_holder`).
+
+    Whoever asked for the case took the first step. Within one house who sends is who receives, and asks nobody.
+    """
+    return (
+        f"({alias}.sender <> {alias}.receiver AND EXISTS (SELECT 1 FROM referral_step AS first"
+        f" WHERE first.referral_id = {alias}.id AND first.version = 1 AND first.by = {alias}.receiver))"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """What was sent together: parts of one thing, or rivals of whom the first to accept has it."""
