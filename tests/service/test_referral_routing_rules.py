@@ -1,6 +1,7 @@
 """Routing's rules over HTTP: what can be published and what not, trials, and any history made again."""
 
 import asyncio
+import json
 import random
 import threading
 from collections.abc import Mapping
@@ -260,6 +261,27 @@ async def test_what_the_trial_counted_stays_with_the_version(region: Region, cou
         _, second = (await other.get("/v1/routing-rules")).json()["rules"]
         assert second["tried"]["cases"] == {"count": None, "at_least": 1, "below": 5}
         assert second["tried"]["none_left"]["count"] == 0
+
+
+async def test_to_others_no_small_count_is_the_rest_of_two_that_are_shown(region: Region, council: Caller) -> None:
+    await council.post("/v1/routing-rules", rules_body())
+    tried = {"cases": 120, "had_candidates": 118, "others": 60, "none_left": 57}
+    columns = "effective_from, rules, decided_by, decided_on, published_by, published_at"
+    await region.running.rows(
+        f"INSERT INTO routing_rule (version, tried, {columns}) SELECT 3, $1, {columns} FROM routing_rule"  # noqa: S608
+        " WHERE version = 2",
+        json.dumps(tried),
+    )
+    far = region.running.as_("zama-desk", municipalities=[ZAMA])
+    own, theirs = [(await one.get("/v1/routing-rules")).json()["rules"][-1]["tried"] for one in (council, far)]
+    assert [own[name]["count"] for name in own] == [120, 118, 60, 57]
+    assert {name: shown["count"] for name, shown in theirs.items()} == {
+        "cases": 120,
+        "had_candidates": None,
+        "other_candidates": 60,
+        "none_left": None,
+    }
+    assert theirs["had_candidates"] == {"count": None, "at_least": 5, "below": None}
 
 
 async def test_two_who_publish_at_once_get_two_numbers(council: Caller) -> None:

@@ -22,7 +22,7 @@ from services.referral.domain.routing_rules import (
     replaced_by,
     told,
 )
-from services.referral.domain.small_counts import show
+from services.referral.domain.small_counts import show, show_part
 from services.referral.handlers import proposals
 from services.referral.handlers import routing_rules as handlers
 from services.referral.handlers.routing_rules import HoldForOthers
@@ -42,7 +42,7 @@ _FIRST: JsonDict = told(FIRST)
 _WHO: JsonDict = {"effective_from": "2027-04-01", "decided_by": "kagoshima-council", "decided_on": "2027-02-20"}
 _TRIED: JsonDict = {
     name: {"count": count, "at_least": count, "below": None}
-    for name, count in {"cases": 120, "had_candidates": 118, "other_candidates": 14, "none_left": 0}.items()
+    for name, count in {"cases": 120, "had_candidates": 110, "other_candidates": 14, "none_left": 0}.items()
 }
 _NOT_PUBLISHED = {
     "not_later": (
@@ -176,8 +176,16 @@ class TriedAnswer(BaseModel):
     @classmethod
     def of(cls, tried: Tried, *, own: bool) -> "TriedAnswer":
         """As a reader sees it."""
-        shown = {name: ShownAnswer.of(show(count, own=own)) for name, count in _counts(tried).items()}
-        return cls(**shown)
+        cases = show(tried.cases, own=own)
+        had = show_part(tried.had_candidates, own=own, of=[cases])
+        others = show_part(tried.others, own=own, of=[cases])
+        none_left = show_part(tried.none_left, own=own, of=[cases, had, others])
+        return cls(
+            cases=ShownAnswer.of(cases),
+            had_candidates=ShownAnswer.of(had),
+            other_candidates=ShownAnswer.of(others),
+            none_left=ShownAnswer.of(none_left),
+        )
 
 
 class RoutingRulesAnswer(BaseModel):

@@ -41,6 +41,15 @@ def show(count: int, *, own: bool, people: int | None = None) -> Shown:
     return Shown(None, 1, below=LEAST_SHOWN)
 
 
+def show_part(count: int, *, own: bool, of: Iterable[Shown]) -> Shown:
+    """A count of some of those behind other counts: hidden as well where the rest of a shown one is few people."""
+    shown = show(count, own=own)
+    rests = (whole.count - count for whole in of if whole.count is not None)
+    if own or shown.count is None or not any(0 < rest < LEAST_SHOWN for rest in rests):
+        return shown
+    return Shown(None, min(count, LEAST_SHOWN))
+
+
 def total(parts: Iterable[Shown]) -> Shown:
     """A sum of what is shown: exact only if every part is, so that no hidden part can be reckoned back from it.
 
