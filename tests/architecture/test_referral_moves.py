@@ -62,7 +62,7 @@ Made from the code, and held to it by a test: `python -m tests.architecture.test
 AFTER = """
 - 本人が断った(`person_declined`・`no_contact`)つなぎは、調整役でも受諾にできません。
 - 頼んだ機関が調整役を兼ねるときも、断りを受諾に変えることはできません。
-- `take_over` は、すでに引き継いだときと、調整役が受けた機関自身のときは起きません。席は前にだけ進みます(`progress`)。
+- `take_over` は、調整役が受けた機関自身のときは起きません。引き継いだあとは、期限がさらに何かを終えることはありません。席は前にだけ進みます(`progress`)。
 - `transfer` を送れるのは担当機関だけです。担当が変わると、返事待ちの `transfer` は `refer` になります(`keep_holder`)。
 - ケースが中断で終わると、返事待ちのつなぎは取下げになります(`end_with_case`)。終結のときは続きます。
 - 断りの確認や、受諾前の返事なしで調整役が持つのは、つなぎ(次の先を探すこと)です。ケースの担当は変わりません。

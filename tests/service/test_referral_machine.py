@@ -412,6 +412,7 @@ def verbs_of(row: asyncpg.Record, steps: list[asyncpg.Record]) -> Iterator[str]:
 def after(row: asyncpg.Record, verb: Verb, at: Standing, step: asyncpg.Record) -> Standing:
     """Where a step leads, by the words of the table; a step that is not in it fails."""
     name = step["step"]
+    assert not (at.taken and step["by"] == "clock"), "nobody stands behind the coordinator"
     kind = Kind.PROGRAMME if row["course_run_id"] is None else Kind.COURSE_RUN
     parties = [party for party in ("sender", "receiver", "coordinator") if row[party] == step["by"]] or [step["by"]]
     oracle = {**ORACLE[kind, verb], **(TAKEN_OVER if at.taken else {})}
@@ -447,7 +448,6 @@ def _holder(row: asyncpg.Record, verb: Verb, at: Standing, name: str) -> str:
     if name == "confirm_decline" and not request:
         return coordinator
     if name == "take_over":
-        assert not at.taken, "once"
         return coordinator
     return coordinator if name == "expire" and (not request or at.state in AT_WORK) else at.holder
 

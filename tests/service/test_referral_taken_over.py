@@ -93,6 +93,21 @@ async def test_the_receiver_that_speaks_again_goes_on_and_the_coordinator_keeps_
     assert (await region.npo.post(f"/v1/referrals/{referral_id}/close")).json()["state"] == "closed"
 
 
+async def test_what_the_receiver_does_after_its_silence_no_later_silence_ends(region: Region) -> None:
+    (row,) = await region.running.rows("SELECT current_date + 10 AS day")
+    referral_id = await at_work(region, ("hold", {"review_on": str(row["day"])}))
+    await silence(region, referral_id)
+    for name in ("resume", "miss", "contact"):
+        answer = await region.npo.post(f"/v1/referrals/{referral_id}/{name}")
+        assert (answer.status_code, answer.json()["waits"]["agency_id"]) == (200, CITY), answer.text
+    for _ in range(6):
+        region.running.pass_time(timedelta(days=region.running.desk.clock.offset.days + 20))
+        await region.running.sweep()
+    shown = await region.look(referral_id)
+    assert (shown["state"], shown["responsible_agency"]) == ("contact_made", CITY)
+    assert (shown["waits"]["clock"], shown["waits"]["agency_id"], shown["waits"]["tier"]) == ("start", CITY, "second")
+
+
 async def test_who_coordinates_its_own_sending_can_end_it_after_silence_and_reads_no_more_than_before(
     region: Region,
 ) -> None:

@@ -37,12 +37,12 @@ def begun(referral: Referral, today: date = MONDAY, is_open: Callable[[date], bo
     return found
 
 
-def ladder(waits: Waits, kind: Kind = Kind.PROGRAMME) -> list[tuple[str, date]]:
+def ladder(waits: Waits, of: Referral = TO_PROGRAMME) -> list[tuple[str, date]]:
     found = []
     while waits.tier is not None:
         assert waits.tier_on is not None
         found.append((waits.tier.value, waits.tier_on))
-        waits = next_tier(waits, kind=kind, is_open=is_working_day, days=DAYS)
+        waits = next_tier(waits, of=of, is_open=is_working_day, days=DAYS)
     return found
 
 
@@ -140,6 +140,7 @@ def test_what_the_coordinator_has_taken_over_waits_for_it(state: State, to: Refe
     assert (waits.clock, waits.agency, waits.due_on) == (Clock.START, "city", date(2026, 6, 22))
     assert is_of(waits, taken)
     assert not asks_later(taken)
+    assert ladder(waits, taken) == [("remind", date(2026, 6, 11)), ("second", date(2026, 6, 23))]
 
 
 def test_a_course_that_was_sent_waits_for_who_can_take_it_back() -> None:
@@ -175,7 +176,7 @@ def test_a_seat_waits_until_the_day_that_training_has_named(progress: Progress, 
     ends = date(2026, 6, 10)
     waits = begun(replace(TO_COURSE, state=State.RECEIVED, progress=progress, review_on=ends))
     assert (waits.clock, waits.agency, waits.due_on) == (Clock.SEAT, agency, ends)
-    assert ladder(waits, Kind.COURSE_RUN) == [("remind", ends), ("second", date(2026, 6, 13))]
+    assert ladder(waits, TO_COURSE) == [("remind", ends), ("second", date(2026, 6, 13))]
 
 
 def test_what_came_of_a_course_is_asked_when_it_has_ended() -> None:
@@ -183,7 +184,7 @@ def test_what_came_of_a_course_is_asked_when_it_has_ended() -> None:
     waits = begun(enrolled)
     assert (waits.clock, waits.agency, waits.since) == (Clock.START, "school", date(2026, 9, 30))
     assert waits.due_on == date(2026, 10, 22), "15 working days; 12 October is a holiday"
-    assert ladder(waits, Kind.COURSE_RUN) == [
+    assert ladder(waits, TO_COURSE) == [
         ("remind", date(2026, 10, 1)),
         ("second", date(2026, 10, 23)),
         *[
@@ -268,7 +269,7 @@ def test_accepting_lets_the_clock_of_first_contact_run_on() -> None:
 def test_a_course_is_never_taken_from_its_line() -> None:
     waits = begun(TO_COURSE)
 
-    assert [tier for tier, _ in ladder(waits, Kind.COURSE_RUN)] == ["remind", "second"]
+    assert [tier for tier, _ in ladder(waits, TO_COURSE)] == ["remind", "second"]
 
 
 @given(
@@ -297,7 +298,7 @@ def test_tiers_come_in_order_and_none_before_its_share_of_working_days(
         assert waits.tier_on is not None
         whole = sum(is_open(today + timedelta(days=n)) for n in range(1, (waits.tier_on - today).days))
         reached.append((waits.tier, waits.tier_on, whole))
-        waits = next_tier(waits, kind=Kind.PROGRAMME, is_open=is_open, days=days)
+        waits = next_tier(waits, of=TO_PROGRAMME, is_open=is_open, days=days)
     assert [tier for tier, _, _ in reached] == [Tier.REMIND, Tier.SECOND, Tier.TAKE_OVER]
     assert [on for _, on, _ in reached] == sorted(on for _, on, _ in reached)
     assert reached[0][2] >= count // 2

@@ -147,15 +147,15 @@ def test_the_day_of_taking_over_is_the_one_that_the_clock_comes_to() -> None:
     assert waits is not None
     walked = waits
     while walked.tier is not Tier.TAKE_OVER:
-        walked = clocks.next_tier(walked, kind=Kind.PROGRAMME, is_open=weekdays, days=days)
-    day = clocks.takes_over_on(waits, kind=Kind.PROGRAMME, is_open=weekdays, days=days)
+        walked = clocks.next_tier(walked, of=TO_PROGRAMME, is_open=weekdays, days=days)
+    day = clocks.takes_over_on(waits, of=TO_PROGRAMME, is_open=weekdays, days=days)
     assert day == walked.tier_on == date(2026, 4, 7), "Monday is whole"
-    assert clocks.takes_over_on(waits, kind=Kind.COURSE_RUN, is_open=weekdays, days=days) is None
+    assert clocks.takes_over_on(waits, of=TO_COURSE, is_open=weekdays, days=days) is None
 
 
 def test_a_clock_that_has_run_out_takes_over_on_no_day() -> None:
     over = Waits(Clock.CONTACT, "npo", date(2026, 4, 1), date(2026, 4, 8), None, None)
-    assert clocks.takes_over_on(over, kind=Kind.PROGRAMME, is_open=weekdays, days=clocks.DAYS) is None
+    assert clocks.takes_over_on(over, of=TO_PROGRAMME, is_open=weekdays, days=clocks.DAYS) is None
 
 
 @given(st.none() | st.integers(-10_000, 50_000))

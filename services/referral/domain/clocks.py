@@ -203,14 +203,14 @@ def continues(before: Referral, moved: Referral) -> bool:
     return before.waits is not None and (before.state, moved.state) == (State.RECEIVED, State.ACCEPTED)
 
 
-def next_tier(waits: Waits, *, kind: Kind, is_open: IsOpen, days: Mapping[Clock, int]) -> Waits:
+def next_tier(waits: Waits, *, of: Referral, is_open: IsOpen, days: Mapping[Clock, int]) -> Waits:
     """What comes after the tier that has just been reached, and when."""
     match waits.tier:
         case Tier.REMIND:
             late = days[waits.clock] if waits.clock in _NAMED else 0
             return _at(waits, Tier.SECOND, _passed(waits.due_on, late, is_open))
         # Nobody stands behind the coordinator: it keeps what it holds, and all the municipality sees that it is late.
-        case Tier.SECOND if waits.clock is not Clock.PLACE and (kind is Kind.PROGRAMME or waits.clock is Clock.START):
+        case Tier.SECOND if _leads_on(waits.clock, of):
             grace = max(1, (days[waits.clock] + 1) // 2)
             assert waits.tier_on is not None
             # So many whole days more, of which that morning's may be the first.
@@ -219,10 +219,17 @@ def next_tier(waits: Waits, *, kind: Kind, is_open: IsOpen, days: Mapping[Clock,
             return Waits(waits.clock, waits.agency, waits.since, waits.due_on, None, None)
 
 
-def takes_over_on(waits: Waits, *, kind: Kind, is_open: IsOpen, days: Mapping[Clock, int]) -> date | None:
+def _leads_on(clock: Clock, referral: Referral) -> bool:
+    """Whether more than a look follows in the end: that the coordinator takes over, or its silence confirms a no."""
+    if clock is Clock.PLACE or referral.taken_over:
+        return False
+    return referral.kind is Kind.PROGRAMME or clock is Clock.START
+
+
+def takes_over_on(waits: Waits, *, of: Referral, is_open: IsOpen, days: Mapping[Clock, int]) -> date | None:
     """The day on which the coordinator takes over, if nobody acts before; None where no clock leads there."""
     while waits.tier in {Tier.REMIND, Tier.SECOND}:
-        waits = next_tier(waits, kind=kind, is_open=is_open, days=days)
+        waits = next_tier(waits, of=of, is_open=is_open, days=days)
     return waits.tier_on
 
 

@@ -413,7 +413,10 @@ def _is_open_to(move: Move, referral: Referral) -> bool:
     # Nor does who asks for something make the other side do it: where the asker coordinates, it can only ask again.
     if move.name == "overrule_forward" and referral.coordinator == referral.agency(referral.asker):
         return False
-    if move.name == "take_over" and (referral.taken_over or referral.coordinator == referral.receiver):
+    if move.name == "take_over" and referral.coordinator == referral.receiver:
+        return False
+    # The coordinator answers for it already: what its receiver does meanwhile, no silence ends.
+    if Party.CLOCK in move.by and referral.taken_over:
         return False
     if move.once_taken_over and not referral.taken_over:
         return False

@@ -32,13 +32,13 @@ async def ring(session: AsyncSession, now: datetime) -> bool:
         return True
     calendar = await calendar_for(session, waits.agency, referral)
     days = clocks.days_of(referral, calendar.days)
-    then = next_tier(waits, kind=referral.kind, is_open=calendar.is_open, days=days)
+    then = next_tier(waits, of=referral, is_open=calendar.is_open, days=days)
     await referrals.store_tier(session, referral.id, then)
     if waits.tier is Tier.TAKE_OVER:
         await take_over(session, referral, now)
         return True
     tier = waits.tier
-    over_on = clocks.takes_over_on(then, kind=referral.kind, is_open=calendar.is_open, days=days)
+    over_on = clocks.takes_over_on(then, of=referral, is_open=calendar.is_open, days=days)
     reminded = referral
     if over_on is None or over_on > day_in_japan(now):  # else we are late, and nobody can answer in time any more
         # Where a letter has to go out first, it is its sender who is reminded.

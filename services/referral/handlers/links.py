@@ -216,7 +216,7 @@ async def _ends_at(session: AsyncSession, referral: Referral, now: datetime) -> 
     assert waits is not None  # it is the receiver's turn
     calendar = await calendar_for(session, waits.agency, referral)
     days = clocks.days_of(referral, calendar.days)
-    day = clocks.takes_over_on(waits, kind=referral.kind, is_open=calendar.is_open, days=days)
+    day = clocks.takes_over_on(waits, of=referral, is_open=calendar.is_open, days=days)
     # As long as an answer is waited for it can be given: nobody prints a second letter for an answer that is late.
     last = None if waits.clock is Clock.REVIEW else _morning(day or waits.due_on + timedelta(days=1))
     ends = ends_at(now, None if day is None else _morning(day), last)
