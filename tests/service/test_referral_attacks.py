@@ -178,12 +178,17 @@ async def test_neither_side_of_a_request_coordinates_it(region: Region) -> None:
         assert (await asked(region, npo)).json()["coordinator"] == "kagoshima-desk"
 
 
-async def test_a_request_that_nobody_answers_ends_and_is_told(region: Region) -> None:
-    request = (await asked(region, requester(region))).json()["referral_id"]
+@pytest.mark.parametrize("coordinator", ["kagoshima-city", "kagoshima-desk"])
+async def test_a_request_that_nobody_answers_ends_and_is_told(region: Region, coordinator: str) -> None:
+    await coordinated(region.running, coordinator)
+    made = (await asked(region, requester(region))).json()
+    request = made["referral_id"]
+    assert made["coordinator"] == coordinator
     region.running.pass_time(timedelta(days=60))
     await region.running.sweep()
     shown = await region.look(request)
     assert (shown["state"], shown["responsible_agency"]) == ("expired", "kagoshima-desk")
+    assert (shown["waits"], shown["proposed_programme_id"]) == (None, None), "its holder asked for no place"
     told = (await region.running.told())[-1]
     assert isinstance(told, ReferralProgressed)
     assert (told.state, told.move) == ("expired", "expire")

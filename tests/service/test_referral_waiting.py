@@ -276,7 +276,7 @@ async def test_what_the_coordinator_answers_for_stands_in_its_box(region: Region
     await until(region, today(region.running) + timedelta(days=120))
     await until(region, today(region.running) + timedelta(days=30))
     (mine,) = await city(region).whole("/v1/referrals", box="taken_over")
-    assert (mine["state"], mine["responsible_agency"], mine["waits"]["agency_id"]) == ("in_service", CITY, "sakura-npo")
+    assert (mine["state"], mine["responsible_agency"], mine["waits"]["agency_id"]) == ("in_service", CITY, CITY)
 
 
 # --- Unmet needs -----------------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from services.referral.domain.clocks import (
     start,
     waits_for,
 )
-from services.referral.domain.moves import AT_WORK, OPEN, Referral
-from services.referral.domain.states import Clock, Kind, Outcome, Party, Progress, State, Tier, Verb, Waits
+from services.referral.domain.moves import AT_WORK, OPEN, Moved, Referral, advance
+from services.referral.domain.states import Clock, Outcome, Party, Progress, State, Tier, Verb, Waits
 from services.referral.tables.calendars import Calendar
 from shared.service import is_working_day
 from tests.unit.test_referral_moves import TO_COURSE, TO_PROGRAMME
@@ -148,9 +148,11 @@ def test_a_course_that_was_sent_waits_for_who_can_take_it_back() -> None:
 
 
 def test_a_request_leaves_a_need_only_where_it_had_moved_the_case() -> None:
-    asked = replace(TO_PROGRAMME, verb=Verb.REQUEST, state=State.EXPIRED)
-    assert waits_for(asked) is None, "its holder has the case as before"
-    assert waits_for(replace(asked, responsible_agency="city")) == (Clock.PLACE, Party.COORDINATOR)
+    asked = replace(TO_PROGRAMME, verb=Verb.REQUEST, sender="city", responsible_agency="city")
+    for state, begins in ((State.WAITING, None), (State.ACCEPTED, (Clock.PLACE, Party.COORDINATOR))):
+        ended = advance(replace(asked, state=state), "expire", {Party.CLOCK})
+        assert isinstance(ended, Moved)
+        assert waits_for(ended.referral) == begins, "unanswered, its holder has the case as before"
 
 
 def test_nobody_stands_behind_the_coordinator_so_it_stays_with_it_and_is_seen_to_be_late() -> None:

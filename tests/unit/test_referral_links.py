@@ -21,7 +21,7 @@ from services.referral.domain.links import (
     stands,
     wants_link,
 )
-from services.referral.domain.states import Clock, Kind, Progress, State, Tier, Verb, Waits
+from services.referral.domain.states import Clock, Progress, State, Tier, Verb, Waits
 from tests.unit.test_referral_moves import TO_COURSE, TO_PROGRAMME
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)

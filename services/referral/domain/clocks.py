@@ -109,7 +109,8 @@ def leaves_a_need(referral: Referral) -> bool:
         case State.DECLINED:
             return referral.verb is not Verb.REQUEST
         case State.EXPIRED:
-            return referral.verb is not Verb.REQUEST or referral.responsible_agency == referral.coordinator
+            # Who coordinates may be who was asked: that it went over to the coordinator shows in the reason.
+            return referral.verb is not Verb.REQUEST or referral.reason is not None
         case _:
             return False
 

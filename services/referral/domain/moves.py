@@ -243,6 +243,10 @@ _FROM: dict[tuple[Kind, Verb, State], tuple[Move, ...]] = {
 NEVER_SENT = "never_sent"
 """The reason of a withdrawn draft, whatever was said: by it its sender's own words stay its own."""
 
+SILENCE = "silence"
+CAME_TO_NOTHING = "came_to_nothing"
+"""Why the coordinator looks for another place after it expired: nobody acted, or it ended itself what was taken over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Referral:
@@ -387,6 +391,8 @@ def _become(referral: Referral, move: Move, verb: Verb) -> Referral:
 def _reason_after(referral: Referral, move: Move, said: Said) -> str | None:
     if move.name == "withdraw" and referral.state is State.DRAFT:
         return NEVER_SENT
+    if move.name == "expire" and move.to is Party.COORDINATOR:
+        return SILENCE if Party.CLOCK in move.by else CAME_TO_NOTHING
     # Why it is declined stays to be read while the coordinator looks at it, and after.
     return said.reason or (referral.reason if move.name == "confirm_decline" else None)
 
