@@ -178,6 +178,7 @@ class ReferralTakenOver(Event, publisher="referral"):
 
     It has the referral, and has to find the next place. `case_moves`: the case goes to it as well, for the receiver
     held it by its acceptance and was silent since. Else the case keeps its holder. `verb` as in ReferralSent.
+    `because`: silence, declined, or came_to_nothing, where the coordinator itself ends what it had taken over.
     """
 
     case_id: Id
@@ -193,7 +194,7 @@ class ReferralTakenOver(Event, publisher="referral"):
 
 
 class ReferralSentOn(Event, publisher="referral"):
-    """What was declined, or nobody answered, has its next place: another referral, which this agency sent."""
+    """What was declined, or nobody answered, has its next place: a referral that this agency sent, or asked for and got."""
 
     case_id: Id
     referral_id: Id

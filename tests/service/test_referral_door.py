@@ -248,6 +248,25 @@ async def test_after_acceptance_the_next_letter_tells_how_it_went_on(region: Reg
     assert len(await links_of(region, referral_id)) == 1 + len(way)
 
 
+async def test_who_has_no_account_may_say_how_it_goes_on_after_the_coordinator_has_taken_over(region: Region) -> None:
+    referral_id, code = await sent(region)
+    await answer_by(region, code, "accept")
+    await answer_by(region, await letter_for(region, referral_id), "start")
+    for _ in range(6):
+        region.running.pass_time(timedelta(days=region.running.desk.clock.offset.days + 40))
+        await region.running.sweep()
+    before = (await region.look(referral_id))["waits"]
+    assert before["agency_id"] == "kagoshima-desk"
+    code = await letter_for(region, referral_id)
+    after = (await region.look(referral_id))["waits"]
+    assert all(after[name] == before[name] for name in ("agency_id", "since", "due_on")), (
+        "the coordinator is waited for"
+    )
+    page = await answer_by(region, code, "set_outcome", outcome="employed")
+    assert "お返事を受け取りました" in page.text
+    assert (await region.look(referral_id))["state"] == "outcome_set"
+
+
 async def test_a_returned_referral_that_is_answered_asks_again_with_a_new_link(region: Region) -> None:
     referral_id, first = await sent(region)
     await answer_by(region, first, "return", missing=["wishes"])

@@ -175,6 +175,25 @@ async def test_a_new_link_on_a_later_day_gives_nobody_more_time(
     assert (after["since"], after["due_on"]) == (before["since"], before["due_on"])
 
 
+async def test_a_link_that_was_replaced_in_an_earlier_turn_has_not_asked_in_this_one(
+    region: Region, post: PostOffice
+) -> None:
+    referral_id = await region.to_programme()
+    await region.running.run_errands()
+    await region.desk.post(f"/v1/referrals/{referral_id}/links", {"channel": "email"})
+    await region.running.run_errands()
+    await answer_by(region, secrets_in(post)[-1], "return", missing=["wishes"])
+    assert (await region.desk.post(f"/v1/referrals/{referral_id}/answer")).status_code == 200
+    (today,) = await region.running.rows(
+        "UPDATE referral SET clock_since = clock_since - 1 RETURNING clock_since + 1 AS day"
+    )
+    assert await region.running.run_errands() == 1
+    after = (await region.look(referral_id))["waits"]
+    assert (after["clock"], after["since"]) == ("acknowledge", today["day"].isoformat()), (
+        "its time begins when the mail of this turn is there"
+    )
+
+
 async def test_a_reminder_mails_the_link_again_and_both_open_it(region: Region, post: PostOffice) -> None:
     referral_id = await region.to_programme()
     await region.running.run_errands()

@@ -129,6 +129,13 @@ async def test_silence_stays_in_the_figures_after_it_has_ended(
     assert "未回答のまま" in (await region.npo.get("/v1/give-back.html")).text
 
 
+async def test_what_its_coordinator_ends_was_silent_until_it_took_over(region: Region) -> None:
+    ended = [("accept", 24), ("set_outcome", 30), ("take_over", 96), ("expire", 500)]
+    await referred(region, *ended, state="expired", reason="came_to_nothing")
+    (pair,) = await pairs(region)
+    assert (pair["close"]["unanswered"], pair["close"]["least_median"]["hours"]) == (1, 96.0)
+
+
 async def test_what_its_sender_left_unanswered_is_no_silence_of_the_receiver(region: Region) -> None:
     await referred(region, ("receive", 3), ("return", 5), ("expire", 240), state="expired")
     (pair,) = await pairs(region)

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from services.referral.handlers import needs
-from shared.events import NeedUnmet, SeatRefused
+from shared.events import NeedUnmet, ReferralSentOn, SeatRefused
 from tests.service.referral_region import (
     COURSE,
     PROGRAMMES,
@@ -63,7 +63,9 @@ async def test_who_asks_for_the_case_and_gets_it_is_its_next_place(region: Regio
     assert (await region.desk.post(f"/v1/referrals/{asked}/accept")).status_code == 200
     assert await looked_for(region) == []
     step = (await region.look(referral_id))["steps"][-1]
-    assert (step["step"], step["reason"]) == ("placed", "sent_on")
+    assert (step["step"], step["reason"], step["by"]) == ("placed", "sent_on", "sakura-npo")
+    (told,) = [each for each in await region.running.told() if isinstance(each, ReferralSentOn)]
+    assert told.agency == "sakura-npo", "who asked for it, and not who gave it"
 
 
 async def test_nobody_says_that_it_was_sent_on_who_has_sent_nothing(region: Region) -> None:

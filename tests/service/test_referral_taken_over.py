@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.events import ReferralTakenOver
+from shared.events import CaseNotHandedOver, ReferralTakenOver
 from tests.service.referral_region import COURSE, Region, code, consented, coordinated, enrolled, held, opened
 from tests.world import Caller, World
 
@@ -83,6 +83,7 @@ async def test_what_came_to_nothing_at_work_is_ended_into_a_search_for_the_next_
     assert ended["proposed_programme_id"] not in {None, region.programmes["sakura-npo/ibasho"]}
     (told,) = [each for each in await region.running.told() if isinstance(each, ReferralTakenOver)]
     assert (told.before, told.coordinator, told.ended, told.case_moves) == (CITY, CITY, True, False)
+    assert (told.because, ended["reason"]) == ("came_to_nothing", "came_to_nothing"), "it was no silence"
 
 
 async def test_the_receiver_that_speaks_again_goes_on_and_the_coordinator_keeps_its_name(region: Region) -> None:
@@ -155,6 +156,17 @@ async def test_what_is_closed_and_came_to_nothing_needs_a_next_place(
     assert (placed.status_code, placed.json()["waits"]) == (200, None)
     again = await region.npo.post(f"/v1/referrals/{referral_id}/add-outcome", {"outcome": outcome})
     assert again.json()["waits"] is None, "somebody has said where it goes"
+
+
+async def test_where_the_case_was_not_handed_over_its_holder_looks_for_the_next_place_at_once(region: Region) -> None:
+    referral_id = await at_work(region, ("set-outcome", {"outcome": "not_started"}), ("close", None))
+    parties = {"sender": "kagoshima-desk", "receiver": "sakura-npo", "agency_id": "kagoshima-desk"}
+    await region.running.hear(CaseNotHandedOver(case_id=region.case_id, referral_id=UUID(referral_id), **parties))
+    shown = await region.look(referral_id)
+    assert (shown["responsible_agency"], shown["waits"]["clock"]) == ("kagoshima-desk", "place")
+    assert shown["waits"]["agency_id"] == "kagoshima-desk"
+    placed = await region.desk.post(f"/v1/referrals/{referral_id}/no-place", {"reason": "found_elsewhere"})
+    assert (placed.status_code, placed.json()["waits"]) == (200, None)
 
 
 async def test_what_came_of_it_in_the_end_ends_the_search(region: Region) -> None:

@@ -21,6 +21,7 @@ from services.referral.domain.links import (
     stands,
     wants_link,
 )
+from services.referral.domain.moves import AT_WORK
 from services.referral.domain.states import Clock, Progress, State, Tier, Verb, Waits
 from tests.unit.test_referral_moves import TO_COURSE, TO_PROGRAMME
 
@@ -97,6 +98,14 @@ def test_a_link_makes_its_moves_and_no_other(state: State, verb: Verb) -> None:
     does = () if verb is Verb.REQUEST else DOES.get(state, ())
     assert moves_by_link(referral) == does
     assert wants_link(referral) == bool(does)
+
+
+@pytest.mark.parametrize("state", sorted(AT_WORK))
+def test_who_goes_on_with_what_was_taken_over_may_still_say_so_but_is_not_asked(state: State) -> None:
+    before = State.ACCEPTED if state is State.ON_HOLD else None
+    taken = replace(TO_PROGRAMME, state=state, before_hold=before, responsible_agency="city", taken_over=True)
+    assert stands(taken, None) is Standing.OPEN
+    assert not wants_link(taken)
 
 
 @pytest.mark.parametrize("state", [State.SENT, State.RECEIVED, State.RETURNED, State.DECLINED])

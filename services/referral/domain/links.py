@@ -83,6 +83,14 @@ def wants_link(referral: Referral) -> bool:
     return running is not None and running[1] is Party.RECEIVER and bool(moves_by_link(referral))
 
 
+def may_answer(referral: Referral) -> bool:
+    """Whether a link opens: it is asked for an answer, or does what the coordinator answers for since its silence.
+
+    Nobody waits for it then, and nothing is mailed by itself; a link that is made by hand opens, as an account would.
+    """
+    return wants_link(referral) or (referral.taken_over and bool(moves_by_link(referral)))
+
+
 def stands(referral: Referral, answered: Answered | None) -> Standing:
     """What a link's right holder is shown. What was taken back is so, whatever was answered before."""
     if referral.state in ENDED - {State.CLOSED, State.DECLINED}:
@@ -91,7 +99,7 @@ def stands(referral: Referral, answered: Answered | None) -> Standing:
         return Standing.ANSWERED
     if referral.state in ENDED:
         return Standing.OVER
-    return Standing.OPEN if wants_link(referral) else Standing.NOT_NOW
+    return Standing.OPEN if may_answer(referral) else Standing.NOT_NOW
 
 
 def ends_at(now: datetime, taken_over_at: datetime | None, due: datetime | None = None) -> datetime:

@@ -245,7 +245,7 @@ NEVER_SENT = "never_sent"
 
 SILENCE = "silence"
 CAME_TO_NOTHING = "came_to_nothing"
-"""Why the coordinator looks for another place after it expired: nobody acted, or it ended itself what was taken over."""
+"""Why it expired into the coordinator's search: nobody acted, or it ended what it had taken over."""
 
 
 @dataclass(frozen=True, slots=True)

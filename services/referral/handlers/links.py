@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import clocks
 from services.referral.domain.codes import BITS, read_code, write_code
-from services.referral.domain.links import ASKS, ON_THE_WAY, LinkChannel, ends_at, last_minute, wants_link
+from services.referral.domain.links import ASKS, ON_THE_WAY, LinkChannel, ends_at, last_minute, may_answer, wants_link
 from services.referral.domain.moves import Referral
 from services.referral.domain.states import Clock, Kind, Party
 from services.referral.handlers.looking import visible
@@ -141,7 +141,7 @@ async def write_letter(session: AsyncSession, referral_id: UUID, *, actor: Actor
         link = await _make(session, referral, LinkChannel.LETTER, instead_of=live, now=now)
     code = write_code(secrets.randbits(BITS))
     await links.add_secret(session, link.id, read_code(code) or "", now)
-    if await asks_first(session, referral, link.id):
+    if wants_link(referral) and await asks_first(session, referral, link.id):
         # Its time begins when it is printed, with the days that the post takes; its end is what stands on the paper.
         referral = await went_out(session, referral, now, on_the_way=ON_THE_WAY[LinkChannel.LETTER])
     printed = replace(link, printed_at=now, expires_at=await _ends_at(session, referral, now))
@@ -188,7 +188,7 @@ async def _to_invite(session: AsyncSession, referral_id: UUID, actor: Actor) -> 
         return NotTheirs()
     referral = await referrals.lock_referral(session, seen.id)
     assert referral is not None  # nothing is deleted
-    return referral if wants_link(referral) else NothingToAnswer()
+    return referral if may_answer(referral) else NothingToAnswer()
 
 
 async def _make(
@@ -213,7 +213,7 @@ async def _channel(session: AsyncSession, agency_id: str) -> LinkChannel | None:
 
 async def _ends_at(session: AsyncSession, referral: Referral, now: datetime) -> datetime:
     waits = referral.waits
-    assert waits is not None  # it is the receiver's turn
+    assert waits is not None  # somebody has to act
     calendar = await calendar_for(session, waits.agency, referral)
     days = clocks.days_of(referral, calendar.days)
     day = clocks.takes_over_on(waits, of=referral, is_open=calendar.is_open, days=days)

@@ -15,7 +15,16 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import clocks
-from services.referral.domain.links import ASKS, ON_THE_WAY, LinkChannel, gives_up, last_minute, next_try, wants_link
+from services.referral.domain.links import (
+    ASKS,
+    ON_THE_WAY,
+    LinkChannel,
+    gives_up,
+    last_minute,
+    may_answer,
+    next_try,
+    wants_link,
+)
 from services.referral.domain.moves import Referral
 from services.referral.domain.states import Clock, Tier
 from services.referral.handlers.links import asks_first, keep_link, programme_name, reference_of
@@ -81,7 +90,7 @@ async def note(session: AsyncSession, parcel: Parcel, came_of_it: Undelivered | 
 async def _prepare(session: AsyncSession, referral: Referral, mail: Row[Any], now: datetime) -> Parcel | Settled:
     link = await links.get_link(session, mail.link_id)
     over = link.answered_at is not None or link.revoked_at is not None or link.expires_at <= now
-    if over or not wants_link(referral):
+    if over or not may_answer(referral):
         await links.change_mail(session, link.id, state="dropped")
         return Settled()
     settings: Settings = session.info["settings"]

@@ -518,7 +518,7 @@ async def _store(
     session: AsyncSession, before: Referral, moved: Moved, said: Said, *, by: str, now: datetime
 ) -> _Stored:
     """Write the move and its step; what there is to tell about it."""
-    runs_on = moved.move.becomes is not None or clocks.continues(before, moved.referral)
+    runs_on = _becomes_only(before, moved) or clocks.continues(before, moved.referral)
     after = moved.referral if runs_on else await with_clock(session, moved.referral, now)
     await referrals.store_move(session, after, step=moved.move.name, by=by, reason=said.reason, at=now)
     number = 0 if said.outcome is None else await referrals.add_outcome(session, after.id, said.outcome, by=by, at=now)
@@ -531,6 +531,13 @@ async def _store(
         told.append((taking_over(before, after, moved.move), after.version))
     told += lacks
     return _Stored(await keep_link(session, after, now), told)
+
+
+def _becomes_only(before: Referral, moved: Moved) -> bool:
+    """Whether it changes its verb, and waits as before: for the same agency, or for nobody."""
+    if moved.move.becomes is None:
+        return False
+    return before.waits is None or clocks.is_of(before.waits, moved.referral)
 
 
 def _comes_back(before: Referral, moved: Moved) -> bool:

@@ -61,9 +61,9 @@ async def say_no_place(
 async def sent_on(
     session: AsyncSession, fact: Row[Any], made: Referral, *, instead_of: UUID | None, now: datetime
 ) -> None:
-    """A new referral stands in the place of the one that it names, or of the only one that was for the same need.
+    """A referral, new or accepted by who was asked for it, is the place of the one that it names, or of the only alike.
 
-    Of several, none is taken for settled that nobody has named; and only what the case's holder sends, or who has to
+    Of several, none is taken for settled that nobody has named; and only what the case's holder gives, or who has to
     place it, settles any. The case's row is locked by whoever calls this, and what was sent is told.
     """
     waiting = await referrals.lock_unplaced(session, made.case_id)
@@ -79,12 +79,13 @@ async def sent_on(
         chosen = [each for each in own if each.id == instead_of]
         if not chosen:
             raise invalid("/instead_of", "not_to_place", *NOT_TO_PLACE)
-    await _end(session, chosen, by=made.sender, reason=SENT_ON, now=now)
-    await emit(session, *((_sent_on(each, made), each.version) for each in chosen), at=now)
+    by = made.agency(made.asker)
+    await _end(session, chosen, by=by, reason=SENT_ON, now=now)
+    await emit(session, *((_sent_on(each, made, by), each.version) for each in chosen), at=now)
 
 
-def _sent_on(placed: Referral, made: Referral) -> ReferralSentOn:
-    return ReferralSentOn(case_id=placed.case_id, referral_id=placed.id, agency=made.sender, next_referral_id=made.id)
+def _sent_on(placed: Referral, made: Referral, by: str) -> ReferralSentOn:
+    return ReferralSentOn(case_id=placed.case_id, referral_id=placed.id, agency=by, next_referral_id=made.id)
 
 
 NOT_TO_PLACE = (

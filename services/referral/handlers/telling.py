@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.referral.domain.moves import AT_WORK, KEEP_HOLDER, Move, Moved, Referral
+from services.referral.domain.moves import AT_WORK, KEEP_HOLDER, SILENCE, Move, Moved, Referral
 from services.referral.domain.states import Party, State, Verb
 from shared.events import (
     Event,
@@ -94,7 +94,7 @@ def taking_over(before: Referral, to: Referral, move: Move) -> Event:
         referral_id=to.id,
         before=before.responsible_agency,
         coordinator=to.coordinator,
-        because="declined" if to.state is State.DECLINED else "silence",
+        because="declined" if to.state is State.DECLINED else to.reason or SILENCE,
         ended=move.name != "take_over",
         verb=to.verb,
         case_moves=moves_case(before),

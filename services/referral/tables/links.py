@@ -12,7 +12,7 @@ from sqlalchemy import Row, and_, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.links import Answered, LinkChannel
-from services.referral.tables.schema import answer_link, answer_secret, link_step, mail_out, referral_step
+from services.referral.tables.schema import answer_link, answer_secret, link_step, mail_out, referral, referral_step
 from shared.database import Hot
 
 _LIVE = and_(answer_link.c.answered_at.is_(None), answer_link.c.revoked_at.is_(None))
@@ -102,12 +102,15 @@ async def living(session: AsyncSession, referral_ids: Sequence[UUID]) -> Mapping
 
 
 async def has_gone_out(session: AsyncSession, referral_id: UUID, *, but: UUID) -> bool:
-    """Whether another link has asked the same thing before: it left, and nobody answered by it."""
+    """Whether another link has asked the same thing before: it left, nobody answered by it, and it ended in no earlier
+    turn."""
+    since = select(referral.c.since).where(referral.c.id == referral_id).scalar_subquery()
     query = (
         select(answer_link.c.id)
         .outerjoin(mail_out, mail_out.c.link_id == answer_link.c.id)
         .where(answer_link.c.referral_id == referral_id, answer_link.c.id != but, answer_link.c.answered_at.is_(None))
         .where(or_(answer_link.c.printed_at.is_not(None), mail_out.c.sent_at.is_not(None)))
+        .where(or_(answer_link.c.revoked_at.is_(None), answer_link.c.revoked_at > since))
     )
     return (await session.execute(query.limit(1))).first() is not None
 

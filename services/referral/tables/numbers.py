@@ -67,7 +67,9 @@ async def ways(session: AsyncSession, whose: ColumnElement[bool], *, since: date
     ]
     returned = _more(step.step, {"return"}, {"answer"})
     declined = _more(step.step, {"decline"}, {"overrule_back", "overrule_forward"})
-    last = func.max(step.at).label("last_at"), or_(returned, declined).label("others_turn")
+    # What the coordinator ends itself, after silence, was silent until it took over.
+    silence = func.coalesce(func.max(step.at).filter(step.step == "take_over"), func.max(step.at))
+    last = silence.label("last_at"), or_(returned, declined).label("others_turn")
     pair = _asker.label("asker"), _asked.label("asked"), _IS_REQUEST.label("is_request")
     query = (
         select(*pair, referral.c.sent_at, referral.c.state, referral.c.reason, *reached, *last)
