@@ -194,7 +194,7 @@ class ReferralTakenOver(Event, publisher="referral"):
 
 
 class ReferralSentOn(Event, publisher="referral"):
-    """What was declined, or nobody answered, has its next place: a referral that this agency sent, or asked for and got."""
+    """What was declined, or nobody answered, has its next place: what this agency sent, or asked for and got."""
 
     case_id: Id
     referral_id: Id

@@ -268,7 +268,7 @@ async def test_to_others_no_small_count_is_the_rest_of_two_that_are_shown(region
     tried = {"cases": 120, "had_candidates": 118, "others": 60, "none_left": 57}
     columns = "effective_from, rules, decided_by, decided_on, published_by, published_at"
     await region.running.rows(
-        f"INSERT INTO routing_rule (version, tried, {columns}) SELECT 3, $1, {columns} FROM routing_rule"  # noqa: S608
+        f"INSERT INTO routing_rule (version, tried, {columns}) SELECT 3, $1, {columns} FROM routing_rule"
         " WHERE version = 2",
         json.dumps(tried),
     )

@@ -1,7 +1,7 @@
 """What came of a year's training: what is counted, the rates made of it, and what of small counts may be said.
 
 A year's report is about the course runs that began in that fiscal year, whenever the rest happened. Code, documents and
-tests read the two tables here. Hidden counts can't be reckoned back from it, because everything in it that is shown to a
+tests read the two tables here. Hidden counts can't be reckoned back from it, because what is shown to a
 reader is reckoned from what is shown to that reader of the smallest parts.
 """
 
