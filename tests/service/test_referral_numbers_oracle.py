@@ -213,7 +213,7 @@ def figures(stories: Sequence[Story], milestone: str, now: datetime) -> dict[str
             waiting.append((story.now.sent_at, now))
         elif is_silence(story):
             taken_over = [at for name, *_, at in story.moves if name == "take_over"]
-            silent.append((story.now.sent_at, *(taken_over[:1] or [story.ended_at])))
+            silent.append((story.now.sent_at, taken_over[0] if taken_over else story.ended_at))
         else:
             ended += 1
     at_least = done + waiting + silent
