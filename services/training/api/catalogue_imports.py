@@ -121,7 +121,7 @@ class CatalogueRow(FileRow):
     delegated: Annotated[dict[Whose, _SomeSeats], BeforeValidator(delegated_as_written)] | None = Field(
         None, alias="委ねる枠"
     )
-    return_on: DayAsWritten | None = Field(None, alias="枠の返還日")
+    return_on: DayAsWritten | None = Field(None, alias="枠の戻る日")
     applications_open_at: _Moment | None = Field(None, alias="応募開始")
     applications_close_at: _Moment | None = Field(None, alias="応募締切")
     visits_at: (

@@ -313,7 +313,7 @@ FINDINGS = {
     "result_before_selection": ("The result is told before the selection", "結果通知日が選考日より前です"),
     "result_after_start": ("The result is told after the first day", "結果通知日が開始日より後です"),
     "cancels_after_start": ("Cancelling is decided after the first day", "中止決定日が開始日より後です"),
-    "returns_after_start": ("Seats are returned after the first day", "枠の返還日が開始日より後です"),
+    "returns_after_start": ("Seats are returned after the first day", "枠の戻る日が開始日より後です"),
     "more_needed_than_seats": ("More people are needed than there are seats", "最少開講人数が定員を超えています"),
     "more_priority_than_seats": ("More priority seats than seats", "優先枠が定員を超えています"),
     "delegated_above_capacity": (
