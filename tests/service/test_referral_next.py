@@ -274,6 +274,7 @@ async def test_for_a_case_that_is_over_nobody_looks_for_a_next_place(region: Reg
         await region.running.hear(no)
     back = await region.look(referral)
     assert (back["state"], back["waits"], proposed(back)) == ("declined", None, None)
+    assert back["next_candidates"] is None, "they would be refused"
     assert await records(region) == []
     refused = await region.desk.post(f"/v1/referrals/{referral}/no-place", {"reason": "nothing_fits"})
     assert (refused.status_code, await records(region)) == (409, [])

@@ -51,6 +51,7 @@ HOLDS_ALREADY = ProblemType(
 REROUTING_ENDS = ProblemType("rerouting_ends", 409, "It can't be passed on there", "そこへは回せません")
 
 _CLOSED = frozenset({State.DECLINED, State.WITHDRAWN, State.EXPIRED})
+_CASE_IS_OVER = frozenset({"case_closed", "case_erased"})
 
 
 def answer(
@@ -94,10 +95,15 @@ def _shown(
                 else []
             ),
         ],
-        "next_candidates": f"/v1/cases/{referral.case_id}/candidates"
-        if holds and (referral.state in _CLOSED or leaves_a_need(referral))
-        else None,
+        "next_candidates": f"/v1/cases/{referral.case_id}/candidates" if holds and _is_looked_on(referral) else None,
     }
+
+
+def _is_looked_on(referral: Referral) -> bool:
+    """Whether candidates are asked for after it; for a case that is over, nobody would answer."""
+    if leaves_a_need(referral):
+        return referral.waits is not None
+    return referral.state in _CLOSED and referral.reason not in _CASE_IS_OVER
 
 
 def waiting(waits: Waits, link: LinkState | None = None) -> WaitsAnswer:

@@ -262,7 +262,7 @@ class ReferralAnswer(BaseModel):
     version: int
     next_moves: list[str] = Field(description="What the caller may do now.")
     next_candidates: str | None = Field(
-        description="Once this way is closed: where to look next, under this service's address."
+        description="Once this way is closed, as long as a place is looked for: where, under this service's address."
     )
 
 
