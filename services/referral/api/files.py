@@ -26,7 +26,6 @@ from services.referral.handlers.directory import (
     AgencyEntry,
     AgencyNotKnown,
     Entry,
-    FirmCantBe,
     FirmCantGo,
     FirmEntry,
     NotYourArea,
@@ -122,8 +121,6 @@ def became(outcome: Outcome, kind: str) -> Became | Remarked | Fault:
                 f"From where this firm stands it can go to: {', '.join(legal)}",
                 f"この事業者がいまの状態から進めるのは、{'・'.join(words)}です",
             )
-        case FirmCantBe(fault):
-            return Fault("状態", fault, *words_for(fault.value))
         case handlers.Kept(what, ()):
             return what
         case handlers.Kept(what, remarks):

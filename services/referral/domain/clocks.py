@@ -54,7 +54,7 @@ _RUNS: Mapping[State, tuple[Clock, Party | None]] = {
     State.ON_HOLD: (Clock.REVIEW, Party.RECEIVER),
     State.OUTCOME_SET: (Clock.START, Party.RECEIVER),
 }
-"""Which clock runs in which state, and who has to act; None: whoever is asked. Other states wait for nobody."""
+"""Which clock runs in which state, and who has to act; None: whoever is asked. `waits_for` knows three more rules."""
 TAKEN_OVER = Clock.START, Party.COORDINATOR
 """What runs wherever at work the coordinator has taken it over: what came of it is for the coordinator to find out."""
 _NAMED = frozenset({Clock.REVIEW, Clock.SEAT})

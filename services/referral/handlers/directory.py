@@ -162,17 +162,10 @@ class FirmCantGo:
     legal: tuple[FirmState, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FirmCantBe:
-    """What is told of a firm doesn't fit together."""
-
-    fault: FirmFault
-
-
 FirmKey = tuple[str, str]
 """Whose firm, and its code."""
 Firms = Mapping[FirmKey, Firm]
-Refusal = AgencyNotKnown | NotYourArea | FirmCantGo | FirmCantBe
+Refusal = AgencyNotKnown | NotYourArea | FirmCantGo
 Outcome = Kept | Refusal
 
 
@@ -257,14 +250,12 @@ async def lock_firms(session: AsyncSession, entries: Sequence[Entry]) -> Firms:
 
 
 def stuck_firms(entries: Sequence[Entry], firms: Firms) -> dict[int, Refusal]:
-    """Firms among them that are known, and can't stand as the entry says, by their place."""
+    """Firms among them that are known, and can't go where the entry says, by their place."""
     stuck: dict[int, Refusal] = {}
     for number, entry in enumerate(entries):
         match _told(entry, firms):
             case NoWay(legal):
                 stuck[number] = FirmCantGo(legal)
-            case FirmFault() as fault:
-                stuck[number] = FirmCantBe(fault)
             case _:
                 pass
     return stuck
@@ -280,12 +271,14 @@ def _as_it_stands(entry: Entry, firms: Firms) -> Entry:
             return entry
 
 
-def _told(entry: Entry, firms: Firms) -> FirmMoved | NoWay | FirmFault | None:
+def _told(entry: Entry, firms: Firms) -> FirmMoved | NoWay | None:
     firm = firms.get((entry.agency_id, entry.firm_code)) if isinstance(entry, FirmEntry) else None
     if firm is None or not isinstance(entry, FirmEntry):
         return None
     to = Firm(FirmState(entry.state), entry.follow_up_on, entry.certified_on, entry.certified_by)
-    return tell_firm(firm, to)
+    told = tell_firm(firm, to)
+    assert not isinstance(told, FirmFault)  # its row was looked at as it was read
+    return told
 
 
 async def note_steps(

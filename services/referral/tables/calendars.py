@@ -26,7 +26,7 @@ _OWN_DAYS = {
     Clock.START: "start_days",
     Clock.PLACE: "place_days",
 }
-"""What a programme sets for itself; and a municipality, of what its coordinator has taken over."""
+"""What a programme sets for itself; and a municipality, of what came back and has to be placed."""
 
 
 @dataclass(frozen=True, slots=True)
