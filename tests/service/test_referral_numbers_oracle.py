@@ -212,8 +212,8 @@ def figures(stories: Sequence[Story], milestone: str, now: datetime) -> dict[str
         elif story.now.state in OPEN:
             waiting.append((story.now.sent_at, now))
         elif is_silence(story):
-            taken_over = [at for name, *_, at in story.moves if name == "take_over"]
-            silent.append((story.now.sent_at, taken_over[0] if taken_over else story.ended_at))
+            taken_over = (at for name, *_, at in story.moves if name == "take_over")
+            silent.append((story.now.sent_at, next(taken_over, story.ended_at)))
         else:
             ended += 1
     at_least = done + waiting + silent
