@@ -66,9 +66,9 @@ async def offer_course_runs(
     late = [offer for offer in unknown if not _is_new(decided.get(offer.course_number))]
     if late:  # Somebody else may have offered them in this very moment, and have been granted the seats.
         known = await courses.find_offers(session, [offer.course_number for offer in late])
-        decided |= _elsewhere(late, known, actor)
-        there = [offer for offer in late if offer.course_number in known and offer.course_number not in decided]
-        decided |= await _bind(session, await _change(session, there, known, now), now)
+        denied = _elsewhere(late, known, actor)
+        there = [offer for offer in late if offer.course_number in known and offer.course_number not in denied]
+        decided |= denied | await _bind(session, await _change(session, there, known, now), now)
     changes = [each for each in decided.values() if isinstance(each, _Change)]
     if changes:
         await _stand(session, changes, now)
