@@ -73,9 +73,11 @@ def against(made: Sequence[Made], new: Made, now: datetime) -> set[str]:
     """Every decision that could be in force beside the new one, whatever becomes of those that wait for a vote."""
     waiting = [each for each in (*made, new) if each.limit and not (each.ratified or each.gone(now))]
     found: set[str] = set()
-    for fates in product((False, True), repeat=len(waiting)):
-        fate = {each.id: ratified for each, ratified in zip(waiting, fates, strict=True)}
-        world = [replace(each, ratified=fate.get(each.id, each.ratified)) for each in (*made, new)]
+    # A vote may turn it down at once; that it lapses at its limit may come after the new one has ended.
+    ways: tuple[dict[str, Any], ...] = ({"ratified": True}, {"refused_at": now}, {})
+    for fates in product(ways, repeat=len(waiting)):
+        fate = {each.id: way for each, way in zip(waiting, fates, strict=True)}
+        world = [replace(each, **fate.get(each.id, {})) for each in (*made, new)]
         moments = {at for each in world for at in (each.begins, each.ends, each.limit) if at and at >= now} | {now}
         for at in moments:
             alive = living(world, at)
