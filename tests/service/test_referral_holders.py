@@ -102,6 +102,8 @@ class Both:
         took = await self.referral.rows(
             "SELECT r.receiver, s.at FROM referral r JOIN referral_step s ON s.referral_id = r.id"
             " WHERE r.case_id = $1 AND r.verb <> 'refer' AND s.step IN ('accept', 'overrule_forward', 'enrol')"
+            # What ended in silence before it was heard that the case stays stands no more: nobody makes it a `refer`.
+            " AND r.state <> 'expired'"
             " ORDER BY s.at, r.id",
             case_id,
         )
