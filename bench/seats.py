@@ -262,7 +262,7 @@ async def _wrong_answers(place: Place, first: int, scene: Scene, served: Round) 
             _courses(first, scene),
         )
         pools = await connection.fetch(
-            "SELECT p.id, p.granted, p.held, p.next_line_no, (SELECT sum(seats) FROM seat_leg e"
+            "SELECT p.id, p.granted, p.held, p.next_line_no, (SELECT coalesce(sum(seats), 0) FROM seat_leg e"
             " WHERE e.pool_id = p.id AND account = 'held') AS entered FROM pool p"
             " WHERE course_run_id = ANY($1::uuid[])",
             _courses(first, scene),
