@@ -90,16 +90,26 @@ def _refuse(because: str) -> str:
     return f"RAISE EXCEPTION '{because}' USING ERRCODE = 'check_violation';"
 
 
-# A decision may have come between a request's look at the pools and its hold: what was read is no longer true, and the
-# same request, made again, finds another pool. So it is answered as what passes (503), not as a fault.
+# Code of release 0.1.0 may still run beside this one: it takes a pool of several together, which has no one
+# municipality, for a pool that is open to all. And a decision may have come between a request's look at the pools and
+# its hold: what was read is no longer true, and the same request, made again, finds another pool. So both are answered
+# as what passes (503), not as a fault.
 _HOLD = """
 CREATE FUNCTION guard_delegated_hold() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = training, pg_temp AS $$
 DECLARE
-    rests_on uuid;
+    held_in record;
 BEGIN
-    SELECT decision_allotment_id INTO rests_on FROM pool WHERE id = NEW.pool_id;
-    IF rests_on IS NOT NULL AND NOT decision_in_force(rests_on, NEW.at) THEN
+    SELECT kind, municipalities, decision_allotment_id INTO held_in FROM pool WHERE id = NEW.pool_id;
+    IF held_in.kind = 'delegated' AND NOT EXISTS (
+        SELECT FROM seat_request WHERE id = NEW.seat_request_id AND municipality = ANY(held_in.municipalities)
+    ) THEN
+        RAISE EXCEPTION 'this seat belongs to other municipalities' USING ERRCODE = 'serialization_failure';
+    END IF;
+    IF held_in.decision_allotment_id IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF NOT decision_in_force(held_in.decision_allotment_id, NEW.at) THEN
         RAISE EXCEPTION 'the decision that granted this seat is not in force' USING ERRCODE = 'serialization_failure';
     END IF;
     RETURN NULL;

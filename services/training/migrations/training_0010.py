@@ -82,10 +82,18 @@ _HOLD_BEFORE = """
 CREATE OR REPLACE FUNCTION guard_delegated_hold() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = training, pg_temp AS $$
 DECLARE
-    rests_on uuid;
+    held_in record;
 BEGIN
-    SELECT decision_allotment_id INTO rests_on FROM pool WHERE id = NEW.pool_id;
-    IF rests_on IS NOT NULL AND NOT decision_in_force(rests_on, NEW.at) THEN
+    SELECT kind, municipalities, decision_allotment_id INTO held_in FROM pool WHERE id = NEW.pool_id;
+    IF held_in.kind = 'delegated' AND NOT EXISTS (
+        SELECT FROM seat_request WHERE id = NEW.seat_request_id AND municipality = ANY(held_in.municipalities)
+    ) THEN
+        RAISE EXCEPTION 'this seat belongs to other municipalities' USING ERRCODE = 'serialization_failure';
+    END IF;
+    IF held_in.decision_allotment_id IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF NOT decision_in_force(held_in.decision_allotment_id, NEW.at) THEN
         RAISE EXCEPTION 'the decision that granted this seat is not in force' USING ERRCODE = 'serialization_failure';
     END IF;
     RETURN NULL;
@@ -98,7 +106,12 @@ SET search_path = training, pg_temp AS $$
 DECLARE
     held_in record;
 BEGIN
-    SELECT decision_allotment_id, cut_off_at, kept INTO held_in FROM pool WHERE id = NEW.pool_id;
+    SELECT kind, municipalities, decision_allotment_id, cut_off_at, kept INTO held_in FROM pool WHERE id = NEW.pool_id;
+    IF held_in.kind = 'delegated' AND NOT EXISTS (
+        SELECT FROM seat_request WHERE id = NEW.seat_request_id AND municipality = ANY(held_in.municipalities)
+    ) THEN
+        RAISE EXCEPTION 'this seat belongs to other municipalities' USING ERRCODE = 'serialization_failure';
+    END IF;
     IF held_in.decision_allotment_id IS NULL THEN
         RETURN NULL;
     END IF;
