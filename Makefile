@@ -8,6 +8,8 @@ PY := .venv/bin/python
 
 # More arguments for the command behind a word, e.g.  make test ARGS="-k seats"
 ARGS ?=
+# Test files at once, each process with a PostgreSQL of its own; 0 for one after the other, e.g. with a debugger
+WORKERS ?= 2
 # Another port than 8080, e.g.  make run PORT=8081  and then  make demo PORT=8081
 PORT ?=
 # With the invented region in the containers too:  make up DEMO=1
@@ -48,7 +50,7 @@ down: ## Docker Compose を停止 / stop the containers; their data stays
 test: environment-dev ## すべての試験 / every test, on a real PostgreSQL; on a real Kafka too after make kafka
 	@kafka=$${KAFKA_BOOTSTRAP_SERVERS:-$$(ops/kafka/run.sh status 2>/dev/null)}; \
 	if [ -n "$$kafka" ]; then export KAFKA_BOOTSTRAP_SERVERS="$$kafka"; fi; \
-	exec $(PY) -m pytest $(ARGS)
+	exec $(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-night: environment-dev ## 大きな規模での試験(2時間ほど) / the tests that can be larger, in nightly size (about two hours)
 	@kafka=$${KAFKA_BOOTSTRAP_SERVERS:-$$(ops/kafka/run.sh status 2>/dev/null)}; \

@@ -3,8 +3,11 @@
 import asyncio
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -52,6 +55,17 @@ class Broker:
     def stop(self) -> None:
         """Stop; its data stays."""
         self._run("stop")
+
+    def kill(self) -> None:
+        """End it (-9) in the middle of whatever it does; what it wrote stays."""
+        pid = int((ROOT / ".tsunagu" / "kafka" / f"node-{self.port}" / "pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)):
+                    return
+            time.sleep(0.05)
+        raise AssertionError("it still answers")
 
 
 @pytest.fixture

@@ -28,15 +28,16 @@ pytestmark = pytest.mark.slow
 
 REFERRALS = int(os.environ.get("REFERRALS", "60"))
 AT_ONCE = 12
-HEARD_BETWEEN = max(5, REFERRALS // 200)
-"""Referrals sent between two kills: some two hundred kills in the large run, each of which costs a start."""
+KILLS, KILLS_OVER_KAFKA = 200, 60
+"""About as many in the large run; each costs a start, and over Kafka the half minute in which a member is missed."""
 
 
 class Killer:
     """Ends services and the broker, again and again, until it is told to stop."""
 
-    def __init__(self, platform: Platform, broker: Any, office: Office) -> None:
+    def __init__(self, platform: Platform, broker: Any, office: Office, kills: int) -> None:
         self.platform, self.broker, self.office = platform, broker, office
+        self.heard_between = max(5, REFERRALS // kills)
         self.dice = random.Random(20261129)
         self.kills: Counter[str] = Counter()
         self.over = asyncio.Event()
@@ -49,7 +50,7 @@ class Killer:
                 return
             # News has to come through in between, or nothing is under way that could be lost: over Kafka a killed
             # member is missed only after its session, and until then nobody hears anything.
-            if len(self.office.sent) < self.heard_of + HEARD_BETWEEN:
+            if len(self.office.sent) < self.heard_of + self.heard_between:
                 continue
             self.heard_of = len(self.office.sent)
             # Each in turn, at a moment nobody knows.
@@ -68,14 +69,14 @@ class Killer:
 
 
 async def _played(
-    platform: Platform, database: asyncpg.Connection, broker: Any, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, database: asyncpg.Connection, broker: Any, kills: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A service that was killed is long in coming back where much else runs; what is lost never comes.
     monkeypatch.setattr(client_of_agencies, "PATIENCE", 300)
     await load_region(platform.url, platform.keys, Console(quiet=True))
     async with httpx2.AsyncClient(trust_env=False, timeout=30, limits=httpx2.Limits(max_connections=50)) as client:
         office = Office(platform, client)
-        killer = Killer(platform, broker, office)
+        killer = Killer(platform, broker, office, kills)
         await office.begin()
         waiting: Iterator[int] = iter(range(REFERRALS))
 
@@ -113,7 +114,7 @@ async def test_referrals_survive_kills_of_services_and_of_the_bus_in_postgres(
         await database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tsunagu_bus'")
 
     try:
-        await _played(platform, database, bus_is_cut, monkeypatch)
+        await _played(platform, database, bus_is_cut, KILLS, monkeypatch)
     finally:
         await database.close()
 
@@ -126,11 +127,11 @@ async def test_referrals_survive_kills_of_services_and_of_kafka(
     database = await asyncpg.connect(user="postgres", database=name, host=str(postgres.socket_folder))
 
     async def broker_is_away() -> None:
-        await asyncio.to_thread(broker.stop)
+        await asyncio.to_thread(broker.kill)
         await asyncio.sleep(2)
         await asyncio.to_thread(broker.start)
 
     try:
-        await _played(separate, database, broker_is_away, monkeypatch)
+        await _played(separate, database, broker_is_away, KILLS_OVER_KAFKA, monkeypatch)
     finally:
         await database.close()
