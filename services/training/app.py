@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.training.api.afterwards import course_of_training
+from services.training.api.agreements import agreements
 from services.training.api.catalogue import catalogue_courses
 from services.training.api.catalogue_imports import catalogue_imports, catalogue_previews
 from services.training.api.courses import authorities, catalogue, course_imports
@@ -26,7 +27,7 @@ service = Service(
     routers=[
         *(catalogue, cut_offs, requests, results, course_of_training, authorities, registrations, course_imports),
         *(training_plans, committees, motions, decisions, catalogue_courses, catalogue_imports, catalogue_previews),
-        reports,
+        *(reports, agreements),
     ],
     reactions=reactions,
     sweeps=sweeps,
@@ -34,6 +35,7 @@ service = Service(
         "course-runs": "訓練コース",
         "catalogue": "訓練コースの目録",
         "cut-offs": "枠の戻る日",
+        "seat-agreements": "枠の貸借・交換",
         "seat-requests": "枠の申込み",
         "selection": "選考",
         "training-records": "受講の記録",

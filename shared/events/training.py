@@ -43,6 +43,49 @@ class CutOffNear(Event, publisher="training", about="pool_id"):
     cut_off_at: Moment
     unheld: Count
     would_return: Count
+    next_municipalities: list[Municipality] = []
+    """Whom they are offered next; nobody named: all. Of lent seats: who lent them."""
+
+
+class SeatsMoved(Event, publisher="training", about="move_id"):
+    """Free seats of a course run went from one pool to another: lend (貸出し), recall, swap (交換), transfer (振替).
+
+    `recall`: lent seats that nobody held are back. `transfer`: at a cut-off, to whom the decision names next.
+    """
+
+    move_id: Id
+    kind: Coded
+    course_run_id: Id
+    from_pool_id: Id
+    to_pool_id: Id
+    from_municipalities: list[Municipality]
+    to_municipalities: list[Municipality]
+    seats: Count
+    agreement_id: Id | None = None
+
+
+class SeatAgreementChanged(Event, publisher="training", about="agreement_id"):
+    """To lend or swap seats was proposed, or the proposal was agreed, declined, withdrawn, lapsed; or seats recalled.
+
+    `asked` answers before `answer_before`. States: proposed, agreed, declined, withdrawn, lapsed, recalled, given_back.
+    """
+
+    agreement_id: Id
+    kind: Coded
+    state: Coded
+    proposed_for: Municipality
+    asked: Municipality
+    answer_before: Moment
+    seats: Count
+
+
+class QuotaCarriedOver(Event, publisher="training", about="decision_allotment_id"):
+    """What was left of an allotment at the end of its quarter is in the number of the next quarter's (繰越)."""
+
+    decision_allotment_id: Id
+    to_allotment_id: Id
+    municipalities: list[Municipality]
+    seats: Count
 
 
 class SeatHeld(Event, publisher="training"):

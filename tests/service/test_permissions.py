@@ -395,8 +395,20 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/training-report/entries": ALL,
         "GET /v1/training-report/requests": frozenset({C, P, H, T}),
         "GET /v1/training-report/delegated": ALL,
+        "GET /v1/training-report/delegated.csv": ALL,
         "GET /v1/training-report/delegated/{decision_allotment_id}/entries": ALL,
         "GET /v1/cut-offs": ALL,
+        "POST /v1/seat-agreements": frozenset({C, P}),
+        "GET /v1/seat-agreements": frozenset({C, P, L}),
+        "GET /v1/seat-agreements.csv": frozenset({C, P, L}),
+        "GET /v1/seat-agreements/{agreement_id}": frozenset({C, P, L}),
+        **dict.fromkeys(
+            (
+                f"POST /v1/seat-agreements/{{agreement_id}}/{move}"
+                for move in ("agree", "decline", "withdraw", "recall", "give-back")
+            ),
+            frozenset({C, P}),
+        ),
         "GET /v1/course-runs/{course_run_id}/pools/{pool_id}/cut-off": ALL,
         "GET /v1/training-plans": ALL,
         "POST /v1/training-plans": frozenset({L}),

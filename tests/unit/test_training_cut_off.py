@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.training.domain.cut_off import cut_off, going_back
+from services.training.domain.cut_off import Leaving, cut_off, going_back
 from services.training.domain.decisions import Selector
 from services.training.domain.offers import Denied
 from services.training.domain.pools import Allotted, Run, bind_seats, settle
@@ -51,18 +51,24 @@ def test_held_seats_stay_and_the_same_cut_off_again_takes_nothing(
     assert 0 <= cut.kept <= free
     assert cut.returns * 100 >= free * percent > (cut.returns - 1) * 100 or free == 0
     marked = replace(pool, kept=cut.kept)
-    assert going_back([marked]) == ({pool.id: cut.returns} if cut.returns else {})
+    assert going_back([marked], ()) == ([Leaving(marked, cut.returns, 0)] if cut.returns else [])
     after = replace(marked, granted=marked.granted - cut.returns)
-    assert going_back([after]) == {}
+    assert going_back([after], ()) == []
     assert not after.is_due(MIDNIGHT)
     # Given back afterwards: beyond what stayed it goes the same way.
     later = replace(after, held=held - min(held, released))
-    assert sum(going_back([later]).values()) == later.free - min(later.free, max(cut.kept, 0))
-    assert later.taken <= later.granted - sum(going_back([later]).values())
+    going = sum(each.seats for each in going_back([later], ()))
+    assert going == later.free - min(later.free, max(cut.kept, 0))
+    assert later.taken <= later.granted - going
 
 
 def test_of_a_decision_that_is_over_nothing_stays() -> None:
-    assert going_back([replace(OWN, kept=3, in_force=False)]) == {OWN.id: 3}
+    over = replace(OWN, kept=3, in_force=False)
+    assert going_back([over], ()) == [Leaving(over, 0, over.free)]
+    # At one moment the cut-off comes first; unless the decision was over before it.
+    both = replace(OWN, kept=1, in_force=False)
+    assert going_back([both], ()) == [Leaving(both, both.free - 1, 1)]
+    assert going_back([both], {both.id}) == [Leaving(both, 0, both.free)]
 
 
 def test_nobody_asks_or_waits_where_all_went_back() -> None:

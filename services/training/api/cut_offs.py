@@ -32,6 +32,11 @@ class PoolCutOff(BaseModel):
     )
     cut_off_at: datetime = Field(description="The moment after that day: 0:00 in Japan of the next.")
     returns_percent: int
+    agreement_id: UUID | None = Field(description="Of lent seats (貸出し): on what agreement.")
+    onward_step: int | None = Field(description="Of seats that came at a cut-off: whose turn it was.")
+    next_municipalities: list[str] = Field(
+        description="Whom the decision names next (次に案内する市町村), or who lent them; else all."
+    )
     free: int = Field(description="Seats that nobody has now.")
     would_return: int | None = Field(description="How many of them would go back; None once it is carried out.")
     warned_at: datetime | None = Field(description="When the municipalities were warned.")

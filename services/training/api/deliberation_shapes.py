@@ -7,13 +7,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Row
 
+from services.training.api.allotment_shapes import AllotmentView, DecidedAllotment, SeatsBody, line_of
 from services.training.api.courses import CourseField, Prefecture, System, Text
-from services.training.domain.decisions import DecisionState, Selector
+from services.training.domain.decisions import DecisionState
 from services.training.domain.deliberation import Choice, Meeting, MeetingKind, Rules, Seat, Share, legal_steps
-from services.training.domain.motions import About, Motion, MotionState, Proposal, Seats, Wish, legal_moves
+from services.training.domain.motions import About, Motion, MotionState, Proposal, Wish, legal_moves
 from services.training.tables.decisions import motion_of, proposal_of
-from shared.codes import AgencyId, Code, DayAsWritten, FreeText, MomentAsWritten, MunicipalityCode
-from shared.problems import Problem, invalid
+from shared.codes import AgencyId, DayAsWritten, FreeText, MomentAsWritten
 from shared.service import Body
 
 Short = Annotated[FreeText, StringConstraints(min_length=1, max_length=120)]
@@ -108,21 +108,6 @@ class Hold(Body):
     present: list[UUID] = Field(max_length=500)
 
 
-class SeatsBody(Body):
-    """So many seats for one municipality, or for several together, of the courses that are meant."""
-
-    municipalities: list[MunicipalityCode] = Field(min_length=1, max_length=200, examples=[["462012"]])
-    course_number: Code | None = Field(default=None, description="一つの開講を講座番号で。ほかの指定とは併用できません")
-    system: System | None = None
-    field: CourseField | None = None
-    quarter: int | None = Field(default=None, ge=1, le=4, description="年度の四半期(4〜6月が1)")
-    fiscal_year: int | None = Field(default=None, ge=2000, le=2199, examples=[2026])
-    seats: int = Field(ge=1, le=10_000, examples=[4])
-    cut_off_on: DayAsWritten = Field(description="この日までに押さえられていない枠は戻る", examples=["2027-01-15"])
-    returns_percent: int = Field(default=100, ge=1, le=100, description="戻す割合(%)")
-    lendable: bool = Field(default=False, description="ほかの市町村への貸出しを認めるか")
-
-
 class WishBody(Body):
     """What training should teach, and for whom. No personal data."""
 
@@ -153,29 +138,9 @@ class MotionBody(Body):
             self.effective_from,
             self.ends_on,
             frozenset(self.supersedes),
-            tuple(_line(number, line) for number, line in enumerate(self.allotments)),
+            tuple(line_of(number, line) for number, line in enumerate(self.allotments)),
             None if wish is None else Wish(wish.system.value, wish.field.value, wish.wish, wish.target_group),
         )
-
-
-def _line(number: int, line: SeatsBody) -> Seats:
-    classes = (line.system, line.field, line.quarter, line.fiscal_year)
-    if line.course_number is None and line.fiscal_year is None:
-        raise _selector(number, "A course number, or a fiscal year.", "講座番号か年度を指定してください。")
-    if line.course_number is not None and any(each is not None for each in classes):
-        raise _selector(number, "A course number stands alone.", "講座番号はほかの指定と併用できません。")
-    selector = Selector(
-        line.course_number,
-        None if line.system is None else line.system.value,
-        None if line.field is None else line.field.value,
-        line.quarter,
-        line.fiscal_year,
-    )
-    return Seats(tuple(line.municipalities), selector, line.seats, line.cut_off_on, line.returns_percent, line.lendable)
-
-
-def _selector(number: int, english: str, japanese: str) -> Problem:
-    return invalid(f"/allotments/{number}/course_number", "which_courses", english, japanese)
 
 
 class NewMotion(MotionBody):
@@ -346,21 +311,6 @@ class WholeMeeting(MeetingView):
     ballots: list[BallotView]
 
 
-class AllotmentView(BaseModel):
-    """Seats as they are proposed."""
-
-    municipalities: list[str]
-    course_number: str | None
-    system: str | None
-    field: str | None
-    quarter: int | None
-    fiscal_year: int | None
-    seats: int
-    cut_off_on: date
-    returns_percent: int
-    lendable: bool
-
-
 class WishView(BaseModel):
     """What training should teach."""
 
@@ -414,12 +364,6 @@ class ConcludedView(BaseModel):
     againsts: int
     abstentions: int
     decision_id: UUID | None
-
-
-class DecidedAllotment(AllotmentView):
-    """Seats as they are decided: what a seat pool names as its ground."""
-
-    decision_allotment_id: UUID
 
 
 class DecisionView(BaseModel):

@@ -152,6 +152,18 @@ _CANT: dict[str, tuple[str, str, str, str]] = {
         "Choose an earlier cut-off date, or a later end.",
         "戻る日を早めるか、終わりの日を遅くしてください。",
     ),
+    "next_ends_too_early": (
+        "Whoever is next has the seats until a later day than whoever comes before",
+        "次に案内する市町村の日が、前の市町村の戻る日以前です",
+        "Choose a later day for each that follows.",
+        "後の市町村ほど遅い日にしてください。",
+    ),
+    "no_quarter_to_carry_from": (
+        "Only the seats of a quarter are carried over into the next",
+        "繰り越せるのは四半期を定めた配分だけです",
+        "Name the quarter, or leave the carry-over out.",
+        "四半期を指定するか、繰越しを外してください。",
+    ),
     "allotted_twice": (
         "The same seats are allotted twice to a municipality",
         "同じ市町村に同じ講座の枠が二度配分されています",

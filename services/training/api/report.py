@@ -160,6 +160,27 @@ async def list_delegated_shares(
 
 
 @reports.get(
+    "/v1/training-report/delegated.csv",
+    summary="The delegated share's use as CSV",
+    description="委ねる枠の使われ方(CSV)。決定の配分ごとに一行です。入校者の伏せ方は一覧と同じです。",
+    dependencies=[_ALL],
+    response_class=Response,
+    responses=_CSV,
+)
+async def export_delegated_shares(
+    session: Transaction,
+    year: _Year,
+    now: Now,
+    actor: Caller,
+    encoding: Annotated[Encoding, Query(description="文字コード: `cp932` か `utf-8`(BOM付き)")] = Encoding.CP932,
+) -> Response:
+    """A line for each allotment."""
+    columns = handlers.delegated_layout(session)
+    lines = await handlers.delegated_lines(session, year, actor=actor, now=now)
+    return csv_answer(f"{columns.title}_{year.fiscal_year}", across(columns, lines), encoding)
+
+
+@reports.get(
     "/v1/training-report/delegated/{decision_allotment_id}/entries",
     summary="The ledger's entries behind the delegated share",
     description="配分(granted)・返還(returned)・使用(taken)・入校(enrolled)の元になった台帳の記入です。入校のものは、"

@@ -140,6 +140,7 @@ class DelegatedShare(BaseModel):
     field: Annotated[str | None, Field(description=_OF_WHICH)]
     quarter: int | None
     allotted: int = Field(description="As decided.")
+    carried_over: int = Field(description="繰越: seats from the quarter before or, below zero, gone to the next.")
     granted: int = Field(description="Put into pools, altogether.")
     returned: int = Field(description="Of these given back to the course run.")
     taken: int = Field(description="Held or filled now.")

@@ -28,6 +28,9 @@ class PoolView(BaseModel):
     municipalities: list[str] = Field(description="Whose they are; empty: for all.")
     decision_allotment_id: UUID | None = Field(description="On which allotment of a decision (決定の配分) they rest.")
     in_force: bool = Field(description="False: taken seats stay as they are, and nobody else gets one.")
+    source_pool_id: UUID | None = Field(description="From which pool they are lent (貸出し).")
+    agreement_id: UUID | None = Field(description="On what agreement they are lent.")
+    onward_step: int | None = Field(description="As whose, in the decision's order, they came at a cut-off.")
     granted: int
     held: int
     filled: int
@@ -82,6 +85,9 @@ class SeatGrant(BaseModel):
     course_run_id: UUID
     pool_kind: str
     municipalities: list[str]
+    lent_by: str | None = Field(description="Which municipality lends them (貸出し); the decision is the one for it.")
+    agreement_id: UUID | None
+    onward_step: int | None = Field(description="As whose, in the decision's order, they came at a cut-off.")
     decision: GrantingDecision | None
 
 
@@ -105,6 +111,9 @@ def seat_grant(row: Row[Any]) -> SeatGrant:
         course_run_id=row.course_run_id,
         pool_kind=row.pool_kind,
         municipalities=row.municipalities,
+        lent_by=row.lent_by,
+        agreement_id=row.agreement_id,
+        onward_step=row.onward_step,
         decision=decision,
     )
 

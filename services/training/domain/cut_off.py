@@ -5,7 +5,7 @@ no more than that is ever free in the pool, so a seat that is given back afterwa
 refuses the same in SQL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -45,7 +45,33 @@ def comes_near(pool: Pool, now: datetime, until: datetime) -> bool:
     return pool.cut_off_at is not None and now < pool.cut_off_at <= until and pool.free > 0 and pool.is_open
 
 
-def going_back(pools: Sequence[Pool]) -> dict[UUID, int]:
-    """Seats that leave each pool: all free ones where the decision is over, and those beyond what a cut-off left."""
-    going = {pool.id: pool.free if pool.is_stranded else pool.surplus for pool in pools}
-    return {pool_id: seats for pool_id, seats in going.items() if seats}
+def next_due(pools: Sequence[Pool], now: datetime) -> list[Pool]:
+    """Pools that seats have to leave; lent ones first, since what is lent goes back to the lender before it goes on."""
+    due = [pool for pool in pools if pool.is_due(now)]
+    return [pool for pool in due if pool.source_pool_id is not None] or due
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Seats that leave a pool: by its cut-off, and because its decision is over."""
+
+    pool: Pool
+    by_cut_off: int
+    stranded: int
+
+    @property
+    def seats(self) -> int:
+        """All of them."""
+        return self.by_cut_off + self.stranded
+
+
+def going_back(pools: Sequence[Pool], over_before: Collection[UUID]) -> list[Leaving]:
+    """What leaves each pool. At one moment its cut-off comes before the end of its decision, as if an instant earlier.
+
+    `over_before`: pools whose decision was over before their cut-off came, so that it had none of their seats.
+    """
+    leaving = []
+    for pool in pools:
+        cut = 0 if pool.is_stranded and pool.id in over_before else pool.surplus
+        leaving.append(Leaving(pool, cut, pool.free - cut if pool.is_stranded else 0))
+    return [each for each in leaving if each.seats]

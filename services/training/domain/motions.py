@@ -49,6 +49,14 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Onward:
+    """To whom what goes back at the cut-off is offered next, and until which day."""
+
+    municipalities: tuple[str, ...]
+    cut_off_on: date
+
+
+@dataclass(frozen=True, slots=True)
 class Seats:
     """One line of a delegated quota: so many seats, for whom, of which courses, and when they come back."""
 
@@ -59,6 +67,10 @@ class Seats:
     returns_percent: int
     """How much of what is not held returns (返還) on the cut-off date."""
     lendable: bool
+    onward: tuple[Onward, ...] = ()
+    """One after the other, each until its own day; what the last leaves is for all."""
+    carries_over: bool = False
+    """Whether fewer than ten seats that are left at the end of its quarter go on to the next."""
 
     @property
     def allotment(self) -> Allotment:
@@ -112,11 +124,33 @@ def _check_allotments(proposal: Proposal, prefecture: str) -> Denied | None:
             return Denied("cut_off_before_effect", f"{place}/cut_off_on")
         if proposal.ends_on is not None and line.cut_off_on > proposal.ends_on:
             return Denied("cut_off_after_end", f"{place}/cut_off_on")
+        denied = _check_onward(line, place, proposal.ends_on, prefecture)
+        if denied is not None:
+            return denied
+        if line.carries_over and line.selector.quarter is None:
+            return Denied("no_quarter_to_carry_from", f"{place}/carries_over")
         for earlier in proposal.allotments[:number]:
             # A part beside its whole is meant; the same twice is a slip of the pen.
             same = earlier.selector == line.selector
             if same and earlier.allotment.municipalities & line.allotment.municipalities:
                 return Denied("allotted_twice", place)
+    return None
+
+
+def _check_onward(line: Seats, place: str, ends_on: date | None, prefecture: str) -> Denied | None:
+    """Each has a later day than whoever comes before, and nobody is named who had the seats already."""
+    had, last = set(line.municipalities), line.cut_off_on
+    for step, onward in enumerate(line.onward):
+        about = f"{place}/onward/{step}"
+        if any(code[:2] != prefecture for code in onward.municipalities):
+            return Denied("other_prefecture", f"{about}/municipalities")
+        if len(set(onward.municipalities)) != len(onward.municipalities) or had & set(onward.municipalities):
+            return Denied("named_twice", f"{about}/municipalities")
+        if onward.cut_off_on <= last:
+            return Denied("next_ends_too_early", f"{about}/cut_off_on")
+        if ends_on is not None and onward.cut_off_on > ends_on:
+            return Denied("cut_off_after_end", f"{about}/cut_off_on")
+        had, last = had | set(onward.municipalities), onward.cut_off_on
     return None
 
 

@@ -1,8 +1,9 @@
 """What a course run offers: its capacity, shared out to pools. Nobody loses a seat that is taken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from uuid import UUID
 
 from services.training.domain.quota import Pool
 
@@ -52,20 +53,27 @@ def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Den
     """Share the capacity out: what is delegated to municipalities, and the rest for all. Nobody loses a taken seat."""
     if offer.ends_on < offer.starts_on:
         return Denied("ends_before_it_starts", "ends_on")
-    if sum(offer.delegated.values()) > offer.capacity:
+    # What a cut-off sent on is no offer's to say; what is lent stays with who lent it, and is spoken for.
+    onward = sum(pool.granted for pool in pools if pool.onward_step is not None)
+    if sum(offer.delegated.values()) + onward > offer.capacity:
         return Denied("delegated_above_capacity", "delegated")
-    wanted: dict[str | None, int] = {pool.whose: 0 for pool in pools}
+    wanted: dict[str | None, int] = {pool.whose: 0 for pool in pools if not pool.is_moved}
     wanted.update(offer.delegated.items())
-    wanted[None] = offer.capacity - sum(offer.delegated.values())
+    wanted[None] = offer.capacity - sum(offer.delegated.values()) - onward
     before: dict[str | None, int] = {}
     for whose, seats in wanted.items():
         # A municipality has a pool for each decision that granted it seats.
-        standing = [pool for pool in pools if pool.whose == whose]
-        before[whose] = sum(pool.granted for pool in standing)
+        standing = [pool for pool in pools if pool.whose == whose and not pool.is_moved]
+        lent = _lent(pools, {pool.id for pool in standing})
+        before[whose] = sum(pool.granted for pool in standing) + lent
         about = "capacity" if whose is None else "delegated"
-        if seats < sum(pool.taken for pool in standing):
+        if seats < sum(pool.taken for pool in standing) + lent:
             return Denied("below_what_is_taken", about)
         if seats == 0 and any(pool.waiting for pool in standing if pool.is_open):
             # They would stand in a line that no seat ever comes to.
             return Denied("people_wait_for_these_seats", about)
     return Granted({whose: seats - before[whose] for whose, seats in wanted.items()})
+
+
+def _lent(pools: Sequence[Pool], by: Collection[UUID]) -> int:
+    return sum(pool.granted for pool in pools if pool.source_pool_id in by)

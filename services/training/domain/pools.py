@@ -67,11 +67,14 @@ class Place:
 
     whose: str | None
     allotment_id: UUID | None
+    onward_step: int | None = None
+    """Which of those that the allotment names next."""
+    agreement_id: UUID | None = None
 
     @classmethod
     def of(cls, pool: Pool) -> "Place":
         """Where this pool is."""
-        return cls(pool.whose, pool.decision_allotment_id)
+        return cls(pool.whose, pool.decision_allotment_id, pool.onward_step, pool.agreement_id)
 
 
 FOR_ALL = Place(None, None)
@@ -106,7 +109,7 @@ def bind_seats(
                 return Denied(_why_not(run, whose, left), "delegated")
             moved = _take(more, whose, granting)
         else:
-            moved = _give(-more, [pool for pool in pools if pool.whose == whose])
+            moved = _give(-more, [pool for pool in pools if pool.whose == whose and not pool.is_moved])
         bound |= moved
         left = _after(left, moved)
     return Bound(bound, list(left.values()))

@@ -58,6 +58,12 @@ class Pool:
     """From when on seats that nobody holds go back (枠の戻る日)."""
     kept: int | None = None
     """How many of them stayed at the cut-off; None before it was carried out."""
+    source_pool_id: UUID | None = None
+    """From which pool its seats are lent (貸出し), and where they go back to."""
+    agreement_id: UUID | None = None
+    """On what agreement of both they are lent."""
+    onward_step: int | None = None
+    """Which of those to whom the decision sends, at the cut-off before, what goes back."""
 
     @property
     def municipality(self) -> str | None:
@@ -68,6 +74,11 @@ class Pool:
     def whose(self) -> str | None:
         """Whose it is, as an office writes it: a code, or several joined by +."""
         return "+".join(self.municipalities) or None
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether its seats came from another pool, and not by a grant."""
+        return self.agreement_id is not None or self.onward_step is not None
 
     @property
     def is_stranded(self) -> bool:
@@ -236,8 +247,9 @@ def _open_to_newcomers(pool: Pool) -> bool:
     return pool.free > 0 and pool.waiting == 0
 
 
-def _narrowest_first(pool: Pool) -> tuple[bool, int, UUID]:
-    return pool.kind != DELEGATED, len(pool.municipalities), pool.id
+def _narrowest_first(pool: Pool) -> tuple[bool, int, bool, UUID]:
+    """Own seats before lent ones: these go back if nobody needs them."""
+    return pool.kind != DELEGATED, len(pool.municipalities), pool.is_moved, pool.id
 
 
 # --- freed or new seats ---------------------------------------------------------------------------------------------

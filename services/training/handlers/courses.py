@@ -23,6 +23,7 @@ from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
 from shared.events import CourseOffered
+from shared.problems import CONFLICT, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +58,19 @@ async def offer_course_runs(
     denied = _elsewhere(offers, known, actor)
     ours = [offer for offer in offers if offer.course_number not in denied]
     unknown = [offer for offer in ours if offer.course_number not in known]
-    # What is there is locked first, and the sub-committee after it: so does everybody.
+    # Course runs that are there, then the numbers of new ones, then the sub-committee: so does everybody.
     wanted = denied | await _change(session, [offer for offer in ours if offer.course_number in known], known, now)
-    wanted |= {offer.course_number: _create(offer) for offer in unknown}
+    if unknown:
+        await courses.claim_numbers(session, [offer.course_number for offer in unknown])
+        # Somebody else may have offered them in this very moment: the newest there are, so their locks come last.
+        known = await courses.find_offers(session, [offer.course_number for offer in unknown])
+        wanted |= _elsewhere(unknown, known, actor)
+        late = [offer for offer in unknown if offer.course_number in known and offer.course_number not in wanted]
+        wanted |= await _change(session, late, known, now)
+    wanted |= {offer.course_number: _create(offer) for offer in unknown if offer.course_number not in wanted}
     # In the file's order: of what an allotment has left, the first line takes first.
     decided = await _bind(session, {offer.course_number: wanted[offer.course_number] for offer in offers}, now)
-    decided = await _add(session, decided)
-    late = [offer for offer in unknown if not _is_new(decided.get(offer.course_number))]
-    if late:  # Somebody else may have offered them in this very moment, and have been granted the seats.
-        known = await courses.find_offers(session, [offer.course_number for offer in late])
-        denied = _elsewhere(late, known, actor)
-        there = [offer for offer in late if offer.course_number in known and offer.course_number not in denied]
-        decided |= denied | await _bind(session, await _change(session, there, known, now), now)
+    await _add(session, decided)
     changes = [each for each in decided.values() if isinstance(each, _Change)]
     if changes:
         await _stand(session, changes, now)
@@ -98,11 +100,11 @@ def _create(offer: CourseOffer) -> _Change | Denied:
             assert_never(decision)
 
 
-async def _add(session: AsyncSession, decided: _Decided) -> _Decided:
-    """New entries are added; a number that is taken by now is left out."""
+async def _add(session: AsyncSession, decided: _Decided) -> None:
+    """New entries are added. Their numbers are claimed: only code that claims none, as 0.1.0's, may have taken one."""
     new = {each.course_run_id: each.offer for each in decided.values() if _is_new(each)}
-    added = await courses.add_courses(session, new) if new else set()
-    return {number: each for number, each in decided.items() if not _is_new(each) or each.course_run_id in added}
+    if new and await courses.add_courses(session, new) != new.keys():
+        raise Problem(CONFLICT)
 
 
 def _is_new(each: _Change | Offered | Denied | None) -> TypeGuard[_Change]:
@@ -142,6 +144,8 @@ async def _bind(session: AsyncSession, decided: _Decided, now: datetime) -> _Dec
     """Which decision grants what is delegated; what none in force grants is refused, line by line."""
     changes = [each for each in decided.values() if isinstance(each, _Change)]
     whose = {one for each in changes for one, more in each.granted.deltas.items() if one is not None and more > 0}
+    # With those whose seats are to go on: every sub-committee is locked here, in one order, and none later.
+    whose |= {pool.whose for each in changes for pool in each.pools if pool.whose is not None and pool.is_due(now)}
     towns = {municipality for one in whose for municipality in one.split("+")}
     allotted: Sequence[Allotted] = []
     if towns:

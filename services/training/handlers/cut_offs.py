@@ -26,6 +26,7 @@ async def warn_next(session: AsyncSession, now: datetime) -> bool:
     near = [pool for pool in await seats.read_pools(session, course_run_id, now) if comes_near(pool, now, until)]
     percents = await cut_offs.read_percents(session, [pool.id for pool in near])
     ahead = {pool.id: cut_off(pool, percents[pool.id]) for pool in near}
+    onward = await cut_offs.read_next_municipalities(session, ahead)
     warned = await cut_offs.add_warnings(session, list(ahead.values()), now)
     told = []
     for pool in await seats.touch_pools(session, warned, now):
@@ -37,6 +38,7 @@ async def warn_next(session: AsyncSession, now: datetime) -> bool:
             cut_off_at=pool.cut_off_at,
             unheld=ahead[pool.id].free,
             would_return=ahead[pool.id].returns,
+            next_municipalities=onward.get(pool.id, []),
         )
         told.append((warning, pool.version))
     await emit(session, *told, at=now)
@@ -46,11 +48,15 @@ async def warn_next(session: AsyncSession, now: datetime) -> bool:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 _CUT_OFFS = (
-    "SELECT p.id AS pool_id, p.course_run_id, c.course_number, c.title, p.municipalities, p.cut_off_at, a.cut_off_on,"
-    " a.returns_percent, a.decision_id, p.granted - p.held - p.filled AS free, w.at AS warned_at,"
+    "SELECT p.id AS pool_id, p.course_run_id, c.course_number, c.title, p.municipalities, p.cut_off_at,"
+    " CAST((p.cut_off_at - interval '1 microsecond') AT TIME ZONE 'Asia/Tokyo' AS date) AS cut_off_on,"
+    " returns_percent_of(p) AS returns_percent, p.agreement_id, p.onward_step,"
+    " next_municipalities_of(p) AS next_municipalities, a.decision_id,"
+    " p.granted - p.held - p.filled AS free, w.at AS warned_at,"
     " w.would_return AS warned_of, f.at AS carried_out_at, f.free AS free_then, f.kept,"
     " CASE WHEN f.pool_id IS NOT NULL THEN (SELECT coalesce(sum(e.seats), 0) FROM seat_entry e"
-    " WHERE e.pool_id = p.id AND e.kind = 'return' AND e.id > f.entries_before) END AS returned"
+    " WHERE e.pool_id = p.id AND e.kind IN ('return', 'recall', 'transfer') AND e.id > f.entries_before)"
+    " END AS returned"
     " FROM pool p JOIN course_run c ON c.id = p.course_run_id"
     " JOIN decision_allotment a ON a.id = p.decision_allotment_id"
     " LEFT JOIN pool_cut_off f ON f.pool_id = p.id LEFT JOIN pool_cut_off_warning w ON w.pool_id = p.id"

@@ -205,6 +205,12 @@ def _lines_of(row: Row[Any]) -> list[dict[str, Any]]:
             "municipalities": allotment["municipalities"],
             "municipality_names": [place_name(code) for code in allotment["municipalities"]],
             "cut_off_on": date.fromisoformat(allotment["cut_off_on"]),
+            "carried_in": max(0, allotment["carried_over"]),
+            "carried_out": max(0, -allotment["carried_over"]),
+            "onward": [
+                f"{'+'.join(map(place_name, each['municipalities']))} {each['cut_off_on']}"
+                for each in allotment["onward"]
+            ],
         }
         for allotment in row.allotments
     ]
@@ -235,6 +241,10 @@ _FIELDS = frozenset(
         "cut_off_on",
         "returns_percent",
         "lendable",
+        "onward",
+        "carries_over",
+        "carried_in",
+        "carried_out",
         "wish",
         "target_group",
     }

@@ -18,6 +18,7 @@ CROSS JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object(
                'pool_id', p.id, 'kind', p.kind, 'municipality', p.municipality, 'municipalities', p.municipalities,
                'decision_allotment_id', p.decision_allotment_id, 'in_force', p.in_force,
+               'source_pool_id', p.source_pool_id, 'agreement_id', p.agreement_id, 'onward_step', p.onward_step,
                'granted', p.granted, 'held', p.held,
                'filled', p.filled, 'free', p.granted - p.held - p.filled, 'waiting', (
                    SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting'
@@ -50,6 +51,7 @@ _GET_COURSE = text(_COURSES + " WHERE c.id = :id")
 _COURSE_IS_THERE = text("SELECT id FROM course_run WHERE id = :id")
 _GRANT = text(
     "SELECT p.id AS pool_id, p.course_run_id, p.kind AS pool_kind, p.municipalities, a.id AS decision_allotment_id,"
+    " p.agreement_id, p.onward_step, (SELECT municipalities[1] FROM pool WHERE id = p.source_pool_id) AS lent_by,"
     " a.decision_id, a.seats AS allotted, d.effective_at, d.ends_at,"
     " s.prefecture || '-' || d.fiscal_year || '-' || lpad(CAST(d.serial AS text), 3, '0') AS number, v.title,"
     " decision_state(d.id, CAST(:now AS timestamptz)) AS state"

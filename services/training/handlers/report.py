@@ -22,6 +22,7 @@ from services.training.domain.report import (
     show,
     tell,
 )
+from services.training.handlers.deliberation_reading import MOST_LINES, TOO_MANY
 from services.training.handlers.layouts import layout
 from services.training.handlers.reading import sight
 from services.training.tables import report as tables
@@ -121,10 +122,41 @@ async def list_delegated(
     return [(row, show(row["enrolled"], own=_own_share(actor, row))) for row in rows]
 
 
+_SHARE_FIELDS = frozenset(
+    {
+        *("decision_number", "state", "prefecture", "municipalities", "municipality_names", "course_number", "system"),
+        *("field", "quarter", "allotted", "carried_in", "carried_out", "granted", "returned", "taken", "enrolled"),
+    }
+)
+
+
+async def delegated_lines(session: AsyncSession, year: Year, *, actor: Actor, now: datetime) -> list[dict[str, Any]]:
+    """A line for each allotment; those who are enrolled as far as this caller may see them."""
+    shares = await list_delegated(session, year, actor=actor, now=now, after=None, limit=MOST_LINES + 1)
+    if len(shares) > MOST_LINES:
+        raise Problem(TOO_MANY, detail="Choose a prefecture.", detail_ja="都道府県を指定してください。")
+    return [
+        {**row}
+        | {
+            "prefecture": place_name(row["prefecture"]),
+            "municipality_names": [place_name(code) for code in row["municipalities"]],
+            "carried_in": max(0, row["carried_over"]),
+            "carried_out": max(0, -row["carried_over"]),
+            "enrolled": _written(enrolled),
+        }
+        for row, enrolled in shares
+    ]
+
+
+def delegated_layout(session: AsyncSession) -> Layout:
+    """The columns of the file."""
+    return layout(session, "delegated_share", _SHARE_FIELDS)
+
+
 def _own_share(actor: Actor, allotment: Mapping[str, Any]) -> bool:
     """Whether all persons that an allotment is for are the caller's business."""
     provider = sight(actor)["provider"]
-    return all(map(actor.serves, allotment["municipalities"])) or (
+    return all(map(actor.serves, allotment["whose_persons"])) or (
         provider is not None and provider == allotment["provider_agency"]
     )
 

@@ -189,7 +189,10 @@ async def note_consent(
     newest = await cases.keep_consent(session, case_id, consent, version)
     if not newest:
         return
-    for known in await seats.find_requests_of_case(session, case_id):
+    asked = await seats.find_requests_of_case(session, case_id)
+    # All of them before the first seat is offered on, which may lock the sub-committee: course runs come before it.
+    await seats.lock_courses(session, {known.course_run_id for known in asked})
+    for known in asked:
         course, request = await lock_request(session, known.id)
         narrower = takes_back(consent, purposes=FOR_TRAINING, receiver=course.provider_agency)
         if consent.state == "withdrawn" or (narrower and request.referral_id is None):

@@ -20,10 +20,11 @@ _LOCK_COMMITTEES = Hot(
     " WHERE prefecture = ANY(CAST(:prefectures AS text[])) ORDER BY id FOR UPDATE) AS locked"
 )
 _IN_FORCE = Hot(
-    "SELECT a.*, c.prefecture, a.seats - allotment_used(a.id) AS room,"
+    "SELECT a.*, c.prefecture, allotment_seats(a.id) - allotment_used(a.id) AS room,"
     # Or carried out already, by somebody who came to the course run with a later moment.
     " cut_off_of(a.cut_off_on) <= CAST(:at AS timestamptz)"
-    " OR EXISTS (SELECT FROM pool p WHERE p.decision_allotment_id = a.id AND p.kept IS NOT NULL) AS cut_off"
+    " OR EXISTS (SELECT FROM pool p WHERE p.decision_allotment_id = a.id AND p.kept IS NOT NULL"
+    " AND p.agreement_id IS NULL) AS cut_off"
     " FROM sub_committee c JOIN decision d ON d.sub_committee_id = c.id"
     " JOIN decision_allotment a ON a.decision_id = d.id"
     " WHERE c.prefecture = ANY(CAST(:prefectures AS text[])) AND a.municipalities && CAST(:municipalities AS text[])"

@@ -27,6 +27,11 @@ _ADD_COURSES = Hot(
     " FROM json_populate_recordset(NULL::course_run, CAST(:offers AS json))"
     " ON CONFLICT (course_number) DO NOTHING RETURNING id"
 )
+# In the order of the locks themselves, so that no two files wait for one another.
+_CLAIM_NUMBERS = Hot(
+    "SELECT pg_advisory_xact_lock(claimed.number) FROM (SELECT DISTINCT hashtextextended(course_number, 46) AS number"
+    " FROM unnest(CAST(:course_numbers AS text[])) AS course_number ORDER BY 1) AS claimed"
+)
 _CHANGE_COURSES = Hot(
     "UPDATE course_run c SET version = c.version + 1, "
     + ", ".join(f"{column} = o.{column}" for column in _OFFER_COLUMNS.split(", "))
@@ -34,11 +39,12 @@ _CHANGE_COURSES = Hot(
     " RETURNING c.id, c.version"
 )
 _ADD_POOLS = Hot(
-    "INSERT INTO pool (id, course_run_id, kind, municipality, municipalities, decision_allotment_id)"
+    "INSERT INTO pool (id, course_run_id, kind, municipality, municipalities, decision_allotment_id, onward_step)"
     " SELECT id, course_run_id, CASE WHEN whose IS NULL THEN 'general' ELSE 'delegated' END,"
-    " CASE WHEN position('+' IN whose) = 0 THEN whose END, coalesce(string_to_array(whose, '+'), '{}'), allotment_id"
-    " FROM unnest(CAST(:ids AS uuid[]), CAST(:course_run_ids AS uuid[]), CAST(:whose AS text[]),"
-    " CAST(:allotment_ids AS uuid[])) AS added (id, course_run_id, whose, allotment_id)"
+    " CASE WHEN position('+' IN whose) = 0 THEN whose END, coalesce(string_to_array(whose, '+'), '{}'), allotment_id,"
+    " onward_step FROM unnest(CAST(:ids AS uuid[]), CAST(:course_run_ids AS uuid[]), CAST(:whose AS text[]),"
+    " CAST(:allotment_ids AS uuid[]), CAST(:onward_steps AS integer[]))"
+    " AS added (id, course_run_id, whose, allotment_id, onward_step)"
 )
 
 
@@ -46,6 +52,11 @@ async def find_offers(session: AsyncSession, course_numbers: Collection[str]) ->
     """Course runs' entries in the catalogue, by their numbers."""
     rows = await _FIND_OFFERS.rows(session, {"course_numbers": list(course_numbers)})
     return {row["course_number"]: row for row in rows}
+
+
+async def claim_numbers(session: AsyncSession, course_numbers: Collection[str]) -> None:
+    """Nobody else adds these before this transaction ends; who did so first is waited for here."""
+    await _CLAIM_NUMBERS.rows(session, {"course_numbers": list(course_numbers)})
 
 
 async def add_courses(session: AsyncSession, offers: Mapping[UUID, CourseOffer]) -> set[UUID]:
@@ -65,6 +76,7 @@ async def add_pools(session: AsyncSession, pools: Mapping[UUID, tuple[UUID, Plac
         "course_run_ids": [course_run_id for course_run_id, _ in pools.values()],
         "whose": [place.whose for _, place in pools.values()],
         "allotment_ids": [place.allotment_id for _, place in pools.values()],
+        "onward_steps": [place.onward_step for _, place in pools.values()],
     }
     await _ADD_POOLS.rows(session, values)
 

@@ -20,8 +20,14 @@ _LOCK_NEXT_SURPLUS = Hot(
     " WHERE p.granted - p.held - p.filled > p.kept LIMIT 1 FOR UPDATE OF c SKIP LOCKED"
 )
 _PERCENTS = Hot(
-    "SELECT p.id, a.returns_percent FROM pool p JOIN decision_allotment a ON a.id = p.decision_allotment_id"
-    " WHERE p.id = ANY(CAST(:ids AS uuid[]))"
+    "SELECT p.id, returns_percent_of(p) AS returns_percent FROM pool p WHERE p.id = ANY(CAST(:ids AS uuid[]))"
+)
+_NEXT = Hot(
+    "SELECT p.id, next_municipalities_of(p) AS municipalities FROM pool p WHERE p.id = ANY(CAST(:ids AS uuid[]))"
+)
+_OVER_BEFORE = Hot(
+    "SELECT p.id FROM pool p WHERE p.id = ANY(CAST(:ids AS uuid[]))"
+    " AND NOT decision_in_force(p.decision_allotment_id, p.cut_off_at - interval '1 microsecond')"
 )
 _ADD = Hot(
     "INSERT INTO pool_cut_off (pool_id, free, kept, at)"
@@ -59,6 +65,16 @@ async def lock_next_surplus(session: AsyncSession) -> UUID | None:
 async def read_percents(session: AsyncSession, pool_ids: Collection[UUID]) -> dict[UUID, int]:
     """How much of each pool goes back, as it was decided."""
     return {row["id"]: row["returns_percent"] for row in await _PERCENTS.rows(session, {"ids": list(pool_ids)})}
+
+
+async def read_next_municipalities(session: AsyncSession, pool_ids: Collection[UUID]) -> dict[UUID, list[str]]:
+    """Whose the seats are next: whom the decision names, or who lent them; nobody: they are for all."""
+    return {row["id"]: row["municipalities"] for row in await _NEXT.rows(session, {"ids": list(pool_ids)})}
+
+
+async def over_before(session: AsyncSession, pool_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the pools whose decision was over before their cut-off came."""
+    return {row["id"] for row in await _OVER_BEFORE.rows(session, {"ids": list(pool_ids)})}
 
 
 async def add_cut_offs(session: AsyncSession, cut_offs: Sequence[CutOff], now: datetime) -> None:

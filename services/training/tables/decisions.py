@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.decisions import Allotment, Decision, Selector
 from services.training.domain.deliberation import Choice, Outcome, Tally
-from services.training.domain.motions import About, Motion, Proposal, Purpose, Seats, Wish
+from services.training.domain.motions import About, Motion, Onward, Proposal, Purpose, Seats, Wish
 
 _ADD_MOTION = text(
     "INSERT INTO motion (id, sub_committee_id, about, proposed_by, recorded_by, recorded_at)"
@@ -96,6 +96,11 @@ def _content(proposal: Proposal) -> dict[str, Any]:
                 "cut_off_on": line.cut_off_on,
                 "returns_percent": line.returns_percent,
                 "lendable": line.lendable,
+                "onward": [
+                    {"municipalities": sorted(each.municipalities), "cut_off_on": each.cut_off_on}
+                    for each in line.onward
+                ],
+                "carries_over": line.carries_over,
             }
             for line in proposal.allotments
         ]
@@ -125,6 +130,11 @@ def _line(line: Mapping[str, Any]) -> Seats:
         date.fromisoformat(line["cut_off_on"]),
         line["returns_percent"],
         line["lendable"],
+        tuple(
+            Onward(tuple(each["municipalities"]), date.fromisoformat(each["cut_off_on"]))
+            for each in line.get("onward", ())
+        ),
+        line.get("carries_over", False),
     )
 
 
@@ -366,7 +376,10 @@ _DECISIONS = (
     " r.at AS ratified_at, b.meeting_id, decision_state(d.id, CAST(:at AS timestamptz)) AS state,"
     " ARRAY(SELECT s.superseded_id FROM decision_supersedes s WHERE s.decision_id = d.id ORDER BY 1) AS supersedes,"
     " ARRAY(SELECT s.decision_id FROM decision_supersedes s WHERE s.superseded_id = d.id ORDER BY 1) AS superseded_by,"
-    " (SELECT coalesce(jsonb_agg(jsonb_build_object('decision_allotment_id', a.id) || to_jsonb(a)"
+    " (SELECT coalesce(jsonb_agg(to_jsonb(a) || jsonb_build_object('decision_allotment_id', a.id, 'onward',"
+    " (SELECT coalesce(jsonb_agg(jsonb_build_object('municipalities', o.municipalities, 'cut_off_on', o.cut_off_on)"
+    " ORDER BY o.step), '[]') FROM allotment_onward o WHERE o.decision_allotment_id = a.id),"
+    " 'carried_over', allotment_seats(a.id) - a.seats)"
     " ORDER BY a.number), '[]') FROM decision_allotment a WHERE a.decision_id = d.id) AS allotments"
     " FROM decision d JOIN sub_committee c ON c.id = d.sub_committee_id JOIN motion m ON m.id = d.motion_id"
     " JOIN motion_version v ON v.motion_id = d.motion_id AND v.version = d.motion_version"

@@ -31,7 +31,7 @@ _IN_FORCE = (
 )
 _POOL = (
     f"p.id, p.kind, p.municipalities, p.granted, p.held, p.filled, {_WAITING} AS waiting, p.next_line_no, p.version,"
-    f" p.decision_allotment_id, {_IN_FORCE}, p.cut_off_at, p.kept"
+    f" p.decision_allotment_id, {_IN_FORCE}, p.cut_off_at, p.kept, p.source_pool_id, p.agreement_id, p.onward_step"
 )
 _REQUEST = (
     "r.id, r.course_run_id, r.pool_id, r.case_id, r.municipality, r.referral_id, r.state, r.expires_at, r.version"
@@ -375,6 +375,9 @@ def _pool(row: Mapping[str, Any]) -> Pool:
         in_force=row["in_force"],
         cut_off_at=row["cut_off_at"],
         kept=row["kept"],
+        source_pool_id=row["source_pool_id"],
+        agreement_id=row["agreement_id"],
+        onward_step=row["onward_step"],
     )
 
 
