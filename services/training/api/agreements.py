@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from services.training.domain.agreements import Agreement, AgreementMove, AgreementState, Kind
 from services.training.domain.refusals import Denied, NotNow
@@ -78,8 +78,6 @@ class LegView(BaseModel):
 
 class AgreementView(BaseModel):
     """A proposal to lend or swap seats, and what became of it."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     agreement_id: UUID
     kind: Kind
