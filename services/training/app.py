@@ -9,8 +9,10 @@ from services.training.api.catalogue_imports import catalogue_imports, catalogue
 from services.training.api.courses import authorities, catalogue, course_imports
 from services.training.api.cut_offs import cut_offs
 from services.training.api.deliberation import committees
+from services.training.api.late_changes import changes
 from services.training.api.motions import decisions, motions
 from services.training.api.plans import training_plans
+from services.training.api.region_settings import settings
 from services.training.api.registrations import registrations
 from services.training.api.report import reports
 from services.training.api.seats import requests
@@ -27,7 +29,7 @@ service = Service(
     routers=[
         *(catalogue, cut_offs, requests, results, course_of_training, authorities, registrations, course_imports),
         *(training_plans, committees, motions, decisions, catalogue_courses, catalogue_imports, catalogue_previews),
-        *(reports, agreements),
+        *(reports, agreements, changes, settings),
     ],
     reactions=reactions,
     sweeps=sweeps,
@@ -37,6 +39,8 @@ service = Service(
         "cut-offs": "枠の戻る日",
         "seat-agreements": "枠の貸借・交換",
         "seat-requests": "枠の申込み",
+        "late-changes": "講座の変更・中止",
+        "region-settings": "地域の取決め",
         "selection": "選考",
         "training-records": "受講の記録",
         "authorities": "受講指示の権限",

@@ -5,14 +5,17 @@ from datetime import timedelta
 
 from services.training.handlers.agreements import lapse_next as lapse_next_agreement
 from services.training.handlers.carry_over import carry_over_next
+from services.training.handlers.affected import remind_next
 from services.training.handlers.cut_offs import warn_next
 from services.training.handlers.motions import lapse_next
 from services.training.handlers.plans import close_quarter, open_due_version
-from services.training.handlers.seats import cut_off_next, expire_hold, return_stranded, return_surplus
+from services.training.handlers.seats import cut_off_next, expire_hold, offer_next, return_stranded, return_surplus
 from shared.service import Sweep
 
 sweeps = [
     Sweep("expire_holds", timedelta(seconds=1), expire_hold),
+    Sweep("offer_seats", timedelta(seconds=1), offer_next),
+    Sweep("remind_of_cancellations", timedelta(minutes=1), remind_next),
     Sweep("lapse_decisions", timedelta(minutes=1), lapse_next),
     Sweep("cut_off_seats", timedelta(seconds=1), cut_off_next),
     Sweep("warn_of_cut_offs", timedelta(minutes=1), warn_next),

@@ -34,6 +34,42 @@ class PoolChanged(Event, publisher="training", about="pool_id"):
     waiting: Count
 
 
+class CourseChanged(Event, publisher="training", about="course_run_id"):
+    """A course run changed late (定員減・日程変更) or was cancelled (中止): so many people are affected."""
+
+    course_run_id: Id
+    change_id: Id
+    kind: Coded
+    """changed or cancelled"""
+    affected: Count
+
+
+class CancellationDue(Event, publisher="training", about="course_run_id"):
+    """The day has come to decide on a course run for which too few applied (中止決定日): cancel it, or let it begin."""
+
+    course_run_id: Id
+    decide_on: Day
+    applicants: Count
+    min_enrolment: Count
+
+
+class SeatAffected(Event, publisher="training"):
+    """A change of the course run affects this person; what is offered instead, and until when they are asked."""
+
+    case_id: Id
+    seat_request_id: Id
+    course_run_id: Id
+    change_id: Id
+    affected_id: Id
+    effect: Coded
+    afterwards: Coded
+    """keeps, first_in_line or ended"""
+    alternatives: list[Id] = []
+    """Course runs with a free seat, best first."""
+    owner: Agency
+    answer_by: Moment
+
+
 class CutOffNear(Event, publisher="training", about="pool_id"):
     """Delegated seats that nobody holds by the cut-off (枠の戻る日) go back: so many, as things stand."""
 
@@ -121,7 +157,8 @@ class SeatRefused(Event, publisher="training"):
 
 
 class SeatReleased(Event, publisher="training"):
-    """A held or waiting place ended: expired, withdrawn, rejected, consent_withdrawn, case_erased, course_cancelled."""
+    """A held or waiting place ended: expired, withdrawn, rejected, consent_withdrawn, case_erased, course_cancelled;
+    after a late change capacity_lowered, overlapping_seat, or moved to another course run."""
 
     case_id: Id
     seat_request_id: Id

@@ -27,6 +27,7 @@ from shared.events import (
 )
 from shared.service.clock import day_in_japan, wall_time
 from tests.service.training_courses import (
+    LATER,
     SCHOOL,
     ask,
     broken_promises,
@@ -130,7 +131,7 @@ async def test_a_narrower_yes_takes_back_what_was_asked_for_here_and_leaves_refe
 ) -> None:
     case_id = await known_case(training)
     asked = await seat(training, await offered(training), case_id=case_id)
-    await training.hear(referred(await offered(training), case_id=case_id))
+    await training.hear(referred(await offered(training, **LATER), case_id=case_id))
     await training.hear(consented(case_id, 2, purposes=["training"], recipients=[SCHOOL]))
     assert await state_of(training, asked) == "held"
     await training.hear(consented(case_id, 3, purposes=["assessment"]))
@@ -163,7 +164,7 @@ async def test_an_older_word_that_comes_late_changes_nothing(training: Running) 
     await training.hear(withdrawn(case_id), consented(case_id), ConsentPending(case_id=case_id, consent_version=2))
     assert await state_of(training, asked) == "held"
     assert await training.told() == before
-    assert (await ask(training, await offered(training), case_id=case_id)).status_code == 201
+    assert (await ask(training, await offered(training, **LATER), case_id=case_id)).status_code == 201
 
 
 # --- a referral rests on referral's own check -----------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -186,7 +186,12 @@ def as_one_by_one(
     async def compared() -> None:
         cases = await heard_of(training)
         seats_of_all = capacity + sum(delegated.values())
-        in_one, in_many = [await offered(training, capacity=seats_of_all, delegated=delegated) for _ in range(2)]
+        # One after the other: nobody holds two seats at a time.
+        halves = (date(2027, 4, 1), date(2027, 9, 30)), (date(2027, 10, 1), date(2028, 3, 31))
+        in_one, in_many = [
+            await offered(training, capacity=seats_of_all, delegated=delegated, starts_on=first, ends_on=last)
+            for first, last in halves
+        ]
         before = len(await training.told())
         one = await asked(training, in_one, [orders_of(wishes, cases, now)], now)
         middle = len(await training.told())

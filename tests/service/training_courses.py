@@ -17,6 +17,8 @@ from tests.service.deliberation_room import entrust
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running
 
 SCHOOL = "kagoshima-school"
+LATER: dict[str, Any] = {"starts_on": date(2027, 10, 1), "ends_on": date(2028, 3, 31)}
+"""After the days of `an_offer`: nobody holds two seats at a time."""
 ENTITY = {"legal_entity": "8000020130001", "notification_number": "46-toku-000001"}
 
 
@@ -202,6 +204,13 @@ async def broken_promises(training: Running, courses: Sequence[UUID] | None = No
                        AND (p.kind <> 'delegated' OR seat_request.municipality = ANY(p.municipalities))
                    ) AS waiting_for_it
             FROM seat_request WHERE course_run_id = p.course_run_id
+            -- Who has another seat at that time is passed over, until the sweep that follows its return.
+            AND (state <> 'waiting' OR NOT EXISTS (
+                SELECT FROM seat_time t WHERE t.case_id = seat_request.case_id
+                AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on
+            )) AND (state <> 'waiting' OR NOT EXISTS (
+                SELECT FROM seat_to_offer o WHERE o.course_run_id = seat_request.course_run_id
+            ))
         ) r
         WHERE $1::uuid[] IS NULL OR p.course_run_id = ANY($1)
         """,
@@ -248,6 +257,7 @@ __all__ = [
     "HELLO_WORK_ENTITY",
     "KAGOSHIMA",
     "KIRISHIMA",
+    "LATER",
     "SCHOOL",
     "an_offer",
     "ask",

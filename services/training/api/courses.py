@@ -248,6 +248,8 @@ class CourseRunRow(FileRow):
     delegated: Annotated[dict[Whose, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(delegated_as_written)] = (
         Field(default_factory=dict, alias="委ねる枠")
     )
+    min_enrolment: Annotated[int | None, Field(ge=1, le=1000)] = Field(default=None, alias="最少開講人数")
+    cancel_decision_on: DayAsWritten | None = Field(default=None, alias="中止決定日")
     source: Text = Field(alias="出典")
     checked_on: DayAsWritten = Field(alias="確認日")
 
@@ -272,6 +274,16 @@ _DENIED = {
     "cut_off_passed": (
         "The decision's cut-off has passed, and seats that nobody held went back: write what stayed, or decide anew",
         "枠の戻る日を過ぎ、押さえられていない席は戻りました。残った席数を書くか、改めて決定してください",
+    ),
+    "more_needed_than_seats": ("More people are needed than there are seats", "最少開講人数が定員を超えています"),
+    "cancels_after_start": ("Decided after the course starts", "中止決定日が開始日より後です"),
+    "course_cancelled": (
+        "The course run is cancelled: offer another under a number of its own",
+        "中止した講座です。新しい講座は別の講座番号で登録してください",
+    ),
+    "two_seats_at_a_time": (
+        "On these days somebody would have two seats at a time: make the change with a trial, which shows who",
+        "この日程では同じ期間に二つの席を持つ人が出ます。変更の試算(change-trials)で対象者を確かめて変更してください",
     ),
     "people_wait_for_these_seats": ("People wait for these seats", "この枠を待っている人がいます"),
 }
@@ -301,6 +313,8 @@ def _offer(row: CourseRunRow) -> CourseOffer:
         source=row.source,
         checked_on=row.checked_on,
         delegated=row.delegated,
+        min_enrolment=row.min_enrolment,
+        cancel_decision_on=row.cancel_decision_on,
     )
 
 

@@ -1,7 +1,7 @@
 """Seats: asked for, read, taken step by step up to an enrolment, given back."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal, assert_never
 from uuid import UUID
 
@@ -41,6 +41,11 @@ class NewSeatRequest(Body):
     case_id: UUID = Field(examples=["01985b7e-6c1d-7a3e-9a54-3f1f4a8f0c11"])
     hold_until: AwareDatetime | None = Field(
         default=None, description="Hold the seat no longer than this.", examples=["2026-09-16T16:00:00+09:00"]
+    )
+    benefit_ends_on: date | None = Field(
+        default=None,
+        description="給付の終わる日: where the course is cancelled, only one that begins by then is offered instead.",
+        examples=["2026-12-31"],
     )
 
 
@@ -123,7 +128,7 @@ async def request_seat(
     together: Annotated[Together[seats.AgencyOrder, Placed], gathered(_request_seats)],
 ) -> SeatAnswer:
     """Held, or in line; refused with a reason as the problem's code. 404 for a case that isn't the caller's."""
-    order = seats.AgencyOrder(body.case_id, actor, together.origin, body.hold_until)
+    order = seats.AgencyOrder(body.case_id, actor, together.origin, body.hold_until, body.benefit_ends_on)
     placed = await together(course_run_id, order)
     response.headers["Location"] = f"../../seat-requests/{placed.request.id}"
     return _answer(placed)

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
@@ -57,6 +57,9 @@ class CourseRun(BaseModel):
     applications_close_at: datetime
     capacity: int
     hold_hours: int
+    min_enrolment: int | None = Field(description="最少開講人数: with fewer it may be cancelled.")
+    cancel_decision_on: date | None = Field(description="中止決定日: the day on which that is decided.")
+    cancelled_at: datetime | None = Field(description="中止: from then on it has no seats.")
     source: str
     checked_on: date = Field(description="確認日: when this entry was last compared with its source.")
     version: int
@@ -205,6 +208,9 @@ class SeatRequestView(BaseModel):
     requested_by: str
     state: State
     position: int | None = Field(description="Place in the line while waiting; 1 is next.")
+    passed_over: Literal["overlapping_seat"] | None = Field(
+        default=None, description="Why somebody who waits is offered no seat now: another one is at the same time."
+    )
     expires_at: datetime | None = Field(description="When the hold, or the wait, runs out; none once instructed.")
     requested_at: datetime
     released_reason: str | None
@@ -242,7 +248,32 @@ _REFUSALS = {
     Reason.ALREADY_REQUESTED: ("The case has a request in this course already", "この講座にはすでに申込みがあります"),
     Reason.APPLICATIONS_CLOSED: ("Applications are closed", "応募は締め切られています"),
     Reason.HOLD_UNTIL_PASSED: ("The moment to hold until has passed", "仮押さえの期限がすでに過ぎています"),
+    Reason.COURSE_CANCELLED: ("The course run is cancelled", "この講座は中止になりました"),
+    Reason.OVERLAPPING_SEAT: (
+        "The person holds another seat at the same time",
+        "同じ期間の別の訓練の枠をすでに持っています",
+    ),
+    Reason.TOO_MANY_APPLICATIONS: (
+        "The person has as many open applications as the region allows",
+        "この地域で同時に申し込める件数に達しています",
+    ),
     Reason.NO_SEATS_FOR_YOU: ("No seats are open to this municipality", "この自治体が使える枠がありません"),
+}
+
+
+_REMEDIES = {
+    Reason.COURSE_CANCELLED: (
+        "Look for another course run of the same field.",
+        "同じ分野の別の講座を探してください。",
+    ),
+    Reason.OVERLAPPING_SEAT: (
+        "Ask the person which one to keep, and give the other back first.",
+        "どちらを受けるか本人に確かめ、もう一方を先に返してください。",
+    ),
+    Reason.TOO_MANY_APPLICATIONS: (
+        "Give one of the open applications back first.",
+        "申込みのどれかを先に取り下げてください。",
+    ),
 }
 
 
@@ -251,7 +282,8 @@ def refusal(reason: Reason) -> Problem:
     if reason is Reason.NO_SUCH_COURSE:
         return Problem(NOT_FOUND)
     title, title_ja = _REFUSALS[reason]
-    return Problem(ProblemType(reason.value, 409, title, title_ja))
+    detail, detail_ja = _REMEDIES.get(reason, (None, None))
+    return Problem(ProblemType(reason.value, 409, title, title_ja), detail=detail, detail_ja=detail_ja)
 
 
 def stopped(outcome: Stopped) -> Problem:

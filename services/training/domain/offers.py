@@ -27,6 +27,10 @@ class CourseOffer:
     checked_on: date
     delegated: Mapping[str, int]
     """Seats by whose they are: a municipality's code, or several in their order, joined by +."""
+    min_enrolment: int | None = None
+    """With fewer it may be cancelled (最少開講人数)."""
+    cancel_decision_on: date | None = None
+    """The day on which that is decided (中止決定日)."""
 
     @property
     def prefecture(self) -> str:
@@ -53,6 +57,10 @@ def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Den
     """Share the capacity out: what is delegated to municipalities, and the rest for all. Nobody loses a taken seat."""
     if offer.ends_on < offer.starts_on:
         return Denied("ends_before_it_starts", "ends_on")
+    if offer.min_enrolment is not None and offer.min_enrolment > offer.capacity:
+        return Denied("more_needed_than_seats", "min_enrolment")
+    if offer.cancel_decision_on is not None and offer.cancel_decision_on > offer.starts_on:
+        return Denied("cancels_after_start", "cancel_decision_on")
     # What a cut-off sent on is no offer's to say; what is lent stays with who lent it, and is spoken for.
     onward = sum(pool.granted for pool in pools if pool.onward_step is not None)
     if sum(offer.delegated.values()) + onward > offer.capacity:

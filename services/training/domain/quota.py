@@ -23,6 +23,9 @@ class Reason(StrEnum):
     HOLD_UNTIL_PASSED = "hold_until_passed"
     NO_SEATS_FOR_YOU = "no_seats_for_you"
     CONSENT_WITHDRAWN = "consent_withdrawn"
+    COURSE_CANCELLED = "course_cancelled"
+    OVERLAPPING_SEAT = "overlapping_seat"
+    TOO_MANY_APPLICATIONS = "too_many_applications"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Course:
     applications_close_at: datetime
     hold_for: timedelta
     starts_on: date
+    is_cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Pool:
     """On what agreement of both they are lent."""
     onward_step: int | None = None
     """Which of those to whom the decision sends, at the cut-off before, what goes back."""
+    passed_over: int = 0
+    """How many of those who wait can't have a seat now, since another that they have is at the same time."""
 
     @property
     def municipality(self) -> str | None:
@@ -178,8 +184,13 @@ def request_seats(
     cases: Collection[UUID],
     referrals: Collection[UUID],
     now: datetime,
+    busy: Collection[UUID] = (),
+    at_limit: Collection[UUID] = (),
 ) -> list[Held | Waitlisted | Refused | Repeated]:
-    """One after the other, each as the one before left the seats. `cases` and `referrals` have a request already."""
+    """One after the other, each as the one before left the seats. `cases` and `referrals` have a request already.
+
+    Cases that are `busy` have a seat elsewhere at the same time; those `at_limit` as many applications as they may.
+    """
     standing = {pool.id: pool for pool in pools}
     cases, referrals = set(cases), set(referrals)
     outcomes: list[Held | Waitlisted | Refused | Repeated] = []
@@ -190,6 +201,9 @@ def request_seats(
         if ask.consent_withdrawn:
             outcomes.append(Refused(Reason.CONSENT_WITHDRAWN))
             continue
+        if ask.case_id in at_limit and ask.case_id not in cases:
+            outcomes.append(Refused(Reason.TOO_MANY_APPLICATIONS))
+            continue
         outcome = request_seat(
             course,
             list(standing.values()),
@@ -197,6 +211,7 @@ def request_seats(
             now=now,
             hold_until=ask.hold_until,
             already_requested=ask.case_id in cases,
+            is_busy=ask.case_id in busy,
         )
         outcomes.append(outcome)
         if not isinstance(outcome, Refused):
@@ -215,8 +230,11 @@ def request_seat(
     now: datetime,
     hold_until: datetime | None = None,
     already_requested: bool = False,
+    is_busy: bool = False,
 ) -> Held | Waitlisted | Refused:
     """Own seats first, then those shared with others, then general ones; else the line of whichever comes first."""
+    if course.is_cancelled:
+        return Refused(Reason.COURSE_CANCELLED)
     if already_requested:
         return Refused(Reason.ALREADY_REQUESTED)
     if now > course.applications_close_at:
@@ -228,6 +246,9 @@ def request_seat(
         return Refused(Reason.NO_SEATS_FOR_YOU)
     waits_until = wait_ends(course, hold_until)
     if _open_to_newcomers(pool):
+        if is_busy:
+            # In a line they could stand; beside a free seat it would be a line of nobody.
+            return Refused(Reason.OVERLAPPING_SEAT)
         return Held(pool, min(now + course.hold_for, waits_until))
     return Waitlisted(pool, pool.next_line_no, pool.waiting + 1, waits_until)
 
@@ -238,13 +259,21 @@ def choose_pool(pools: Sequence[Pool], municipality: str) -> Pool | None:
     return next((pool for pool in usable if _open_to_newcomers(pool)), usable[0] if usable else None)
 
 
+def is_idle(pools: Sequence[Pool]) -> bool:
+    """Whether a seat may be free beside somebody who waits and can have it."""
+    anybody = sum(pool.waiting - pool.passed_over for pool in pools) > 0
+    return any(
+        pool.free > 0 and (pool.waiting > pool.passed_over or (anybody and not pool.municipalities)) for pool in pools
+    )
+
+
 def wait_ends(course: Course, hold_until: datetime | None) -> datetime:
     """Until when a place in the line means anything: the deadline, or the earlier moment that the caller gave."""
     return course.applications_close_at if hold_until is None else min(hold_until, course.applications_close_at)
 
 
 def _open_to_newcomers(pool: Pool) -> bool:
-    return pool.free > 0 and pool.waiting == 0
+    return pool.free > 0 and pool.waiting == pool.passed_over
 
 
 def _narrowest_first(pool: Pool) -> tuple[bool, int, bool, UUID]:

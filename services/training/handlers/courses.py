@@ -18,6 +18,7 @@ from services.training.handlers.reserves import Told
 from services.training.handlers.seats import offer_free_seats, pool_changed, seat_held
 from services.training.tables import courses, seats
 from services.training.tables.allotments import lock_allotted
+from services.training.tables.late_changes import read_colliding
 from services.training.tables.seats import Share
 from shared.auth import Actor
 from shared.bus.envelope import new_id
@@ -126,9 +127,14 @@ async def _change(
         else:
             differing[found["id"]] = offer
     await seats.lock_courses(session, differing)
+    colliding = await read_colliding(session, {each: (o.starts_on, o.ends_on) for each, o in differing.items()})
     pools = await seats.read_pools_of(session, differing, now)
     for course_run_id, offer in differing.items():
         decision = offer_course_run(offer, pools[course_run_id])
+        if known[offer.course_number]["cancelled_at"] is not None:
+            decision = Denied("course_cancelled", "course_number")
+        elif course_run_id in colliding:
+            decision = Denied("two_seats_at_a_time", "starts_on")
         match decision:
             case Denied():
                 decided[offer.course_number] = decision

@@ -97,7 +97,11 @@ SELECT r.*, p.kind AS pool_kind, c.provider_agency, (
        CASE r.state WHEN 'waiting' THEN (
            SELECT count(*) FROM seat_request w
            WHERE w.pool_id = r.pool_id AND w.state = 'waiting' AND w.line_no <= r.line_no
-       ) END AS position
+       ) END AS position,
+       CASE WHEN r.state = 'waiting' AND EXISTS (
+           SELECT FROM seat_time t WHERE t.case_id = r.case_id
+           AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on
+       ) THEN 'overlapping_seat' END AS passed_over
 FROM seat_request r JOIN pool p ON p.id = r.pool_id JOIN course_run c ON c.id = r.course_run_id
 WHERE (
     r.municipality = ANY(CAST(:municipalities AS text[]))

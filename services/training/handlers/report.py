@@ -40,7 +40,7 @@ _FIELDS = {
 }
 KINDS_BEHIND: Mapping[str, tuple[str, ...]] = {
     "granted": ("grant",),
-    "returned": ("return",),
+    "returned": ("return", "course_cancelled"),
     "taken": ("hold", "release", "expire"),
     "enrolled": ("enrol",),
 }

@@ -4,8 +4,8 @@ Whatever frees or grants seats ends with `offer_free_seats`: otherwise a newcome
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import assert_never
 from uuid import UUID
 
@@ -27,7 +27,7 @@ from services.training.domain.quota import (
 from services.training.domain.steps import Illegal, Moved, SeatRequest, State, TooLate
 from services.training.handlers.pools import settle_pools
 from services.training.handlers.reserves import Told, move_up
-from services.training.tables import cases, cut_offs, seats
+from services.training.tables import cases, cut_offs, seat_times, seats
 from services.training.tables.allotments import lock_next_stranded
 from services.training.tables.seats import Placed
 from shared.auth import Actor
@@ -49,6 +49,10 @@ class AgencyOrder:
     actor: Actor
     origin: Origin
     hold_until: datetime | None = None
+    benefit_ends_on: date | None = None
+    """Until when the person has a benefit, where it is known: another course run has to start before it ends."""
+    moves: SeatRequest | None = None
+    """The request that this one goes on for, in another course run."""
 
     @property
     def requested_by(self) -> str:
@@ -127,12 +131,22 @@ async def _decide(
         return []
     referrals = await seats.led_to_requests(session, [ask.referral_id for ask in asks if ask.referral_id is not None])
     case_ids = [ask.case_id for ask in asks]
-    pools, already = await seats.read_pools_for(session, course.id, case_ids, now)
-    if any(pool.is_due(now) for pool in pools):
-        # Seldom: a decision ended, or a cut-off came, a moment ago. Those who wait come before whoever asks now.
+    pools, asking = await seats.read_pools_for(session, course.id, case_ids, now)
+    # Seldom: a decision ended, a cut-off came, or somebody who was passed over has time again, all a moment ago. Those
+    # who wait come before whoever asks now.
+    if any(pool.is_due(now) for pool in pools) or quota.is_idle(pools):
         await _settle(session, course, now)
-        pools, already = await seats.read_pools_for(session, course.id, case_ids, now)
-    return quota.request_seats(course, pools, asks, cases=already, referrals=referrals, now=now)
+        pools, asking = await seats.read_pools_for(session, course.id, case_ids, now)
+    return quota.request_seats(
+        course,
+        pools,
+        asks,
+        cases=asking.already,
+        referrals=referrals,
+        now=now,
+        busy=asking.busy,
+        at_limit=asking.at_limit,
+    )
 
 
 def _placed(
@@ -140,18 +154,22 @@ def _placed(
 ) -> Placed | Refused | Repeated:
     if isinstance(outcome, Refused | Repeated):
         return outcome
+    moves = order.moves if isinstance(order, AgencyOrder) else None
     request = SeatRequest(
         id=seat_request_id,
         course_run_id=course.id,
         pool_id=outcome.pool.id,
         case_id=ask.case_id,
         municipality=ask.municipality,
-        referral_id=ask.referral_id,
+        referral_id=moves.referral_id if moves else ask.referral_id,
         state=State.HELD if isinstance(outcome, Held) else State.WAITING,
         expires_at=outcome.expires_at,
         version=1,
     )
-    return Placed(request, outcome, ask.hold_until, order.requested_by, order.origin)
+    placed = Placed(request, outcome, ask.hold_until, order.requested_by, order.origin)
+    if isinstance(order, AgencyOrder):
+        return replace(placed, moved_from=moves.id if moves else None, benefit_ends_on=order.benefit_ends_on)
+    return placed
 
 
 async def release_seat(
@@ -220,6 +238,11 @@ async def return_stranded(session: AsyncSession, now: datetime) -> bool:
 async def cut_off_next(session: AsyncSession, now: datetime) -> bool:
     """A cut-off came: what nobody holds goes back and on from one course run, whose lock is held for a moment only."""
     return await _settle_run(session, await cut_offs.lock_next_due(session, now), now)
+
+
+async def offer_next(session: AsyncSession, now: datetime) -> bool:
+    """Somebody gave back a seat, or its days moved: where they were passed over meanwhile, seats are offered again."""
+    return await _settle_run(session, await seat_times.lock_next_to_offer(session), now)
 
 
 async def return_surplus(session: AsyncSession, now: datetime) -> bool:
@@ -302,7 +325,9 @@ async def offer_free_seats(session: AsyncSession, course: Course, touched: set[U
     pools = await settle_pools(session, course.id, touched, now)
     if not any(pool.free > 0 for pool in pools) or not any(pool.waiting for pool in pools):
         return []
-    line = await seats.read_line(session, course.id)
+    # Who has another seat at the same time is passed over, and keeps the place.
+    busy = {seat_request_id for seat_request_id, _ in await seat_times.read_passed_over(session, course.id)}
+    line = [standing for standing in await seats.read_line(session, course.id) if standing.request.id not in busy]
     waiting = {standing.request.id: standing.request for standing in line}
     kinds = {pool.id: pool.kind for pool in pools}
     told: list[Told] = []

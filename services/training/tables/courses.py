@@ -15,11 +15,11 @@ from shared.database import Hot
 
 _OFFER_COLUMNS = (
     "title, provider_agency, prefecture, site_municipality, system, field, starts_on, ends_on, applications_close_at,"
-    " hold_hours, source, checked_on"
+    " hold_hours, source, checked_on, min_enrolment, cancel_decision_on"
 )
 """Its capacity is moved by the ledger alone."""
 _FIND_OFFERS = Hot(
-    f"SELECT id, version, course_number, capacity, {_OFFER_COLUMNS} FROM course_run"
+    f"SELECT id, version, course_number, capacity, cancelled_at, {_OFFER_COLUMNS} FROM course_run"
     " WHERE course_number = ANY(CAST(:course_numbers AS text[]))"
 )
 _ADD_COURSES = Hot(

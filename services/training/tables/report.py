@@ -61,6 +61,8 @@ CROSS JOIN LATERAL (SELECT concat_ws('|',
     coalesce((e.ended_on + interval '3 months')::date <= CAST(:today AS date), false)::text, coalesce(o.outcome, '')
 ) AS code) AS known
 WHERE {_YEAR}
+-- A place in the line that goes on for a seat which a change took is no second application.
+AND NOT EXISTS (SELECT FROM seat_request n WHERE n.moved_from = r.id AND n.course_run_id = r.course_run_id)
 """
 # A nation's year is counted in memory and not sorted on the disk; for this transaction alone.
 _ROOM = Hot("SELECT set_config('work_mem', '64MB', true)")
@@ -91,7 +93,8 @@ _ENTRIES = Hot(
     " c.system, c.field, coalesce(p.kind, 'unshared') AS origin"
     " FROM course_run c JOIN seat_leg l ON l.course_run_id = c.id JOIN seat_entry e ON e.id = l.entry_id"
     " LEFT JOIN pool p ON p.id = l.pool_id"
-    f" WHERE {_YEAR} {_CELL} AND e.kind IN ('open', 'close', 'grant', 'return') AND l.account IN ('run', 'free')"
+    f" WHERE {_YEAR} {_CELL} AND e.kind IN ('open', 'close', 'grant', 'return', 'course_cancelled')"
+    " AND l.account IN ('run', 'free')"
     ") AS leg WHERE (CAST(:origin AS text) IS NULL OR origin = CAST(:origin AS text))"
     " AND (entry_id, origin) > (CAST(:after_id AS bigint), CAST(:after_origin AS text))"
     " ORDER BY entry_id, origin LIMIT CAST(:limit AS integer)"
@@ -164,7 +167,7 @@ _DELEGATED = Hot(
     " LEFT JOIN course_run r ON r.course_number = a.course_number"
     " CROSS JOIN LATERAL (SELECT"
     "  coalesce(sum(e.seats) FILTER (WHERE e.kind = 'grant'), 0)::integer AS granted,"
-    "  coalesce(sum(e.seats) FILTER (WHERE e.kind = 'return'), 0)::integer AS returned,"
+    "  coalesce(sum(e.seats) FILTER (WHERE e.kind IN ('return', 'course_cancelled')), 0)::integer AS returned,"
     "  (count(*) FILTER (WHERE e.kind = 'hold')"
     "   - count(*) FILTER (WHERE e.kind IN ('release', 'expire')))::integer AS taken,"
     "  (count(*) FILTER (WHERE e.kind = 'enrol'))::integer AS enrolled"

@@ -6,9 +6,10 @@ that one sees what the lock's previous holder committed. Nothing here ever write
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +17,14 @@ from pydantic_core import to_json
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain.quota import Course, Held, InLine, Pool, Waitlisted
+from services.training.domain.quota import Course, Held, InLine, Pool, Waitlisted, is_idle
 from services.training.domain.steps import SeatRequest, State
 from services.training.tables.cases import UNHEARD_OF, KnownCase, known_case
+from services.training.tables.seat_times import at_limit, busy_at, read_passed_over
 from shared.bus.mailbox import Origin
 from shared.database import Hot
 
-_COURSE = "c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on"
+_COURSE = "c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, c.cancelled_at"
 _WAITING = "(SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting')"
 # A general pool rests on no decision, and asks about none: the hot path stays as short as it was.
 _IN_FORCE = (
@@ -47,7 +49,8 @@ _ANY_CASE = "ANY(CAST((SELECT CAST(:case_ids AS uuid[])) AS uuid[]))"
 # nobody changes them before this transaction ends.
 _LOCK_COURSE_FOR = Hot(
     "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
-    f" consent_valid_until, consent_valid_from FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id FOR SHARE),"
+    f" consent_valid_until, consent_valid_from FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id"
+    " FOR NO KEY UPDATE),"
     " known AS (SELECT array_agg(fact) AS cases FROM fact)"
     f" SELECT {_COURSE}, cases FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c"
 )
@@ -65,7 +68,7 @@ _LOCK_NEXT_DUE = Hot(
 async def lock_course(session: AsyncSession, course_run_id: UUID) -> Course | None:
     """The course run, locked: the one scarce thing, and so the only lock that a change of seats takes."""
     rows = await _LOCK_COURSE.rows(session, {"id": course_run_id})
-    return _course(rows[0]) if rows else None
+    return course_of(rows[0]) if rows else None
 
 
 async def lock_course_for(
@@ -76,7 +79,7 @@ async def lock_course_for(
     if not rows:
         return None
     known = {case_id: known_case(*fact) for case_id, *fact in rows[0]["cases"] or ()}
-    return _course(rows[0]), {case_id: known.get(case_id, UNHEARD_OF) for case_id in case_ids}
+    return course_of(rows[0]), {case_id: known.get(case_id, UNHEARD_OF) for case_id in case_ids}
 
 
 async def lock_courses(session: AsyncSession, course_run_ids: Collection[UUID]) -> None:
@@ -87,13 +90,13 @@ async def lock_courses(session: AsyncSession, course_run_ids: Collection[UUID]) 
 async def lock_course_of(session: AsyncSession, seat_request_id: UUID) -> Course | None:
     """The course run that a request is for, locked."""
     rows = await _LOCK_COURSE_OF.rows(session, {"id": seat_request_id})
-    return _course(rows[0]) if rows else None
+    return course_of(rows[0]) if rows else None
 
 
 async def lock_next_due(session: AsyncSession, now: datetime) -> tuple[Course, UUID] | None:
     """A course run, locked, and its request that may have run out; courses somebody else works on are passed by."""
     rows = await _LOCK_NEXT_DUE.rows(session, {"now": now})
-    return (_course(rows[0]), rows[0]["seat_request_id"]) if rows else None
+    return (course_of(rows[0]), rows[0]["seat_request_id"]) if rows else None
 
 
 # --- loads ----------------------------------------------------------------------------------------------------------
@@ -105,12 +108,18 @@ _POOLS_OF = Hot(
 )
 _POOLS_FOR = Hot(
     f"SELECT {_POOL}, ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
-    f" AND r.case_id = {_ANY_CASE} AND r.state <> 'released') AS already_requested"
+    f" AND r.case_id = {_ANY_CASE} AND r.state <> 'released') AS already_requested,"
+    f" {busy_at(_ANY_CASE)} AS busy, {at_limit(_ANY_CASE)} AS at_limit"
     " FROM pool p WHERE p.course_run_id = :course_run_id"
 )
 _LED_TO_REQUESTS = Hot("SELECT referral_id FROM seat_request WHERE referral_id = ANY(CAST(:ids AS uuid[]))")
 _FIND_REQUEST = text(f"SELECT {_REQUEST} FROM seat_request r WHERE r.id = :id")
-_FIND_BY_REFERRAL = text(f"SELECT {_REQUEST} FROM seat_request r WHERE r.referral_id = :referral_id")
+_FIND_BENEFIT_END = text("SELECT benefit_ends_on FROM seat_request WHERE id = :id")
+_FIND_BY_REFERRAL = text(
+    f"SELECT {_REQUEST} FROM seat_request r WHERE r.referral_id = :referral_id"
+    # After a change another request may go on for it.
+    " ORDER BY r.state = 'released', r.requested_at DESC, r.id DESC LIMIT 1"
+)
 _FIND_REQUESTS_OF_CASE = text(
     f"SELECT {_REQUEST} FROM seat_request r WHERE r.case_id = :case_id AND r.state NOT IN ('enrolled', 'released')"
     " ORDER BY r.course_run_id"
@@ -136,12 +145,30 @@ async def read_pools_of(
     return pools
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Those of the cases that have a request in the course, a seat at the same time, or all that they may ask for."""
+
+    already: frozenset[UUID] = frozenset()
+    busy: frozenset[UUID] = frozenset()
+    at_limit: frozenset[UUID] = frozenset()
+
+
 async def read_pools_for(
     session: AsyncSession, course_run_id: UUID, case_ids: Sequence[UUID], now: datetime
-) -> tuple[list[Pool], set[UUID]]:
-    """The pools, and which of the cases have a request in this course already; one statement, for the hot path."""
+) -> tuple[list[Pool], Asking]:
+    """The pools, and what stands against any of the cases; one statement, for the hot path."""
     rows = await _POOLS_FOR.rows(session, {"course_run_id": course_run_id, "case_ids": case_ids, "now": now})
-    return [_pool(row) for row in rows], {case_id for row in rows[:1] for case_id in row["already_requested"]}
+    if not rows:
+        return [], Asking()
+    first = rows[0]
+    asking = Asking(*(frozenset(first[name]) for name in ("already_requested", "busy", "at_limit")))
+    pools = [_pool(row) for row in rows]
+    if is_idle(pools):  # seldom: whoever waits beside a free seat can't have it now
+        passed_over = await read_passed_over(session, course_run_id)
+        counted = Counter(pool_id for _, pool_id in passed_over)
+        pools = [replace(pool, passed_over=counted[pool.id]) for pool in pools]
+    return pools, asking
 
 
 async def led_to_requests(session: AsyncSession, referral_ids: Sequence[UUID]) -> set[UUID]:
@@ -154,18 +181,24 @@ async def led_to_requests(session: AsyncSession, referral_ids: Sequence[UUID]) -
 async def find_request(session: AsyncSession, seat_request_id: UUID) -> SeatRequest | None:
     """A request. Only what is read after its course was locked may be decided on."""
     row = (await session.execute(_FIND_REQUEST, {"id": seat_request_id})).one_or_none()
-    return None if row is None else _request(row)
+    return None if row is None else request_of(row)
+
+
+async def find_benefit_end(session: AsyncSession, seat_request_id: UUID) -> date | None:
+    """Until when the person has a benefit, as it was said when the seat was asked for."""
+    found: date | None = (await session.execute(_FIND_BENEFIT_END, {"id": seat_request_id})).scalar_one_or_none()
+    return found
 
 
 async def find_request_of_referral(session: AsyncSession, referral_id: UUID) -> SeatRequest | None:
     """The request that a referral led to."""
     row = (await session.execute(_FIND_BY_REFERRAL, {"referral_id": referral_id})).one_or_none()
-    return None if row is None else _request(row)
+    return None if row is None else request_of(row)
 
 
 async def find_requests_of_case(session: AsyncSession, case_id: UUID) -> list[SeatRequest]:
     """A case's requests that may still be given back, by course, so that everybody locks courses in one order."""
-    return [_request(row) for row in await session.execute(_FIND_REQUESTS_OF_CASE, {"case_id": case_id})]
+    return [request_of(row) for row in await session.execute(_FIND_REQUESTS_OF_CASE, {"case_id": case_id})]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +214,7 @@ async def read_line(session: AsyncSession, course_run_id: UUID) -> list[Standing
     rows = await session.execute(_LINE, {"course_run_id": course_run_id})
     return [
         Standing(
-            _request(row),
+            request_of(row),
             InLine(row.id, row.pool_id, row.municipality, row.line_no, row.requested_at, row.expires_at),
         )
         for row in rows
@@ -194,11 +227,12 @@ async def read_line(session: AsyncSession, course_run_id: UUID) -> list[Standing
 _ADD_REQUESTS = Hot(
     "WITH asked AS (SELECT asked.* FROM unnest(CAST(:requests AS text[])) AS one, json_to_record(CAST(one AS json))"
     " AS asked (id uuid, pool_id uuid, case_id uuid, municipality text, referral_id uuid, requested_by text,"
+    " moved_from uuid, benefit_ends_on date,"
     " state text, line_no int, hold_until timestamptz, expires_at timestamptz, by text, cause text)),"
     " added AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id,"
-    " requested_by, state, line_no, hold_until, expires_at, requested_at)"
+    " requested_by, state, line_no, hold_until, expires_at, requested_at, moved_from, benefit_ends_on)"
     " SELECT id, :course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no,"
-    " hold_until, expires_at, :now FROM asked),"
+    " hold_until, expires_at, :now, moved_from, benefit_ends_on FROM asked),"
     " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
     " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
     " WHERE p.course_run_id = :course_run_id AND p.id = n.pool_id)"
@@ -248,6 +282,9 @@ class Placed:
     hold_until: datetime | None
     requested_by: str
     origin: Origin
+    moved_from: UUID | None = None
+    """The request that this one goes on for, after a change."""
+    benefit_ends_on: date | None = None
 
 
 async def add_requests(session: AsyncSession, course_run_id: UUID, placed: Sequence[Placed], *, now: datetime) -> None:
@@ -265,6 +302,8 @@ def _row(placed: Placed) -> dict[str, Any]:
         "municipality": request.municipality,
         "referral_id": request.referral_id,
         "requested_by": placed.requested_by,
+        "moved_from": placed.moved_from,
+        "benefit_ends_on": placed.benefit_ends_on,
         "state": request.state,
         "line_no": outcome.line_no if isinstance(outcome, Waitlisted) else None,
         "hold_until": placed.hold_until,
@@ -304,12 +343,15 @@ class Share:
     course_run_id: UUID
     pool_id: UUID | None
     seats: int
+    is_cancelled: bool = False
 
     @property
     def kind(self) -> str:
         """From where to where they go."""
         if self.pool_id is None:
             return "open" if self.seats > 0 else "close"
+        if self.is_cancelled:
+            return "course_cancelled"
         return "grant" if self.seats > 0 else "return"
 
 
@@ -332,7 +374,7 @@ async def share_out(session: AsyncSession, shares: Sequence[Share], *, command: 
 async def follow_deadlines(session: AsyncSession, course_run_ids: Collection[UUID]) -> list[SeatRequest]:
     """Let holds and waits follow the deadlines and starts of these course runs; those whose time changed."""
     rows = await session.execute(_FOLLOW_DEADLINES, {"ids": list(course_run_ids)})
-    return [_request(row) for row in rows]
+    return [request_of(row) for row in rows]
 
 
 async def touch_pools(session: AsyncSession, pool_ids: Iterable[UUID], now: datetime) -> list[Pool]:
@@ -350,13 +392,14 @@ def origin_of(session: AsyncSession) -> dict[str, str | None]:
 # --- rows as values -------------------------------------------------------------------------------------------------
 
 
-def _course(row: Mapping[str, Any]) -> Course:
+def course_of(row: Mapping[str, Any]) -> Course:
     return Course(
         row["id"],
         row["provider_agency"],
         row["applications_close_at"],
         timedelta(hours=row["hold_hours"]),
         row["starts_on"],
+        row["cancelled_at"] is not None,
     )
 
 
@@ -381,7 +424,7 @@ def _pool(row: Mapping[str, Any]) -> Pool:
     )
 
 
-def _request(row: Row[Any]) -> SeatRequest:
+def request_of(row: Row[Any]) -> SeatRequest:
     return SeatRequest(
         id=row.id,
         course_run_id=row.course_run_id,

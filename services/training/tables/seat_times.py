@@ -1,0 +1,76 @@
+"""The days of the seats that people have, as the ledger's trigger keeps them: who is busy when, and who is passed over.
+
+The database refuses two seats of a person that overlap; what is read here is what lets the code say so beforehand.
+"""
+
+# ruff: noqa: S608  (put together from this file's own words; every value is bound)
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.training.domain.alternatives import Days
+from shared.database import Hot
+
+_TODAY = "CAST(CAST(:now AS timestamptz) AT TIME ZONE 'Asia/Tokyo' AS date)"
+
+
+def busy_at(cases: str) -> str:
+    """Those of the cases that have a seat elsewhere while the course run goes on; for the statement of the hot path."""
+    return (
+        "ARRAY(SELECT t.case_id FROM seat_time t, course_run c WHERE c.id = :course_run_id"
+        f" AND t.case_id = {cases} AND t.course_run_id <> c.id"
+        " AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on)"
+    )
+
+
+def at_limit(cases: str) -> str:
+    """Those that have as many open applications as the course's region lets them have."""
+    return (
+        "ARRAY(SELECT r.case_id FROM seat_request r, (SELECT g.max_open_applications FROM course_run c"
+        f" JOIN region_setting g ON g.prefecture = c.prefecture AND g.in_force_from <= {_TODAY}"
+        " WHERE c.id = :course_run_id ORDER BY g.in_force_from DESC, g.id DESC LIMIT 1) AS setting"
+        f" WHERE r.case_id = {cases} AND r.state NOT IN ('enrolled', 'released')"
+        " AND setting.max_open_applications IS NOT NULL"
+        " GROUP BY r.case_id, setting.max_open_applications HAVING count(*) >= setting.max_open_applications)"
+    )
+
+
+_PASSED_OVER = Hot(
+    "SELECT r.id, r.pool_id FROM course_run c JOIN seat_request r ON r.course_run_id = c.id AND r.state = 'waiting'"
+    " WHERE c.id = :course_run_id AND EXISTS (SELECT FROM seat_time t WHERE t.case_id = r.case_id"
+    " AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on)"
+)
+_BUSY = Hot(
+    "SELECT case_id, first_on, last_on FROM seat_time"
+    " WHERE case_id = ANY(CAST(:case_ids AS uuid[])) AND course_run_id <> :course_run_id ORDER BY case_id, first_on"
+)
+_LOCK_NEXT_TO_OFFER = Hot(
+    "SELECT c.id FROM (SELECT course_run_id FROM seat_to_offer ORDER BY id LIMIT 100) AS waiting"
+    " JOIN course_run c ON c.id = waiting.course_run_id LIMIT 1 FOR UPDATE OF c SKIP LOCKED"
+)
+_OFFERED = Hot("DELETE FROM seat_to_offer WHERE course_run_id = :id")
+
+
+async def read_passed_over(session: AsyncSession, course_run_id: UUID) -> list[tuple[UUID, UUID]]:
+    """Who waits, in which pool, and has another seat at the same time."""
+    return [(row["id"], row["pool_id"]) for row in await _PASSED_OVER.rows(session, {"course_run_id": course_run_id})]
+
+
+async def read_busy(session: AsyncSession, case_ids: Collection[UUID], course_run_id: UUID) -> dict[UUID, list[Days]]:
+    """The days of the seats that these cases have elsewhere than in this course run."""
+    busy: dict[UUID, list[Days]] = {case_id: [] for case_id in case_ids}
+    for row in await _BUSY.rows(session, {"case_ids": list(case_ids), "course_run_id": course_run_id}):
+        busy[row["case_id"]].append((row["first_on"], row["last_on"]))
+    return busy
+
+
+async def lock_next_to_offer(session: AsyncSession) -> UUID | None:
+    """A course run, locked, in whose line somebody has time again; it is looked through now, and noted no more."""
+    rows = await _LOCK_NEXT_TO_OFFER.rows(session, {})
+    if not rows:
+        return None
+    await _OFFERED.rows(session, {"id": rows[0]["id"]})
+    course_run_id: UUID = rows[0]["id"]
+    return course_run_id
