@@ -21,8 +21,8 @@ from shared.service.clock import day_in_japan, wall_time
 
 PLANNER = "kenchou-planner"
 OPERATOR = "region-observer"
-NOTIFICATION, OFFICE = "架空-特-46-0001", "架空-安-46"
-"""Under which number the invented placements, and the invented Hello Work, act."""
+NOTIFICATION, OFFICE, CERTIFIED = "架空-特-46-0001", "架空-安-46", "架空-認-46-0001"
+"""Under which number the invented placements, the invented Hello Work and the invented schools act."""
 _COLUMNS = (
     "講座番号", "講座名", "訓練種別", "分野", "実施機関ID", "所在地コード", "開始日", "終了日", "定員", "応募締切",
     "仮押さえ時間", "委ねる枠", "出典", "確認日",
@@ -67,14 +67,18 @@ async def load_region(base: str, keys: Path, console: Console) -> None:
 
 
 async def register_names(operator: Agency) -> None:
-    """In whose name the placements and Hello Work act: nobody nominates or instructs without."""
-    known = {each["agency"] for each in await operator.every("/training/v1/registrations")}
+    """In whose name placements, Hello Work, schools and desks act: nobody does anything after a seat without."""
+    known = {(each["agency"], each["basis"]) for each in await operator.every("/training/v1/registrations")}
     kinds = {
         "placement": {"basis": "free_placement_notification", "number": NOTIFICATION},
         "hello_work": {"basis": "public_employment_office", "number": OFFICE},
+        "provider": {"basis": "training_school", "number": CERTIFIED},
+        "counsellor": {"basis": "support_desk"},
     }
     for agency in demo_agencies():
-        for role in kinds.keys() & set(agency["roles"]) if agency["agency"] not in known else ():
+        for role in sorted(kinds.keys() & set(agency["roles"])):
+            if (agency["agency"], kinds[role]["basis"]) in known:
+                continue
             name = {"agency": agency["agency"], "legal_entity": invented_number(agency["agency"])}
             await operator.post("/training/v1/registrations", name | kinds[role] | {"valid_from": "2022-10-01"})
 

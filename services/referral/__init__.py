@@ -4,8 +4,9 @@ Hears: `CaseOpened`, `CaseHandedOver`, `CaseNotHandedOver`, `CaseReopened`, `Cas
     about consent, `AssessmentRecorded` (the little that routing needs); `ReferralDecided` (a conference's decision,
     sent here in its owner's name); `CourseOffered`, `PoolChanged` (what training offers); `SeatHeld`,
     `SeatWaitlisted`, `SeatRefused`,
-    `SeatReleased`, `TrainingNominated`, `NominationCountersigned`, `InstructionIssued`, `Enrolled` (they move a
-    referral to a course).
+    `SeatReleased`, `TrainingNominated`, `NominationCountersigned`, `TrainingSelected`, `InstructionIssued`,
+    `InstructionCancelled`, `Enrolled` (they move a referral to a course); `TrainingEnded`, `EmploymentRecorded` (what
+    came of it).
 Tells: `AgencyListed`, `ProgrammeListed` (the directory); `ReferralSent`, `TrainingReferred`, `ReferralReceived`,
     `ReferralReturned`, `ReferralAccepted`, `ReferralRerouted`, `ReferralDeclineProposed`, `ReferralDeclined`,
     `ReferralProgressed`, `ReferralOverdue`, `ReferralTakenOver`, `ReferralOutcomeSet`, `ReferralClosed`,
@@ -26,6 +27,7 @@ Where to look, in `domain`, `handlers`, `tables` and `api` by the same name:
     clocks, waiting, places       silence · all that waits · the next place of what came back
     needs                         what nobody answers (`/v1/unmet-needs`)
     links, door, mails            answering without an account (`codes`: those of letters)
+    training_words                what training tells of the end, and of work after it
     function_map, friction        the map, with `map_supply` (places there are seats), `small_counts` · scheme limits
     numbers                       times, reasons, hops, an agency's give-back
     nearby, asked                 the directory in memory · all of a case that routing looks at

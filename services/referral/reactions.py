@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.referral.domain import training_words as words
 from services.referral.domain.needs import EndReason
-from services.referral.domain.states import Party
-from services.referral.handlers import decided, moving, needs, places
+from services.referral.domain.states import Outcome, Party
+from services.referral.handlers import decided, moving, needs, places, training_words
 from services.referral.tables import facts, schema
 from services.referral.tables.decided import Decided
 from shared.bus.inbox import News, Reaction
@@ -26,8 +27,10 @@ from shared.events import (
     ConsentRefused,
     ConsentWithdrawn,
     CourseOffered,
+    EmploymentRecorded,
     Enrolled,
     Event,
+    InstructionCancelled,
     InstructionIssued,
     NominationCountersigned,
     PoolChanged,
@@ -36,7 +39,9 @@ from shared.events import (
     SeatRefused,
     SeatReleased,
     SeatWaitlisted,
+    TrainingEnded,
     TrainingNominated,
+    TrainingSelected,
 )
 from shared.service import day_in_japan
 
@@ -132,9 +137,7 @@ async def referral_decided(session: AsyncSession, event: ReferralDecided, news: 
 
 
 async def pool_changed(session: AsyncSession, event: PoolChanged, news: News) -> None:
-    """How many seats are left, and to whom."""
-    if event.municipalities and event.municipality is None:
-        return  # Of several together: nobody's alone, and not everybody's. As yet neither counts them.
+    """How many seats are left, and to whom: to all, to one municipality, or to several together."""
     await _keep(session, schema.course_pool, schema.course_pool.c.pool_id, event, news)
 
 
@@ -150,6 +153,20 @@ async def seat_waitlisted(session: AsyncSession, event: SeatWaitlisted, news: Ne
     await _seat(session, event, news, "wait_for_seat", day=day)
 
 
+async def training_selected(session: AsyncSession, event: TrainingSelected, news: News) -> None:
+    """The school's result keeps the seat longer than it was held before; a rejection is told by its release."""
+    if event.expires_at is not None:
+        await _seat(session, event, news, "hold_seat", day=day_in_japan(event.expires_at))
+
+
+async def instruction_cancelled(session: AsyncSession, event: InstructionCancelled, news: News) -> None:
+    """A support instruction ended before the course began: the seat is held for another paper."""
+    if event.expires_at is not None:
+        await training_words.lose_paper(
+            session, event.case_id, event.referral_id, event.state, event.expires_at, now=news.now
+        )
+
+
 async def instruction_issued(session: AsyncSession, event: InstructionIssued, news: News) -> None:
     """受講指示: still not an enrolment."""
     course = await facts.find_course(session, event.course_run_id)
@@ -160,6 +177,18 @@ async def enrolled(session: AsyncSession, event: Enrolled, news: News) -> None:
     """The course has begun for the person: the provider is responsible now."""
     course = await facts.find_course(session, event.course_run_id)
     await _seat(session, event, news, "enrol", day=None if course is None else course.ends_on)
+    await training_words.begin(session, event.case_id, event.referral_id, now=news.now)
+
+
+async def training_ended(session: AsyncSession, event: TrainingEnded, news: News) -> None:
+    """修了・中途退校: the school's part is over, and this is what came of it so far."""
+    outcome = words.of_end(event.ending, for_work=event.for_work)
+    await _word(session, event, news, words.END, outcome)
+
+
+async def employment_recorded(session: AsyncSession, event: EmploymentRecorded, news: News) -> None:
+    """就職の状況 on a set day: having a job, and still having one after three months."""
+    await _word(session, event, news, event.checkpoint, words.of_set_day(event.checkpoint, event.outcome))
 
 
 async def seat_refused(session: AsyncSession, event: SeatRefused, news: News) -> None:
@@ -189,7 +218,7 @@ async def _keep(session: AsyncSession, table: Table, key: Column[Any], event: Ev
 
 async def _seat(
     session: AsyncSession,
-    event: SeatHeld | SeatWaitlisted | InstructionIssued | Enrolled,
+    event: SeatHeld | SeatWaitlisted | TrainingSelected | InstructionIssued | Enrolled,
     news: News,
     name: str,
     *,
@@ -204,6 +233,14 @@ async def _seat(
         seat_request_id=event.seat_request_id,
         day=day,
         now=news.now,
+    )
+
+
+async def _word(
+    session: AsyncSession, event: TrainingEnded | EmploymentRecorded, news: News, about: str, outcome: Outcome | None
+) -> None:
+    await training_words.hear(
+        session, event.case_id, event.referral_id, about, outcome, sequence=news.sequence, now=news.now
     )
 
 
@@ -254,7 +291,11 @@ reactions: dict[type[Event], Reaction] = {
     SeatReleased: seat_released,
     TrainingNominated: training_nominated,
     NominationCountersigned: nomination_countersigned,
+    TrainingSelected: training_selected,
     InstructionIssued: instruction_issued,
+    InstructionCancelled: instruction_cancelled,
     Enrolled: enrolled,
+    TrainingEnded: training_ended,
+    EmploymentRecorded: employment_recorded,
     ReferralDecided: referral_decided,
 }

@@ -33,6 +33,7 @@ service = Service(
     ],
     reactions=reactions,
     sweeps=sweeps,
+    logs_reads=True,
     tags={
         "course-runs": "訓練コース",
         "catalogue": "訓練コースの目録",

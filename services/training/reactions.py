@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.quota import Refused
 from services.training.handlers import seats
-from services.training.tables import cases
+from services.training.tables import cases, training_facts
 from shared.bus.inbox import News, Reaction
 from shared.bus.mailbox import Origin, emit
 from shared.consent import AFTER_ERASURE, LAST_WORD, Said, consent_said
@@ -36,7 +36,11 @@ async def consent_changed(session: AsyncSession, event: Said, news: News) -> Non
 
 
 async def case_erased(session: AsyncSession, event: CaseErased, news: News) -> None:
-    """Nobody is left who could come: seats and places in line go to the next. An enrolment stays, as codes."""
+    """Nobody is left who could come: seats and places in line go to the next. An enrolment stays, as codes.
+
+    Reasons of absence, which may tell of illness, go.
+    """
+    await training_facts.forget_reasons(session, event.case_id)
     await seats.note_consent(session, event.case_id, AFTER_ERASURE, version=LAST_WORD, because=ERASED, now=news.now)
 
 

@@ -3,9 +3,9 @@ lapse, seats whose decision is in force no more, or whose cut-off came or is nea
 
 from datetime import timedelta
 
+from services.training.handlers.affected import remind_next
 from services.training.handlers.agreements import lapse_next as lapse_next_agreement
 from services.training.handlers.carry_over import carry_over_next
-from services.training.handlers.affected import remind_next
 from services.training.handlers.cut_offs import warn_next
 from services.training.handlers.motions import lapse_next
 from services.training.handlers.plans import close_quarter, open_due_version

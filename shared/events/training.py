@@ -188,7 +188,10 @@ class NominationCountersigned(Event, publisher="training"):
 
 
 class InstructionIssued(Event, publisher="training"):
-    """The training instruction (受講指示) was issued by the body that has the power to."""
+    """A paper that sends into training (受講指示・支援指示・受講推薦) was issued by the body that has the power to.
+
+    A request's papers are numbered, and the last one stands; `changes`: the one before, whose place this one takes.
+    """
 
     case_id: Id
     seat_request_id: Id
@@ -198,22 +201,31 @@ class InstructionIssued(Event, publisher="training"):
     by_agency: Agency
     authority: Coded
     kind: Coded = "instruction"
+    number: Count = 1
+    changes: Id | None = None
 
 
 class InstructionCancelled(Event, publisher="training"):
-    """A support instruction (支援指示) is no longer needed and was cancelled; the person may go on with the course."""
+    """A support instruction (支援指示) is no longer needed and was cancelled; who is enrolled may go on.
+
+    `expires_at`: until then the seat is held for another paper; None for who is enrolled, or whose seat was given back.
+    """
 
     case_id: Id
     seat_request_id: Id
     instruction_id: Id
     course_run_id: Id
     by_agency: Agency
+    referral_id: Id | None = None
+    state: Coded | None = None
+    """Where the request is now."""
+    expires_at: Moment | None = None
 
 
 class TrainingSelected(Event, publisher="training"):
     """The school's result (選考): in_selection, accepted, reserve, rejected. Of one person the last counts.
 
-    `moved_up`: a reserve, because somebody accepted has withdrawn.
+    `moved_up`: a reserve, because somebody accepted has withdrawn. `expires_at`: until then the seat is held.
     """
 
     case_id: Id
@@ -223,6 +235,7 @@ class TrainingSelected(Event, publisher="training"):
     result: Coded
     result_on: Day
     moved_up: Flag = False
+    expires_at: Moment | None = None
 
 
 class Enrolled(Event, publisher="training"):
@@ -254,7 +267,10 @@ class AttendanceWarningLifted(Event, publisher="training"):
 
 
 class TrainingEnded(Event, publisher="training"):
-    """Training ended for the person: completed (修了) or left (中途退校). A second one corrects the first."""
+    """Training ended for the person: completed (修了) or left (中途退校). A second one corrects the first.
+
+    `for_work`: left because work was found; other reasons are not told.
+    """
 
     case_id: Id
     seat_request_id: Id
@@ -262,6 +278,7 @@ class TrainingEnded(Event, publisher="training"):
     course_run_id: Id
     ending: Coded
     ended_on: Day
+    for_work: Flag = False
 
 
 class EmploymentRecorded(Event, publisher="training"):
@@ -272,6 +289,7 @@ class EmploymentRecorded(Event, publisher="training"):
     course_run_id: Id
     checkpoint: Coded
     outcome: Coded
+    referral_id: Id | None = None
 
 
 class QuotaDecided(Event, publisher="training", about="decision_id"):

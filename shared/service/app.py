@@ -191,8 +191,10 @@ def _loops(
         loops["inbox"] = listen
         loops["lag"] = lambda: _watch_lag(service.name, transport, topics)
     persons_keeping: tuple[Sweep, ...] = ()
+    if service.keeps_persons or service.logs_reads:
+        persons_keeping = keeping_the_log(service.name, desk.settings)
     if service.keeps_persons:
-        persons_keeping = (*keeping_the_log(service.name, desk.settings), erasing(desk.settings, service.forgetters))
+        persons_keeping += (erasing(desk.settings, service.forgetters),)
     files = () if service.ends_files else (FORGET_FILES,)
     for sweep in (*service.sweeps, *HOUSEKEEPING, *files, *persons_keeping):
         loops[sweep.name] = _again(functools.partial(sweep_once, sweep, desk), sweep.every)

@@ -61,6 +61,8 @@ class Service:
     tags: Mapping[str, str] = field(default_factory=dict)
     keeps_persons: bool = False
     """Whether it keeps data about persons: it then needs the master keys, and its access log is sealed."""
+    logs_reads: bool = False
+    """Whether it notes who reads codes about persons, though it keeps nothing sealed: its access log is sealed too."""
     unwalled: frozenset[str] = frozenset()
     """Its own tables that hold nothing of a person, such as codes and rules: they need no wall."""
     forgetters: Sequence[Forget] = ()

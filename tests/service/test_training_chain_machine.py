@@ -37,7 +37,7 @@ attempts = st.lists(
     st.one_of(
         st.tuples(
             st.sampled_from(
-                ["nominate", "countersign", "instruct", "instruct_delegated", "support", "enrol", "release"]
+                ["nominate", "countersign", "instruct", "instruct_delegated", "support", "cancel", "enrol", "release"]
             ),
             st.integers(0, PEOPLE - 1),
         ),
@@ -46,6 +46,7 @@ attempts = st.lists(
             st.integers(0, PEOPLE - 1),
         ),
         st.tuples(st.sampled_from(["nominate", "countersign", "accepted"]), st.integers(0, PEOPLE - 1)),
+        st.tuples(st.sampled_from(["support", "cancel"]), st.integers(0, PEOPLE - 1)),
         st.tuples(st.sampled_from(["delegated", "current_law", "days"]), st.just(0)),
     ),
     min_size=4,
@@ -61,6 +62,9 @@ class Person:
     state: str
     result: str | None = None
     rank: int | None = None
+    signed: bool = False
+    papers: list[str] = field(default_factory=list)
+    stands: bool = False
     certified: int = 0
     ended: list[str] = field(default_factory=list)
     jobs: int = 0
@@ -113,6 +117,10 @@ class Chain:
                 self.training.pass_time(timedelta(days=25))
                 self.today += timedelta(days=25)
                 await self.training.sweep()
+                # Who lost a paper had until the first day, or that day, for another.
+                for person in self.people:
+                    if person.papers and not person.stands and person.state in LIVE:
+                        self.leave_line(person, rejected=False)
         else:
             person = self.people[number]
             may = self.may(name, person)
@@ -127,13 +135,16 @@ class Chain:
         selects = any(each.result for each in self.people)
         allowed = person.result == "accepted" or (person.result is None and not selects)
         signed = person.state == "countersigned" or (person.state == "nominated" and self.mode == "delegated")
+        follows = person.state == "enrolled" and person.papers and not person.stands and not person.ended
+        issued = (signed and allowed) or bool(follows)
         month_over = self.today >= min(_last_day(self.starts), self.ends)
         return {
             "nominate": lambda: person.state == "held",
             "countersign": lambda: person.state == "nominated" and self.mode == "current_law",
-            "instruct": lambda: signed and allowed and self.mode == "current_law",
-            "instruct_delegated": lambda: signed and allowed and self.mode == "delegated",
-            "support": lambda: signed and allowed,
+            "instruct": lambda: issued and self.mode == "current_law",
+            "instruct_delegated": lambda: issued and self.mode == "delegated",
+            "support": lambda: issued,
+            "cancel": lambda: person.stands and person.papers[-1] == "support",
             "enrol": lambda: person.state == "instructed",
             "release": lambda: person.state not in {"enrolled", "released"},
             "in_selection": lambda: (
@@ -152,8 +163,15 @@ class Chain:
         steps = {"nominate": "nominated", "countersign": "countersigned", "enrol": "enrolled"}
         if name in steps:
             person.state = steps[name]
+            person.signed = person.signed or name == "countersign"
         elif name in {"instruct", "instruct_delegated", "support"}:
-            person.state = "instructed"
+            person.papers.append(name)
+            person.stands = True
+            person.state = "enrolled" if person.state == "enrolled" else "instructed"
+        elif name == "cancel":
+            person.stands = False
+            if person.state == "instructed":
+                person.state = "countersigned" if person.signed else "nominated"
         elif name in {"in_selection", "accepted", "reserve"}:
             person.result, person.rank = name, self.rank_of(person) if name == "reserve" else None
         elif name in {"rejected", "release"}:
@@ -194,6 +212,7 @@ class Chain:
             "instruct": (hello_work, "instruct", office),
             "instruct_delegated": (placement, "instruct", ENTITY),
             "support": (hello_work, "instruct", office | {"kind": "support_instruction"}),
+            "cancel": (hello_work, "cancel-instruction", {"reason": "other"}),
             "enrol": (school, "enrol", None),
             "release": (desk, "release", {"reason": "person_declined"}),
             "in_selection": (school, "select", result),
@@ -248,6 +267,9 @@ class Chain:
             assert len(shown["attendance"]["months"]) == person.certified
             assert [each["ending"] for each in shown["ends"]] == person.ended
             assert len(shown["outcomes"]) == person.jobs
+            papers = [(each["number"], each["stands"]) for each in shown["papers"]]
+            last = len(person.papers)
+            assert papers == [(number, number == last and person.stands) for number in range(1, last + 1)]
             for facts in (shown["attendance"]["months"], shown["ends"], shown["outcomes"], shown["results"]):
                 assert [each["stands"] for each in facts] == [False] * (len(facts) - 1) + [True] * bool(facts)
         unnamed = await rows("SELECT FROM instruction WHERE registration_id IS NULL OR legal_entity IS NULL")
@@ -262,7 +284,8 @@ class Chain:
                 (SELECT 'released' FROM seat_request WHERE id = $1 AND released_reason IS NOT NULL),
                 (SELECT ending FROM training_end e WHERE e.seat_request_id = $1 ORDER BY number DESC LIMIT 1),
                 (SELECT 'enrolled' FROM enrolment WHERE seat_request_id = $1),
-                (SELECT 'instructed' FROM instruction WHERE seat_request_id = $1),
+                (SELECT 'instructed' FROM instruction i WHERE seat_request_id = $1 AND NOT EXISTS (
+                    SELECT FROM instruction_cancellation WHERE instruction_id = i.id)),
                 (SELECT result FROM selection s WHERE s.seat_request_id = $1 ORDER BY number DESC LIMIT 1),
                 (SELECT 'countersigned' FROM countersignature WHERE seat_request_id = $1),
                 (SELECT 'nominated' FROM nomination WHERE seat_request_id = $1),

@@ -27,6 +27,7 @@ from tests.service.training_courses import (
     desk,
     hello_work,
     instructed,
+    known_case,
     offered,
     planner,
     school,
@@ -109,6 +110,7 @@ PEOPLE = st.fixed_dictionaries(
         "town": st.sampled_from([KAGOSHIMA, KIRISHIMA]),
         "many": st.sampled_from([1, 1, 2, 5]),
         "enrols": st.sampled_from([True, True, True, False]),
+        "asks_again": st.sampled_from([False, False, True]),
         "ends": ENDS,
         "months_ago": st.sampled_from([1, 3, 4]),
         "outcomes": st.lists(st.tuples(st.sampled_from(Checkpoint), st.sampled_from(Outcome)), max_size=3),
@@ -139,7 +141,14 @@ async def make(training: Running, plan: dict[str, Any]) -> None:
     today = day_in_japan(wall_time() + training.desk.clock.offset)
     for group in people:
         for _ in range(group["many"]):
-            answer = await ask(training, course, municipality=group["town"])
+            case_id = await known_case(training, group["town"])
+            answer = await ask(training, course, municipality=group["town"], case_id=case_id)
+            if group["asks_again"]:
+                given_back = {"reason": "person_declined"}
+                assert (
+                    await step(desk(training, group["town"]), answer.json(), "release", given_back)
+                ).status_code == 200
+                answer = await ask(training, course, municipality=group["town"], case_id=case_id)
             assert answer.status_code in {201, 202}, answer.text
             if answer.json()["outcome"] != "held" or group["town"] != KAGOSHIMA or not group["enrols"]:
                 continue
@@ -196,7 +205,7 @@ async def truth(training: Running, year: int) -> Truth:
     last_outcome = {row["seat_request_id"]: row["outcome"] for row in outcomes}
     today = day_in_japan(wall_time() + training.desk.clock.offset)
     persons = []
-    for request in await training.rows("SELECT * FROM seat_request"):
+    for request in await applicants(training):
         run = runs.get(request["course_run_id"])
         if run is None:
             continue
@@ -209,6 +218,14 @@ async def truth(training: Running, year: int) -> Truth:
             )
         )  # fmt: skip
     return Truth(persons, seats)
+
+
+async def applicants(training: Running) -> list[Any]:
+    """Persons in a course run, however often they asked for a seat there: each by what they asked for last."""
+    last: dict[tuple[Any, Any], Any] = {}
+    for request in await training.rows("SELECT * FROM seat_request ORDER BY requested_at"):
+        last[request["course_run_id"], request["case_id"]] = request
+    return list(last.values())
 
 
 def counted(is_enrolled: bool, end: Any, outcome: str | None, today: date) -> Iterable[str]:
@@ -451,3 +468,21 @@ async def test_what_can_t_be_told_apart_is_said(training: Running, query: str) -
     year = "" if not query else "fiscal_year=2026&"
     answer = await planner(training).get(f"/v1/training-report?{year}{query}")
     assert answer.status_code == 422
+
+
+async def test_who_gives_a_place_back_and_asks_again_is_one_applicant(training: Running) -> None:
+    course = await offered(training, capacity=10, starts_on=date(2027, 4, 1))
+    other = await offered(training, capacity=10, starts_on=date(2027, 4, 1))
+    case_id = await known_case(training)
+    for _ in range(3):
+        asked = await ask(training, course, case_id=case_id)
+        assert asked.status_code == 201, asked.text
+        await step(desk(training), asked.json(), "release", {"reason": "person_declined"})
+    again = await ask(training, course, case_id=case_id)
+    await finish(training, again.json())
+    assert (await ask(training, other, case_id=case_id)).status_code == 201, "in another course run, another applicant"
+    (cell,) = await read(desk(training), "/v1/training-report?fiscal_year=2027")
+    assert (cell["counts"]["applications"]["count"], cell["counts"]["enrolled"]["count"]) == (2, 1)
+    listed = await read(desk(training), "/v1/training-report/requests?fiscal_year=2027&measure=applications")
+    assert again.json()["seat_request_id"] in {each["id"] for each in listed}
+    assert len(listed) == 2

@@ -276,7 +276,7 @@ async def test_a_support_instruction_has_its_own_effect_and_can_be_cancelled(tra
     assert isinstance((await training.told())[-1], InstructionCancelled)
     again = await step(hello_work(training), asked, "cancel-instruction", {"reason": "other"})
     assert (again.status_code, again.json()["code"]) == (409, "nothing_to_cancel")
-    assert (await step(school(training), asked, "enrol")).status_code == 200
+    assert (await step(school(training), asked, "enrol")).json()["code"] == "illegal_move", "no paper stands"
 
 
 async def test_an_instruction_of_the_other_kind_is_not_cancelled_also_by_the_database(training: Running) -> None:
@@ -394,7 +394,7 @@ async def test_registrations_are_refused_where_they_contradict(training: Running
 
 async def test_the_database_holds_a_registration_to_its_agency(training: Running) -> None:
     asked = await seat(training, await offered(training))
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError):
         await training.rows(
             "INSERT INTO nomination (seat_request_id, agency, legal_entity, notification_number, registration_id,"
             " authority, at) SELECT $1, 'somebody-else', legal_entity, number, id, 'current_law', now()"

@@ -54,27 +54,36 @@ async def offered(training: Running, offer: CourseOffer | None = None, **changes
 
 
 HELLO_WORK_ENTITY = "6000020271004"
+SCHOOL_ENTITY, SCHOOL_NUMBER = "7000012050002", "認定-46-0001"
 _REGISTERED = (
     *((f"placement-{town}", "free_placement_notification") for town in (KAGOSHIMA, KIRISHIMA, ZAMA)),
     ("hello-work-kagoshima", "public_employment_office"),
     # Who stands for all bodies at once, where a test lets it.
     ("kagoshima-desk", "free_placement_notification"),
     ("kagoshima-desk", "public_employment_office"),
+    (SCHOOL, "training_school"),
+    *((f"desk-{town}", "support_desk") for town in (KAGOSHIMA, KIRISHIMA, ZAMA)),
 )
+_NAMES = {
+    "public_employment_office": (HELLO_WORK_ENTITY, None),
+    "training_school": (SCHOOL_ENTITY, SCHOOL_NUMBER),
+    "support_desk": (ENTITY["legal_entity"], None),
+}
 
 
 async def registered(training: Running) -> None:
     """The callers of these tests are registered, once for each test, as an operator would have done long ago."""
     for place, (agency, basis) in enumerate(_REGISTERED, 1):
-        office = agency == "hello-work-kagoshima"
+        own = (ENTITY["legal_entity"], ENTITY["notification_number"])
+        entity, number = own if agency == "kagoshima-desk" else _NAMES.get(basis, own)
         await training.rows(
             "INSERT INTO registration (id, agency, basis, legal_entity, number, valid_from, recorded_by, recorded_at)"
             " VALUES ($1, $2, $3, $4, $5, '2022-10-01', 'operator', now()) ON CONFLICT (id) DO NOTHING",
             UUID(int=place),
             agency,
             basis,
-            HELLO_WORK_ENTITY if office else ENTITY["legal_entity"],
-            None if office else ENTITY["notification_number"],
+            entity,
+            number,
         )
 
 
@@ -259,6 +268,8 @@ __all__ = [
     "KIRISHIMA",
     "LATER",
     "SCHOOL",
+    "SCHOOL_ENTITY",
+    "SCHOOL_NUMBER",
     "an_offer",
     "ask",
     "broken_promises",

@@ -14,6 +14,7 @@ from services.referral.domain import chain as chain_of
 from services.referral.domain.chain import LONGEST, NotRerouted, Place
 from services.referral.domain.moves import (
     AT_WORK,
+    BACK_TO,
     ENDED,
     IN_FLIGHT,
     MOVES,
@@ -102,6 +103,7 @@ coordinator  set_outcome       accepted contact_made in_service no_show on_hold 
 coordinator  close             outcome_set -> closed
 coordinator  expire            accepted contact_made in_service no_show on_hold outcome_set -> expired
 """
+# Back from a cancelled paper is open to who was instructed alone, and has a test of its own.
 SEATS = """
 sender       send              draft -> sent
 sender       withdraw          draft sent received returned waiting decline_pending -> withdrawn
@@ -116,6 +118,10 @@ training     instruct          sent received -> received
 training     enrol             sent received -> accepted
 training     refuse_seat       sent received -> declined
 training     release_seat      sent received -> declined
+training     set_outcome       accepted contact_made in_service no_show on_hold outcome_set -> outcome_set
+training     close             outcome_set -> closed
+training     correct_outcome   closed -> closed
+training     add_outcome       closed -> closed
 receiver     set_outcome       accepted contact_made in_service no_show on_hold outcome_set -> outcome_set
 receiver     close             outcome_set -> closed
 receiver     add_outcome       closed -> closed
@@ -161,7 +167,7 @@ def standing(kind: Kind, verb: Verb, state: State) -> Referral:
 
 @pytest.mark.parametrize(("kind", "verb"), ORACLE, ids=lambda each: each.value)
 def test_every_state_move_and_party_is_as_the_words_have_it(kind: Kind, verb: Verb) -> None:
-    """17 states x 31 moves x 7 parties, for each verb and kind: where it stands, who answers for it, what it is."""
+    """17 states x 34 moves x 7 parties, for each verb and kind: where it stands, who answers for it, what it is."""
     oracle = ORACLE[kind, verb]
     for state, name, party in product(State, NAMES, Party):
         before = standing(kind, verb, state)
@@ -312,20 +318,32 @@ def test_somebody_with_a_name_is_responsible_after_every_step(
             assert holder == referral.sender
 
 
-TRAINING = [each.name for each in MOVES if Party.TRAINING in each.by]
+TRAINING = [each.name for each in MOVES if each.by == {Party.TRAINING} and each.progress is not None]
+BACK = set(BACK_TO.values())
 
 
 @given(st.lists(st.sampled_from(TRAINING), max_size=12))
-def test_a_seat_never_goes_back_to_an_earlier_stage(names: list[str]) -> None:
+def test_a_seat_never_goes_back_to_an_earlier_stage_but_when_its_paper_is_cancelled(names: list[str]) -> None:
     order = list(Progress)
     referral, reached = TO_COURSE, -1
     for name in names:
+        before = referral.progress
         outcome = move(referral, name, {Party.TRAINING}, Said(reason="full"))
         if isinstance(outcome, Moved):
             referral = outcome.referral
             assert referral.progress is not None
-            assert order.index(referral.progress) > reached
+            if name in BACK:
+                assert before is Progress.INSTRUCTED
+            else:
+                assert order.index(referral.progress) > reached
             reached = order.index(referral.progress)
+
+
+def test_training_says_what_came_of_who_is_enrolled_and_of_nobody_else() -> None:
+    for state in set(State) - AT_WORK - {State.CLOSED}:
+        at = replace(TO_COURSE, state=state)
+        said = {each.name for each in legal_moves(at, {Party.TRAINING})}
+        assert said & {"set_outcome", "correct_outcome", "add_outcome", "close"} == set()
 
 
 # --- Outcomes --------------------------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.training.domain import instruction, steps
+from services.training.domain import instruction, papers, steps
 from services.training.domain.instruction import (
     LAWS,
+    Act,
     AnothersName,
     Basis,
     Benefit,
@@ -57,8 +58,8 @@ def test_only_the_instruction_is_ever_delegated(kind: Kind, authority: Authority
     assert instruction.issuer_of(kind, authority) is issuer
     other = next(each for each in Issuer if each is not issuer)
     at = request(State.COUNTERSIGNED)
-    assert instruction.issue(at, kind, authority=authority, as_={issuer}, now=NOW) == Moved(State.INSTRUCTED)
-    assert instruction.issue(at, kind, authority=authority, as_={other}, now=NOW) == NotYours(authority, issuer)
+    assert papers.issue(at, kind, authority=authority, as_={issuer}, now=NOW) == Moved(State.INSTRUCTED)
+    assert papers.issue(at, kind, authority=authority, as_={other}, now=NOW) == NotYours(authority, issuer)
 
 
 def test_each_paper_has_its_own_effect_and_only_the_support_instruction_is_cancelled() -> None:
@@ -91,19 +92,19 @@ def test_each_paper_has_its_own_effect_and_only_the_support_instruction_is_cance
 def test_an_act_needs_a_registration_of_that_day(
     registration: Registration, signature: Signature, found: object
 ) -> None:
-    signed = instruction.sign([registration], signature, Move.NOMINATE, Issuer.PLACEMENT, day=TODAY)
+    signed = instruction.sign([registration], signature, Act.NOMINATE, day=TODAY)
     assert signed == (registration if found is True else found)
 
 
 def test_a_permitted_placement_nominates_and_never_instructs() -> None:
     permitted = [registered(basis=Basis.PERMITTED_PLACEMENT)]
     signature = Signature(CITY, "46-1")
-    assert instruction.sign(permitted, signature, Move.INSTRUCT, Issuer.PLACEMENT, day=TODAY) == NotRegistered()
+    assert instruction.sign(permitted, signature, Act.INSTRUCT_DELEGATED, day=TODAY) == NotRegistered()
 
 
 def test_of_two_that_fit_the_newer_counts() -> None:
     both = [registered(), registered(id=UUID(int=10), valid_from=date(2026, 8, 1))]
-    assert instruction.sign(both, Signature(CITY), Move.NOMINATE, Issuer.PLACEMENT, day=TODAY) == both[1]
+    assert instruction.sign(both, Signature(CITY), Act.NOMINATE, day=TODAY) == both[1]
 
 
 # --- modes that change with cases under way -------------------------------------------------------------------------
@@ -149,7 +150,7 @@ def test_what_was_done_stays_valid_and_each_next_act_asks_the_mode_in_force(
         act, kind, by = change
         at = request(state)
         if act is Move.INSTRUCT:
-            outcome = instruction.issue(at, kind, authority=mode, as_={by}, now=NOW)
+            outcome = papers.issue(at, kind, authority=mode, as_={by}, now=NOW)
         else:
             outcome = steps.take_step(at, act, authority=mode, now=NOW)
         assert isinstance(outcome, Moved) == expected(done, act, kind, by, mode), (done, act, kind, by, mode)
@@ -162,5 +163,5 @@ def test_what_was_done_stays_valid_and_each_next_act_asks_the_mode_in_force(
 def test_an_instruction_comes_too_late_for_a_hold_that_ran_out() -> None:
     late = NOW + timedelta(days=2)
     at = request(State.COUNTERSIGNED)
-    found = instruction.issue(at, Kind.INSTRUCTION, authority=Authority.CURRENT_LAW, as_={Issuer.HELLO_WORK}, now=late)
+    found = papers.issue(at, Kind.INSTRUCTION, authority=Authority.CURRENT_LAW, as_={Issuer.HELLO_WORK}, now=late)
     assert found == TooLate()

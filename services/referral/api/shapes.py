@@ -301,6 +301,7 @@ class OutcomeAnswer(BaseModel):
     outcome: str
     by: str
     at: datetime
+    corrects: list[int] = Field(default_factory=list, description="Which of them stand no more since.")
 
 
 class ReferralWithSteps(ReferralAnswer):

@@ -48,7 +48,11 @@ def option_read(told: Mapping[str, Any]) -> Option:
     for name in ("starts_on", "ends_on"):
         values[name] = date.fromisoformat(values[name])
     values["applications_close_at"] = datetime.fromisoformat(values["applications_close_at"])
-    return CourseRun(**values | {"pools": tuple(Pool(**pool) for pool in told["pools"])})
+    return CourseRun(**values | {"pools": tuple(map(_pool_read, told["pools"]))})
+
+
+def _pool_read(told: Mapping[str, Any]) -> Pool:
+    return Pool(**{**told, "municipalities": tuple(told.get("municipalities", ()))})
 
 
 def _plain(value: Any) -> Any:

@@ -97,7 +97,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Seats:
-    """A pool (枠) of a course run: of one municipality, where it is delegated, else of the site's whole prefecture."""
+    """A pool (枠) of a course run: of one municipality or several, where delegated; else of the site's prefecture."""
 
     course_run_id: UUID
     system: str
@@ -207,8 +207,7 @@ def _programme(offer: Offer, towns: frozenset[str], today: date, by: Thresholds)
 
 def _pool(seats: Seats, area: "_Area", kind: Kind) -> Part:
     """Its room is the ledger's own word of this moment: never stale, and never unknown."""
-    own = seats.pool.municipality
-    towns = area([own]) if own is not None else area([f"{seats.site[:2]}000"])
+    towns = area(seats.pool.whose or [f"{seats.site[:2]}000"])
     return Part(Record(seats.course_run_id, RecordKind.COURSE_RUN), kind, towns, frozenset(), seats.pool.free)
 
 

@@ -118,6 +118,8 @@ def _taken_over(kind: Kind, states: Collection[State]) -> tuple[Move, ...]:
 
 
 KEEP_HOLDER = "keep_holder"
+BACK_TO = {Progress.NOMINATED: "back_to_nominated", Progress.COUNTERSIGNED: "back_to_countersigned"}
+"""Where a referral goes back to when the paper that stood was cancelled."""
 _HOLDS_THEN = {Verb.REFER: None, Verb.TRANSFER: Party.RECEIVER, Verb.REQUEST: Party.RECEIVER}
 _TAKES_BACK = IN_FLIGHT | {State.DRAFT}
 
@@ -216,11 +218,22 @@ MOVES: tuple[Move, ...] = (
     *(_seat("enrol", State.ACCEPTED, Progress.ENROLLED, verbs={verb}, to=_HOLDS_THEN[verb]) for verb in sorted(_GIVEN)),
     _seat("refuse_seat", State.DECLINED, Progress.SEAT_REFUSED),
     _seat("release_seat", State.DECLINED, Progress.SEAT_RELEASED),
-    _line("set_outcome", Party.RECEIVER, AT_WORK, State.OUTCOME_SET, kind=Kind.COURSE_RUN, asks="outcome"),
-    _line("close", Party.RECEIVER, State.OUTCOME_SET, State.CLOSED, kind=Kind.COURSE_RUN),
+    # A support instruction was cancelled: another paper is awaited where this one was.
+    *(_seat(name, State.RECEIVED, progress) for progress, name in BACK_TO.items()),
+    # What became of the person, the school and those who support them record in training; by hand it is said here too.
+    _line(
+        "set_outcome",
+        {Party.RECEIVER, Party.TRAINING},
+        AT_WORK,
+        State.OUTCOME_SET,
+        kind=Kind.COURSE_RUN,
+        asks="outcome",
+    ),
+    _line("close", {Party.RECEIVER, Party.TRAINING}, State.OUTCOME_SET, State.CLOSED, kind=Kind.COURSE_RUN),
+    _line("correct_outcome", Party.TRAINING, State.CLOSED, State.CLOSED, kind=Kind.COURSE_RUN, asks="outcome"),
     _line(
         "add_outcome",
-        {Party.RECEIVER, Party.SENDER},
+        {Party.RECEIVER, Party.SENDER, Party.TRAINING},
         State.CLOSED,
         State.CLOSED,
         kind=Kind.COURSE_RUN,
@@ -426,6 +439,8 @@ def _is_open_to(move: Move, referral: Referral) -> bool:
         return False
     if move.once_taken_over and not referral.taken_over:
         return False
+    if move.name in BACK_TO.values():
+        return referral.progress is Progress.INSTRUCTED
     # Seats only go forward: news from a replay must not turn an instruction back into a held seat.
     if move.progress is None or referral.progress is None:
         return True

@@ -87,6 +87,13 @@ class Pool:
     held: int
     filled: int
     waiting: int
+    municipalities: tuple[str, ...] = ()
+    """Whose they are together, where several share them."""
+
+    @property
+    def whose(self) -> frozenset[str]:
+        """The municipalities whose people may have them; empty: everybody's."""
+        return frozenset(self.municipalities if self.municipality is None else [self.municipality])
 
     @property
     def free(self) -> int:

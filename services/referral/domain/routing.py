@@ -274,14 +274,14 @@ _ROOM = {Capacity.UNKNOWN: "capacity_unknown"}
 def _seats(question: _Question, pools: Sequence[Pool]) -> Reason:
     """A free seat of the municipality's own pool before one of the general pool, before a place in line."""
     town = question.asked.municipality
-    own = sum(pool.free for pool in pools if pool.municipality == town)
-    general = sum(pool.free for pool in pools if pool.municipality is None)
+    own = sum(pool.free for pool in pools if town in pool.whose)
+    general = sum(pool.free for pool in pools if not pool.whose)
     if own:
         return _weighed(question, "own_pool_free", count=own)
     if general:
         return _weighed(question, "general_pool_free", count=general)
     if pools:
-        waiting = sum(pool.waiting for pool in pools if pool.municipality in {None, town})
+        waiting = sum(pool.waiting for pool in pools if not pool.whose or town in pool.whose)
         return _weighed(question, "seat_waiting_line", count=waiting)
     return _weighed(question, "seats_unknown")
 

@@ -78,6 +78,10 @@ _OF_A_SEAT = frozenset({"enrol", "refuse_seat", "release_seat"})
 """The same of what training tells."""
 
 
+_HELD = frozenset({Progress.SEAT_HELD, Progress.NOMINATED, Progress.COUNTERSIGNED})
+"""As long as no paper is out, a seat is held until a moment, which may be put off."""
+
+
 @dataclass(frozen=True, slots=True)
 class NotInvolved:
     """It may be looked at from the municipality, but only its parties move it."""
@@ -392,7 +396,7 @@ async def _follow(
     said = Said(reason=reason, day=day)
     moved = advance(referral, name, {party}, said)
     if isinstance(moved, NotMoved):
-        if name == "hold_seat" and referral.progress is Progress.SEAT_HELD and day != referral.review_on:
+        if name == "hold_seat" and referral.progress in _HELD and day != referral.review_on:
             # It is held for another time than was said before; where it stands is the same.
             held = await with_clock(session, replace(referral, review_on=day), now)
             await referrals.store_standing(session, held)
@@ -400,6 +404,19 @@ async def _follow(
     seat = replace(moved.referral, seat_request_id=seat_request_id or referral.seat_request_id)
     stored = await _store(session, referral, replace(moved, referral=seat), said, by=party.value, now=now)
     await emit(session, *stored.told, at=now)
+
+
+async def follow_outcome(
+    session: AsyncSession, referral: Referral, name: str, outcome: str | None, *, now: datetime
+) -> Referral:
+    """Let training's word about the person set, close, add or correct; the referral and its case are locked."""
+    said = Said(outcome=outcome)
+    moved = advance(referral, name, {Party.TRAINING}, said)
+    if isinstance(moved, NotMoved):
+        return referral
+    stored = await _store(session, referral, moved, said, by=Party.TRAINING.value, now=now)
+    await emit(session, *stored.told, at=now)
+    return stored.referral
 
 
 async def note_holder(session: AsyncSession, case_id: UUID, now: datetime, *, by: UUID | None = None) -> None:
@@ -521,7 +538,7 @@ async def _store(
     runs_on = _becomes_only(before, moved) or clocks.continues(before, moved.referral)
     after = moved.referral if runs_on else await with_clock(session, moved.referral, now)
     await referrals.store_move(session, after, step=moved.move.name, by=by, reason=said.reason, at=now)
-    number = 0 if said.outcome is None else await referrals.add_outcome(session, after.id, said.outcome, by=by, at=now)
+    number = await _note_outcome(session, before, moved, said, by=by, now=now)
     event = moving(before, moved, outcome=said.outcome, outcomes=number)
     told: Told = [] if event is None else [(event, after.version)]
     lacks: Told = []
@@ -531,6 +548,15 @@ async def _store(
         told.append((taking_over(before, after, moved.move), after.version))
     told += lacks
     return _Stored(await keep_link(session, after, now), told)
+
+
+async def _note_outcome(
+    session: AsyncSession, before: Referral, moved: Moved, said: Said, *, by: str, now: datetime
+) -> int:
+    if said.outcome is None:
+        return 0
+    corrects = before.outcome if moved.move.name == "correct_outcome" else None
+    return await referrals.add_outcome(session, before.id, said.outcome, by=by, at=now, corrects=corrects)
 
 
 def _becomes_only(before: Referral, moved: Moved) -> bool:

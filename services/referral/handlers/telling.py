@@ -60,12 +60,12 @@ def moving(before: Referral, moved: Moved, *, outcome: str | None, outcomes: int
     """The fact that a move made true; a step of training's that changes no state is training's to tell."""
     to, name = moved.referral, moved.move.name
     about: dict[str, Any] = {"case_id": to.case_id, "referral_id": to.id, "sender": to.sender, "receiver": to.receiver}
+    if name in {"set_outcome", "add_outcome", "correct_outcome"}:
+        return ReferralOutcomeSet(**about, outcome=outcome or "", number=outcomes)
     if moved.move.by == {Party.TRAINING} and to.state is before.state:
         return None
     if name in {"reroute", "take_over", KEEP_HOLDER} or (name == "expire" and moved.move.to is not None):
         return None  # told with what follows from it; nothing follows on a request that nobody answered
-    if name in {"set_outcome", "add_outcome"}:
-        return ReferralOutcomeSet(**about, outcome=outcome or "", number=outcomes)
     reason = to.reason or ""
     match to.state:
         case State.RECEIVED if name != "overrule_back":

@@ -82,6 +82,7 @@ _TOWNS = Hot(
         UNION SELECT unnest(municipalities) FROM programme
         UNION SELECT site_municipality FROM course_option
         UNION SELECT municipality FROM course_pool WHERE municipality IS NOT NULL
+        UNION SELECT unnest(municipalities) FROM course_pool
         UNION SELECT municipality FROM neighbour
         UNION SELECT neighbour FROM neighbour
         UNION SELECT DISTINCT municipality FROM case_fact WHERE closed_at IS NULL
@@ -105,11 +106,12 @@ _OFFERS = Hot(
 _SEATS = Hot(
     """
     SELECT c.course_run_id AS id, c.system, c.site_municipality AS site, c.applications_close_at AS closes_at,
-        p.municipality, p.granted, p.held, p.filled, p.waiting
+        p.municipality, p.municipalities, p.granted, p.held, p.filled, p.waiting
     FROM course_option c JOIN course_pool p ON p.course_run_id = c.course_run_id
     WHERE c.applications_close_at > CAST(:closed AS timestamptz)
-        AND (p.municipality = ANY(CAST(:towns AS text[]))
-             OR p.municipality IS NULL AND left(c.site_municipality, 2) = ANY(CAST(:prefectures AS text[])))
+        AND (p.municipality = ANY(CAST(:towns AS text[])) OR p.municipalities && CAST(:towns AS text[])
+             OR p.municipality IS NULL AND p.municipalities = '{}'
+                AND left(c.site_municipality, 2) = ANY(CAST(:prefectures AS text[])))
     """
 )
 _GROUPS = Hot(
@@ -217,7 +219,9 @@ def _kind_of_target(row: Mapping[str, Any]) -> Kind:
 
 
 def _seats(row: Mapping[str, Any]) -> Seats:
-    pool = Pool(row["municipality"], row["granted"], row["held"], row["filled"], row["waiting"])
+    pool = Pool(
+        row["municipality"], row["granted"], row["held"], row["filled"], row["waiting"], tuple(row["municipalities"])
+    )
     return Seats(row["id"], row["system"], row["site"], row["closes_at"], pool)
 
 

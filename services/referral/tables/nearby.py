@@ -54,7 +54,8 @@ _PROGRAMMES = (
 _COURSES = (
     "SELECT c.course_run_id AS id, c.course_number, c.provider, c.field, c.system, c.site_municipality, c.starts_on,"
     " c.ends_on, c.applications_close_at,"
-    " (SELECT coalesce(json_agg(json_build_array(p.municipality, p.granted, p.held, p.filled, p.waiting)"
+    " (SELECT coalesce(json_agg(json_build_array(p.municipality, p.granted, p.held, p.filled, p.waiting,"
+    " p.municipalities)"
     " ORDER BY p.pool_id), '[]') FROM course_pool p WHERE p.course_run_id = c.course_run_id) AS pools"
     " FROM course_option c"
 )
@@ -225,5 +226,10 @@ def _course(row: Any) -> CourseRun:
         starts_on=row["starts_on"],
         ends_on=row["ends_on"],
         applications_close_at=row["applications_close_at"],
-        pools=tuple(Pool(*pool) for pool in row["pools"]),
+        pools=tuple(map(_pool, row["pools"])),
     )
+
+
+def _pool(told: Sequence[Any]) -> Pool:
+    town, granted, held, filled, waiting, together = told
+    return Pool(town, granted, held, filled, waiting, tuple(together))

@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    exists,
     func,
     literal,
     literal_column,
@@ -127,11 +128,18 @@ async def states(
 async def outcomes(
     session: AsyncSession, whose: ColumnElement[bool], *, since: datetime, until: datetime
 ) -> Mapping[str, int]:
-    """What came of the referrals sent in a period; one may have come to several, one after another."""
+    """What came of the referrals sent in a period; one may have come to several, one after another.
+
+    What was corrected since did not come of it.
+    """
+    later = referral_outcome.alias()
+    corrected = exists().where(
+        later.c.referral_id == referral_outcome.c.referral_id, referral_outcome.c.number == func.any(later.c.corrects)
+    )
     query = (
         select(referral_outcome.c.outcome, func.count(referral.c.id.distinct()))
         .join(referral, referral.c.id == referral_outcome.c.referral_id)
-        .where(whose, HAS_LEFT, referral.c.sent_at >= since, referral.c.sent_at <= until)
+        .where(whose, HAS_LEFT, referral.c.sent_at >= since, referral.c.sent_at <= until, ~corrected)
         .group_by(referral_outcome.c.outcome)
     )
     return {row[0]: row[1] for row in await session.execute(query)}

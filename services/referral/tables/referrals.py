@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.holders import TAKING, HandOn
@@ -260,11 +260,24 @@ async def store_standing(session: AsyncSession, of: Referral) -> None:
     await session.execute(update(referral).where(referral.c.id == of.id).values(**_columns(of)))
 
 
-async def add_outcome(session: AsyncSession, referral_id: UUID, outcome: str, *, by: str, at: datetime) -> int:
-    """Write one more outcome; its number. The referral is locked by whoever calls this."""
-    count = select(func.count()).select_from(referral_outcome).where(referral_outcome.c.referral_id == referral_id)
-    number = int((await session.execute(count)).scalar_one()) + 1
-    values = {"referral_id": referral_id, "number": number, "outcome": outcome, "by": by, "at": at}
+async def add_outcome(
+    session: AsyncSession, referral_id: UUID, outcome: str, *, by: str, at: datetime, corrects: str | None = None
+) -> int:
+    """Write one more outcome; its number. The referral is locked by whoever calls this.
+
+    `corrects`: an outcome that the same party said before, however often, and that stands no more.
+    """
+    own = select(referral_outcome).where(referral_outcome.c.referral_id == referral_id)
+    rows = (await session.execute(own.order_by(referral_outcome.c.number))).all()
+    number = len(rows) + 1
+    values = {
+        "referral_id": referral_id,
+        "number": number,
+        "outcome": outcome,
+        "by": by,
+        "at": at,
+        "corrects": [row.number for row in rows if (row.outcome, row.by) == (corrects, by)],
+    }
     await session.execute(insert(referral_outcome).values(**values))
     return number
 

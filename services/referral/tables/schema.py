@@ -88,6 +88,7 @@ course_pool = Table(
     Column("pool_id", Uuid, primary_key=True),
     Column("course_run_id", Uuid, nullable=False),
     Column("municipality", Text),
+    Column("municipalities", ARRAY(Text), nullable=False),
     Column("granted", Integer, nullable=False),
     Column("held", Integer, nullable=False),
     Column("filled", Integer, nullable=False),
@@ -174,6 +175,15 @@ referral_outcome = Table(
     Column("outcome", Text, nullable=False),
     Column("by", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
+    Column("corrects", ARRAY(Integer), nullable=False),
+)
+training_word = Table(
+    "training_word",
+    metadata,
+    Column("referral_id", Uuid, primary_key=True),
+    Column("about", Text, primary_key=True),
+    Column("outcome", Text),
+    Column("sequence", BigInteger, nullable=False),
 )
 referral_step = Table(
     "referral_step",

@@ -145,6 +145,13 @@ _CANT: dict[str, tuple[int, str, str, str, str]] = {
         "The school records the completion or the leaving first.",
         "先に訓練実施機関が修了または中途退校を記録してください。",
     ),
+    "nothing_to_change": (
+        409,
+        "There is no such support instruction to change",
+        "変更できる支援指示ではありません",
+        "Only the support instruction that stands can be changed, by another one, until training ends.",
+        "変更できるのは、いま有効な支援指示だけです(新しい支援指示で、訓練が終わるまで)。",
+    ),
     "nothing_to_cancel": (
         409,
         "There is no support instruction to cancel",

@@ -4,16 +4,18 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.training.api.after_words import cant
 from services.training.api.record import SeatRecord, shown
+from services.training.api.seats import InItsName
 from services.training.domain.attendance import Excuse, Month
 from services.training.domain.outcomes import Checkpoint, End, Ending, Left, Outcome
 from services.training.handlers import afterwards
 from services.training.handlers.record import list_overdue
 from shared.auth import Caller, Role, requires
-from shared.service import Body, Now, Page, Pages, Transaction, page, router
+from shared.service import Now, Page, Pages, Transaction, page, router
 
 course_of_training = router(tag="training-records")
 _READERS = requires(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
@@ -21,7 +23,7 @@ _Days = Annotated[int, Field(ge=0, le=31)]
 _Corrects = Annotated[UUID | None, Field(description="訂正する、いまの記録。前の記録は残ります。")]
 
 
-class NewCertificate(Body):
+class NewCertificate(InItsName):
     """A month as the school certifies it."""
 
     month: Annotated[str, StringConstraints(pattern=r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])$")] = Field(
@@ -38,7 +40,7 @@ class NewCertificate(Body):
     corrects: _Corrects = None
 
 
-class NewEnd(Body):
+class NewEnd(InItsName):
     """How training ended for the person."""
 
     ending: Ending = Field(examples=["completed"])
@@ -47,7 +49,7 @@ class NewEnd(Body):
     corrects: _Corrects = None
 
 
-class NewOutcome(Body):
+class NewOutcome(InItsName):
     """What the person does on one of the set days."""
 
     checkpoint: Checkpoint = Field(examples=["three_months"])
@@ -73,12 +75,19 @@ class OverdueOutcome(BaseModel):
     "/v1/seat-requests/{seat_request_id}/record",
     summary="Read everything on record about a request",
     description="選考結果・受講指示等・月ごとの出席・修了または中途退校・就職の状況を、だれがいつ記録したかとともに返します。"
-    "訂正された記録も残っています。状態は記録から計算します。",
+    "訂正された記録も残っています。状態は記録から計算します。読んだことは、根拠とともに記録されます。"
+    "欠席・退校の理由は、`reasons=true` のときだけ、記録した訓練実施機関・本人の自治体・公共職業安定所に返します。",
     dependencies=[_READERS],
 )
-async def get_seat_record(seat_request_id: UUID, session: Transaction, actor: Caller) -> SeatRecord:
-    """For the person's municipality, and the course's school."""
-    return await shown(session, seat_request_id, actor)
+async def get_seat_record(
+    seat_request_id: UUID,
+    session: Transaction,
+    now: Now,
+    actor: Caller,
+    reasons: Annotated[bool, Query(description="欠席・退校の理由も読む")] = False,
+) -> SeatRecord:
+    """For the person's municipality, the course's school and Hello Work; for others with the person's consent."""
+    return await shown(session, seat_request_id, actor, now, reasons=reasons)
 
 
 @course_of_training.post(
@@ -93,13 +102,14 @@ async def certify_attendance(
 ) -> SeatRecord:
     """One stands for each month; a correction names what it corrects."""
     month = date.fromisoformat(f"{body.month}-01")
-    said = Month(month, body.days_held, body.days_present, body.excused, body.days_to_come)
+    excused: dict[Excuse | None, int] = dict(body.excused.items())
+    said = Month(month, body.days_held, body.days_present, excused, body.days_to_come)
     outcome = await afterwards.certify_attendance(
-        session, seat_request_id, said, corrects=body.corrects, actor=actor, now=now
+        session, seat_request_id, said, corrects=body.corrects, signature=body.signature, actor=actor, now=now
     )
     if outcome is not None:
         raise cant(outcome)
-    return await shown(session, seat_request_id, actor)
+    return await shown(session, seat_request_id, actor, now)
 
 
 @course_of_training.post(
@@ -114,11 +124,11 @@ async def end_training(
     """修了・中途退校."""
     said = End(body.ending, body.ended_on, body.reason)
     outcome = await afterwards.end_training(
-        session, seat_request_id, said, corrects=body.corrects, actor=actor, now=now
+        session, seat_request_id, said, corrects=body.corrects, signature=body.signature, actor=actor, now=now
     )
     if outcome is not None:
         raise cant(outcome)
-    return await shown(session, seat_request_id, actor)
+    return await shown(session, seat_request_id, actor, now)
 
 
 @course_of_training.post(
@@ -133,11 +143,18 @@ async def record_outcome(
 ) -> SeatRecord:
     """By the school, or by those who support the person."""
     outcome = await afterwards.record_outcome(
-        session, seat_request_id, body.checkpoint, body.outcome, corrects=body.corrects, actor=actor, now=now
+        session,
+        seat_request_id,
+        body.checkpoint,
+        body.outcome,
+        corrects=body.corrects,
+        signature=body.signature,
+        actor=actor,
+        now=now,
     )
     if outcome is not None:
         raise cant(outcome)
-    return await shown(session, seat_request_id, actor)
+    return await shown(session, seat_request_id, actor, now)
 
 
 @course_of_training.get(

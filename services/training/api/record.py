@@ -1,6 +1,6 @@
 """Everything on record about a request, with who said it and when, and the rule of 80 % with its numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,8 @@ class FactView(BaseModel):
 
     id: UUID
     agency: str
+    legal_entity: str | None = Field(description="法人番号; empty for what was recorded before names were asked for.")
+    notification_number: str | None = Field(description="届出・許可・認定・契約の番号")
     at: datetime
     stands: bool
 
@@ -42,9 +44,12 @@ class ResultView(FactView):
 
 
 class InstructionView(BaseModel):
-    """Which paper was issued, on which law, with which effect."""
+    """A paper of the request: which one, on which law, with which effect. The last one stands, unless cancelled."""
 
     id: UUID
+    number: int = Field(description="The request's papers are numbered.")
+    changes: UUID | None = Field(description="変更: whose place it took.")
+    stands: bool
     kind: Kind
     legal_basis: str
     benefit: Benefit
@@ -77,7 +82,7 @@ class MonthView(FactView):
     """A month as the school certified it, with the rule for it."""
 
     month: str = Field(examples=["2027-04"])
-    excused: dict[Excuse, int]
+    excused: dict[Excuse, int] | None = Field(description="やむを得ない欠席の理由(`reasons=true` のときだけ)")
     days_to_come: int | None
     reckoning: ReckoningView
 
@@ -95,7 +100,7 @@ class EndView(FactView):
 
     ending: Ending
     ended_on: date
-    reason: Left | None
+    reason: Left | None = Field(description="中途退校の理由(就職のほかは `reasons=true` のときだけ)")
 
 
 class OutcomeView(FactView):
@@ -117,21 +122,25 @@ class SeatRecord(SeatRequestView):
     """A request with everything that followed from it."""
 
     results: list[ResultView]
-    instruction: InstructionView | None
+    instruction: InstructionView | None = Field(description="The last of the papers.")
+    papers: list[InstructionView]
     attendance: AttendanceView
     ends: list[EndView]
     outcomes: list[OutcomeView]
     outcomes_due: list[DueView]
 
 
-async def shown(session: AsyncSession, seat_request_id: UUID, actor: Actor) -> SeatRecord:
-    """As this caller may see it."""
-    return show(await read_record(session, seat_request_id, actor))
+async def shown(
+    session: AsyncSession, seat_request_id: UUID, actor: Actor, now: datetime, *, reasons: bool = False
+) -> SeatRecord:
+    """As this caller may see it. What a POST answers is kept for its repeat, and so tells no reasons."""
+    return show(await read_record(session, seat_request_id, actor, reasons=reasons, now=now))
 
 
 def show(record: Record) -> SeatRecord:
     """The record with what is reckoned from it."""
     last = {row.month: row for row in record.months}
+    papers = [_paper(row, stands=row is record.papers[-1] and row.cancelled_at is None) for row in record.papers]
     standing = [month_of(row) for row in last.values()]
     end = record.ends[-1] if record.ends else None
     recorded = {row.checkpoint for row in record.outcomes}
@@ -139,15 +148,17 @@ def show(record: Record) -> SeatRecord:
     return SeatRecord.model_construct(
         **dict(SeatRequestView.model_validate(record.request)),
         results=[ResultView.model_validate(fact) for fact in _facts(record.results, ())],
-        instruction=None if record.instruction is None else _instruction(record.instruction),
+        instruction=papers[-1] if papers else None,
+        papers=papers,
         attendance=AttendanceView(
             standing=attendance.standing(standing),
             so_far=_reckoning(attendance.reckon(standing)),
             months=[
-                _month(fact, row) for fact, row in zip(_facts(record.months, ("month",)), record.months, strict=True)
+                _month(fact, row, record.excused.get(row.id))
+                for fact, row in zip(_facts(record.months, ("month",)), record.months, strict=True)
             ],
         ),
-        ends=[EndView.model_validate(fact) for fact in _facts(record.ends, ())],
+        ends=[_end(fact, told_why=record.told_why(fact["agency"])) for fact in _facts(record.ends, ())],
         outcomes=[OutcomeView.model_validate(fact) for fact in _facts(record.outcomes, ("checkpoint",))],
         outcomes_due=[DueView(checkpoint=point, due_on=day, recorded=point.value in recorded) for point, day in due],
     )
@@ -161,15 +172,22 @@ def _facts(rows: Sequence[Row[Any]], about: Iterable[str]) -> list[dict[str, Any
     return [row._asdict() | {"stands": last[key] == row.id} for key, row in zip(keys, rows, strict=True)]
 
 
-def _month(fact: dict[str, Any], row: Row[Any]) -> MonthView:
+def _month(fact: dict[str, Any], row: Row[Any], excused: Mapping[str, int] | None) -> MonthView:
     reckoning = _reckoning(attendance.reckon([month_of(row)]))
-    return MonthView.model_validate(fact | {"month": f"{row.month:%Y-%m}", "reckoning": reckoning})
+    more = {"month": f"{row.month:%Y-%m}", "reckoning": reckoning, "excused": excused}
+    return MonthView.model_validate(fact | more)
+
+
+def _end(fact: dict[str, Any], *, told_why: bool) -> EndView:
+    reason = fact["reason"] if told_why or fact["reason"] == Left.FOUND_WORK else None
+    return EndView.model_validate(fact | {"reason": reason})
 
 
 def _reckoning(reckoned: Reckoned) -> ReckoningView:
     return ReckoningView.model_validate(reckoned)
 
 
-def _instruction(row: Row[Any]) -> InstructionView:
+def _paper(row: Row[Any], *, stands: bool) -> InstructionView:
     law = LAWS[Kind(row.kind)]
-    return InstructionView.model_validate(row._asdict() | {"legal_basis": law.basis, "benefit": law.benefit})
+    more = {"legal_basis": law.basis, "benefit": law.benefit, "stands": stands}
+    return InstructionView.model_validate(row._asdict() | more)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import Row
 
 from services.training.api.after_words import cant
-from services.training.domain.instruction import Basis, Registration
+from services.training.domain.instruction import NUMBERED, Basis, Registration
 from services.training.handlers import registrations as handlers
 from services.training.handlers.registrations import NotStanding
 from services.training.tables.registrations import list_registrations as read
@@ -28,11 +28,14 @@ class NewRegistration(Body):
 
     agency: AgencyId = Field(examples=["kagoshima-placement"])
     basis: Basis = Field(
-        description="届出(職業安定法29条)・許可・公共職業安定所", examples=["free_placement_notification"]
+        description="届出(職業安定法29条)・許可・公共職業安定所・訓練実施機関・自立相談支援機関",
+        examples=["free_placement_notification"],
     )
     legal_entity: CorporateNumber = Field(description="法人番号", examples=["8000020130001"])
     number: Annotated[FreeText, StringConstraints(min_length=1, max_length=60)] | None = Field(
-        default=None, description="届出・許可番号(公共職業安定所では省けます)", examples=["46-特-000001"]
+        default=None,
+        description="届出・許可番号(届出・許可のほかでは省けます。訓練実施機関は認定番号・委託契約の番号)",
+        examples=["46-特-000001"],
     )
     valid_from: date = Field(examples=["2026-04-01"])
     valid_until: date | None = Field(default=None, description="この日まで(当日を含む)")
@@ -59,12 +62,12 @@ class RegistrationView(BaseModel):
     "/v1/registrations",
     status_code=201,
     summary="Register in whose name an agency acts",
-    description="推薦・副署・受講指示等を行う機関の法人番号と届出・許可番号を、有効期間とともに登録します(追記のみ)。",
+    description="推薦・副署・受講指示等・選考・受講開始・出席の証明・修了等・就職の状況の記録を行う機関の法人番号と届出・許可番号を、有効期間とともに登録します(追記のみ)。",
     dependencies=[requires(Role.OPERATOR)],
 )
 async def register(body: NewRegistration, session: Transaction, now: Now, actor: Caller) -> RegistrationView:
     """Added to the record; to correct or end one, record another that supersedes it."""
-    if body.number is None and body.basis is not Basis.EMPLOYMENT_OFFICE:
+    if body.number is None and body.basis in NUMBERED:
         raise invalid(
             "number",
             "number_missing",

@@ -19,10 +19,11 @@ from services.training.api.shapes import (
     stopped,
 )
 from services.training.domain.instruction import Kind, Signature
+from services.training.domain.papers import legal_moves
 from services.training.domain.quota import Held, Refused, Repeated, Waitlisted
-from services.training.domain.steps import Move, State, legal_moves
-from services.training.handlers import reading, seats, steps
-from services.training.handlers.steps import Paper
+from services.training.domain.steps import Move, State
+from services.training.handlers import papers, reading, seats, steps
+from services.training.handlers.papers import Paper
 from services.training.tables.facts import authority_in
 from services.training.tables.seats import Placed
 from shared.auth import Actor, Caller, Role, requires
@@ -63,6 +64,18 @@ class SeatAnswer(BaseModel):
     version: int
 
 
+class InItsName(Body):
+    """In whose name it is done; left out, it is as registered for the caller's own agency."""
+
+    legal_entity: CorporateNumber | None = Field(default=None, description="法人番号", examples=["7000012050002"])
+    notification_number: Number | None = Field(default=None, description="届出・許可・認定・契約の番号")
+
+    @property
+    def signature(self) -> Signature:
+        """As the handlers take it."""
+        return Signature(self.legal_entity, self.notification_number)
+
+
 class Nomination(Body):
     """In whose name the placement acts."""
 
@@ -83,6 +96,9 @@ class Instruction(Body):
     notification_number: Number | None = None
     kind: Kind = Field(default=Kind.INSTRUCTION, description="受講指示・支援指示・受講推薦")
     document_number: Number | None = Field(default=None, description="文書番号")
+    changes: UUID | None = Field(
+        default=None, description="変更する、いま有効な支援指示。前の支援指示は記録に残ります。"
+    )
 
 
 class Release(Body):
@@ -230,7 +246,8 @@ async def countersign(
     "/v1/seat-requests/{seat_request_id}/instruct",
     summary="Issue the training instruction",
     description="受講指示を出します。現行法の地域では公共職業安定所、委ねた地域では市町村の無料職業紹介だけが出せます。"
-    "支援指示と受講推薦(kind)は、どの地域でも公共職業安定所だけが出せます。",
+    "支援指示と受講推薦(kind)は、どの地域でも公共職業安定所だけが出せます。支援指示は、新しい支援指示で変更できます(changes)。"
+    "取り消した後は、別のもの(受講推薦など)を出せます。",
     dependencies=[requires(Role.HELLO_WORK, Role.PLACEMENT)],
 )
 async def instruct(
@@ -243,16 +260,9 @@ async def instruct(
             detail="A free job placement gives the number of its notification.",
             detail_ja="無料職業紹介は届出番号を書いてください。",
         )
-    outcome = await steps.take_step(
-        session,
-        seat_request_id,
-        Move.INSTRUCT,
-        signature=Signature(body.legal_entity, body.notification_number),
-        paper=Paper(body.kind, body.document_number),
-        actor=actor,
-        now=now,
-    )
-    _go_on(outcome)
+    signature = Signature(body.legal_entity, body.notification_number)
+    paper = Paper(body.kind, body.document_number, body.changes)
+    _go_on(await papers.issue_paper(session, seat_request_id, paper, signature=signature, actor=actor, now=now))
     return await _shown(seat_request_id, session, now, actor)
 
 
@@ -262,9 +272,12 @@ async def instruct(
     description="訓練実施機関が受講開始を記録します。",
     dependencies=[requires(Role.PROVIDER)],
 )
-async def enrol(seat_request_id: UUID, session: Transaction, now: Now, actor: Caller) -> SeatRequestWithFacts:
+async def enrol(
+    seat_request_id: UUID, session: Transaction, now: Now, actor: Caller, body: InItsName | None = None
+) -> SeatRequestWithFacts:
     """受講開始: the held seat is filled."""
-    _go_on(await steps.enrol(session, seat_request_id, actor=actor, now=now))
+    signature = (body or InItsName()).signature
+    _go_on(await steps.enrol(session, seat_request_id, signature=signature, actor=actor, now=now))
     return await _shown(seat_request_id, session, now, actor)
 
 
@@ -302,10 +315,11 @@ def _go_on(outcome: steps.Stopped | None) -> None:
 async def _shown(seat_request_id: UUID, session: AsyncSession, now: datetime, actor: Actor) -> SeatRequestWithFacts:
     found, facts = await reading.get_seat_request(session, seat_request_id, actor)
     view = SeatRequestView.model_validate(found)
+    series = await papers.series_of(session, seat_request_id)
     authority = await authority_in(session, view.municipality[:2], day_in_japan(now))
     return SeatRequestWithFacts.model_construct(
         **dict(view),
         authority=authority,
-        legal_moves=[move.value for move in legal_moves(view.state, authority)],
+        legal_moves=[move.value for move in legal_moves(view.state, authority, series)],
         facts=[Fact.model_validate(fact) for fact in facts],
     )

@@ -8,9 +8,10 @@ from pydantic import Field
 
 from services.training.api.after_words import cant
 from services.training.api.record import SeatRecord, shown
+from services.training.api.seats import InItsName
 from services.training.domain.instruction import Signature
 from services.training.domain.selection import Because, Result, Selection
-from services.training.handlers import afterwards, selection
+from services.training.handlers import papers, selection
 from shared.auth import Caller, Role, requires
 from shared.codes import CorporateNumber
 from shared.service import Body, Now, Transaction, router
@@ -18,7 +19,7 @@ from shared.service import Body, Now, Transaction, router
 results = router(tag="selection")
 
 
-class NewResult(Body):
+class NewResult(InItsName):
     """What the school says about the person."""
 
     result: Result = Field(description="選考中・合格・補欠・不合格", examples=["accepted"])
@@ -44,16 +45,17 @@ class Cancellation(Body):
 async def select(seat_request_id: UUID, body: NewResult, session: Transaction, now: Now, actor: Caller) -> SeatRecord:
     """選考, of somebody who was nominated."""
     said = Selection(body.result, body.result_on, body.rank, body.reason)
-    outcome = await selection.select(session, seat_request_id, said, actor=actor, now=now)
+    outcome = await selection.select(session, seat_request_id, said, signature=body.signature, actor=actor, now=now)
     if outcome is not None:
         raise cant(outcome)
-    return await shown(session, seat_request_id, actor)
+    return await shown(session, seat_request_id, actor, now)
 
 
 @results.post(
     "/v1/seat-requests/{seat_request_id}/cancel-instruction",
     summary="Cancel a support instruction",
-    description="必要のなくなった支援指示を、公共職業安定所が取り消します(求職者支援法12条)。受講は続けられます。",
+    description="必要のなくなった支援指示を、公共職業安定所が取り消します(求職者支援法12条)。受講中の方は続けられます。"
+    "受講開始の前なら席は開講日まで残り、別のもの(受講推薦など)を出せます。",
     dependencies=[requires(Role.HELLO_WORK)],
 )
 async def cancel_instruction(
@@ -61,9 +63,9 @@ async def cancel_instruction(
 ) -> SeatRecord:
     """The paper stays on record."""
     signature = Signature(body.legal_entity)
-    outcome = await afterwards.cancel_instruction(
+    outcome = await papers.cancel_paper(
         session, seat_request_id, reason=body.reason, signature=signature, actor=actor, now=now
     )
     if outcome is not None:
         raise cant(outcome)
-    return await shown(session, seat_request_id, actor)
+    return await shown(session, seat_request_id, actor, now)

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from services.training.api.after_words import cant
 from services.training.domain.instruction import AnothersName, Issuer, NotRegistered, NotYours
-from services.training.domain.outcomes import Ending
+from services.training.domain.outcomes import Ending, Unfit
 from services.training.domain.quota import Reason
 from services.training.domain.selection import Result
 from services.training.domain.status import facts_of, status_of
@@ -301,7 +301,7 @@ def stopped(outcome: Stopped) -> Problem:
                 detail=f"Here only {who} may issue this ({authority}).",
                 detail_ja=f"この地域でこれを出せるのは{who_ja}だけです。",
             )
-        case TooLate() | NotRegistered() | AnothersName() | NotAccepted():
+        case TooLate() | NotRegistered() | AnothersName() | NotAccepted() | Unfit():
             return cant(outcome)
         case _:
             assert_never(outcome)

@@ -28,12 +28,15 @@ class Excuse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """What a school certifies: days of training held, and of these attended; `to_come`: days planned after it."""
+    """What a school certifies: days of training held, and of these attended; `to_come`: days planned after it.
+
+    `excused`: by reason; None where the reason is not told.
+    """
 
     month: date
     held: int
     present: int
-    excused: Mapping[Excuse, int]
+    excused: Mapping[Excuse | None, int]
     to_come: int | None = None
 
     @property

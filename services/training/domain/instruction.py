@@ -4,14 +4,13 @@
 region, the other two stay with Hello Work in both modes.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from uuid import UUID
 
-from services.training.domain import steps
-from services.training.domain.steps import Authority, Illegal, Move, Moved, SeatRequest, TooLate
+from services.training.domain.steps import Authority
 
 
 class Kind(StrEnum):
@@ -72,16 +71,6 @@ class NotYours:
     issuer: Issuer
 
 
-def issue(
-    request: SeatRequest, kind: Kind, *, authority: Authority, as_: Collection[Issuer], now: datetime
-) -> Moved | Illegal | TooLate | NotYours:
-    """Issue the paper, by the one body that has the power in this prefecture; `as_`: what the caller is."""
-    issuer = issuer_of(kind, authority)
-    if issuer not in as_:
-        return NotYours(authority, issuer)
-    return steps.take_step(request, Move.INSTRUCT, authority=authority, now=now)
-
-
 # --- in whose name --------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +83,14 @@ class Basis(StrEnum):
     """職業紹介の許可 of another body, which nominates for a municipality; it never instructs."""
     EMPLOYMENT_OFFICE = "public_employment_office"
     """公共職業安定所: acts by law; a number of its own may be registered."""
+    TRAINING_SCHOOL = "training_school"
+    """訓練実施機関; with the number of a course's certification (認定番号) or of its commission, if there is one."""
+    SUPPORT_DESK = "support_desk"
+    """自立相談支援機関: the municipality, or whom it entrusts; with the contract's number, if there is one."""
+
+
+NUMBERED = frozenset({Basis.FREE_PLACEMENT, Basis.PERMITTED_PLACEMENT})
+"""Those whose number is the permission itself: never left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +128,49 @@ class AnothersName:
     """The agency is registered, but not in this entity's name, or not under this number: names are not lent."""
 
 
-_RESTS_ON = {
-    (Move.NOMINATE, Issuer.PLACEMENT): {Basis.FREE_PLACEMENT, Basis.PERMITTED_PLACEMENT},
-    (Move.COUNTERSIGN, Issuer.HELLO_WORK): {Basis.EMPLOYMENT_OFFICE},
-    (Move.INSTRUCT, Issuer.HELLO_WORK): {Basis.EMPLOYMENT_OFFICE},
-    (Move.INSTRUCT, Issuer.PLACEMENT): {Basis.FREE_PLACEMENT},
+class Act(StrEnum):
+    """What is done in a legal entity's name."""
+
+    NOMINATE = "nominate"
+    COUNTERSIGN = "countersign"
+    INSTRUCT = "instruct"
+    INSTRUCT_DELEGATED = "instruct_delegated"
+    """A training instruction where the power to give it was delegated."""
+    CANCEL = "cancel"
+    SELECT = "select"
+    ENROL = "enrol"
+    CERTIFY = "certify"
+    END = "end"
+    RECORD_OUTCOME = "record_outcome"
+
+
+_SCHOOL = frozenset({Basis.TRAINING_SCHOOL})
+_OFFICE = frozenset({Basis.EMPLOYMENT_OFFICE})
+RESTS_ON: Mapping[Act, frozenset[Basis]] = {
+    Act.NOMINATE: NUMBERED,
+    Act.COUNTERSIGN: _OFFICE,
+    Act.INSTRUCT: _OFFICE,
+    Act.INSTRUCT_DELEGATED: frozenset({Basis.FREE_PLACEMENT}),
+    Act.CANCEL: _OFFICE,
+    Act.SELECT: _SCHOOL,
+    Act.ENROL: _SCHOOL,
+    Act.CERTIFY: _SCHOOL,
+    Act.END: _SCHOOL,
+    Act.RECORD_OUTCOME: frozenset(Basis),
 }
+"""Which registrations cover which act; the database's `act_rests_on` says the same, and refuses by itself."""
+
+
+def act_of_issuing(kind: Kind, authority: Authority) -> Act:
+    """Which act it is to issue such a paper where this mode is in force."""
+    return Act.INSTRUCT_DELEGATED if issuer_of(kind, authority) is Issuer.PLACEMENT else Act.INSTRUCT
 
 
 def sign(
-    registrations: Collection[Registration], signature: Signature, move: Move, issuer: Issuer, *, day: date
+    registrations: Collection[Registration], signature: Signature, act: Act, *, day: date
 ) -> Registration | NotRegistered | AnothersName:
     """The registration that an act of this agency rests on; what the caller left out is as registered."""
-    rests_on = _RESTS_ON[move, issuer]
-    in_force = [each for each in registrations if each.basis in rests_on and each.covers(day)]
+    in_force = [each for each in registrations if each.basis in RESTS_ON[act] and each.covers(day)]
     if not in_force:
         return NotRegistered()
     own = [

@@ -136,7 +136,10 @@ _ENDED = (Stage.COMPLETED, Stage.LEFT, Stage.LEFT_FOR_WORK)
 _DUE = (Found.INSURED, Found.EMPLOYED, Found.OTHERWISE, Found.UNHEARD)
 MEASURES = (
     Counted(Measure.CAPACITY, "定員", "seats offered", "seat_entry: open, close, grant, return"),
-    Counted(Measure.APPLICATIONS, "応募者数", "requests, also those given back", "seat_request", tuple(Stage)),
+    Counted(
+        Measure.APPLICATIONS, "応募者数", "persons in a course run, also who gave the place back", "seat_request",
+        tuple(Stage),
+    ),
     Counted(Measure.ENROLLED, "入校者数", "requests with an enrolment", "enrolment", (Stage.IN_TRAINING, *_ENDED)),
     Counted(Measure.IN_TRAINING, "受講中", "enrolled, no end on record", "enrolment", (Stage.IN_TRAINING,)),
     Counted(Measure.ENDED, "訓練を終えた者", "enrolled, an end on record", "training_end", _ENDED),

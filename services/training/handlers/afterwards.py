@@ -1,4 +1,4 @@
-"""After the enrolment: attendance month by month, the end of training, what came of it; and a paper that is cancelled.
+"""After the enrolment: attendance month by month, the end of training, what came of it.
 
 Each is a fact of its own, written once. A correction names what it corrects, so that two who correct the same thing
 don't undo one another.
@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import attendance, outcomes
 from services.training.domain.attendance import Month, Standing, Uncertifiable
-from services.training.domain.instruction import LAWS, AnothersName, Issuer, Kind, NotRegistered, Signature
-from services.training.domain.outcomes import Checkpoint, End, Ending, Outcome, Unfit
+from services.training.domain.instruction import Act, AnothersName, NotRegistered, Signature
+from services.training.domain.outcomes import Checkpoint, End, Ending, Left, Outcome, Unfit
 from services.training.domain.quota import Course
-from services.training.domain.steps import Move, SeatRequest, State
+from services.training.domain.steps import SeatRequest, State
 from services.training.handlers import registrations
 from services.training.handlers.seats import lock_request
 from services.training.tables import training_facts
@@ -27,16 +27,25 @@ from shared.events import (
     AttendanceWarningLifted,
     EmploymentRecorded,
     Event,
-    InstructionCancelled,
     TrainingEnded,
 )
 from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan
 
+Unsigned = NotRegistered | AnothersName
+"""In whose name it should be done is not to be had."""
+
 
 async def certify_attendance(
-    session: AsyncSession, seat_request_id: UUID, said: Month, *, corrects: UUID | None, actor: Actor, now: datetime
-) -> Uncertifiable | None:
+    session: AsyncSession,
+    seat_request_id: UUID,
+    said: Month,
+    *,
+    corrects: UUID | None,
+    signature: Signature,
+    actor: Actor,
+    now: datetime,
+) -> Uncertifiable | Unsigned | None:
     """The school certifies a month; whoever supports the person is warned when 80 % is in danger."""
     course, request = await _enrolled(session, seat_request_id, actor)
     starts_on, ends_on = await training_facts.days_of(session, course.id)
@@ -49,7 +58,10 @@ async def certify_attendance(
     before = certified[said.month][0] if said.month in certified else None
     if (rule := _corrects(before, corrects)) is not None:
         return Uncertifiable(rule, "corrects")
-    await training_facts.add_month(session, New(new_id(), request.id, before, actor.agency, now), said)
+    signed = await registrations.sign(session, actor, signature, Act.CERTIFY, now=now)
+    if isinstance(signed, NotRegistered | AnothersName):
+        return signed
+    await training_facts.add_month(session, New(new_id(), request.id, before, signed, now), said)
     months = {month: each for month, (_, each) in certified.items()}
     was, stands = (
         attendance.standing(months.values()),
@@ -69,8 +81,15 @@ def _warned(request: SeatRequest, stands: Standing) -> Event:
 
 
 async def end_training(
-    session: AsyncSession, seat_request_id: UUID, said: End, *, corrects: UUID | None, actor: Actor, now: datetime
-) -> Unfit | None:
+    session: AsyncSession,
+    seat_request_id: UUID,
+    said: End,
+    *,
+    corrects: UUID | None,
+    signature: Signature,
+    actor: Actor,
+    now: datetime,
+) -> Unfit | Unsigned | None:
     """Completed, or left."""
     course, request = await _enrolled(session, seat_request_id, actor)
     starts_on, ends_on = await training_facts.days_of(session, course.id)
@@ -88,7 +107,10 @@ async def end_training(
     before = None if ended is None else ended[0]
     if (rule := _corrects(before, corrects)) is not None:
         return Unfit(rule, "corrects")
-    await training_facts.add_end(session, New(new_id(), request.id, before, actor.agency, now), said)
+    signed = await registrations.sign(session, actor, signature, Act.END, now=now)
+    if isinstance(signed, NotRegistered | AnothersName):
+        return signed
+    await training_facts.add_end(session, New(new_id(), request.id, before, signed, now), said)
     told = TrainingEnded(
         case_id=request.case_id,
         seat_request_id=request.id,
@@ -96,6 +118,7 @@ async def end_training(
         course_run_id=request.course_run_id,
         ending=said.ending.value,
         ended_on=said.ended_on,
+        for_work=said.left is Left.FOUND_WORK,
     )
     await emit(session, (told, await training_facts.touch(session, request.id)), at=now)
     return None
@@ -108,9 +131,10 @@ async def record_outcome(
     outcome: Outcome,
     *,
     corrects: UUID | None,
+    signature: Signature,
     actor: Actor,
     now: datetime,
-) -> Unfit | None:
+) -> Unfit | Unsigned | None:
     """What the person does on a set day: from the school, or from those who support the person."""
     course, request = await lock_request(session, seat_request_id)
     if not (_is_provider(course, actor) or actor.serves(request.municipality)):
@@ -123,7 +147,10 @@ async def record_outcome(
     before = await training_facts.find_outcome(session, request.id, checkpoint)
     if (rule := _corrects(before, corrects)) is not None:
         return Unfit(rule, "corrects")
-    new = New(new_id(), request.id, before, actor.agency, now)
+    signed = await registrations.sign(session, actor, signature, Act.RECORD_OUTCOME, now=now)
+    if isinstance(signed, NotRegistered | AnothersName):
+        return signed
+    new = New(new_id(), request.id, before, signed, now)
     await training_facts.add_outcome(session, new, checkpoint, outcome)
     told = EmploymentRecorded(
         case_id=request.case_id,
@@ -131,40 +158,7 @@ async def record_outcome(
         course_run_id=request.course_run_id,
         checkpoint=checkpoint.value,
         outcome=outcome.value,
-    )
-    await emit(session, (told, await training_facts.touch(session, request.id)), at=now)
-    return None
-
-
-async def cancel_instruction(
-    session: AsyncSession, seat_request_id: UUID, *, reason: str, signature: Signature, actor: Actor, now: datetime
-) -> Unfit | NotRegistered | AnothersName | None:
-    """A support instruction (支援指示) that is no longer needed. The seat stays: it never rested on the allowance."""
-    _, request = await lock_request(session, seat_request_id)
-    if not actor.serves(request.municipality):
-        raise Problem(NOT_FOUND)
-    issued = await training_facts.find_instruction(session, request.id)
-    if issued is None or issued.cancelled or not LAWS[Kind(issued.kind)].may_be_cancelled:
-        return Unfit("nothing_to_cancel", "")
-    signed = await registrations.sign(session, actor, signature, Move.INSTRUCT, Issuer.HELLO_WORK, now=now)
-    if isinstance(signed, NotRegistered | AnothersName):
-        return signed
-    values = {
-        "instruction_id": issued.id,
-        "reason": reason,
-        "agency": actor.agency,
-        "legal_entity": signed.legal_entity,
-        "notification_number": signed.number,
-        "registration_id": signed.id,
-        "now": now,
-    }
-    await training_facts.cancel_instruction(session, values)
-    told = InstructionCancelled(
-        case_id=request.case_id,
-        seat_request_id=request.id,
-        instruction_id=issued.id,
-        course_run_id=request.course_run_id,
-        by_agency=actor.agency,
+        referral_id=request.referral_id,
     )
     await emit(session, (told, await training_facts.touch(session, request.id)), at=now)
     return None

@@ -123,7 +123,10 @@ _FACTS = text(
     " FROM countersignature WHERE seat_request_id = :id"
     " UNION ALL SELECT 'instructed', agency, legal_entity, notification_number, authority, at, id"
     " FROM instruction WHERE seat_request_id = :id"
-    " UNION ALL SELECT 'enrolled', agency, legal_entity, NULL, authority, at, NULL"
+    " UNION ALL SELECT 'instruction_cancelled', c.agency, c.legal_entity, c.notification_number, i.authority,"
+    " c.at, i.id"
+    " FROM instruction i JOIN instruction_cancellation c ON c.instruction_id = i.id WHERE i.seat_request_id = :id"
+    " UNION ALL SELECT 'enrolled', agency, legal_entity, notification_number, authority, at, NULL"
     " FROM enrolment WHERE seat_request_id = :id ORDER BY at"
 )
 

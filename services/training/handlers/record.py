@@ -1,6 +1,6 @@
 """Everything that followed from a request, fact by fact, also what was corrected; and which set days are overdue."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,17 +9,23 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.training.domain.policy import Reasons
+from services.training.handlers.access import reach
 from services.training.handlers.reading import get_seat_request, sight
 from shared.auth import Actor
 from shared.service import day_in_japan
 
 _RESULTS = text("SELECT * FROM selection WHERE seat_request_id = :id ORDER BY number")
 _MONTHS = text("SELECT * FROM attendance_certificate WHERE seat_request_id = :id ORDER BY month, number")
+_REASONS = text(
+    "SELECT a.id, r.days FROM attendance_certificate a LEFT JOIN absence_reasons r ON r.certificate_id = a.id"
+    " WHERE a.seat_request_id = :id AND (CAST(:agency AS text) IS NULL OR a.agency = :agency)"
+)
 _ENDS = text("SELECT * FROM training_end WHERE seat_request_id = :id ORDER BY number")
 _OUTCOMES = text("SELECT * FROM employment_outcome WHERE seat_request_id = :id ORDER BY checkpoint, number")
-_INSTRUCTION = text(
+_PAPERS = text(
     "SELECT i.*, c.reason AS cancelled_because, c.at AS cancelled_at, c.agency AS cancelled_by FROM instruction i"
-    " LEFT JOIN instruction_cancellation c ON c.instruction_id = i.id WHERE i.seat_request_id = :id"
+    " LEFT JOIN instruction_cancellation c ON c.instruction_id = i.id WHERE i.seat_request_id = :id ORDER BY i.number"
 )
 # The set days as the domain reckons them (`due_on`): so many months later, or the last day of a shorter month.
 _OVERDUE = text(
@@ -44,24 +50,42 @@ class Record:
 
     request: Row[Any]
     results: Sequence[Row[Any]]
-    instruction: Row[Any] | None
+    papers: Sequence[Row[Any]]
     months: Sequence[Row[Any]]
     ends: Sequence[Row[Any]]
     outcomes: Sequence[Row[Any]]
+    excused: Mapping[UUID, Mapping[str, int]]
+    """Reasons of absence by certificate, as far as they are shown."""
+    told_why: Callable[[str], bool]
+    """Whether reasons that this agency gave are shown."""
 
 
-async def read_record(session: AsyncSession, seat_request_id: UUID, actor: Actor) -> Record:
-    """For those whose business the request is; 404 for others."""
+async def read_record(
+    session: AsyncSession, seat_request_id: UUID, actor: Actor, *, reasons: bool = False, now: datetime
+) -> Record:
+    """For those who have a legal basis to read it; the access log says who did."""
     request, _ = await get_seat_request(session, seat_request_id, actor)
+    shown = await reach(session, request, reasons=reasons, actor=actor, now=now)
     of = {"id": seat_request_id}
     return Record(
         request,
         (await session.execute(_RESULTS, of)).all(),
-        (await session.execute(_INSTRUCTION, of)).one_or_none(),
+        (await session.execute(_PAPERS, of)).all(),
         (await session.execute(_MONTHS, of)).all(),
         (await session.execute(_ENDS, of)).all(),
         (await session.execute(_OUTCOMES, of)).all(),
+        await _reasons(session, seat_request_id, shown, actor),
+        lambda agency: shown is Reasons.ALL or (shown is Reasons.OWN and agency == actor.agency),
     )
+
+
+async def _reasons(
+    session: AsyncSession, seat_request_id: UUID, shown: Reasons, actor: Actor
+) -> dict[UUID, dict[str, int]]:
+    if shown is Reasons.NONE:
+        return {}
+    of = {"id": seat_request_id, "agency": actor.agency if shown is Reasons.OWN else None}
+    return {row.id: row.days or {} for row in await session.execute(_REASONS, of)}
 
 
 async def list_overdue(

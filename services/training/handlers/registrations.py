@@ -7,8 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import instruction
-from services.training.domain.instruction import AnothersName, Issuer, NotRegistered, Registration, Signature
-from services.training.domain.steps import Move
+from services.training.domain.instruction import Act, AnothersName, NotRegistered, Registration, Signature
 from services.training.tables import registrations
 from shared.auth import Actor
 from shared.bus.envelope import new_id
@@ -21,11 +20,11 @@ class NotStanding:
 
 
 async def sign(
-    session: AsyncSession, actor: Actor, signature: Signature, move: Move, issuer: Issuer, *, now: datetime
+    session: AsyncSession, actor: Actor, signature: Signature, act: Act, *, now: datetime
 ) -> Registration | NotRegistered | AnothersName:
     """The registration of the actor's own agency that this act rests on, today."""
     own = await registrations.registrations_of(session, actor.agency)
-    return instruction.sign(own, signature, move, issuer, day=day_in_japan(now))
+    return instruction.sign(own, signature, act, day=day_in_japan(now))
 
 
 async def register(

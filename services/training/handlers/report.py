@@ -22,6 +22,7 @@ from services.training.domain.report import (
     show,
     tell,
 )
+from services.training.handlers import access
 from services.training.handlers.deliberation_reading import MOST_LINES, TOO_MANY
 from services.training.handlers.layouts import layout
 from services.training.handlers.reading import sight
@@ -45,6 +46,10 @@ KINDS_BEHIND: Mapping[str, tuple[str, ...]] = {
     "enrolled": ("enrol",),
 }
 """Which entries of the ledger make up a number of the delegated share."""
+
+
+_SEATS_ALONE = {Measure.CAPACITY, Measure.APPLICATIONS, Measure.ENROLLED}
+"""What tells of nobody's attendance, end or work, but who has a seat."""
 
 
 async def read_report(
@@ -110,7 +115,11 @@ async def list_requests(
 ) -> Sequence[asyncpg.Record]:
     """The requests that a number counts, as far as they are the caller's business."""
     codes, today = codes_of(measure), day_in_japan(now)
-    return await tables.list_requests(session, year, place, codes, sight(actor), today=today, after=after, limit=limit)
+    found = await tables.list_requests(session, year, place, codes, sight(actor), today=today, after=after, limit=limit)
+    if measure not in _SEATS_ALONE:
+        cases = [row["case_id"] for row in found]
+        await access.note(session, cases, [measure.value], basis=access.OWN_DUTY, actor=actor)
+    return found
 
 
 async def list_delegated(

@@ -34,16 +34,15 @@ async def move_up(session: AsyncSession, course: Course, withdrawn: SeatRequest,
     if request is None:
         return []
     said = Selection(Result.ACCEPTED, day_in_japan(now))
-    # In the school's name: its ranks decided it, whoever's withdrawal set it off.
-    await training_facts.add_result(
-        session, new_id(), request.id, said, agency=course.provider_agency, now=now, moved_up=True
-    )
+    await training_facts.move_up(session, new_id(), request.id, said.result_on, now=now)
     version = await training_facts.touch(session, request.id)
-    return [(told_of(request, said, moved_up=True), version)]
+    return [(told_of(request, said, expires_at=request.expires_at, moved_up=True), version)]
 
 
-def told_of(request: SeatRequest, said: Selection, *, moved_up: bool = False) -> TrainingSelected:
-    """The result, without its rank and its reason: they are the school's and the municipality's."""
+def told_of(
+    request: SeatRequest, said: Selection, *, expires_at: datetime | None = None, moved_up: bool = False
+) -> TrainingSelected:
+    """The result, and until when the seat is held; its rank and reason are the school's and the municipality's."""
     return TrainingSelected(
         case_id=request.case_id,
         seat_request_id=request.id,
@@ -52,4 +51,5 @@ def told_of(request: SeatRequest, said: Selection, *, moved_up: bool = False) ->
         result=said.result.value,
         result_on=said.result_on,
         moved_up=moved_up,
+        expires_at=expires_at,
     )

@@ -1,15 +1,17 @@
 """The school's results (選考). A rejection frees the seat and offers it on at once, also below capacity."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import selection
+from services.training.domain.instruction import Act, AnothersName, NotRegistered, Signature
 from services.training.domain.selection import Rejected, Result, Selected, Selection, Unselectable
 from services.training.domain.steps import TooLate
+from services.training.handlers import registrations
 from services.training.handlers.motions import begin_of
 from services.training.handlers.reserves import told_of
 from services.training.handlers.seats import lock_request, release_hold
@@ -24,8 +26,8 @@ _INSTANT = timedelta(microseconds=1)
 
 
 async def select(
-    session: AsyncSession, seat_request_id: UUID, said: Selection, *, actor: Actor, now: datetime
-) -> Unselectable | TooLate | None:
+    session: AsyncSession, seat_request_id: UUID, said: Selection, *, signature: Signature, actor: Actor, now: datetime
+) -> Unselectable | TooLate | NotRegistered | AnothersName | None:
     """What the school says about somebody who applied; an earlier word stays on record."""
     course, request = await lock_request(session, seat_request_id)
     if course.provider_agency != actor.agency:
@@ -36,23 +38,29 @@ async def select(
     outcome = selection.select(
         request, said, before=before, others=others, starts_on=course.starts_on, today=day_in_japan(now), now=now
     )
+    if isinstance(outcome, Unselectable | TooLate):
+        return outcome
+    signed = await registrations.sign(session, actor, signature, Act.SELECT, now=now)
+    if isinstance(signed, NotRegistered | AnothersName):
+        return signed
+    await training_facts.add_result(session, new_id(), request.id, said, signed=signed, now=now)
     match outcome:
-        case Unselectable() | TooLate():
-            return outcome
         case Rejected():
-            await training_facts.add_result(session, new_id(), request.id, said, agency=actor.agency, now=now)
             version = await training_facts.touch(session, request.id)
             told, rejected = (told_of(request, said), version), replace(request, version=version)
             await release_hold(session, course, rejected, reason=said.result.value, because=[told], now=now)
             return None
         case Selected(keeps_until=day):
-            await training_facts.add_result(session, new_id(), request.id, said, agency=actor.agency, now=now)
-            until = begin_of(day + timedelta(days=1)) - _INSTANT
-            version = await training_facts.keep_until(session, request.id, until)
-            await emit(session, (told_of(request, said), version), at=now)
+            version, until = await training_facts.keep_until(session, request.id, last_moment_of(day))
+            await emit(session, (told_of(request, said, expires_at=until), version), at=now)
             return None
         case _:
             assert_never(outcome)
+
+
+def last_moment_of(day: date) -> datetime:
+    """The last moment of a day in Japan."""
+    return begin_of(day + timedelta(days=1)) - _INSTANT
 
 
 async def is_accepted(session: AsyncSession, seat_request_id: UUID, course_run_id: UUID) -> bool:

@@ -25,6 +25,11 @@ _KEEP_CONSENT = text(
     " WHERE f.consent_version IS NULL OR f.consent_version < excluded.consent_version RETURNING f.case_id"
 )
 
+_FIND_CASE = text(
+    "SELECT municipality, consent_state, consent_purposes, consent_recipients, consent_valid_until, consent_valid_from"
+    " FROM case_fact WHERE case_id = :case_id"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownCase:
@@ -54,6 +59,12 @@ async def keep_consent(session: AsyncSession, case_id: UUID, consent: Consent, v
         "valid_from": consent.valid_from,
     }
     return (await session.execute(_KEEP_CONSENT, values)).one_or_none() is not None
+
+
+async def find_case(session: AsyncSession, case_id: UUID) -> KnownCase:
+    """What is known of a case."""
+    row = (await session.execute(_FIND_CASE, {"case_id": case_id})).one_or_none()
+    return UNHEARD_OF if row is None else known_case(*row)
 
 
 def known_case(

@@ -20,14 +20,11 @@ _FACTS: dict[Move, TextClause] = {
     Move.NOMINATE: text("INSERT INTO nomination" + _SIGNED),
     Move.COUNTERSIGN: text("INSERT INTO countersignature" + _SIGNED),
     Move.INSTRUCT: text(
-        "INSERT INTO instruction (id, seat_request_id, agency, legal_entity, notification_number, registration_id,"
-        " kind, document_number, authority, at) VALUES (:id, :seat_request_id, :agency, :legal_entity,"
-        " :notification_number, :registration_id, :kind, :document_number, :authority, :now)"
+        "INSERT INTO instruction (id, seat_request_id, number, changes, agency, legal_entity, notification_number,"
+        " registration_id, kind, document_number, authority, at) VALUES (:id, :seat_request_id, :number, :changes,"
+        " :agency, :legal_entity, :notification_number, :registration_id, :kind, :document_number, :authority, :now)"
     ),
-    Move.ENROL: text(
-        "INSERT INTO enrolment (seat_request_id, agency, legal_entity, authority, at)"
-        " VALUES (:seat_request_id, :agency, :legal_entity, :authority, :now)"
-    ),
+    Move.ENROL: text("INSERT INTO enrolment" + _SIGNED),
 }
 
 

@@ -44,6 +44,11 @@ _SERVED = (
     " OR c.provider_agency = CAST(:provider AS text)"
 )
 _OWN = f"coalesce({_SERVED} OR 'prefecture:' || c.prefecture = ANY(CAST(:municipalities AS text[])), false)"
+# Applicants (応募者) are persons in a course run: who gave a place back and asked again is one, by the last request.
+_LAST_ASKED = (
+    "NOT EXISTS (SELECT FROM seat_request again WHERE again.course_run_id = r.course_run_id"
+    " AND again.case_id = r.case_id AND again.id > r.id)"
+)
 # What stands is what nothing came after: asked so, and not row by row, a nation's year is read in one pass.
 # Three months after the end as the domain reckons the set day (`due_on`). Who is enrolled stays so, with an enrolment.
 _KNOWN = f"""
@@ -60,9 +65,7 @@ CROSS JOIN LATERAL (SELECT concat_ws('|',
     (r.state = 'enrolled')::text, coalesce(e.ending, ''), coalesce(e.reason = '{FOR_WORK}', false)::text,
     coalesce((e.ended_on + interval '3 months')::date <= CAST(:today AS date), false)::text, coalesce(o.outcome, '')
 ) AS code) AS known
-WHERE {_YEAR}
--- A place in the line that goes on for a seat which a change took is no second application.
-AND NOT EXISTS (SELECT FROM seat_request n WHERE n.moved_from = r.id AND n.course_run_id = r.course_run_id)
+WHERE {_YEAR} AND {_LAST_ASKED}
 """
 # A nation's year is counted in memory and not sorted on the disk; for this transaction alone.
 _ROOM = Hot("SELECT set_config('work_mem', '64MB', true)")
@@ -82,7 +85,7 @@ _CELL = (
     " AND (CAST(:field AS text) IS NULL OR c.field = CAST(:field AS text))"
 )
 _REQUESTS = Hot(
-    f"SELECT r.id, r.course_run_id, r.municipality, p.kind AS origin, c.system, c.field {_KNOWN}"
+    f"SELECT r.id, r.case_id, r.course_run_id, r.municipality, p.kind AS origin, c.system, c.field {_KNOWN}"
     f" AND known.code = ANY(CAST(:codes AS text[])) AND ({_SERVED}) {_CELL}"
     " AND (CAST(:origin AS text) IS NULL OR p.kind = CAST(:origin AS text))"
     " AND (CAST(:municipality AS text) IS NULL OR r.municipality = CAST(:municipality AS text))"

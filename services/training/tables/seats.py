@@ -260,11 +260,17 @@ _KEPT_FOR_RESULT = (
     " AT TIME ZONE 'Asia/Tokyo' - interval '1 microsecond' FROM selection s WHERE s.seat_request_id = r.id"
     " ORDER BY s.number DESC LIMIT 1)"
 )
+# As domain/papers.py has it: who lost a paper has until the first day for another, or until the day of losing it.
+_KEPT_FOR_PAPER = (
+    "(SELECT (greatest(c.starts_on, (x.at AT TIME ZONE 'Asia/Tokyo')::date) + 1)::timestamp AT TIME ZONE 'Asia/Tokyo'"
+    " - interval '1 microsecond' FROM instruction i JOIN instruction_cancellation x ON x.instruction_id = i.id"
+    " WHERE i.seat_request_id = r.id ORDER BY i.number DESC LIMIT 1)"
+)
 # Somebody who waits may wait as long as the deadline says now; a hold is shortened by an earlier one, never lengthened.
 # Once the school has an application, its own day counts as well: GREATEST passes over one that is not there.
 _FOLLOW_DEADLINES = text(
     "WITH following AS (SELECT r.id, CASE r.state WHEN 'waiting' THEN LEAST(c.applications_close_at, r.hold_until)"
-    f" ELSE GREATEST({_KEPT_FOR_RESULT}, LEAST(c.applications_close_at, r.expires_at)) END AS until"
+    f" ELSE GREATEST({_KEPT_FOR_RESULT}, {_KEPT_FOR_PAPER}, LEAST(c.applications_close_at, r.expires_at)) END AS until"
     " FROM seat_request r JOIN course_run c ON c.id = r.course_run_id"
     " WHERE r.course_run_id = ANY(CAST(:ids AS uuid[])) AND r.expires_at IS NOT NULL)"
     " UPDATE seat_request r SET version = r.version + 1, expires_at = f.until FROM following f"

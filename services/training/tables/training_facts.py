@@ -12,14 +12,15 @@ from pydantic_core import to_json
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain.attendance import Excuse, Month
+from services.training.domain.attendance import Month
+from services.training.domain.instruction import Registration
 from services.training.domain.outcomes import Checkpoint, End, Ending, Left, Outcome
 from services.training.domain.selection import Applicant, Result, Selection
 
 _TOUCH = text("UPDATE seat_request SET version = version + 1 WHERE id = :id RETURNING version")
 _KEEP = text(
     "UPDATE seat_request SET version = version + 1, expires_at = greatest(expires_at, :until) WHERE id = :id"
-    " RETURNING version"
+    " RETURNING version, expires_at"
 )
 _DAYS = text("SELECT starts_on, ends_on FROM course_run WHERE id = :id")
 
@@ -30,10 +31,10 @@ async def touch(session: AsyncSession, seat_request_id: UUID) -> int:
     return version
 
 
-async def keep_until(session: AsyncSession, seat_request_id: UUID, until: datetime) -> int:
-    """The seat is held at least so long; the request's next version."""
-    version: int = (await session.execute(_KEEP, {"id": seat_request_id, "until": until})).scalar_one()
-    return version
+async def keep_until(session: AsyncSession, seat_request_id: UUID, until: datetime) -> tuple[int, datetime]:
+    """The seat is held at least so long; the request's next version, and until when it is held now."""
+    row = (await session.execute(_KEEP, {"id": seat_request_id, "until": until})).one()
+    return row.version, row.expires_at
 
 
 async def days_of(session: AsyncSession, course_run_id: UUID) -> tuple[date, date]:
@@ -59,9 +60,19 @@ _SELECTS = text(
     " WHERE r.course_run_id = :course_run_id)"
 )
 _ADD_RESULT = text(
-    "INSERT INTO selection (id, seat_request_id, number, result, rank, reason, result_on, moved_up, agency, at)"
+    "INSERT INTO selection (id, seat_request_id, number, result, rank, reason, result_on, agency, legal_entity,"
+    " notification_number, registration_id, at)"
     " SELECT :id, :seat_request_id, 1 + coalesce(max(number), 0), :result, CAST(:rank AS integer), :reason, :result_on,"
-    " :moved_up, :agency, :now FROM selection WHERE seat_request_id = :seat_request_id"
+    " :agency, :legal_entity, :notification_number, :registration_id, :now"
+    " FROM selection WHERE seat_request_id = :seat_request_id"
+)
+# In the school's name, on the registration under which it ranked the person: its ranks decided it, whoever's
+# withdrawal set it off, and whatever became of that registration since.
+_MOVE_UP = text(
+    "INSERT INTO selection (id, seat_request_id, number, result, result_on, moved_up, agency, legal_entity,"
+    " notification_number, registration_id, at) SELECT :id, seat_request_id, number + 1, 'accepted', :result_on, true,"
+    " agency, legal_entity, notification_number, registration_id, :now"
+    " FROM selection WHERE seat_request_id = :seat_request_id ORDER BY number DESC LIMIT 1"
 )
 
 
@@ -94,9 +105,8 @@ async def add_result(
     seat_request_id: UUID,
     said: Selection,
     *,
-    agency: str,
+    signed: Registration,
     now: datetime,
-    moved_up: bool = False,
 ) -> None:
     """One more result; it is the one that stands."""
     values = {
@@ -106,11 +116,27 @@ async def add_result(
         "rank": said.rank,
         "reason": said.because,
         "result_on": said.result_on,
-        "moved_up": moved_up,
-        "agency": agency,
         "now": now,
     }
-    await session.execute(_ADD_RESULT, values)
+    await session.execute(_ADD_RESULT, values | in_the_name_of(signed))
+
+
+async def move_up(
+    session: AsyncSession, fact_id: UUID, seat_request_id: UUID, result_on: date, *, now: datetime
+) -> None:
+    """A reserve is accepted (繰上げ)."""
+    values = {"id": fact_id, "seat_request_id": seat_request_id, "result_on": result_on, "now": now}
+    await session.execute(_MOVE_UP, values)
+
+
+def in_the_name_of(signed: Registration) -> dict[str, Any]:
+    """Whose act it is, as the statements call it."""
+    return {
+        "agency": signed.agency,
+        "legal_entity": signed.legal_entity,
+        "notification_number": signed.number,
+        "registration_id": signed.id,
+    }
 
 
 # --- attendance, the end, what came of it ---------------------------------------------------------------------------
@@ -119,22 +145,31 @@ _MONTHS = text(
     "SELECT DISTINCT ON (month) * FROM attendance_certificate WHERE seat_request_id = :id ORDER BY month, number DESC"
 )
 _ADD_MONTH = text(
-    "INSERT INTO attendance_certificate (id, seat_request_id, month, number, days_held, days_present, days_excused,"
-    " excused, days_to_come, agency, at) VALUES (:id, :seat_request_id, :month, :number, :held, :present,"
-    " :days_excused, CAST(:excused AS jsonb), :to_come, :agency, :now)"
+    "WITH reasons AS (INSERT INTO absence_reasons (certificate_id, days)"
+    " SELECT :id, CAST(:reasons AS jsonb) WHERE CAST(:reasons AS jsonb) <> '{}')"
+    " INSERT INTO attendance_certificate (id, seat_request_id, month, number, days_held, days_present, days_excused,"
+    " days_to_come, agency, legal_entity, notification_number, registration_id, at) VALUES (:id, :seat_request_id,"
+    " :month, :number, :held, :present, :days_excused, :to_come, :agency, :legal_entity, :notification_number,"
+    " :registration_id, :now)"
+)
+_FORGET_REASONS = text(
+    "DELETE FROM absence_reasons WHERE certificate_id IN (SELECT a.id FROM attendance_certificate a"
+    " JOIN seat_request r ON r.id = a.seat_request_id WHERE r.case_id = :case_id)"
 )
 _END = text("SELECT * FROM training_end WHERE seat_request_id = :id ORDER BY number DESC LIMIT 1")
 _ADD_END = text(
-    "INSERT INTO training_end (id, seat_request_id, number, ending, reason, ended_on, agency, at)"
-    " VALUES (:id, :seat_request_id, :number, :ending, :reason, :ended_on, :agency, :now)"
+    "INSERT INTO training_end (id, seat_request_id, number, ending, reason, ended_on, agency, legal_entity,"
+    " notification_number, registration_id, at) VALUES (:id, :seat_request_id, :number, :ending, :reason, :ended_on,"
+    " :agency, :legal_entity, :notification_number, :registration_id, :now)"
 )
 _OUTCOME = text(
     "SELECT * FROM employment_outcome WHERE seat_request_id = :id AND checkpoint = :checkpoint"
     " ORDER BY number DESC LIMIT 1"
 )
 _ADD_OUTCOME = text(
-    "INSERT INTO employment_outcome (id, seat_request_id, checkpoint, number, outcome, agency, at)"
-    " VALUES (:id, :seat_request_id, :checkpoint, :number, :outcome, :agency, :now)"
+    "INSERT INTO employment_outcome (id, seat_request_id, checkpoint, number, outcome, agency, legal_entity,"
+    " notification_number, registration_id, at) VALUES (:id, :seat_request_id, :checkpoint, :number, :outcome,"
+    " :agency, :legal_entity, :notification_number, :registration_id, :now)"
 )
 
 
@@ -148,12 +183,12 @@ class Stands:
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """A row to add: after which, by whom, when."""
+    """A row to add: after which, in whose name, when."""
 
     id: UUID
     seat_request_id: UUID
     after: Stands | None
-    agency: str
+    signed: Registration
     now: datetime
 
     @property
@@ -164,8 +199,8 @@ class New:
             "id": self.id,
             "seat_request_id": self.seat_request_id,
             "number": number,
-            "agency": self.agency,
             "now": self.now,
+            **in_the_name_of(self.signed),
         }
 
 
@@ -176,9 +211,8 @@ async def read_months(session: AsyncSession, seat_request_id: UUID) -> dict[date
 
 
 def month_of(row: Row[Any]) -> Month:
-    """A certificate as a value."""
-    excused = {Excuse(code): days for code, days in row.excused.items()}
-    return Month(row.month, row.days_held, row.days_present, excused, row.days_to_come)
+    """A certificate as a value, without the reasons of absence: no rule asks them."""
+    return Month(row.month, row.days_held, row.days_present, {None: row.days_excused}, row.days_to_come)
 
 
 async def add_month(session: AsyncSession, new: New, said: Month) -> None:
@@ -188,10 +222,15 @@ async def add_month(session: AsyncSession, new: New, said: Month) -> None:
         "held": said.held,
         "present": said.present,
         "days_excused": said.days_excused,
-        "excused": to_json({code.value: days for code, days in said.excused.items()}).decode(),
+        "reasons": to_json({code: days for code, days in said.excused.items() if code and days}).decode(),
         "to_come": said.to_come,
     }
     await session.execute(_ADD_MONTH, new.values | values)
+
+
+async def forget_reasons(session: AsyncSession, case_id: UUID) -> None:
+    """The reasons of absence go for good; the days stay."""
+    await session.execute(_FORGET_REASONS, {"case_id": case_id})
 
 
 async def find_end(session: AsyncSession, seat_request_id: UUID) -> tuple[Stands, End] | None:
@@ -217,26 +256,3 @@ async def find_outcome(session: AsyncSession, seat_request_id: UUID, checkpoint:
 async def add_outcome(session: AsyncSession, new: New, checkpoint: Checkpoint, outcome: Outcome) -> None:
     """What came of it on one of the set days, or its correction."""
     await session.execute(_ADD_OUTCOME, new.values | {"checkpoint": checkpoint.value, "outcome": outcome.value})
-
-
-# --- the paper ------------------------------------------------------------------------------------------------------
-
-_INSTRUCTION = text(
-    "SELECT i.id, i.kind, c.instruction_id IS NOT NULL AS cancelled FROM instruction i"
-    " LEFT JOIN instruction_cancellation c ON c.instruction_id = i.id WHERE i.seat_request_id = :id"
-)
-_CANCEL = text(
-    "INSERT INTO instruction_cancellation (instruction_id, reason, agency, legal_entity, notification_number,"
-    " registration_id, at) VALUES (:instruction_id, :reason, :agency, :legal_entity, :notification_number,"
-    " :registration_id, :now)"
-)
-
-
-async def find_instruction(session: AsyncSession, seat_request_id: UUID) -> Row[Any] | None:
-    """The paper that was issued, and whether it was cancelled."""
-    return (await session.execute(_INSTRUCTION, {"id": seat_request_id})).one_or_none()
-
-
-async def cancel_instruction(session: AsyncSession, values: dict[str, Any]) -> None:
-    """A support instruction ends; it stays on record."""
-    await session.execute(_CANCEL, values)

@@ -1,0 +1,49 @@
+"""What training tells of somebody who was referred to a course run, as an outcome of that referral.
+
+Each fact is corrected by the next word about the same thing: the outcome is reckoned from the words that stand.
+"""
+
+from collections.abc import Collection
+
+from services.referral.domain.moves import AT_WORK
+from services.referral.domain.states import Outcome, State, how_far
+
+END = "end"
+"""What a word is about: the end of training, or one of the set days after it."""
+_AT_WORK = frozenset({"employed_insured", "employed", "self_employed"})
+
+
+def of_end(ending: str, *, for_work: bool) -> Outcome:
+    """Completed (修了), or left (中途退校): for work, or to nothing."""
+    if ending == "completed":
+        return Outcome.COMPLETED
+    return Outcome.EMPLOYED if for_work else Outcome.BROKEN_OFF
+
+
+def of_set_day(checkpoint: str, outcome: str) -> Outcome | None:
+    """Work on a set day; on the day three months after, still in work. Who seeks it has come no further."""
+    if outcome in _AT_WORK:
+        return Outcome.EMPLOYED_3_MONTHS if checkpoint == "three_months" else Outcome.EMPLOYED
+    return Outcome.NEXT_STAGE if outcome == "further_training" else None
+
+
+def standing(words: Collection[Outcome | None]) -> Outcome | None:
+    """The furthest of what stands."""
+    return max((word for word in words if word is not None), key=how_far, default=None)
+
+
+def moves(
+    state: State, shown: str | None, before: Collection[Outcome | None], words: Collection[Outcome | None]
+) -> tuple[str, ...]:
+    """Which moves lead from the words that stood `before` to those that stand now; `shown`: the referral's outcome.
+
+    Who came further has not been corrected. What somebody said by hand stays; training corrects only itself.
+    """
+    was, after = standing(before), standing(words)
+    if after is None or after is was:
+        return ()
+    if state in AT_WORK:
+        return ("set_outcome", "close")
+    if state is State.CLOSED:
+        return ("correct_outcome",) if shown == was and was not in words else ("add_outcome",)
+    return ()

@@ -1,0 +1,32 @@
+"""The newest word of training about the end, and about each set day after it, of a referral to a course run."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.referral.domain.states import Outcome
+from services.referral.tables.schema import training_word
+
+
+async def words_of(session: AsyncSession, referral_id: UUID) -> dict[str, Outcome | None]:
+    """What stands, by what it is about. The referral is locked by whoever calls this."""
+    query = select(training_word).where(training_word.c.referral_id == referral_id)
+    return {row.about: row.outcome and Outcome(row.outcome) for row in await session.execute(query)}
+
+
+async def put_word(
+    session: AsyncSession, referral_id: UUID, about: str, outcome: Outcome | None, *, sequence: int
+) -> bool:
+    """Keep it, unless a later one is known: whether so."""
+    values = {"referral_id": referral_id, "about": about, "outcome": outcome, "sequence": sequence}
+    statement = upsert(training_word).values(**values)
+    kept = await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[training_word.c.referral_id, training_word.c.about],
+            set_={"outcome": outcome, "sequence": sequence},
+            where=training_word.c.sequence < sequence,
+        ).returning(training_word.c.about)
+    )
+    return kept.one_or_none() is not None
