@@ -84,19 +84,26 @@ async def case_handed_over(session: AsyncSession, event: CaseHandedOver | CaseRe
     """Another agency holds the case, or somebody does again: what it lacks is looked at anew today."""
     facts_now = {"closed_at": None, "needs_looked_at": None}
     if await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, **facts_now):
-        await moving.note_holder(session, event.case_id, news.now, by=event.referral_id)
+        await moving.note_holder(session, event.case_id, event.agency_id, news.now, answers=event.referral_id)
 
 
 async def case_not_handed_over(session: AsyncSession, event: CaseNotHandedOver, news: News) -> None:
-    """What was accepted here was too late: another held the case by then, and still does."""
+    """What was accepted here moved nothing: another held the case by then, or its receiver did already."""
     await moving.keep_holder(session, event.case_id, event.referral_id, holder=event.agency_id, now=news.now)
+    if await facts.put_holder(session, event.case_id, event.agency_id, news.sequence):
+        await moving.note_holder(session, event.case_id, event.agency_id, news.now, answers=event.referral_id)
 
 
 async def case_closed(session: AsyncSession, event: CaseClosed, news: News) -> None:
-    """Nothing is looked for any more. What is under way goes on with its clocks, unless the support was broken off."""
-    closed = {"closed_at": news.published_at}
-    if not await facts.put_holder(session, event.case_id, event.agency_id, news.sequence, **closed):
+    """Nothing is looked for any more. What is under way goes on with its clocks, unless the support was broken off.
+
+    Who has handed it on ends nothing: whoever took it on goes on with it, and intake hears of that in a moment.
+    """
+    if not await facts.put_holder(session, event.case_id, event.agency_id, news.sequence):
         return  # it was opened again since
+    if await moving.note_holder(session, event.case_id, event.agency_id, news.now):
+        return
+    await facts.put_case_fact(session, event.case_id, closed_at=news.published_at)
     if event.interrupted:
         await moving.end_with_case(session, event.case_id, news.now)
     await places.end_all(session, event.case_id, reason="case_closed", now=news.now)

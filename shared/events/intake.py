@@ -107,7 +107,10 @@ class CaseHandedOver(Event, publisher="intake"):
 
 
 class CaseNotHandedOver(Event, publisher="intake"):
-    """A referral that was to move the case was accepted, and its sender did not hold it: `agency_id` still does."""
+    """A referral that was to move the case was accepted, and moved nothing: `agency_id` holds it as before.
+
+    Its sender did not hold it; or, where `agency_id` is its receiver, there was nothing to hand over.
+    """
 
     case_id: Id
     agency_id: Agency

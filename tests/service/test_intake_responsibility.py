@@ -55,6 +55,20 @@ async def test_the_proof_says_where_each_referral_is_and_whom_it_waits_for(world
     assert await referrals_of(intake, "kagoshima-city") == [("ended", "declined", None, "no_capacity")]
 
 
+async def test_what_a_coordinator_sent_itself_and_took_over_later_waits_for_it(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await opened(intake.as_())
+    city = "kagoshima-city"
+    parties: dict[str, Any] = about(case_id, sender=city, verb="refer")
+    taken: dict[str, Any] = {"before": city, "coordinator": city, "because": "silence", "ended": False, "verb": "refer"}
+    await intake.hear(ReferralSent(**parties, coordinator=city), ReferralAccepted(**parties))
+    assert await referrals_of(intake, city) == [("held", "accepted", "zama-npo", None)]
+    await intake.hear(ReferralTakenOver(case_id=UUID(case_id), referral_id=R, **taken))
+    assert await referrals_of(intake, city) == [("held", "accepted", city, None)]
+    await intake.hear(ReferralOutcomeSet(**about(case_id, sender=city, outcome="started", number=1)))
+    assert await referrals_of(intake, city) == [("held", "outcome_set", city, None)], "also after the next step"
+
+
 async def test_each_step_counts_once_however_often_it_is_told(world: World) -> None:
     intake = world.service("intake")
     case_id = await opened(intake.as_())

@@ -121,6 +121,37 @@ async def test_what_consent_ended_before_is_written_down_and_who_recorded_it(
     assert [tuple(row) for row in ended] == [("npo", "npo", True)] * 3 + [("npo", None, None)]
 
 
+async def test_what_a_coordinator_has_taken_over_and_has_open_still_is_known_as_that(
+    postgres: EmbeddedPostgres, empty: str
+) -> None:
+    admin = postgres.url(database=empty)
+    await provision(admin, schema="intake", password=None, admin_password=None)
+    for revision in ("frame_0003", "intake_0018"):
+        await migrate(admin, schema="intake", revision=revision)
+    connection = await asyncpg.connect(user="postgres", database=empty, host=str(postgres.socket_folder))
+    await connection.execute(_TAKEN_OVER_BEFORE)
+    await migrate(admin, schema="intake")
+    rows = await connection.fetch("SELECT state, number, taken_over FROM intake.referral_custody ORDER BY 1, 2")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [
+        ("accepted", 1, False), ("expired", 2, False), ("in_service", 2, True), ("sent", 1, False), ("sent", 1, False),
+    ]  # fmt: skip
+
+
+_TAKEN_OVER_BEFORE = """
+    SET search_path = intake;
+    CREATE TEMPORARY TABLE made AS SELECT uuidv7() AS id, state FROM unnest(ARRAY['in_service', 'expired']) AS state;
+    INSERT INTO referral_custody (referral_id, number, case_id, state, holder, sender, receiver, coordinator, verb, at)
+    SELECT id, 1, id, 'sent', 'city', 'city', 'npo', 'city', 'refer', now() FROM made
+    UNION ALL SELECT uuidv7(), 1, uuidv7(), 'accepted', 'city', 'city', 'npo', 'city', 'refer', now();
+    INSERT INTO referral_custody (referral_id, number, case_id, state, holder, sender, receiver, coordinator, verb,
+        ended, at)
+    SELECT id, 2, id, state, 'city', 'city', 'npo', 'city', 'refer', nullif(state, 'in_service'), now() FROM made;
+    INSERT INTO timeline (case_id, at, kind, service, codes)
+    SELECT id, now(), 'referral_taken_over', 'referral', jsonb_build_object('referral_id', id) FROM made
+"""
+
+
 async def test_whose_word_about_room_it_is_comes_from_the_kept_versions(postgres: EmbeddedPostgres, empty: str) -> None:
     """Told by the agency in its second version and not touched in the third: its own. By a file alone: the keeper's."""
     admin = postgres.url(database=empty)

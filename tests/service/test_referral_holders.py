@@ -12,13 +12,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared.bus.envelope import headers_of
+from shared.bus.envelope import headers_of, open_envelope
 from shared.bus.port import Record
+from shared.events import CaseClosed, CaseHandedOver, CaseNotHandedOver, CaseOpened, CaseReopened, ReferralAccepted
 from tests.service.referral_region import Region, code, coordinated, offered
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running, World
 
 DESK, CENTER, CITY, NPO, ZAMA_NPO = "kagoshima-desk", "career-center", "kagoshima-city", "sakura-npo", "zama-npo"
-AT_WORK = {"accepted", "contact_made", "in_service", "no_show", "on_hold", "outcome_set"}
+WORDS = CaseOpened, CaseHandedOver, CaseNotHandedOver, CaseClosed, CaseReopened
+"""What intake tells about who holds a case."""
 
 
 class Both:
@@ -28,7 +30,10 @@ class Both:
         self.intake, self.referral = world.service("intake"), world.service("referral")
         self.region = Region(self.referral)
         self.heard = {"intake": 0, "referral": 0}
+        self.had_heard: dict[int, int] = {}
+        """How much of referral's news intake knew when it told each of its own: by the numbers of both outboxes."""
         self.case_id = ""
+        self.became_less: set[tuple[UUID, int]] = set()
         self.at = {
             DESK: [KAGOSHIMA], CENTER: [KAGOSHIMA], CITY: [KAGOSHIMA], NPO: [KIRISHIMA], ZAMA_NPO: [ZAMA],
         }  # fmt: skip
@@ -61,8 +66,16 @@ class Both:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["referral_id"])
 
+    async def requested(self) -> str:
+        body = {"case_id": self.case_id, "programme_id": self.region.programmes["sakura-npo/junbi"]}
+        answer = await self.at_referral(NPO).post("/v1/referral-requests", body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["referral_id"])
+
     async def move(self, agency: str, referral_id: str, name: str, said: Any = None) -> Any:
-        return await self.at_referral(agency).post(f"/v1/referrals/{referral_id}/{name}", said)
+        answer = await self.at_referral(agency).post(f"/v1/referrals/{referral_id}/{name}", said)
+        await self.offers_stand()
+        return answer
 
     async def look(self, referral_id: str) -> Any:
         return (await self.region.desk.get(f"/v1/referrals/{referral_id}")).json()
@@ -72,10 +85,17 @@ class Both:
         name = teller.service.name
         rows = await teller.rows("SELECT * FROM outbox WHERE seq > $1 ORDER BY seq LIMIT $2", self.heard[name], count)
         for row in rows:
+            await self.note_told()
             self.heard[name] = row["seq"]
             headers = headers_of(event_id=row["id"], type_=row["type"], subject=row["key"], topic=row["topic"])
             await hearer.inbox.deliver([Record(row["topic"], 0, row["seq"], row["key"], row["value"], headers)])
+            if hearer is self.referral:
+                await self.offers_stand()
         return len(rows)
+
+    async def note_told(self) -> None:
+        for row in await self.intake.rows("SELECT seq FROM outbox WHERE key = $1", self.case_id):
+            self.had_heard.setdefault(row["seq"], self.heard["referral"])
 
     async def carry(self) -> None:
         """Until nobody has anything new to tell."""
@@ -102,8 +122,6 @@ class Both:
         took = await self.referral.rows(
             "SELECT r.receiver, s.at FROM referral r JOIN referral_step s ON s.referral_id = r.id"
             " WHERE r.case_id = $1 AND r.verb <> 'refer' AND s.step IN ('accept', 'overrule_forward', 'enrol')"
-            # What ended in silence before it was heard that the case stays stands no more: nobody makes it a `refer`.
-            " AND r.state <> 'expired'"
             " ORDER BY s.at, r.id",
             case_id,
         )
@@ -117,22 +135,47 @@ class Both:
             case_id,
         )
         assert {row["sender"] for row in waiting} <= {case["holder_agency"]}, "only its holder offers the case"
-        if {row["step"] for row in held} == {"opened", "handed_over"}:
-            await self._offers_stand(case["holder_agency"], [row["holder"] for row in held])
+        await self.offers_stand()
         for service in (self.intake, self.referral):
             assert await service.rows("SELECT 1 FROM parked") == []
 
-    async def _offers_stand(self, holder: str, held: list[str]) -> None:
-        """It went from hand to hand alone, and who has it in the end had it once: nothing that it offered became less.
+    async def offers_stand(self) -> None:
+        """Referral holds the case for whom intake will name, unless somebody moves it there by hand meanwhile.
 
-        Not where the clock took a case over: that is the coordinator's once intake has said so.
+        What that agency offers to hand over with it never becomes less.
         """
-        steps = await self.referral.rows(
-            "SELECT r.sender, s.step FROM referral r JOIN referral_step s ON s.referral_id = r.id WHERE r.case_id = $1",
+        holder = await self.foreseen()
+        if holder is None:
+            return
+        (fact,) = await self.referral.rows("SELECT holder FROM case_fact WHERE case_id = $1", UUID(self.case_id))
+        assert fact["holder"] == holder
+        less = await self.referral.rows(
+            "SELECT s.referral_id, s.version, r.sender FROM referral r JOIN referral_step s ON s.referral_id = r.id"
+            " WHERE r.case_id = $1 AND s.step = 'keep_holder' AND NOT EXISTS (SELECT FROM referral_step t WHERE"
+            " t.referral_id = r.id AND t.version < s.version AND t.step IN ('accept', 'overrule_forward', 'enrol'))",
             UUID(self.case_id),
         )
-        if held.count(holder) == 1 and not {row["step"] for row in steps} & {"expire", "take_over"}:
-            assert (holder, "keep_holder") not in {tuple(row) for row in steps}
+        for row in less:
+            if (row["referral_id"], row["version"]) not in self.became_less:
+                assert row["sender"] != holder, "nothing that the case's holder offers becomes less"
+        self.became_less = {(row["referral_id"], row["version"]) for row in less}
+
+    async def foreseen(self) -> str | None:
+        """Whom intake's last word named, moved on by each acceptance of which intake knew nothing then, in order."""
+        await self.note_told()
+        told = "SELECT seq, value FROM outbox WHERE key = $1 AND seq {} $2 ORDER BY seq"
+        words = await self.intake.rows(told.format("<="), self.case_id, self.heard["intake"])
+        heard = [(row["seq"], open_envelope(row["value"], {}).read()) for row in words]
+        of_holder = [(seq, event) for seq, event in heard if isinstance(event, WORDS)]
+        if not of_holder:
+            return None
+        seq, word = of_holder[-1]
+        holder = str(word.agency_id)
+        for row in await self.referral.rows(told.format(">"), self.case_id, self.had_heard[seq]):
+            event = open_envelope(row["value"], {}).read()
+            if isinstance(event, ReferralAccepted) and event.verb != "refer" and event.sender == holder:
+                holder = event.receiver
+        return holder
 
     async def holder(self) -> str:
         (case,) = await self.intake.rows("SELECT holder_agency FROM case_ WHERE id = $1", UUID(self.case_id))
@@ -294,6 +337,91 @@ async def test_a_late_word_about_an_acceptance_that_came_too_late_undoes_none_th
     await both.agree()
 
 
+async def handed_on_by_the_receiver(both: Both) -> str:
+    """The case went to the first receiver; the second took it on from there, which intake has not heard of yet."""
+    both.at[NPO] = both.at[ZAMA_NPO] = [KAGOSHIMA]
+    await both.move(NPO, await both.sent(), "accept")
+    await both.carry()
+    await both.move(ZAMA_NPO, await both.sent(NPO, to="zama-npo/ibasho"), "accept")
+    return await both.sent(ZAMA_NPO, to="sakura-npo/junbi")
+
+
+@pytest.mark.parametrize("ended", [{"outcome": "goal_reached"}, {"interruption": "not_reachable"}])
+async def test_who_took_a_case_on_keeps_it_although_its_sender_closes_and_reopens_it_before_that_is_heard(
+    both: Both, ended: dict[str, str]
+) -> None:
+    offered_ = await handed_on_by_the_receiver(both)
+    await both.at_intake(NPO).post(f"/v1/cases/{both.case_id}/closing", ended)
+    assert (await both.at_intake(NPO).post(f"/v1/cases/{both.case_id}/reopening")).status_code == 200
+    for _ in ("closed", "reopened"):
+        assert await both.tell(both.intake, both.referral, 1) == 1
+        shown = await both.look(offered_)
+        assert (shown["verb"], shown["state"]) == ("transfer", "sent")
+        assert code(await both.send(NPO, to="sakura-npo/junbi")) == (409, "transfer_by_holder_only")
+    await both.carry()
+    assert await both.holder() == ZAMA_NPO
+    assert (await both.look(offered_))["verb"] == "transfer"
+    await both.agree()
+
+
+@pytest.mark.parametrize("ended", [{"outcome": "goal_reached"}, {"interruption": "not_reachable"}])
+async def test_a_case_that_was_handed_on_is_not_over_because_who_had_it_closed_it(
+    both: Both, ended: dict[str, str]
+) -> None:
+    offered_ = await handed_on_by_the_receiver(both)
+    await both.at_intake(NPO).post(f"/v1/cases/{both.case_id}/closing", ended)
+    await both.tell(both.intake, both.referral)
+    assert (await both.look(offered_))["state"] == "sent"
+    assert (await both.send(ZAMA_NPO, to="sakura-npo/ibasho")).status_code == 201, (
+        "the case is not closed for its holder"
+    )
+    await both.carry()
+    assert await both.holder() == ZAMA_NPO
+    await both.agree()
+
+
+async def test_an_acceptance_by_who_holds_the_case_already_is_answered_and_moves_nothing_later(both: Both) -> None:
+    both.at[NPO] = [KAGOSHIMA]
+    late = await both.sent()
+    case = f"/v1/cases/{both.case_id}"
+    await both.at_intake(DESK).post(f"{case}/closing", {"outcome": "goal_reached"})
+    assert (await both.at_intake(NPO).post(f"{case}/reopening")).status_code == 200
+    await both.move(NPO, late, "accept")
+    await both.carry()
+    await both.agree()
+    shown = await both.look(late)
+    assert (shown["verb"], shown["responsible_agency"]) == ("transfer", NPO), "it holds the case, and answers for it"
+    kinds = [entry["kind"] for entry in await both.at_intake(NPO).whole(f"{case}/timeline")]
+    assert "case_not_handed_over" not in kinds
+    await both.at_intake(NPO).post(f"{case}/closing", {"outcome": "goal_reached"})
+    assert (await both.at_intake(DESK).post(f"{case}/reopening")).status_code == 200
+    await both.carry()
+    assert await both.holder() == DESK
+    await both.agree()
+
+
+@pytest.mark.parametrize("verb", ["transfer", "request"])
+async def test_what_ended_in_silence_before_it_was_heard_that_the_case_stays_is_only_referred(
+    both: Both, verb: str
+) -> None:
+    if verb == "transfer":
+        late, asked = await both.sent(), NPO
+    else:
+        both.at[NPO] = [KAGOSHIMA]
+        late, asked = await both.requested(), DESK
+    await both.at_intake(DESK).post(f"/v1/cases/{both.case_id}/closing", {"outcome": "goal_reached"})
+    await both.at_intake(CENTER).post(f"/v1/cases/{both.case_id}/reopening")
+    assert (await both.move(asked, late, "accept")).status_code == 200
+    both.referral.pass_time(timedelta(days=60))
+    await both.referral.sweep()
+    assert (await both.look(late))["state"] == "expired"
+    await both.carry()
+    shown = await both.look(late)
+    assert (shown["verb"], shown["state"], shown["responsible_agency"]) == ("refer", "expired", CITY)
+    assert (shown["waits"]["clock"], shown["waits"]["agency_id"]) == ("place", CITY), "who took it over still looks"
+    await both.agree()
+
+
 # --- Declines and silence --------------------------------------------------------------------------------------------
 
 
@@ -363,7 +491,7 @@ happening = st.one_of(
     st.tuples(st.just("answer"), which, st.sampled_from(["accept", "accept", "accept", "decline", "start"])),
     st.tuples(st.just("review"), which, st.sampled_from(["overrule-forward", "confirm-decline"])),
     st.tuples(st.just("close"), st.sampled_from(["goal_reached", "not_reachable"])),
-    st.tuples(st.just("reopen"), st.sampled_from([DESK, CENTER])),
+    st.tuples(st.just("reopen"), st.sampled_from([DESK, CENTER, NPO])),
     st.tuples(st.just("clock")),
     st.tuples(st.just("tell"), st.sampled_from(["intake", "referral"]), st.integers(1, 3)),
     st.tuples(st.just("tell"), st.sampled_from(["intake", "referral"]), st.integers(1, 3)),
@@ -415,6 +543,7 @@ async def test_whatever_is_heard_late_both_books_agree_in_the_end_on_who_holds_t
     both: Both, story: list[tuple[Any, ...]]
 ) -> None:
     await both.begin()
+    both.at[NPO] = [KIRISHIMA, KAGOSHIMA]
     for what in [("send", DESK, "sakura-npo/ibasho", "transfer"), *story]:
         await happen(both, what)
     await both.carry()

@@ -25,7 +25,11 @@ from tests.unit.test_referral_moves import SAID, TO_COURSE, TO_PROGRAMME
 AT = datetime(2026, 11, 1, 3, tzinfo=UTC)
 STEPS = st.lists(st.integers(0, 29), max_size=12)
 """Which of the moves that are legal then."""
-STARTS = st.tuples(st.sampled_from([TO_PROGRAMME, TO_COURSE]), st.sampled_from(Verb))
+BY_COORDINATOR = replace(TO_PROGRAMME, sender="city", responsible_agency="city")
+COURSE_BY_COORDINATOR = replace(TO_COURSE, sender="city", responsible_agency="city")
+STARTS = st.tuples(
+    st.sampled_from([TO_PROGRAMME, TO_COURSE, BY_COORDINATOR, COURSE_BY_COORDINATOR]), st.sampled_from(Verb)
+)
 AGENCIES = ("desk", "npo", "school", "city")
 
 
@@ -72,6 +76,9 @@ def kept(told: Sequence[Event], first_at: datetime = AT) -> list[Entry]:
 @example((TO_PROGRAMME, Verb.TRANSFER), ["accept", "keep_holder", "close"])
 @example((TO_PROGRAMME, Verb.REQUEST), ["accept", "start", "take_over", "keep_holder"])
 @example((TO_PROGRAMME, Verb.REFER), ["accept", "start", "take_over", "set_outcome", "close", "add_outcome"])
+@example((TO_PROGRAMME, Verb.TRANSFER), ["accept", "expire", "keep_holder"])
+@example((BY_COORDINATOR, Verb.REFER), ["accept", "start"])
+@example((BY_COORDINATOR, Verb.REFER), ["accept", "start", "take_over", "hold"])
 def test_both_books_name_the_same_agency_and_the_same_state(start: tuple[Referral, Verb], steps: list[int]) -> None:
     referral, told = story(*start, steps)
     entries = kept(told)

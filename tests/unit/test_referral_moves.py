@@ -134,7 +134,7 @@ clock        take_over         outcome_set -> outcome_set
 # Another holds the case by now: it only refers, wherever it stands, and stays there.
 _TAKEN_ON = ("accepted", "contact_made", "in_service", "no_show", "on_hold", "outcome_set", "closed")
 _OFFERED = ("sent", "received", "returned", "waiting", "decline_pending")
-STAYS_REQUESTED = "".join(f"service keep_holder {state} -> {state}\n" for state in _TAKEN_ON)
+STAYS_REQUESTED = "".join(f"service keep_holder {state} -> {state}\n" for state in (*_TAKEN_ON, "expired"))
 STAYS = STAYS_REQUESTED + "".join(f"service keep_holder {state} -> {state}\n" for state in _OFFERED)
 
 
@@ -210,6 +210,13 @@ def test_nobody_takes_over_from_itself() -> None:
     assert "take_over" not in {each.name for each in legal_moves(own, {Party.CLOCK})}
     sent_by_it = replace(TO_PROGRAMME, state=State.IN_SERVICE, sender="city", responsible_agency="city")
     assert "take_over" in {each.name for each in legal_moves(sent_by_it, {Party.CLOCK})}, "silence is silence"
+
+
+def test_what_the_coordinator_took_over_stays_its_own_when_it_is_heard_that_the_case_stays() -> None:
+    asked_itself = replace(TO_PROGRAMME, state=State.EXPIRED, receiver="city", responsible_agency="city")
+    kept = move(asked_itself, "keep_holder", {Party.SERVICE})
+    assert isinstance(kept, Moved)
+    assert (kept.referral.responsible_agency, kept.referral.verb) == ("city", Verb.REFER)
 
 
 def test_every_state_is_of_one_sort() -> None:

@@ -27,6 +27,8 @@ class Entry:
     ended: str | None
     """With which code it ended; None while it is open."""
     at: datetime
+    taken_over: bool = False
+    """Who works on it was silent: the coordinator answers for it in their place, and is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,10 @@ def follow(before: Entry, heard: Heard) -> Entry:
             return replace(after, state="accepted", holder=before.holder if before.verb == "refer" else before.receiver)
         case "taken_over":
             assert heard.coordinator is not None
-            taken = replace(after, holder=heard.coordinator, coordinator=heard.coordinator)
+            coordinator, goes_on = heard.coordinator, not heard.ends
+            taken = replace(after, holder=coordinator, coordinator=coordinator, taken_over=goes_on)
             # After a decline it has ended already, with its own reason.
-            return taken if not heard.ends or before.ended else replace(taken, state="expired", ended="expired")
+            return taken if goes_on or before.ended else replace(taken, state="expired", ended="expired")
         case "became_refer":
             return replace(after, verb="refer", holder=heard.holder or before.holder)
         case "outcome_set":
@@ -80,9 +83,7 @@ def waits_for(entry: Entry) -> str | None:
         case "decline_pending":
             return entry.coordinator or asker
         case _:
-            # Taken over for silence at work, it waits for who answers for it in the place of who else would.
-            other = entry.sender if entry.verb == "refer" else entry.receiver
-            return entry.coordinator if entry.holder == entry.coordinator != other else entry.receiver
+            return entry.coordinator if entry.taken_over else entry.receiver
 
 
 # --- in the daily proof ---------------------------------------------------------------------------------------------

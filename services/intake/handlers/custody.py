@@ -62,18 +62,20 @@ async def accepted(
     """A referral that moves the case was accepted. Where its sender did not hold it, its holder stays, and is told.
 
     The holder reads it in the timeline. The referral service makes a `refer` of it, so that the receiver reads there
-    what it took on, and both books say the same.
+    what it took on, and both books say the same. Where the receiver held the case already, that is told as well: the
+    referral service counts what it has yet to be answered.
     """
     decision = await hand_over(session, case_id, referral_id, sender=sender, receiver=receiver, now=now)
-    if not isinstance(decision, Refused) or await vault.erasure_of(session, case_id) is not None:
-        return
     case = await cases.lock_case(session, case_id)
-    assert case is not None  # it was refused by its holder's name
+    if isinstance(decision, Moved) or case is None or await vault.erasure_of(session, case_id) is not None:
+        return
     about: dict[str, Any] = {"referral_id": referral_id, "sender": sender, "receiver": receiver}
-    codes = {name: str(value) for name, value in about.items()} | {"holder": case.holder_agency}
-    await cases.note(session, case_id, "case_not_handed_over", codes, at=now)
+    if isinstance(decision, Refused):
+        codes = {name: str(value) for name, value in about.items()} | {"holder": case.holder_agency}
+        await cases.note(session, case_id, "case_not_handed_over", codes, at=now)
+    answered = await cases.change_case(session, case)
     told = CaseNotHandedOver(case_id=case_id, agency_id=case.holder_agency, **about)
-    await emit(session, (told, case.version), at=now)
+    await emit(session, (told, answered.version), at=now)
 
 
 async def hand_over(

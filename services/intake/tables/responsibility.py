@@ -12,11 +12,12 @@ from services.intake.domain.responsibility import Entry
 
 _ADD = text(
     "INSERT INTO referral_custody (referral_id, case_id, number, state, holder, sender, receiver, coordinator, verb,"
-    " ended, at) VALUES (:referral_id, :case_id, :number, :state, :holder, :sender, :receiver, :coordinator, :verb,"
-    " :ended, :at)"
+    " ended, at, taken_over) VALUES (:referral_id, :case_id, :number, :state, :holder, :sender, :receiver,"
+    " :coordinator, :verb, :ended, :at, :taken_over)"
 )
 _COLUMNS = (
-    "r.referral_id, r.case_id, r.number, r.state, r.holder, r.sender, r.receiver, r.coordinator, r.verb, r.ended, r.at"
+    "r.referral_id, r.case_id, r.number, r.state, r.holder, r.sender, r.receiver, r.coordinator, r.verb, r.ended, r.at,"
+    " r.taken_over"
 )
 _LAST = text(
     f"SELECT {_COLUMNS} FROM referral_custody r WHERE r.referral_id = :referral_id ORDER BY r.number DESC LIMIT 1"  # noqa: S608 - our own words

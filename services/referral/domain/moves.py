@@ -204,6 +204,8 @@ MOVES: tuple[Move, ...] = (
         for states, verbs, to in (
             (IN_FLIGHT, {Verb.TRANSFER}, None),
             (AT_WORK | {State.CLOSED}, {Verb.TRANSFER, Verb.REQUEST}, Party.SENDER),
+            # Silence was faster than that word: whoever has to find the next place by now still has to.
+            (State.EXPIRED, {Verb.TRANSFER, Verb.REQUEST}, None),
         )
     ),
     # A seat held, a nomination, an instruction and an enrolment are four separate facts (DOMAIN.md 5): only the last

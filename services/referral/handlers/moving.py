@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import clocks
 from services.referral.domain.chain import NotRerouted, Place, reroute
-from services.referral.domain.holders import ACCEPTS, handed_on
+from services.referral.domain.holders import ACCEPTS, handed_on, has_handed_on, still_ahead
 from services.referral.domain.moves import (
     KEEP_HOLDER,
     NOTHING_SAID,
@@ -203,7 +203,7 @@ async def _accept(
     told += stored.told + await _win(session, stored.referral, now)
     if moved.move.to is Party.RECEIVER:
         # Ahead of intake, which hears of it in a moment: nobody hands on twice what they had once.
-        await facts.set_holder(session, referral.case_id, referral.receiver)
+        await facts.take_on(session, referral.case_id, referral.receiver, by=referral.id)
         told += await _let_holder_stay(session, referral.case_id, referral.receiver, now)
     await emit(session, *told, at=now)
     if referral.verb is Verb.REQUEST:
@@ -419,38 +419,39 @@ async def follow_outcome(
     return stored.referral
 
 
-async def note_holder(session: AsyncSession, case_id: UUID, now: datetime, *, by: UUID | None = None) -> None:
-    """Intake told who holds the case: what others still offered to hand over is from now on only referred.
+async def note_holder(
+    session: AsyncSession, case_id: UUID, told: str, now: datetime, *, answers: UUID | None = None
+) -> bool:
+    """Intake told who holds the case; what others still offered to hand over with it is from now on only referred.
 
-    `by`: the accepted referral from which that follows. What was accepted here after it stands, and intake hears of it
-    in a moment: it takes the case back from nobody.
+    `answers`: the acceptance of which intake speaks. What was accepted here after all that it has answered stands, and
+    intake hears of it in a moment: its word takes the case back from nobody. True where that holder has handed it on.
     """
     fact = await facts.lock_case_fact(session, case_id)
     if fact is None:
-        return
-    told = facts.holder_of(fact)
-    since = () if by is None else await referrals.handed_on_since(session, case_id, by, told)
-    holder = handed_on(told, since)
-    if holder != told:
-        await facts.set_holder(session, case_id, holder)
+        return False
+    ahead = still_ahead(fact.accepted_ahead, answers)
+    hand_ons = await referrals.hand_ons(session, ahead)
+    holder = handed_on(told, hand_ons)
+    if (holder, ahead) != (fact.holder, fact.accepted_ahead):
+        await facts.set_holder(session, case_id, holder, ahead=ahead)
     await emit(session, *await _let_holder_stay(session, case_id, holder, now), at=now)
+    return has_handed_on(told, hand_ons)
 
 
 async def keep_holder(session: AsyncSession, case_id: UUID, referral_id: UUID, *, holder: str, now: datetime) -> None:
-    """Intake did not hand the case over: somebody else held it by then. The receiver does its part all the same.
+    """Intake did not hand the case over: another held it by then. The receiver does its part all the same.
 
-    Who holds it was told before, by what gave it to them; they may have handed it on here since.
+    Where it held the case itself by then, there was nothing to hand over, and it answers for what it took on.
     """
     if await facts.lock_case_fact(session, case_id) is None:
         return
     referral = await referrals.lock_referral(session, referral_id)
-    if referral is None or referral.case_id != case_id:
-        return  # another installation's
-    told: Told = []
+    if referral is None or referral.case_id != case_id or referral.receiver == holder:
+        return  # another installation's, or its own
     if isinstance(advance(referral, KEEP_HOLDER, {Party.SERVICE}), Moved):
-        told = (await _keep_holder(session, referral, holder, now)).told
-    await emit(session, *told, at=now)
-    await note_holder(session, case_id, now)
+        kept = await _keep_holder(session, referral, holder, now)
+        await emit(session, *kept.told, at=now)
 
 
 async def end_with_case(session: AsyncSession, case_id: UUID, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "referral_0019"
-down_revision = "referral_0016"
+down_revision = "referral_0017"
 branch_labels = None
 depends_on = None
 

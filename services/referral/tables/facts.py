@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Row, Table, or_, select
+from sqlalchemy import Column, Row, Table, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,12 +32,21 @@ async def put_holder(session: AsyncSession, case_id: UUID, holder: str, version:
     return await put_case_fact(session, case_id, guard, holder=holder, holder_version=version, **more)
 
 
-_HOLDER = Hot("UPDATE case_fact SET holder = :holder WHERE case_id = :case_id")
+_TAKEN_ON = Hot(
+    "UPDATE case_fact SET holder = :holder, accepted_ahead = accepted_ahead || CAST(:by AS uuid)"
+    " WHERE case_id = :case_id"
+)
 
 
-async def set_holder(session: AsyncSession, case_id: UUID, holder: str) -> None:
-    """Who holds a locked case, by an acceptance here, ahead of intake's word."""
-    await _HOLDER.rows(session, {"case_id": case_id, "holder": holder})
+async def take_on(session: AsyncSession, case_id: UUID, holder: str, *, by: UUID) -> None:
+    """Who holds a locked case by the acceptance of this referral, ahead of intake's word."""
+    await _TAKEN_ON.rows(session, {"case_id": case_id, "holder": holder, "by": by})
+
+
+async def set_holder(session: AsyncSession, case_id: UUID, holder: str, *, ahead: Sequence[UUID]) -> None:
+    """Who holds a locked case, by intake's word and by what was accepted here that intake has yet to hear of."""
+    values = {"holder": holder, "accepted_ahead": list(ahead)}
+    await session.execute(update(case_fact).where(case_fact.c.case_id == case_id).values(values))
 
 
 def holder_of(fact: Row[Any]) -> str:

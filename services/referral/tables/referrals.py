@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.referral.domain.holders import TAKING, HandOn
+from services.referral.domain.holders import HandOn
 from services.referral.domain.moves import IN_FLIGHT, NEVER_SENT, OPEN, Referral
 from services.referral.domain.states import Clock, Progress, State, Tier, Verb, Waits
 from services.referral.tables.schema import case_fact, referral, referral_group, referral_outcome
@@ -208,18 +208,13 @@ async def was_told(session: AsyncSession, case_id: UUID, agency: str) -> bool:
     return (await session.execute(query.limit(1))).one_or_none() is not None
 
 
-_TAKEN = Hot(
-    "SELECT r.sender, r.receiver, r.id = :id AS given FROM referral r JOIN referral_step s ON s.referral_id = r.id"
-    " WHERE r.case_id = :case_id AND r.verb <> 'refer' AND s.step = ANY(:steps) ORDER BY s.at, r.id"
-)
-
-
-async def handed_on_since(session: AsyncSession, case_id: UUID, referral_id: UUID, receiver: str) -> Sequence[HandOn]:
-    """What was accepted here after this receiver had accepted the case, and moves it; in order. The case is locked."""
-    taken = await _TAKEN.rows(session, {"case_id": case_id, "id": referral_id, "steps": sorted(TAKING)})
-    own = next((place for place, row in enumerate(taken) if row["given"] and row["receiver"] == receiver), None)
-    after = () if own is None else taken[own + 1 :]
-    return [HandOn(row["sender"], row["receiver"]) for row in after]
+async def hand_ons(session: AsyncSession, accepted: Sequence[UUID]) -> Sequence[HandOn]:
+    """From whom to whom each of these acceptances moves its case, in their order."""
+    if not accepted:
+        return []
+    parties = select(referral.c.id, referral.c.sender, referral.c.receiver).where(referral.c.id.in_(accepted))
+    found = {row.id: HandOn(row.sender, row.receiver) for row in await session.execute(parties)}
+    return [found[each] for each in accepted]
 
 
 async def task_of(session: AsyncSession, referral_id: UUID) -> UUID | None:

@@ -116,6 +116,7 @@ case_fact = Table(
     Column("prolongation_risk", Text),
     Column("holder", Text),
     Column("holder_version", BigInteger),
+    Column("accepted_ahead", ARRAY(Uuid), nullable=False),
     Column("closed_at", DateTime(timezone=True)),
     Column("needs_looked_at", DateTime(timezone=True)),
 )
