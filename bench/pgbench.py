@@ -31,7 +31,7 @@ _REQUESTED = (
     f"""'{{"id": "' || {_REQUEST} || '", "pool_id": "' || :p_id || '", "case_id": "' || {CASE} || '", '"""
     """ || '"municipality": "462012", "referral_id": null, "requested_by": "kagoshima-desk", "hold_until": null, '"""
     f""" || '"expires_at": "' || {_NOW} + interval '3 days' || '", "by": "kagoshima-desk", "cause": "' || {CASE}"""
-    """ || '", '"""
+    """ || '", "target_groups": [], '"""
 )
 
 
@@ -61,28 +61,34 @@ _LOCK = Statement(
     "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
     f" consent_valid_until, consent_valid_from FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id FOR SHARE),"
     " known AS (SELECT array_agg(fact) AS cases FROM fact)"
-    " SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, cases"
+    " SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, c.prefecture, c.hold_days,"
+    " c.offer_days, c.line_due_at, cases"
     " FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c",
     {"case_ids": f"ARRAY[{CASE}]", "id": _COURSE},
     keep="c_",
 )
 _POOLS = Statement(
-    "SELECT p.id, p.kind, p.municipality, p.granted, p.held, p.filled,"
+    "SELECT p.id, p.kind, p.municipalities, p.granted, p.held, p.filled,"
     " (SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting') AS waiting,"
-    " p.next_line_no, p.version, ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
+    " p.next_line_no, p.version, p.decision_allotment_id, (p.decision_allotment_id IS NULL"
+    " OR decision_in_force(p.decision_allotment_id, CAST(:now AS timestamptz))) AS in_force, p.cut_off_at, p.kept,"
+    " p.source_pool_id, p.agreement_id, p.onward_step,"
+    " p.target_groups, p.opens_at <= CAST(:now AS timestamptz) AS opened,"
+    " ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
     f" AND r.case_id = {_ANY_CASE} AND r.state <> 'released') AS already_requested"
     " FROM pool p WHERE p.course_run_id = :course_run_id",
-    {"course_run_id": "CAST(:c_id AS uuid)", "case_ids": f"ARRAY[{CASE}]"},
+    {"course_run_id": "CAST(:c_id AS uuid)", "case_ids": f"ARRAY[{CASE}]", "now": _NOW},
     keep="p_",
 )
 _ADD = (
     "WITH asked AS (SELECT asked.* FROM unnest(CAST(:requests AS text[])) AS one, json_to_record(CAST(one AS json))"
     " AS asked (id uuid, pool_id uuid, case_id uuid, municipality text, referral_id uuid, requested_by text,"
-    " state text, line_no int, hold_until timestamptz, expires_at timestamptz, by text, cause text)),"
+    " state text, line_no int, hold_until timestamptz, expires_at timestamptz, by text, cause text,"
+    " target_groups text[])),"
     " added AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id,"
-    " requested_by, state, line_no, hold_until, expires_at, requested_at)"
+    " requested_by, state, line_no, hold_until, expires_at, requested_at, target_groups)"
     " SELECT id, :course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no,"
-    " hold_until, expires_at, :now FROM asked),"
+    " hold_until, expires_at, :now, target_groups FROM asked),"
     " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
     " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
     " WHERE p.course_run_id = :course_run_id AND p.id = n.pool_id)"

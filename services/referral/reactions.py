@@ -145,6 +145,8 @@ async def referral_decided(session: AsyncSession, event: ReferralDecided, news: 
 
 async def pool_changed(session: AsyncSession, event: PoolChanged, news: News) -> None:
     """How many seats are left, and to whom: to all, to one municipality, or to several together."""
+    if event.kind == "priority":
+        return  # For a target group: not everybody's. Not counted as yet.
     await _keep(session, schema.course_pool, schema.course_pool.c.pool_id, event, news)
 
 

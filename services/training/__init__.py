@@ -2,11 +2,11 @@
 
 Hears:  CaseOpened and what was said about consent (who may ask); TrainingReferred (asks for a seat);
         ReferralWithdrawn, ConsentWithdrawn and CaseErased (give one back).
-Tells:  CourseOffered, PoolChanged; SeatHeld, SeatWaitlisted, SeatRefused, SeatReleased; TrainingNominated,
-        NominationCountersigned, TrainingSelected, InstructionIssued, InstructionCancelled, Enrolled; AttendanceWarned,
-        AttendanceWarningLifted, TrainingEnded, EmploymentRecorded; QuotaPlanInForce, QuotaMoved; QuotaDecided,
-        QuotaRatified, QuotaLapsed, QuotaSuperseded; CutOffNear, SeatsMoved, SeatAgreementChanged, QuotaCarriedOver;
-        CourseChanged, SeatAffected, CancellationDue.
+Tells:  CourseOffered, PoolChanged; SeatHeld, SeatWaitlisted, SeatPaused, SeatResumed, SeatRefused, SeatReleased;
+        TrainingNominated, NominationCountersigned, TrainingSelected, InstructionIssued, InstructionCancelled, Enrolled;
+        AttendanceWarned, AttendanceWarningLifted, TrainingEnded, EmploymentRecorded; QuotaPlanInForce, QuotaMoved;
+        QuotaDecided, QuotaRatified, QuotaLapsed, QuotaSuperseded; CutOffNear, SeatsMoved, SeatAgreementChanged,
+        QuotaCarriedOver; CourseChanged, SeatAffected, CancellationDue.
 Keeps:  of each case its municipality and the newest word about consent; course runs (開講) and their pools (枠), the
         ledger of seats, requests, who nominated, countersigned, selected, instructed and enrolled, attendance, ends and
         what came of it; in whose name agencies act, and which body may instruct in which prefecture from when;

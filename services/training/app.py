@@ -10,6 +10,7 @@ from services.training.api.courses import authorities, catalogue, course_imports
 from services.training.api.cut_offs import cut_offs
 from services.training.api.deliberation import committees
 from services.training.api.late_changes import changes
+from services.training.api.line import line_rules, places
 from services.training.api.motions import decisions, motions
 from services.training.api.plans import training_plans
 from services.training.api.region_settings import settings
@@ -29,7 +30,7 @@ service = Service(
     routers=[
         *(catalogue, cut_offs, requests, results, course_of_training, authorities, registrations, course_imports),
         *(training_plans, committees, motions, decisions, catalogue_courses, catalogue_imports, catalogue_previews),
-        *(reports, agreements, changes, settings),
+        *(places, line_rules, reports, agreements, changes, settings),
     ],
     reactions=reactions,
     sweeps=sweeps,
@@ -42,6 +43,8 @@ service = Service(
         "seat-requests": "枠の申込み",
         "late-changes": "講座の変更・中止",
         "region-settings": "地域の取決め",
+        "line": "待ちの列と案内",
+        "line-rules": "待ちの順番の規則",
         "selection": "選考",
         "training-records": "受講の記録",
         "authorities": "受講指示の権限",

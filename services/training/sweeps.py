@@ -9,11 +9,19 @@ from services.training.handlers.carry_over import carry_over_next
 from services.training.handlers.cut_offs import warn_next
 from services.training.handlers.motions import lapse_next
 from services.training.handlers.plans import close_quarter, open_due_version
-from services.training.handlers.seats import cut_off_next, expire_hold, offer_next, return_stranded, return_surplus
+from services.training.handlers.seats import (
+    cut_off_next,
+    expire_hold,
+    go_on_with_line,
+    offer_next,
+    return_stranded,
+    return_surplus,
+)
 from shared.service import Sweep
 
 sweeps = [
     Sweep("expire_holds", timedelta(seconds=1), expire_hold),
+    Sweep("go_on_with_lines", timedelta(seconds=1), go_on_with_line),
     Sweep("offer_seats", timedelta(seconds=1), offer_next),
     Sweep("remind_of_cancellations", timedelta(minutes=1), remind_next),
     Sweep("lapse_decisions", timedelta(minutes=1), lapse_next),

@@ -125,7 +125,10 @@ class QuotaCarriedOver(Event, publisher="training", about="decision_allotment_id
 
 
 class SeatHeld(Event, publisher="training"):
-    """A seat is held for a person until a moment (仮押さえ). It is not an acceptance, instruction or enrolment."""
+    """A seat is held for a person until a moment (仮押さえ). It is not an acceptance, instruction or enrolment.
+
+    `offered`: out of the line; until then it is accepted or declined, and else goes to the next.
+    """
 
     case_id: Id
     seat_request_id: Id
@@ -134,6 +137,7 @@ class SeatHeld(Event, publisher="training"):
     pool_id: Id
     pool_kind: Coded
     expires_at: Moment
+    offered: Flag = False
 
 
 class SeatWaitlisted(Event, publisher="training"):
@@ -145,6 +149,25 @@ class SeatWaitlisted(Event, publisher="training"):
     course_run_id: Id
     pool_id: Id
     position: Count
+
+
+class SeatPaused(Event, publisher="training"):
+    """The person keeps the place in line, and is offered no seat before that moment."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
+    until: Moment
+
+
+class SeatResumed(Event, publisher="training"):
+    """The person may be offered a seat again, earlier than was said."""
+
+    case_id: Id
+    seat_request_id: Id
+    referral_id: Id | None = None
+    course_run_id: Id
 
 
 class SeatRefused(Event, publisher="training"):

@@ -194,7 +194,7 @@ async def broken_promises(training: Running, courses: Sequence[UUID] | None = No
     pools = await training.rows(
         """
         SELECT p.*, c.capacity, c.granted AS course_granted, e.granted_sum, e.held_sum, e.filled_sum, r.holding,
-               r.enrolled, r.waiting, r.waiting_for_it, p.decision_allotment_id IS NULL
+               r.enrolled, r.ready, r.waiting_for_it, p.decision_allotment_id IS NULL
                    OR decision_in_force(p.decision_allotment_id, clock_timestamp() + $2)
                    AND (p.kept IS NOT NULL OR p.cut_off_at > clock_timestamp() + $2) AS in_force
         FROM pool p JOIN course_run c ON c.id = p.course_run_id
@@ -208,18 +208,25 @@ async def broken_promises(training: Running, courses: Sequence[UUID] | None = No
             SELECT count(*) FILTER (WHERE pool_id = p.id
                        AND state IN ('held', 'nominated', 'countersigned', 'instructed')) AS holding,
                    count(*) FILTER (WHERE pool_id = p.id AND state = 'enrolled') AS enrolled,
-                   count(*) FILTER (WHERE pool_id = p.id AND state = 'waiting') AS waiting,
-                   count(*) FILTER (WHERE state = 'waiting'
-                       AND (p.kind <> 'delegated' OR seat_request.municipality = ANY(p.municipalities))
+                   count(*) FILTER (WHERE pool_id = p.id AND ready) AS ready,
+                   count(*) FILTER (WHERE ready
+                       AND (p.kind <> 'delegated' OR municipality = ANY(p.municipalities))
+                       AND (p.kind <> 'priority' OR p.opens_at <= clock_timestamp() + $2
+                            OR target_groups && p.target_groups)
                    ) AS waiting_for_it
-            FROM seat_request WHERE course_run_id = p.course_run_id
-            -- Who has another seat at that time is passed over, until the sweep that follows its return.
-            AND (state <> 'waiting' OR NOT EXISTS (
-                SELECT FROM seat_time t WHERE t.case_id = seat_request.case_id
-                AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on
-            )) AND (state <> 'waiting' OR NOT EXISTS (
-                SELECT FROM seat_to_offer o WHERE o.course_run_id = seat_request.course_run_id
-            ))
+            FROM (
+                -- Who can have a seat alone, now. Who has another seat at that time is passed over, until the sweep
+                -- that follows its return.
+                SELECT *, state = 'waiting' AND together_id IS NULL
+                    AND coalesce(paused_until <= clock_timestamp() + $2, true)
+                    AND NOT EXISTS (
+                        SELECT FROM seat_time t WHERE t.case_id = seat_request.case_id
+                        AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on
+                    ) AND NOT EXISTS (
+                        SELECT FROM seat_to_offer o WHERE o.course_run_id = seat_request.course_run_id
+                    ) AS ready
+                FROM seat_request WHERE course_run_id = p.course_run_id
+            ) AS asked
         ) r
         WHERE $1::uuid[] IS NULL OR p.course_run_id = ANY($1)
         """,
@@ -244,7 +251,7 @@ async def broken_promises(training: Running, courses: Sequence[UUID] | None = No
             broken.append("a seat stayed behind at the cut-off")
         # Until the sweep, or somebody who asks, finds them: seats whose decision is over, or whose cut-off came.
         free = pool["granted"] - pool["held"] - pool["filled"] if pool["in_force"] else 0
-        if free > 0 and pool["waiting"] > 0:
+        if free > 0 and pool["ready"] > 0:
             broken.append("a free seat beside the pool's own line")
         if free > 0 and pool["waiting_for_it"] > 0:
             broken.append("a free seat beside somebody who waits elsewhere and may have it")

@@ -9,17 +9,15 @@ from hypothesis import strategies as st
 
 from services.training.domain.cut_off import Leaving, cut_off, going_back
 from services.training.domain.decisions import Selector
+from services.training.domain.line import InLine, Promoted, offer_free_seats
 from services.training.domain.offers import Denied
 from services.training.domain.pools import Allotted, Run, bind_seats, settle
 from services.training.domain.quota import (
     DELEGATED,
     GENERAL,
     Course,
-    InLine,
     Pool,
-    Promoted,
     choose_pool,
-    offer_free_seats,
 )
 
 MIDNIGHT = datetime(2027, 1, 15, 15, 0, tzinfo=UTC)

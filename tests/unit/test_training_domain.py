@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.training.domain import offers, quota, steps
+from services.training.domain.line import InLine, Lapsed, Promoted, offer_free_seats
 from services.training.domain.offers import CourseOffer, Denied, Granted
-from services.training.domain.quota import Course, Held, InLine, Lapsed, Pool, Promoted, Reason, Refused, Waitlisted
+from services.training.domain.quota import Course, Held, Pool, Reason, Refused, Waitlisted
 from services.training.domain.steps import Authority, Illegal, Move, Moved, SeatRequest, State, TooLate
 
 NOON = datetime(2026, 9, 1, 3, 0, tzinfo=UTC)
@@ -180,7 +181,7 @@ def _after(pool: Pool, outcome: Held | Waitlisted) -> Pool:
 def test_a_free_seat_goes_to_the_first_in_line() -> None:
     pool = general(3, held=1, waiting=3)
     line = [in_line(number, pool) for number in (3, 1, 2)]
-    assert quota.offer_free_seats(COURSE, [pool], line, NOON) == [
+    assert offer_free_seats(COURSE, [pool], line, NOON) == [
         Promoted(line[1], pool.id, NOON + timedelta(hours=72)),
         Promoted(line[2], pool.id, NOON + timedelta(hours=72)),
     ]
@@ -189,7 +190,7 @@ def test_a_free_seat_goes_to_the_first_in_line() -> None:
 def test_who_waited_too_long_gives_way_to_the_next() -> None:
     pool = general(1, waiting=2)
     gone, next_one = in_line(1, pool, until=NOON - SOON), in_line(2, pool)
-    assert quota.offer_free_seats(COURSE, [pool], [gone, next_one], NOON) == [
+    assert offer_free_seats(COURSE, [pool], [gone, next_one], NOON) == [
         Lapsed(gone),
         Promoted(next_one, pool.id, NOON + timedelta(hours=72)),
     ]
@@ -198,7 +199,7 @@ def test_who_waited_too_long_gives_way_to_the_next() -> None:
 def test_a_general_seat_nobody_waits_for_goes_to_who_waits_in_a_delegated_line() -> None:
     everybody, own = general(1), delegated(2, held=2, waiting=1)
     waits = in_line(1, own)
-    assert quota.offer_free_seats(COURSE, [everybody, own], [waits], NOON) == [
+    assert offer_free_seats(COURSE, [everybody, own], [waits], NOON) == [
         Promoted(waits, everybody.id, NOON + timedelta(hours=72))
     ]
 
@@ -206,14 +207,14 @@ def test_a_general_seat_nobody_waits_for_goes_to_who_waits_in_a_delegated_line()
 def test_a_pools_own_line_comes_before_others_who_waited_longer() -> None:
     everybody, own = general(1, waiting=1), delegated(2, held=2, waiting=1)
     elsewhere, here = in_line(1, own), in_line(2, everybody, municipality=KIRISHIMA)
-    outcomes = quota.offer_free_seats(COURSE, [everybody, own], [elsewhere, here], NOON)
+    outcomes = offer_free_seats(COURSE, [everybody, own], [elsewhere, here], NOON)
     assert outcomes == [Promoted(here, everybody.id, NOON + timedelta(hours=72))]
 
 
 def test_new_delegated_seats_reach_residents_who_wait_in_the_general_line() -> None:
     everybody, own = general(1, held=1, waiting=2), delegated(1)
     stranger, resident = in_line(1, everybody, municipality=KIRISHIMA), in_line(2, everybody)
-    outcomes = quota.offer_free_seats(COURSE, [everybody, own], [stranger, resident], NOON)
+    outcomes = offer_free_seats(COURSE, [everybody, own], [stranger, resident], NOON)
     assert outcomes == [Promoted(resident, own.id, NOON + timedelta(hours=72))]
 
 
@@ -228,7 +229,7 @@ def test_after_an_offer_no_seat_is_free_beside_somebody_who_may_have_it(data: st
         pool = data.draw(st.sampled_from([pool for pool in pools if pool.municipality in {None, town}]))
         late = data.draw(st.booleans())
         line.append(in_line(number, pool, municipality=town, until=NOON - SOON if late else DEADLINE))
-    outcomes = quota.offer_free_seats(COURSE, pools, line, NOON)
+    outcomes = offer_free_seats(COURSE, pools, line, NOON)
     moved = [outcome.place for outcome in outcomes]
     assert len(set(moved)) == len(moved)
     left = [place for place in line if place not in moved]

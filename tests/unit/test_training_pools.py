@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.training.domain.decisions import Selector
+from services.training.domain.line import InLine, Promoted, offer_free_seats
 from services.training.domain.offers import Denied
 from services.training.domain.pools import FOR_ALL, Allotted, Bound, Place, Run, bind_seats, settle
 from services.training.domain.quota import (
@@ -15,11 +16,8 @@ from services.training.domain.quota import (
     GENERAL,
     Course,
     Held,
-    InLine,
     Pool,
-    Promoted,
     choose_pool,
-    offer_free_seats,
     request_seat,
 )
 

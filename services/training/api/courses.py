@@ -32,6 +32,7 @@ from services.training.api.shapes import (
 from services.training.domain.offers import CourseOffer, Denied
 from services.training.domain.steps import Authority
 from services.training.handlers import courses, reading
+from services.training.handlers.target_groups import unknown_groups
 from services.training.tables import facts
 from shared.auth import Actor, Caller, Role, requires
 from shared.codes import AgencyId, Code, DayAsWritten, FreeText, MomentAsWritten, MunicipalityCode
@@ -123,7 +124,7 @@ async def get_pool_grant(course_run_id: UUID, pool_id: UUID, session: Transactio
     dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PLANNER, Role.PROVIDER)],
 )
 async def list_line(course_run_id: UUID, session: Transaction, pages: Pages, actor: Caller) -> Page[PlaceInLine]:
-    """Places in order, pool by pool."""
+    """Places in the order of asking, pool by pool. By the rule that holds: `place` of a request."""
     found = await reading.list_line(
         session,
         course_run_id,
@@ -215,6 +216,7 @@ def _in_order(whose: str) -> str:
 
 
 _CODE: TypeAdapter[str] = TypeAdapter(MunicipalityCode)
+_GROUP: TypeAdapter[str] = TypeAdapter(Code)
 
 
 def _municipalities(whose: str) -> str:
@@ -225,6 +227,15 @@ def _municipalities(whose: str) -> str:
     return "+".join(sorted(codes))
 
 
+def _groups(whose: str) -> str:
+    """Codes of target groups joined by +, each once, in their order."""
+    codes = [_GROUP.validate_python(code) for code in whose.split("+")]
+    if len(set(codes)) != len(codes):
+        raise ValueError("named twice")
+    return "+".join(sorted(codes))
+
+
+Groups = Annotated[str, AfterValidator(_groups)]
 Whose = Annotated[str, AfterValidator(_municipalities)]
 Text = Annotated[FreeText, StringConstraints(min_length=1, max_length=300)]
 Seats = Annotated[int, Field(ge=0, le=1000)]
@@ -244,12 +255,18 @@ class CourseRunRow(FileRow):
     ends_on: DayAsWritten = Field(alias="終了日")
     capacity: Seats = Field(alias="定員")
     applications_close_at: MomentAsWritten = Field(alias="応募締切")
-    hold_hours: Annotated[int, Field(ge=1, le=2400)] = Field(default=72, alias="仮押さえ時間")
+    hold_hours: Annotated[int, Field(ge=1, le=2400)] | None = Field(default=None, alias="仮押さえ時間")
+    hold_days: Annotated[int, Field(ge=1, le=60)] | None = Field(default=None, alias="仮押さえ営業日")
+    offer_days: Annotated[int, Field(ge=1, le=20)] = Field(default=3, alias="案内回答営業日")
     delegated: Annotated[dict[Whose, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(delegated_as_written)] = (
         Field(default_factory=dict, alias="委ねる枠")
     )
     min_enrolment: Annotated[int | None, Field(ge=1, le=1000)] = Field(default=None, alias="最少開講人数")
     cancel_decision_on: DayAsWritten | None = Field(default=None, alias="中止決定日")
+    priority: Annotated[dict[Groups, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(delegated_as_written)] = (
+        Field(default_factory=dict, alias="優先枠")
+    )
+    priority_opens_at: MomentAsWritten | None = Field(default=None, alias="優先枠の開放")
     source: Text = Field(alias="出典")
     checked_on: DayAsWritten = Field(alias="確認日")
 
@@ -260,6 +277,14 @@ NOT_YOUR_PREFECTURE = (
 )
 _DENIED = {
     "not_your_prefecture": NOT_YOUR_PREFECTURE,
+    "nothing_to_open": (
+        "No seats are kept for target groups that could open to all",
+        "開放の日時は、優先枠があるときだけ書いてください",
+    ),
+    "hold_in_hours_and_days": (
+        "A seat is held for hours or for working days: fill in one of the two",
+        "仮押さえは時間か営業日のどちらか一方で書いてください",
+    ),
     "ends_before_it_starts": ("The course ends before it starts", "終了日が開始日より前です"),
     "delegated_above_capacity": ("More seats are delegated than there are", "委ねる枠の合計が定員を超えています"),
     "below_what_is_taken": ("Fewer seats than are held or filled", "すでに仮押さえ・受講中の人数を下回っています"),
@@ -293,8 +318,23 @@ async def take_course_runs(
     session: AsyncSession, rows: Sequence[CourseRunRow], actor: Actor, now: datetime
 ) -> list[Became | Fault]:
     """Lines become course runs: new, changed, or nothing new."""
-    outcomes = await courses.offer_course_runs(session, [_offer(row) for row in rows], actor=actor, now=now)
-    return [_denied(outcome) if isinstance(outcome, Denied) else outcome.became for outcome in outcomes]
+    outcomes: dict[str, Became | Fault] = {row.course_number: _NO_SUCH_GROUP for row in rows if _unknown(session, row)}
+    offers = [_offer(row) for row in rows if row.course_number not in outcomes]
+    for offer, came in zip(offers, await courses.offer_course_runs(session, offers, actor=actor, now=now), strict=True):
+        outcomes[offer.course_number] = _denied(came) if isinstance(came, Denied) else came.became
+    return [outcomes[row.course_number] for row in rows]
+
+
+_NO_SUCH_GROUP = Fault(
+    "優先枠",
+    "unknown_target_group",
+    "Take codes of GET /v1/target-groups",
+    "GET /v1/target-groups にある符号で書いてください",
+)
+
+
+def _unknown(session: AsyncSession, row: CourseRunRow) -> list[str]:
+    return unknown_groups(session, (code for groups in row.priority for code in groups.split("+")))
 
 
 def _offer(row: CourseRunRow) -> CourseOffer:
@@ -310,11 +350,15 @@ def _offer(row: CourseRunRow) -> CourseOffer:
         applications_close_at=row.applications_close_at,
         capacity=row.capacity,
         hold_hours=row.hold_hours,
+        hold_days=row.hold_days,
+        offer_days=row.offer_days,
         source=row.source,
         checked_on=row.checked_on,
         delegated=row.delegated,
         min_enrolment=row.min_enrolment,
         cancel_decision_on=row.cancel_decision_on,
+        priority=row.priority,
+        priority_opens_at=row.priority_opens_at,
     )
 
 

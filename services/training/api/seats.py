@@ -19,21 +19,33 @@ from services.training.api.shapes import (
     stopped,
 )
 from services.training.domain.instruction import Kind, Signature
+from services.training.domain.offer_answers import line_moves
 from services.training.domain.papers import legal_moves
 from services.training.domain.quota import Held, Refused, Repeated, Waitlisted
 from services.training.domain.steps import Move, State
 from services.training.handlers import papers, reading, seats, steps
 from services.training.handlers.papers import Paper
+from services.training.handlers.target_groups import unknown_groups
 from services.training.tables.facts import authority_in
-from services.training.tables.seats import Placed
+from services.training.tables.seats import Claim, Placed
 from shared.auth import Actor, Caller, Role, requires
-from shared.codes import CorporateNumber, FreeText
+from shared.bus.mailbox import Origin
+from shared.codes import Code, CorporateNumber, FreeText
 from shared.consent import ConsentLacking
-from shared.problems import INVALID, Problem, case_not_known, consent_missing
+from shared.problems import INVALID, Problem, case_not_known, consent_missing, invalid
 from shared.service import Body, Now, Page, Pages, Together, Transaction, day_in_japan, gathered, page, router
 
 requests = router(tag="seat-requests")
 Number = Annotated[FreeText, StringConstraints(min_length=1, max_length=60)]
+
+
+class TargetGroup(Body):
+    """To which target group the municipality says that the person belongs, and how it knows."""
+
+    target_group: Code = Field(description="GET /v1/target-groups にある符号", examples=["ice_age_generation"])
+    basis: Literal["document_seen", "own_record", "person_said"] = Field(
+        description="確かめ方: 書類・自治体の記録・本人の申告"
+    )
 
 
 class NewSeatRequest(Body):
@@ -47,6 +59,9 @@ class NewSeatRequest(Body):
         default=None,
         description="給付の終わる日: where the course is cancelled, only one that begins by then is offered instead.",
         examples=["2026-12-31"],
+    )
+    target_groups: list[TargetGroup] = Field(
+        default_factory=list, max_length=5, description="優先枠の対象者にあたること(申し込む市町村が確かめたもの)"
     )
 
 
@@ -111,8 +126,23 @@ async def _request_seats(
     session: AsyncSession, course_run_id: UUID, orders: Sequence[seats.AgencyOrder], now: datetime
 ) -> list[Placed | Problem]:
     """For all who ask for seats of one course at the same time: in the minute before a deadline, many do."""
-    outcomes = await seats.request_seats(session, course_run_id, orders, now=now)
-    return [outcome if isinstance(outcome, Placed) else _unmet(outcome) for outcome in outcomes]
+    strange = [bool(unknown_groups(session, (claim.target_group for claim in order.claims))) for order in orders]
+    sound = [order for order, is_strange in zip(orders, strange, strict=True) if not is_strange]
+    outcomes = iter(await seats.request_seats(session, course_run_id, sound, now=now))
+    return [_no_such_group() if is_strange else _placed(next(outcomes)) for is_strange in strange]
+
+
+def _placed(outcome: Placed | seats.Unmet) -> Placed | Problem:
+    return outcome if isinstance(outcome, Placed) else _unmet(outcome)
+
+
+def _no_such_group() -> Problem:
+    return invalid(
+        "target_groups",
+        "unknown_target_group",
+        "take a code of GET /v1/target-groups",
+        "GET /v1/target-groups にある符号を指定してください",
+    )
 
 
 def _unmet(outcome: seats.Unmet) -> Problem:
@@ -144,10 +174,31 @@ async def request_seat(
     together: Annotated[Together[seats.AgencyOrder, Placed], gathered(_request_seats)],
 ) -> SeatAnswer:
     """Held, or in line; refused with a reason as the problem's code. 404 for a case that isn't the caller's."""
-    order = seats.AgencyOrder(body.case_id, actor, together.origin, body.hold_until, body.benefit_ends_on)
+    order = order_of(body, actor, together.origin)
     placed = await together(course_run_id, order)
     response.headers["Location"] = f"../../seat-requests/{placed.request.id}"
     return _answer(placed)
+
+
+def order_of(body: NewSeatRequest, actor: Actor, origin: Origin) -> seats.AgencyOrder:
+    """What an agency asks for."""
+    claims = {each.target_group: Claim(each.target_group, each.basis) for each in body.target_groups}
+    return seats.AgencyOrder(
+        body.case_id, actor, origin, body.hold_until, body.benefit_ends_on, claims=tuple(claims.values())
+    )
+
+
+def known_groups(session: AsyncSession, *bodies: NewSeatRequest) -> None:
+    """Refuse a target group that is not in the list."""
+    for body in bodies:
+        if unknown_groups(session, [each.target_group for each in body.target_groups]):
+            raise _no_such_group()
+
+
+def unmet_together(outcomes: Sequence[Placed | seats.Unmet]) -> Problem:
+    """Why nobody of those who want seats together has any: because of the first who can't ask."""
+    unmet = [each for each in outcomes if not isinstance(each, Placed | Repeated)]
+    return _unmet(unmet[0])
 
 
 def _answer(placed: Placed) -> SeatAnswer:
@@ -165,14 +216,14 @@ def _answer(placed: Placed) -> SeatAnswer:
     )
 
 
-_READERS = requires(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
+READERS = requires(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PROVIDER)
 
 
 @requests.get(
     "/v1/seat-requests",
     summary="List seat requests",
     description="自分の自治体の申込み(実施機関は自分の講座の申込み)の一覧です。",
-    dependencies=[_READERS],
+    dependencies=[READERS],
 )
 async def list_seat_requests(
     session: Transaction,
@@ -199,13 +250,13 @@ async def list_seat_requests(
     "/v1/seat-requests/{seat_request_id}",
     summary="Read a seat request with its facts",
     description="申込みの状態と、推薦・副署・受講指示・受講開始の記録を返します。",
-    dependencies=[_READERS],
+    dependencies=[READERS],
 )
 async def get_seat_request(
     seat_request_id: UUID, session: Transaction, now: Now, actor: Caller
 ) -> SeatRequestWithFacts:
     """As it stands, with what can be done next."""
-    return await _shown(seat_request_id, session, now, actor)
+    return await with_facts(seat_request_id, session, now, actor)
 
 
 @requests.post(
@@ -220,7 +271,7 @@ async def nominate(
     """推薦, before the hold runs out."""
     signature = Signature(body.legal_entity, body.notification_number)
     _go_on(await steps.take_step(session, seat_request_id, Move.NOMINATE, signature=signature, actor=actor, now=now))
-    return await _shown(seat_request_id, session, now, actor)
+    return await with_facts(seat_request_id, session, now, actor)
 
 
 @requests.post(
@@ -239,7 +290,7 @@ async def countersign(
     """Hello Work's consent to the nomination."""
     signature = Signature(None if body is None else body.legal_entity)
     _go_on(await steps.take_step(session, seat_request_id, Move.COUNTERSIGN, signature=signature, actor=actor, now=now))
-    return await _shown(seat_request_id, session, now, actor)
+    return await with_facts(seat_request_id, session, now, actor)
 
 
 @requests.post(
@@ -263,7 +314,7 @@ async def instruct(
     signature = Signature(body.legal_entity, body.notification_number)
     paper = Paper(body.kind, body.document_number, body.changes)
     _go_on(await papers.issue_paper(session, seat_request_id, paper, signature=signature, actor=actor, now=now))
-    return await _shown(seat_request_id, session, now, actor)
+    return await with_facts(seat_request_id, session, now, actor)
 
 
 @requests.post(
@@ -278,7 +329,7 @@ async def enrol(
     """受講開始: the held seat is filled."""
     signature = (body or InItsName()).signature
     _go_on(await steps.enrol(session, seat_request_id, signature=signature, actor=actor, now=now))
-    return await _shown(seat_request_id, session, now, actor)
+    return await with_facts(seat_request_id, session, now, actor)
 
 
 @requests.post(
@@ -292,14 +343,14 @@ async def release_seat(
 ) -> SeatRequestWithFacts:
     """Not after an enrolment."""
     _go_on(await seats.release_seat(session, seat_request_id, reason=body.reason, actor=actor, now=now))
-    return await _shown(seat_request_id, session, now, actor)
+    return await with_facts(seat_request_id, session, now, actor)
 
 
 @requests.get(
     "/v1/seat-requests/{seat_request_id}/grant",
     summary="Which decision granted this seat",
     description="この席(または待っている枠)が、どの分科会の決定によるものかを返します。一般枠に決定はありません。",
-    dependencies=[_READERS],
+    dependencies=[READERS],
 )
 async def get_seat_grant(seat_request_id: UUID, session: Transaction, now: Now, actor: Caller) -> SeatGrant:
     """A seat stays with the decision that it was granted by, also when that is superseded."""
@@ -312,14 +363,17 @@ def _go_on(outcome: steps.Stopped | None) -> None:
         raise stopped(outcome)
 
 
-async def _shown(seat_request_id: UUID, session: AsyncSession, now: datetime, actor: Actor) -> SeatRequestWithFacts:
+async def with_facts(seat_request_id: UUID, session: AsyncSession, now: datetime, actor: Actor) -> SeatRequestWithFacts:
+    """A request with its facts, and what may be done with it next."""
     found, facts = await reading.get_seat_request(session, seat_request_id, actor)
     view = SeatRequestView.model_validate(found)
     series = await papers.series_of(session, seat_request_id)
     authority = await authority_in(session, view.municipality[:2], day_in_japan(now))
+    paused = view.paused_until is not None and now < view.paused_until
+    line = line_moves(view.state, offered=view.offered, paused=paused, together=view.together_id is not None)
     return SeatRequestWithFacts.model_construct(
         **dict(view),
         authority=authority,
-        legal_moves=[move.value for move in legal_moves(view.state, authority, series)],
+        legal_moves=[move.value for move in (*line, *legal_moves(view.state, authority, series))],
         facts=[Fact.model_validate(fact) for fact in facts],
     )

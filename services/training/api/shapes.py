@@ -26,6 +26,8 @@ class PoolView(BaseModel):
     kind: str
     municipality: str | None = Field(description="Whose alone they are.")
     municipalities: list[str] = Field(description="Whose they are; empty: for all.")
+    target_groups: list[str] = Field(description="優先枠: for whom they are kept; empty: not by target group.")
+    opens_at: datetime | None = Field(description="When what nobody of them claimed is open to all.")
     decision_allotment_id: UUID | None = Field(description="On which allotment of a decision (決定の配分) they rest.")
     in_force: bool = Field(description="False: taken seats stay as they are, and nobody else gets one.")
     source_pool_id: UUID | None = Field(description="From which pool they are lent (貸出し).")
@@ -56,10 +58,12 @@ class CourseRun(BaseModel):
     ends_on: date
     applications_close_at: datetime
     capacity: int
-    hold_hours: int
     min_enrolment: int | None = Field(description="最少開講人数: with fewer it may be cancelled.")
     cancel_decision_on: date | None = Field(description="中止決定日: the day on which that is decided.")
     cancelled_at: datetime | None = Field(description="中止: from then on it has no seats.")
+    hold_hours: int = Field(description="How long a seat is held; counts where `hold_days` says nothing.")
+    hold_days: int | None = Field(description="How long a seat is held, in working days.")
+    offer_days: int = Field(description="Working days in which a seat offered out of the line may be accepted.")
     source: str
     checked_on: date = Field(description="確認日: when this entry was last compared with its source.")
     version: int
@@ -207,13 +211,18 @@ class SeatRequestView(BaseModel):
     referral_id: UUID | None
     requested_by: str
     state: State
-    position: int | None = Field(description="Place in the line while waiting; 1 is next.")
     passed_over: Literal["overlapping_seat"] | None = Field(
         default=None, description="Why somebody who waits is offered no seat now: another one is at the same time."
+    )
+    position: int | None = Field(
+        description="While waiting: the place in its own pool's line, as asked for. `place` reckons it by the rule."
     )
     expires_at: datetime | None = Field(description="When the hold, or the wait, runs out; none once instructed.")
     requested_at: datetime
     released_reason: str | None
+    offered: bool = Field(description="案内中: a seat out of the line, to be accepted or declined until it runs out.")
+    paused_until: datetime | None = Field(description="休止: no seat is offered before then; the place stays.")
+    together_id: UUID | None = Field(description="The same for those who wait for seats together.")
     result: Result | None = Field(description="選考結果: the school's last word.")
     ending: Ending | None = Field(description="修了・中途退校")
     version: int

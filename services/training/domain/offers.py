@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as made
 from datetime import date, datetime
 from uuid import UUID
 
-from services.training.domain.quota import Pool
+from services.training.domain.quota import AT, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class CourseOffer:
     ends_on: date
     applications_close_at: datetime
     capacity: int
-    hold_hours: int
+    hold_hours: int | None
     source: str
     checked_on: date
     delegated: Mapping[str, int]
@@ -31,6 +32,14 @@ class CourseOffer:
     """With fewer it may be cancelled (最少開講人数)."""
     cancel_decision_on: date | None = None
     """The day on which that is decided (中止決定日)."""
+    hold_days: int | None = None
+    """How long a seat is held, in working days; instead of hours."""
+    offer_days: int = 3
+    """Working days in which a seat that is offered out of the line may be accepted."""
+    priority: Mapping[str, int] = made(default_factory=dict)
+    """Seats kept for target groups (優先枠), by their code, or several in their order, joined by +."""
+    priority_opens_at: datetime | None = None
+    """When what nobody of them claimed is open to all; None: when applications close."""
 
     @property
     def prefecture(self) -> str:
@@ -55,26 +64,31 @@ class Denied:
 
 def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Denied:
     """Share the capacity out: what is delegated to municipalities, and the rest for all. Nobody loses a taken seat."""
+    if offer.hold_hours is not None and offer.hold_days is not None:
+        return Denied("hold_in_hours_and_days", "hold_days")
     if offer.ends_on < offer.starts_on:
         return Denied("ends_before_it_starts", "ends_on")
     if offer.min_enrolment is not None and offer.min_enrolment > offer.capacity:
         return Denied("more_needed_than_seats", "min_enrolment")
     if offer.cancel_decision_on is not None and offer.cancel_decision_on > offer.starts_on:
         return Denied("cancels_after_start", "cancel_decision_on")
+    if offer.priority_opens_at is not None and not offer.priority:
+        return Denied("nothing_to_open", "priority_opens_at")
+    kept = dict(offer.delegated) | {AT + groups: seats for groups, seats in offer.priority.items()}
     # What a cut-off sent on is no offer's to say; what is lent stays with who lent it, and is spoken for.
     onward = sum(pool.granted for pool in pools if pool.onward_step is not None)
-    if sum(offer.delegated.values()) + onward > offer.capacity:
-        return Denied("delegated_above_capacity", "delegated")
+    if sum(kept.values()) + onward > offer.capacity:
+        return Denied("delegated_above_capacity", "priority" if offer.priority else "delegated")
     wanted: dict[str | None, int] = {pool.whose: 0 for pool in pools if not pool.is_moved}
-    wanted.update(offer.delegated.items())
-    wanted[None] = offer.capacity - sum(offer.delegated.values()) - onward
+    wanted.update(kept)
+    wanted[None] = offer.capacity - sum(kept.values()) - onward
     before: dict[str | None, int] = {}
     for whose, seats in wanted.items():
         # A municipality has a pool for each decision that granted it seats.
         standing = [pool for pool in pools if pool.whose == whose and not pool.is_moved]
         lent = _lent(pools, {pool.id for pool in standing})
         before[whose] = sum(pool.granted for pool in standing) + lent
-        about = "capacity" if whose is None else "delegated"
+        about = "capacity" if whose is None else "priority" if whose.startswith(AT) else "delegated"
         if seats < sum(pool.taken for pool in standing) + lent:
             return Denied("below_what_is_taken", about)
         if seats == 0 and any(pool.waiting for pool in standing if pool.is_open):

@@ -13,7 +13,7 @@ from uuid import UUID
 from services.training.domain.decisions import Selector
 from services.training.domain.offers import Denied
 from services.training.domain.plan import fiscal_quarter
-from services.training.domain.quota import Pool
+from services.training.domain.quota import AT, Pool
 
 NO_DECISION = "no_decision_in_force"
 ALLOTTED_ALREADY = "more_than_allotted"
@@ -63,13 +63,19 @@ class Allotted:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where seats are: the pool of a municipality or of several (joined by +) on an allotment; or for all."""
+    """Where seats are: the pool of a municipality or of several (joined by +) on an allotment; for target groups
+    (after an @); or for all."""
 
     whose: str | None
     allotment_id: UUID | None
     onward_step: int | None = None
     """Which of those that the allotment names next."""
     agreement_id: UUID | None = None
+
+    @property
+    def target_groups(self) -> str | None:
+        """For which target groups, joined by +."""
+        return self.whose.removeprefix(AT) if self.whose is not None and self.whose.startswith(AT) else None
 
     @classmethod
     def of(cls, pool: Pool) -> "Place":
@@ -99,8 +105,8 @@ def bind_seats(
     bound: dict[Place, int] = {}
     left = {each.id: each for each in allotted}
     for whose, more in sorted(deltas.items(), key=lambda item: item[1]):
-        if whose is None:
-            bound[FOR_ALL] = more
+        if whose is None or whose.startswith(AT):
+            bound[Place(whose, None)] = more
             continue
         if more > 0:
             granting = _granting(run, whose, left)

@@ -8,10 +8,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from uuid import UUID
 
 GENERAL = "general"
 DELEGATED = "delegated"
+PRIORITY = "priority"
+AT = "@"
+"""What stands before target groups where seats are named by whose they are."""
 
 
 class Reason(StrEnum):
@@ -37,12 +41,25 @@ class Course:
     applications_close_at: datetime
     hold_for: timedelta
     starts_on: date
+    prefecture: str = ""
+    hold_days: int | None = None
+    """A hold's time in working days instead; `hold_for` follows from it at a moment."""
+    offer_days: int | None = None
+    """Working days to answer an offer out of the line."""
+    offer_for: timedelta | None = None
+    """The same, reckoned at a moment. None: as long as any hold."""
+    line_due_at: datetime | None = None
+    """From when on the line has to be gone through: a pause ends, or a pool opens to all."""
     is_cancelled: bool = False
+
+    def line_is_due(self, now: datetime) -> bool:
+        """Whether somebody may have a free seat by the clock alone."""
+        return self.line_due_at is not None and self.line_due_at <= now
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Seats of one course run (枠): for all, or delegated (委ねる枠) to a municipality or to several together."""
+    """Seats of one course run (枠): for all, delegated (委ねる枠) to municipalities, or for target groups (優先枠)."""
 
     id: UUID
     kind: str
@@ -68,8 +85,13 @@ class Pool:
     """On what agreement of both they are lent."""
     onward_step: int | None = None
     """Which of those to whom the decision sends, at the cut-off before, what goes back."""
+    target_groups: tuple[str, ...] = ()
+    """For whom the seats of a priority pool (優先枠) are, until it opens."""
+    opened: bool = False
+    """Whether what nobody of them claimed is open to all by now."""
     passed_over: int = 0
-    """How many of those who wait can't have a seat now, since another that they have is at the same time."""
+    """Those in its line who were asked about a free seat in this very moment, and can't have it; below 0: its seats
+    are not to be had at once."""
 
     @property
     def municipality(self) -> str | None:
@@ -78,7 +100,9 @@ class Pool:
 
     @property
     def whose(self) -> str | None:
-        """Whose it is, as an office writes it: a code, or several joined by +."""
+        """Whose it is, as an office writes it: a code, or several joined by +; of target groups, after an @."""
+        if self.target_groups:
+            return AT + "+".join(self.target_groups)
         return "+".join(self.municipalities) or None
 
     @property
@@ -119,9 +143,19 @@ class Pool:
         """Seats that can't be taken away any more."""
         return self.held + self.filled
 
-    def serves(self, municipality: str) -> bool:
-        """Whether its seats are for people of this municipality."""
-        return self.granted > 0 and self.is_open and (not self.municipalities or municipality in self.municipalities)
+    def serves(self, municipality: str, target_groups: Collection[str] = ()) -> bool:
+        """Whether its seats are for somebody of this municipality and these target groups."""
+        return self.granted > 0 and self.is_open and self.is_for(municipality, target_groups)
+
+    def is_for(self, municipality: str, target_groups: Collection[str] = ()) -> bool:
+        """The same, whether or not there are any seats."""
+        if self.target_groups and not self.opened and not self.prefers(target_groups):
+            return False
+        return not self.municipalities or municipality in self.municipalities
+
+    def prefers(self, target_groups: Collection[str]) -> bool:
+        """Whether it is there for people of one of these target groups."""
+        return not set(self.target_groups).isdisjoint(target_groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +208,7 @@ class Ask:
     hold_until: datetime | None = None
     referral_id: UUID | None = None
     consent_withdrawn: bool = False
+    target_groups: tuple[str, ...] = ()
 
 
 def request_seats(
@@ -211,6 +246,7 @@ def request_seats(
             now=now,
             hold_until=ask.hold_until,
             already_requested=ask.case_id in cases,
+            target_groups=ask.target_groups,
             is_busy=ask.case_id in busy,
         )
         outcomes.append(outcome)
@@ -222,6 +258,27 @@ def request_seats(
     return outcomes
 
 
+def request_together(
+    course: Course,
+    pools: Sequence[Pool],
+    asks: Sequence[Ask],
+    *,
+    cases: Collection[UUID],
+    referrals: Collection[UUID],
+    now: datetime,
+    busy: Collection[UUID] = (),
+    at_limit: Collection[UUID] = (),
+) -> list[Held | Waitlisted | Refused | Repeated]:
+    """A seat for each of them at once; else a place in line for each. If one is refused, nobody is to have anything."""
+    ask = partial(
+        request_seats, course, asks=asks, cases=cases, referrals=referrals, now=now, busy=busy, at_limit=at_limit
+    )
+    outcomes = ask(pools)
+    if all(isinstance(each, Held) for each in outcomes) or any(isinstance(each, Refused) for each in outcomes):
+        return outcomes
+    return ask([replace(pool, passed_over=-1) for pool in pools])
+
+
 def request_seat(
     course: Course,
     pools: Sequence[Pool],
@@ -230,9 +287,10 @@ def request_seat(
     now: datetime,
     hold_until: datetime | None = None,
     already_requested: bool = False,
+    target_groups: Collection[str] = (),
     is_busy: bool = False,
 ) -> Held | Waitlisted | Refused:
-    """Own seats first, then those shared with others, then general ones; else the line of whichever comes first."""
+    """Own seats first, then shared ones, a target group's, general ones; else the line of whichever comes first."""
     if course.is_cancelled:
         return Refused(Reason.COURSE_CANCELLED)
     if already_requested:
@@ -241,7 +299,7 @@ def request_seat(
         return Refused(Reason.APPLICATIONS_CLOSED)
     if hold_until is not None and now > hold_until:
         return Refused(Reason.HOLD_UNTIL_PASSED)
-    pool = choose_pool(pools, municipality)
+    pool = choose_pool(pools, municipality, target_groups)
     if pool is None:
         return Refused(Reason.NO_SEATS_FOR_YOU)
     waits_until = wait_ends(course, hold_until)
@@ -253,17 +311,17 @@ def request_seat(
     return Waitlisted(pool, pool.next_line_no, pool.waiting + 1, waits_until)
 
 
-def choose_pool(pools: Sequence[Pool], municipality: str) -> Pool | None:
+def choose_pool(pools: Sequence[Pool], municipality: str, target_groups: Collection[str] = ()) -> Pool | None:
     """The pool that gives a seat at once; if none does, the one to wait in. The narrowest comes first."""
-    usable = sorted((pool for pool in pools if pool.serves(municipality)), key=_narrowest_first)
+    usable = usable_pools(pools, municipality, target_groups)
     return next((pool for pool in usable if _open_to_newcomers(pool)), usable[0] if usable else None)
 
 
-def is_idle(pools: Sequence[Pool]) -> bool:
-    """Whether a seat may be free beside somebody who waits and can have it."""
-    anybody = sum(pool.waiting - pool.passed_over for pool in pools) > 0
-    return any(
-        pool.free > 0 and (pool.waiting > pool.passed_over or (anybody and not pool.municipalities)) for pool in pools
+def usable_pools(pools: Sequence[Pool], municipality: str, target_groups: Collection[str] = ()) -> list[Pool]:
+    """Those whose seats somebody may have. Who isn't of its target group comes to an opened pool last."""
+    usable = [pool for pool in pools if pool.serves(municipality, target_groups)]
+    return sorted(
+        usable, key=lambda pool: (bool(pool.target_groups) > pool.prefers(target_groups), narrowest_first(pool))
     )
 
 
@@ -273,77 +331,10 @@ def wait_ends(course: Course, hold_until: datetime | None) -> datetime:
 
 
 def _open_to_newcomers(pool: Pool) -> bool:
-    return pool.free > 0 and pool.waiting == pool.passed_over
+    return pool.free > 0 and pool.waiting <= pool.passed_over
 
 
-def _narrowest_first(pool: Pool) -> tuple[bool, int, bool, UUID]:
-    """Own seats before lent ones: these go back if nobody needs them."""
-    return pool.kind != DELEGATED, len(pool.municipalities), pool.is_moved, pool.id
-
-
-# --- freed or new seats ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class InLine:
-    """Somebody who waits."""
-
-    seat_request_id: UUID
-    pool_id: UUID
-    municipality: str
-    line_no: int
-    requested_at: datetime
-    waits_until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Promoted:
-    """The next in line has a seat, in this pool."""
-
-    place: InLine
-    pool_id: UUID
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Lapsed:
-    """The wait was over before a seat came free."""
-
-    place: InLine
-
-
-def offer_free_seats(
-    course: Course, pools: Sequence[Pool], line: Sequence[InLine], now: datetime
-) -> list[Promoted | Lapsed]:
-    """Give every free seat to whoever is next.
-
-    A pool's own line comes first, in its order; who waits for seats of a decision that is in force no more, or that
-    all went back at the cut-off, stands in it as well, by how long they have waited. A seat that nobody there wants
-    goes to whoever has waited longest in the course's other lines and may have it, rather than stay idle beside them.
-    """
-    outcomes: list[Promoted | Lapsed] = []
-    waiting = sorted(line, key=_who_came_first)
-    closed = {pool.id for pool in pools if not pool.is_open}
-    for pool in sorted((pool for pool in pools if pool.is_open), key=_narrowest_first):
-        free = pool.free
-        while free > 0 and (place := _next_for(pool, waiting, closed)) is not None:
-            waiting.remove(place)
-            if now > place.waits_until:
-                outcomes.append(Lapsed(place))
-                continue
-            free -= 1
-            outcomes.append(Promoted(place, pool.id, min(now + course.hold_for, place.waits_until)))
-    return outcomes
-
-
-def _next_for(pool: Pool, waiting: Sequence[InLine], closed: Collection[UUID]) -> InLine | None:
-    own = [place for place in waiting if place.pool_id == pool.id]
-    heads = [min(own, key=lambda place: place.line_no)] if own else []
-    heads += [place for place in waiting if place.pool_id in closed and pool.serves(place.municipality)][:1]
-    if heads:
-        return min(heads, key=_who_came_first)
-    return next((place for place in waiting if pool.serves(place.municipality)), None)
-
-
-def _who_came_first(place: InLine) -> tuple[datetime, UUID]:
-    return place.requested_at, place.seat_request_id
+def narrowest_first(pool: Pool) -> tuple[int, int, bool, UUID]:
+    """The order in which pools give their seats away; own ones before lent ones: these go back if nobody needs them."""
+    kind = (DELEGATED, PRIORITY, GENERAL).index(pool.kind)
+    return kind, len(pool.municipalities), pool.is_moved, pool.id

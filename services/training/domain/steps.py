@@ -29,6 +29,16 @@ class Move(StrEnum):
     RELEASE = "release"
 
 
+class LineMove(StrEnum):
+    """What can be done with a place in the line, and with a seat that is offered out of it."""
+
+    ACCEPT = "accept"
+    DECLINE = "decline"
+    PAUSE = "pause"
+    RESUME = "resume"
+    SEPARATE = "separate"
+
+
 class Authority(StrEnum):
     """Who may issue the training instruction (受講指示) in a prefecture."""
 
@@ -51,6 +61,15 @@ class SeatRequest:
     state: State
     expires_at: datetime | None
     version: int
+    offered: bool = False
+    """Whether the seat is one out of the line that nobody has accepted yet; only while it is held."""
+    offers: int = 0
+    """How many it was offered so far."""
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether it may be accepted or declined."""
+        return self.offered and self.state is State.HELD
 
     @property
     def holds_a_seat(self) -> bool:
@@ -73,7 +92,7 @@ class Moved:
 class Illegal:
     """The step can't be taken from here; these can."""
 
-    legal: tuple[Move, ...]
+    legal: tuple[Move | LineMove, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,9 @@ async def _move(
         # The old days first: until then the new ones may overlap with them. The referral goes on with the new seat.
         await _give_back(session, replace(request, referral_id=None), reason="moved", now=now)
     benefit_ends_on = await seats.find_benefit_end(session, request.id)
+    claims = await seats.read_claims(session, request.id)
     origin = session.info.get("origin", Origin())
-    order = AgencyOrder(request.case_id, actor, origin, benefit_ends_on=benefit_ends_on, moves=moves)
+    order = AgencyOrder(request.case_id, actor, origin, benefit_ends_on=benefit_ends_on, moves=moves, claims=claims)
     (outcome,) = await request_seats(session, course_run_id, [order], now=now)
     if isinstance(outcome, Placed):
         return outcome if isinstance(outcome.outcome, Held) else NotHeld(None)

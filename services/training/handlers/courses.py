@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.offers import CourseOffer, Denied, Granted, offer_course_run
 from services.training.domain.pools import Allotted, Bound, Place, Run, bind_seats
-from services.training.domain.quota import Pool
+from services.training.domain.quota import AT, Pool
 from services.training.domain.steps import Authority, State
 from services.training.handlers.reserves import Told
 from services.training.handlers.seats import offer_free_seats, pool_changed, seat_held
-from services.training.tables import courses, seats
+from services.training.tables import courses, line, seats
 from services.training.tables.allotments import lock_allotted
 from services.training.tables.late_changes import read_colliding
 from services.training.tables.seats import Share
@@ -152,7 +152,7 @@ async def _bind(session: AsyncSession, decided: _Decided, now: datetime) -> _Dec
     whose = {one for each in changes for one, more in each.granted.deltas.items() if one is not None and more > 0}
     # With those whose seats are to go on: every sub-committee is locked here, in one order, and none later.
     whose |= {pool.whose for each in changes for pool in each.pools if pool.whose is not None and pool.is_due(now)}
-    towns = {municipality for one in whose for municipality in one.split("+")}
+    towns = {municipality for one in whose if not one.startswith(AT) for municipality in one.split("+")}
     allotted: Sequence[Allotted] = []
     if towns:
         allotted = await lock_allotted(session, {each.offer.prefecture for each in changes}, towns, now)
@@ -193,6 +193,9 @@ async def _stand(session: AsyncSession, changes: Sequence[_Change], now: datetim
     # Return, then change the capacity, then grant: at no moment is more granted than there is.
     ordered = [*(each for each in shares if each.seats < 0), *capacities, *(each for each in shares if each.seats > 0)]
     await seats.share_out(session, ordered, command=new_id(), now=now)
+    if kept := [change.course_run_id for change in changes if change.offer.priority]:
+        await courses.open_priority_pools(session, kept)
+        await line.look_again(session, kept, now)
     told = {change.course_run_id: [_course_offered(change, versions)] for change in changes}
     await _follow_deadlines(session, changes, told)
     course_of = {pool_id: course_run_id for (course_run_id, _), pool_id in pool_ids.items()}
@@ -225,7 +228,13 @@ async def _follow_deadlines(session: AsyncSession, changes: Sequence[_Change], t
     standing = [change.course_run_id for change in changes if change.became == "updated"]
     for request in await seats.follow_deadlines(session, standing):
         if request.state is not State.WAITING and (until := request.expires_at) is not None:
-            held = seat_held(request, pool_id=request.pool_id, pool_kind=kinds[request.pool_id], expires_at=until)
+            held = seat_held(
+                request,
+                pool_id=request.pool_id,
+                pool_kind=kinds[request.pool_id],
+                expires_at=until,
+                offered=request.is_offered,
+            )
             told[request.course_run_id].append((held, request.version))
 
 

@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.alternatives import Found, Seeker, find_alternatives
 from services.training.domain.late_changes import Affected, After, Claim, Denied, Effect, Planned, Terms, plan_change
-from services.training.domain.quota import Pool
+from services.training.domain.quota import GENERAL, Pool
 from services.training.domain.steps import State
 from services.training.handlers.motions import begin_of
 from services.training.handlers.reserves import Told
 from services.training.handlers.seats import offer_free_seats, seat_held, tell
-from services.training.tables import late_changes, region_settings, seat_times, seats
+from services.training.tables import late_changes, line, region_settings, seat_times, seats
 from services.training.tables.late_changes import Following, Run
 from services.training.tables.region_settings import RegionSetting
 from services.training.tables.seats import Share
@@ -216,6 +216,9 @@ async def _end(session: AsyncSession, planned: Planned, now: datetime) -> None:
     ending = {each.claim.request.id: _REASONS[each.effect] for each in planned.leaving}
     holding = [each.claim.request.id for each in planned.leaving if each.claim.request.holds_a_seat]
     await late_changes.end_requests(session, ending, holding, now)
+    for each in planned.leaving:
+        if each.claim.request.is_offered:
+            await line.answer_offer(session, each.claim.request, "left", reason=ending[each.claim.request.id], now=now)
 
 
 async def _share_out(session: AsyncSession, run: Run, planned: Planned, now: datetime) -> None:
@@ -229,7 +232,7 @@ async def _share_out(session: AsyncSession, run: Run, planned: Planned, now: dat
 def _follow(planned: Planned, pools: Sequence[Pool]) -> list[Following]:
     """Whoever lost a seat stands before all others, the strongest claim first."""
     standing = {pool.id: pool for pool in pools}
-    general = next((pool.id for pool in pools if not pool.municipalities), None)
+    general = next((pool.id for pool in pools if pool.kind == GENERAL), None)
     first: dict[UUID, int] = {}
     for each in planned.affected:
         if each.claim.line_no is not None and each.claim.request.state is State.WAITING:

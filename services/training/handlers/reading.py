@@ -17,6 +17,7 @@ FROM course_run c
 CROSS JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object(
                'pool_id', p.id, 'kind', p.kind, 'municipality', p.municipality, 'municipalities', p.municipalities,
+               'target_groups', p.target_groups, 'opens_at', p.opens_at,
                'decision_allotment_id', p.decision_allotment_id, 'in_force', p.in_force,
                'source_pool_id', p.source_pool_id, 'agreement_id', p.agreement_id, 'onward_step', p.onward_step,
                'granted', p.granted, 'held', p.held,
@@ -26,7 +27,7 @@ CROSS JOIN LATERAL (
            ) ORDER BY p.kind, p.municipalities, p.id) AS pools,
            coalesce(sum(p.granted - p.held - p.filled) FILTER (WHERE
                CAST(:municipality AS text) IS NULL
-               OR p.in_force AND (p.kind <> 'delegated' OR :municipality = ANY(p.municipalities))
+               OR p.in_force AND p.opened AND (p.kind <> 'delegated' OR :municipality = ANY(p.municipalities))
            ), 0) AS free,
            coalesce(sum(p.granted) FILTER (WHERE
                CAST(:municipality AS text) IS NULL
@@ -35,7 +36,8 @@ CROSS JOIN LATERAL (
            ), 0) AS granted
     FROM (
         SELECT *, decision_allotment_id IS NULL
-            OR decision_in_force(decision_allotment_id, CAST(:now AS timestamptz)) AS in_force
+            OR decision_in_force(decision_allotment_id, CAST(:now AS timestamptz)) AS in_force,
+            coalesce(opens_at <= CAST(:now AS timestamptz), true) AS opened
         FROM pool WHERE course_run_id = c.id
     ) AS p
 ) AS seats

@@ -11,25 +11,18 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.training.domain import line as in_line
 from services.training.domain import quota, steps
-from services.training.domain.quota import (
-    Ask,
-    Course,
-    Held,
-    Lapsed,
-    Pool,
-    Promoted,
-    Reason,
-    Refused,
-    Repeated,
-    Waitlisted,
-)
+from services.training.domain.line import Lapsed, PassedOver, Promoted
+from services.training.domain.line_record import keep
+from services.training.domain.quota import Ask, Course, Held, Pool, Reason, Refused, Repeated, Waitlisted
 from services.training.domain.steps import Illegal, Moved, SeatRequest, State, TooLate
+from services.training.handlers.deadlines import holding, offering
 from services.training.handlers.pools import settle_pools
 from services.training.handlers.reserves import Told, move_up
-from services.training.tables import cases, cut_offs, seat_times, seats
+from services.training.tables import cases, cut_offs, line, seat_times, seats
 from services.training.tables.allotments import lock_next_stranded
-from services.training.tables.seats import Placed
+from services.training.tables.seats import Claim, Placed
 from shared.auth import Actor
 from shared.bus.envelope import new_id
 from shared.bus.mailbox import Origin, emit
@@ -53,6 +46,7 @@ class AgencyOrder:
     """Until when the person has a benefit, where it is known: another course run has to start before it ends."""
     moves: SeatRequest | None = None
     """The request that this one goes on for, in another course run."""
+    claims: Sequence[Claim] = ()
 
     @property
     def requested_by(self) -> str:
@@ -85,25 +79,36 @@ Unmet = Refused | Repeated | ConsentLacking | Stranger
 
 
 async def request_seats(
-    session: AsyncSession, course_run_id: UUID, orders: Sequence[SeatOrder], *, now: datetime
+    session: AsyncSession, course_run_id: UUID, orders: Sequence[SeatOrder], *, together: bool = False, now: datetime
 ) -> list[Placed | Unmet]:
-    """Ask for seats of one course, one order after the other, as if each had come by itself."""
+    """Ask for seats of one course, one order after the other, as if each had come by itself.
+
+    `together`: a seat for each of them or for none yet; if one can't ask, nobody does.
+    """
     found = await seats.lock_course_for(session, course_run_id, [order.case_id for order in orders])
     if found is None:
         return [Refused(Reason.NO_SUCH_COURSE) for _ in orders]
     course, known = found
     judged = [_may_ask(order, course, known[order.case_id], now) for order in orders]
-    decided = iter(await _decide(session, course, [each for each in judged if isinstance(each, Ask)], now))
+    asks = [each for each in judged if isinstance(each, Ask)]
+    if together and len(asks) < len(orders):
+        return [Repeated() if isinstance(each, Ask) else each for each in judged]
+    decided = iter(await _decide(session, course, asks, now, together=together))
     # In rising order: decided at the same moment, who came first is told by the id alone.
     ids = sorted(new_id() for _ in orders)
     outcomes = [
         _placed(seat_request_id, course, order, each, next(decided)) if isinstance(each, Ask) else each
         for seat_request_id, order, each in zip(ids, orders, judged, strict=True)
     ]
-    if placed := [outcome for outcome in outcomes if isinstance(outcome, Placed)]:
+    placed = [outcome for outcome in outcomes if isinstance(outcome, Placed)]
+    if placed and not (together and len(placed) < len(orders)):
         await seats.add_requests(session, course.id, placed, now=now)
         told = [fact for each in placed for fact in _told_of(each)]
         await emit(session, *told, at=now, origins=[each.origin for each in placed for _ in range(2)])
+        if together and placed[0].request.state is State.WAITING:
+            # Seats that are free in several pools may be enough for all of them.
+            await line.put_together(session, [each.request.id for each in placed], new_id())
+            await _settle(session, course, now)
     return outcomes
 
 
@@ -115,7 +120,8 @@ def _may_ask(order: SeatOrder, course: Course, case: cases.KnownCase, now: datet
                 return Stranger()
             today = day_in_japan(now)
             lacking = consent_gap(case.consent, purposes=FOR_TRAINING, receiver=course.provider_agency, today=today)
-            return lacking or Ask(order.case_id, case.municipality, order.hold_until)
+            groups = tuple(sorted({claim.target_group for claim in order.claims}))
+            return lacking or Ask(order.case_id, case.municipality, order.hold_until, target_groups=groups)
         case ReferralOrder():
             # It may have been taken back before the referral came here.
             withdrawn = case.consent.state == "withdrawn"
@@ -125,20 +131,22 @@ def _may_ask(order: SeatOrder, course: Course, case: cases.KnownCase, now: datet
 
 
 async def _decide(
-    session: AsyncSession, course: Course, asks: Sequence[Ask], now: datetime
+    session: AsyncSession, course: Course, asks: Sequence[Ask], now: datetime, *, together: bool
 ) -> list[Held | Waitlisted | Refused | Repeated]:
     if not asks:
         return []
     referrals = await seats.led_to_requests(session, [ask.referral_id for ask in asks if ask.referral_id is not None])
     case_ids = [ask.case_id for ask in asks]
     pools, asking = await seats.read_pools_for(session, course.id, case_ids, now)
-    # Seldom: a decision ended, a cut-off came, or somebody who was passed over has time again, all a moment ago. Those
-    # who wait come before whoever asks now.
-    if any(pool.is_due(now) for pool in pools) or quota.is_idle(pools):
+    if course.line_is_due(now) or any(pool.is_due(now) or (pool.free > 0 and pool.waiting > 0) for pool in pools):
+        # Seldom: a decision ended, a cut-off came, a pause is over, or who waits may not be able to take what is free.
+        # Those who wait come before whoever asks now; what they can't have then, nobody has to leave for them.
         await _settle(session, course, now)
         pools, asking = await seats.read_pools_for(session, course.id, case_ids, now)
-    return quota.request_seats(
-        course,
+        pools = [replace(pool, passed_over=pool.waiting) for pool in pools]
+    decide = quota.request_together if together else quota.request_seats
+    return decide(
+        holding(course, now),
         pools,
         asks,
         cases=asking.already,
@@ -168,7 +176,8 @@ def _placed(
     )
     placed = Placed(request, outcome, ask.hold_until, order.requested_by, order.origin)
     if isinstance(order, AgencyOrder):
-        return replace(placed, moved_from=moves.id if moves else None, benefit_ends_on=order.benefit_ends_on)
+        moved_from = moves.id if moves else None
+        return replace(placed, claims=order.claims, moved_from=moved_from, benefit_ends_on=order.benefit_ends_on)
     return placed
 
 
@@ -250,6 +259,11 @@ async def return_surplus(session: AsyncSession, now: datetime) -> bool:
     return await _settle_run(session, await cut_offs.lock_next_surplus(session), now)
 
 
+async def go_on_with_line(session: AsyncSession, now: datetime) -> bool:
+    """A pause is over, or a priority pool opens to all: somebody who waits may have a free seat."""
+    return await _settle_run(session, await line.lock_next_line(session, now), now)
+
+
 async def _settle_run(session: AsyncSession, course_run_id: UUID | None, now: datetime) -> bool:
     course = None if course_run_id is None else await seats.lock_course(session, course_run_id)
     if course is None:
@@ -261,6 +275,8 @@ async def _settle_run(session: AsyncSession, course_run_id: UUID | None, now: da
 async def _settle(session: AsyncSession, course: Course, now: datetime) -> None:
     touched: set[UUID] = set()
     told = await offer_free_seats(session, course, touched, now)
+    if course.line_is_due(now):
+        await line.look_again(session, [course.id], now)
     await tell(session, course.id, told, touched, now)
 
 
@@ -281,10 +297,11 @@ async def release_hold(
     reason: str,
     now: datetime,
     because: Sequence[Told] = (),
+    because_offer: str | None = None,
 ) -> Illegal | None:
     """Give back a seat or a place in line, and offer what came free, at once. Needs the course's lock.
 
-    `because`: what there is to tell before it.
+    `because`: what there is to tell before it. `because_offer`: why an offered seat is declined, in particular.
     """
     # What may be given back does not depend on the authority mode.
     step = steps.take_step(request, steps.Move.RELEASE, authority=steps.Authority.CURRENT_LAW, now=now)
@@ -295,7 +312,7 @@ async def release_hold(
             raise AssertionError("giving back is never too late")
         case Moved():
             touched = {request.pool_id}
-            told = [*because, await _end(session, request, reason=reason, now=now)]
+            told = [*because, await _end(session, request, reason=reason, because_offer=because_offer, now=now)]
             told += await offer_free_seats(session, course, touched, now)
             told += await move_up(session, course, request, now=now)
             await tell(session, course.id, told, touched, now)
@@ -304,8 +321,13 @@ async def release_hold(
             assert_never(step)
 
 
-async def _end(session: AsyncSession, request: SeatRequest, *, reason: str, now: datetime) -> Told:
+async def _end(
+    session: AsyncSession, request: SeatRequest, *, reason: str, because_offer: str | None = None, now: datetime
+) -> Told:
     await seats.change_request(session, request.id, state=State.RELEASED, pool_id=request.pool_id, reason=reason)
+    if request.is_offered:
+        answer, because = ("lapsed", None) if reason == EXPIRED else ("left", because_offer or reason)
+        await line.answer_offer(session, request, answer, reason=because, now=now)
     if request.holds_a_seat:
         kind = "expire" if reason == EXPIRED else "release"
         await seats.enter(session, kind, request, pool_id=request.pool_id, now=now)
@@ -325,35 +347,48 @@ async def offer_free_seats(session: AsyncSession, course: Course, touched: set[U
     pools = await settle_pools(session, course.id, touched, now)
     if not any(pool.free > 0 for pool in pools) or not any(pool.waiting for pool in pools):
         return []
-    # Who has another seat at the same time is passed over, and keeps the place.
-    busy = {seat_request_id for seat_request_id, _ in await seat_times.read_passed_over(session, course.id)}
-    line = [standing for standing in await seats.read_line(session, course.id) if standing.request.id not in busy]
-    waiting = {standing.request.id: standing.request for standing in line}
-    kinds = {pool.id: pool.kind for pool in pools}
+    standing = await seats.read_line(session, course.id)
+    places = [each.place for each in standing]
+    waiting = {each.request.id: each.request for each in standing}
+    rule = await line.rule_on(session, course.prefecture, day_in_japan(now))
+    course = offering(course, now)
+    outcomes = in_line.offer_free_seats(course, pools, places, now, rule)
     told: list[Told] = []
-    for outcome in quota.offer_free_seats(course, pools, [standing.place for standing in line], now):
+    offered: list[UUID] = []
+    for outcome in outcomes:
         request = waiting[outcome.place.seat_request_id]
-        touched.add(request.pool_id)
         match outcome:
             case Lapsed():
+                touched.add(request.pool_id)
                 told.append(await _end(session, request, reason=EXPIRED, now=now))
-            case Promoted(pool_id=pool_id, expires_at=expires_at):
-                touched.add(pool_id)
-                told.append(await _promote(session, request, pool_id, kinds[pool_id], expires_at, now))
+            case Promoted(pool_id=pool_id):
+                touched.update({request.pool_id, pool_id})
+                told.append(await _promote(session, request, outcome, pools, now))
+                offered.append(request.id)
+            case PassedOver():
+                pass
             case _:
                 assert_never(outcome)
+    if offered:
+        kept = keep(course, pools, places, outcomes, rule)
+        await line.add_round(session, new_id(), course.id, rule, kept, offered, now)
     return told
 
 
 async def _promote(
-    session: AsyncSession, request: SeatRequest, pool_id: UUID, kind: str, expires_at: datetime, now: datetime
+    session: AsyncSession, request: SeatRequest, promoted: Promoted, pools: Sequence[Pool], now: datetime
 ) -> Told:
-    await seats.change_request(session, request.id, state=State.HELD, pool_id=pool_id, expires_at=expires_at)
+    pool_id, until = promoted.pool_id, promoted.expires_at
+    await seats.change_request(session, request.id, state=State.HELD, pool_id=pool_id, expires_at=until, offered=True)
     await seats.enter(session, "hold", request, pool_id=pool_id, now=now)
-    return seat_held(request, pool_id=pool_id, pool_kind=kind, expires_at=expires_at), request.version + 1
+    kind = next(pool.kind for pool in pools if pool.id == pool_id)
+    held = seat_held(request, pool_id=pool_id, pool_kind=kind, expires_at=until, offered=True)
+    return held, request.version + 1
 
 
-def seat_held(request: SeatRequest, *, pool_id: UUID, pool_kind: str, expires_at: datetime) -> SeatHeld:
+def seat_held(
+    request: SeatRequest, *, pool_id: UUID, pool_kind: str, expires_at: datetime, offered: bool = False
+) -> SeatHeld:
     """The fact that a request has a seat, until a moment."""
     return SeatHeld(
         case_id=request.case_id,
@@ -363,6 +398,7 @@ def seat_held(request: SeatRequest, *, pool_id: UUID, pool_kind: str, expires_at
         pool_id=pool_id,
         pool_kind=pool_kind,
         expires_at=expires_at,
+        offered=offered,
     )
 
 

@@ -18,7 +18,7 @@ from services.training.domain.outcomes import Unfit
 from services.training.domain.steps import Authority, Illegal, Move, Moved, SeatRequest, State, TooLate
 from services.training.handlers import registrations
 from services.training.handlers.seats import lock_request, tell
-from services.training.tables import facts, seats
+from services.training.tables import facts, line, seats
 from services.training.tables.training_facts import in_the_name_of
 from shared.auth import Actor
 from shared.bus.mailbox import emit
@@ -59,6 +59,8 @@ async def take_step(
     signed = await registrations.sign(session, actor, signature, _ACTS[move], now=now)
     if isinstance(signed, NotRegistered | AnothersName):
         return signed
+    if request.is_offered:  # Who is nominated for a seat out of the line has accepted it.
+        await line.answer_offer(session, request, "accepted", now=now)
     await record_step(session, move, request, step.state, signed, authority, now)
     event = _told(request, move, authority, by_agency=actor.agency)
     await emit(session, (event, request.version + 1), at=now)

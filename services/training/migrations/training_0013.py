@@ -8,7 +8,7 @@ is free. What the triggers look at stands in the next migration.
 from alembic import op
 
 revision = "training_0013"
-down_revision = "training_0011"
+down_revision = "training_0012"
 branch_labels = None
 depends_on = None
 
@@ -80,7 +80,7 @@ ALTER TABLE pool ADD COLUMN source_pool_id uuid REFERENCES pool, ADD COLUMN agre
     ),
     DROP CONSTRAINT pool_once,
     ADD CONSTRAINT pool_once UNIQUE NULLS NOT DISTINCT
-        (course_run_id, kind, municipalities, decision_allotment_id, agreement_id, onward_step);
+        (course_run_id, kind, municipalities, decision_allotment_id, agreement_id, onward_step, target_groups);
 CREATE INDEX pool_of_agreement ON pool (agreement_id) WHERE agreement_id IS NOT NULL;
 GRANT INSERT (source_pool_id, agreement_id, agreement_leg, onward_step) ON pool TO tsunagu_training
 """
@@ -280,7 +280,8 @@ DROP FUNCTION allotment_seats(uuid);
 DROP INDEX pool_of_agreement;
 ALTER TABLE pool DROP CONSTRAINT pool_once, DROP CONSTRAINT pool_moved_one_way, DROP CONSTRAINT pool_of_an_agreement,
     DROP COLUMN source_pool_id, DROP COLUMN agreement_id, DROP COLUMN agreement_leg, DROP COLUMN onward_step,
-    ADD CONSTRAINT pool_once UNIQUE NULLS NOT DISTINCT (course_run_id, kind, municipalities, decision_allotment_id);
+    ADD CONSTRAINT pool_once UNIQUE NULLS NOT DISTINCT
+        (course_run_id, kind, municipalities, decision_allotment_id, target_groups);
 DROP TABLE agreement_step, agreement_leg, seat_agreement, allotment_entry, allotment_onward;
 DROP INDEX IF EXISTS decision_allotment_carries_over;
 ALTER TABLE decision_allotment DROP COLUMN carries_over

@@ -15,9 +15,11 @@ from shared.database import Hot
 
 _OFFER_COLUMNS = (
     "title, provider_agency, prefecture, site_municipality, system, field, starts_on, ends_on, applications_close_at,"
-    " hold_hours, source, checked_on, min_enrolment, cancel_decision_on"
+    " hold_hours, source, checked_on, min_enrolment, cancel_decision_on, hold_days, offer_days, priority_opens_at"
 )
 """Its capacity is moved by the ledger alone."""
+HOLD_HOURS = 72
+"""As long as a seat is held where nothing else is said."""
 _FIND_OFFERS = Hot(
     f"SELECT id, version, course_number, capacity, cancelled_at, {_OFFER_COLUMNS} FROM course_run"
     " WHERE course_number = ANY(CAST(:course_numbers AS text[]))"
@@ -38,13 +40,23 @@ _CHANGE_COURSES = Hot(
     + " FROM json_populate_recordset(NULL::course_run, CAST(:offers AS json)) o WHERE c.id = o.id"
     " RETURNING c.id, c.version"
 )
+# What nobody claimed opens to all, at the latest when applications close.
+_OPENS_AT = "LEAST(c.priority_opens_at, c.applications_close_at)"
 _ADD_POOLS = Hot(
-    "INSERT INTO pool (id, course_run_id, kind, municipality, municipalities, decision_allotment_id, onward_step)"
-    " SELECT id, course_run_id, CASE WHEN whose IS NULL THEN 'general' ELSE 'delegated' END,"
-    " CASE WHEN position('+' IN whose) = 0 THEN whose END, coalesce(string_to_array(whose, '+'), '{}'), allotment_id,"
-    " onward_step FROM unnest(CAST(:ids AS uuid[]), CAST(:course_run_ids AS uuid[]), CAST(:whose AS text[]),"
-    " CAST(:allotment_ids AS uuid[]), CAST(:onward_steps AS integer[]))"
-    " AS added (id, course_run_id, whose, allotment_id, onward_step)"
+    "INSERT INTO pool (id, course_run_id, kind, municipality, municipalities, decision_allotment_id, onward_step,"
+    " target_groups, opens_at) SELECT added.id, course_run_id, CASE WHEN groups IS NOT NULL THEN 'priority'"
+    " WHEN whose IS NULL THEN 'general' ELSE 'delegated' END, CASE WHEN position('+' IN whose) = 0 THEN whose END,"
+    " coalesce(string_to_array(whose, '+'), '{}'), allotment_id, onward_step,"
+    " coalesce(string_to_array(groups, '+'), '{}'),"
+    f" CASE WHEN groups IS NOT NULL THEN {_OPENS_AT} END"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:course_run_ids AS uuid[]), CAST(:whose AS text[]),"
+    " CAST(:groups AS text[]), CAST(:allotment_ids AS uuid[]), CAST(:onward_steps AS integer[]))"
+    " AS added (id, course_run_id, whose, groups, allotment_id, onward_step)"
+    " JOIN course_run c ON c.id = added.course_run_id"
+)
+_OPEN_POOLS = Hot(
+    f"UPDATE pool p SET opens_at = {_OPENS_AT} FROM course_run c WHERE c.id = p.course_run_id AND p.kind = 'priority'"
+    " AND c.id = ANY(CAST(:ids AS uuid[]))"
 )
 
 
@@ -74,16 +86,23 @@ async def add_pools(session: AsyncSession, pools: Mapping[UUID, tuple[UUID, Plac
     values = {
         "ids": list(pools),
         "course_run_ids": [course_run_id for course_run_id, _ in pools.values()],
-        "whose": [place.whose for _, place in pools.values()],
+        "whose": [None if place.target_groups else place.whose for _, place in pools.values()],
+        "groups": [place.target_groups for _, place in pools.values()],
         "allotment_ids": [place.allotment_id for _, place in pools.values()],
         "onward_steps": [place.onward_step for _, place in pools.values()],
     }
     await _ADD_POOLS.rows(session, values)
 
 
+async def open_priority_pools(session: AsyncSession, course_run_ids: Collection[UUID]) -> None:
+    """Let priority pools open when their course runs say so now."""
+    await _OPEN_POOLS.rows(session, {"ids": list(course_run_ids)})
+
+
 def offer_values(offer: CourseOffer) -> dict[str, Any]:
     """The offer's columns."""
-    return {column: getattr(offer, column) for column in _OFFER_COLUMNS.split(", ")}
+    values = {column: getattr(offer, column) for column in _OFFER_COLUMNS.split(", ")}
+    return values | {"hold_hours": HOLD_HOURS if offer.hold_hours is None else offer.hold_hours}
 
 
 def _as_json(offers: Mapping[UUID, CourseOffer]) -> str:

@@ -129,11 +129,15 @@ _GIVE_BACK = Hot(
     " FROM seat_request r WHERE r.id = ANY(CAST(:ids AS uuid[])) ORDER BY r.id"
 )
 _FOLLOW = Hot(
-    "INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state,"
-    " line_no, hold_until, expires_at, requested_at, benefit_ends_on, moved_from)"
+    "WITH claim AS (INSERT INTO target_group_claim (seat_request_id, target_group, basis, by, at)"
+    " SELECT n.id, k.target_group, k.basis, k.by, k.at"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:old_ids AS uuid[])) AS n (id, old_id)"
+    " JOIN target_group_claim k ON k.seat_request_id = n.old_id)"
+    " INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state,"
+    " line_no, hold_until, expires_at, requested_at, benefit_ends_on, moved_from, target_groups)"
     " SELECT n.id, r.course_run_id, n.pool_id, r.case_id, r.municipality, r.referral_id, r.requested_by, 'waiting',"
-    " n.line_no, r.hold_until, LEAST(r.hold_until, c.applications_close_at), r.requested_at, r.benefit_ends_on, r.id"
-    " FROM unnest(CAST(:ids AS uuid[]), CAST(:old_ids AS uuid[]), CAST(:pool_ids AS uuid[]),"
+    " n.line_no, r.hold_until, LEAST(r.hold_until, c.applications_close_at), r.requested_at, r.benefit_ends_on, r.id,"
+    " r.target_groups FROM unnest(CAST(:ids AS uuid[]), CAST(:old_ids AS uuid[]), CAST(:pool_ids AS uuid[]),"
     " CAST(:line_nos AS integer[])) AS n (id, old_id, pool_id, line_no)"
     " JOIN seat_request r ON r.id = n.old_id JOIN course_run c ON c.id = r.course_run_id"
 )

@@ -13,6 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.training.domain.alternatives import Days
 from shared.database import Hot
 
+HAS_ANOTHER_SEAT = (
+    "EXISTS (SELECT FROM seat_time t WHERE t.case_id = r.case_id"
+    " AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on)"
+)
+"""Whether somebody who waits, `r`, has a seat elsewhere while the course run `c` goes on."""
 _TODAY = "CAST(CAST(:now AS timestamptz) AT TIME ZONE 'Asia/Tokyo' AS date)"
 
 
@@ -37,11 +42,6 @@ def at_limit(cases: str) -> str:
     )
 
 
-_PASSED_OVER = Hot(
-    "SELECT r.id, r.pool_id FROM course_run c JOIN seat_request r ON r.course_run_id = c.id AND r.state = 'waiting'"
-    " WHERE c.id = :course_run_id AND EXISTS (SELECT FROM seat_time t WHERE t.case_id = r.case_id"
-    " AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on)"
-)
 _BUSY = Hot(
     "SELECT case_id, first_on, last_on FROM seat_time"
     " WHERE case_id = ANY(CAST(:case_ids AS uuid[])) AND course_run_id <> :course_run_id ORDER BY case_id, first_on"
@@ -51,11 +51,6 @@ _LOCK_NEXT_TO_OFFER = Hot(
     " JOIN course_run c ON c.id = waiting.course_run_id LIMIT 1 FOR UPDATE OF c SKIP LOCKED"
 )
 _OFFERED = Hot("DELETE FROM seat_to_offer WHERE course_run_id = :id")
-
-
-async def read_passed_over(session: AsyncSession, course_run_id: UUID) -> list[tuple[UUID, UUID]]:
-    """Who waits, in which pool, and has another seat at the same time."""
-    return [(row["id"], row["pool_id"]) for row in await _PASSED_OVER.rows(session, {"course_run_id": course_run_id})]
 
 
 async def read_busy(session: AsyncSession, case_ids: Collection[UUID], course_run_id: UUID) -> dict[UUID, list[Days]]:

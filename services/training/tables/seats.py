@@ -6,9 +6,8 @@ that one sees what the lock's previous holder committed. Nothing here ever write
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,14 +16,18 @@ from pydantic_core import to_json
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain.quota import Course, Held, InLine, Pool, Waitlisted, is_idle
+from services.training.domain.line import InLine
+from services.training.domain.quota import Course, Held, Pool, Waitlisted
 from services.training.domain.steps import SeatRequest, State
 from services.training.tables.cases import UNHEARD_OF, KnownCase, known_case
-from services.training.tables.seat_times import at_limit, busy_at, read_passed_over
+from services.training.tables.seat_times import HAS_ANOTHER_SEAT, at_limit, busy_at
 from shared.bus.mailbox import Origin
 from shared.database import Hot
 
-_COURSE = "c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, c.cancelled_at"
+_COURSE = (
+    "c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, c.prefecture, c.hold_days,"
+    " c.offer_days, c.line_due_at, c.cancelled_at"
+)
 _WAITING = "(SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting')"
 # A general pool rests on no decision, and asks about none: the hot path stays as short as it was.
 _IN_FORCE = (
@@ -33,14 +36,17 @@ _IN_FORCE = (
 )
 _POOL = (
     f"p.id, p.kind, p.municipalities, p.granted, p.held, p.filled, {_WAITING} AS waiting, p.next_line_no, p.version,"
-    f" p.decision_allotment_id, {_IN_FORCE}, p.cut_off_at, p.kept, p.source_pool_id, p.agreement_id, p.onward_step"
+    f" p.decision_allotment_id, {_IN_FORCE}, p.cut_off_at, p.kept, p.source_pool_id, p.agreement_id, p.onward_step,"
+    " p.target_groups, p.opens_at <= CAST(:now AS timestamptz) AS opened"
 )
 _REQUEST = (
-    "r.id, r.course_run_id, r.pool_id, r.case_id, r.municipality, r.referral_id, r.state, r.expires_at, r.version"
+    "r.id, r.course_run_id, r.pool_id, r.case_id, r.municipality, r.referral_id, r.state, r.expires_at, r.version,"
+    " r.offered, r.offers"
 )
 
 # --- locks ----------------------------------------------------------------------------------------------------------
 
+_GET_COURSE = Hot(f"SELECT {_COURSE} FROM course_run c WHERE c.id = :id")
 _LOCK_COURSE = Hot(f"SELECT {_COURSE} FROM course_run c WHERE c.id = :id FOR UPDATE")
 # Wrapped, so that a plan is as good for one as for many: PostgreSQL would make a new one for each request otherwise.
 _ANY_CASE = "ANY(CAST((SELECT CAST(:case_ids AS uuid[])) AS uuid[]))"
@@ -99,6 +105,12 @@ async def lock_next_due(session: AsyncSession, now: datetime) -> tuple[Course, U
     return (course_of(rows[0]), rows[0]["seat_request_id"]) if rows else None
 
 
+async def get_course(session: AsyncSession, course_run_id: UUID) -> Course:
+    """The course run as it stands, to be read and not to be decided on."""
+    (row,) = await _GET_COURSE.rows(session, {"id": course_run_id})
+    return course_of(row)
+
+
 # --- loads ----------------------------------------------------------------------------------------------------------
 
 _POOLS = Hot(f"SELECT {_POOL} FROM pool p WHERE p.course_run_id = :course_run_id ORDER BY p.kind, p.id")
@@ -125,7 +137,8 @@ _FIND_REQUESTS_OF_CASE = text(
     " ORDER BY r.course_run_id"
 )
 _LINE = text(
-    f"SELECT {_REQUEST}, r.line_no, r.requested_at FROM seat_request r"
+    f"SELECT {_REQUEST}, r.line_no, coalesce(r.line_since, r.requested_at) AS since, r.paused_until, r.together_id,"
+    f" r.target_groups, {HAS_ANOTHER_SEAT} AS is_busy FROM seat_request r JOIN course_run c ON c.id = r.course_run_id"
     " WHERE r.course_run_id = :course_run_id AND r.state = 'waiting' ORDER BY r.pool_id, r.line_no"
 )
 
@@ -163,12 +176,7 @@ async def read_pools_for(
         return [], Asking()
     first = rows[0]
     asking = Asking(*(frozenset(first[name]) for name in ("already_requested", "busy", "at_limit")))
-    pools = [_pool(row) for row in rows]
-    if is_idle(pools):  # seldom: whoever waits beside a free seat can't have it now
-        passed_over = await read_passed_over(session, course_run_id)
-        counted = Counter(pool_id for _, pool_id in passed_over)
-        pools = [replace(pool, passed_over=counted[pool.id]) for pool in pools]
-    return pools, asking
+    return [_pool(row) for row in rows], asking
 
 
 async def led_to_requests(session: AsyncSession, referral_ids: Sequence[UUID]) -> set[UUID]:
@@ -215,7 +223,20 @@ async def read_line(session: AsyncSession, course_run_id: UUID) -> list[Standing
     return [
         Standing(
             request_of(row),
-            InLine(row.id, row.pool_id, row.municipality, row.line_no, row.requested_at, row.expires_at),
+            InLine(
+                seat_request_id=row.id,
+                pool_id=row.pool_id,
+                municipality=row.municipality,
+                line_no=row.line_no,
+                requested_at=row.since,
+                waits_until=row.expires_at,
+                paused_until=row.paused_until,
+                together_id=row.together_id,
+                referred=row.referral_id is not None,
+                offers=row.offers,
+                target_groups=tuple(row.target_groups),
+                is_busy=row.is_busy,
+            ),
         )
         for row in rows
     ]
@@ -228,20 +249,28 @@ _ADD_REQUESTS = Hot(
     "WITH asked AS (SELECT asked.* FROM unnest(CAST(:requests AS text[])) AS one, json_to_record(CAST(one AS json))"
     " AS asked (id uuid, pool_id uuid, case_id uuid, municipality text, referral_id uuid, requested_by text,"
     " moved_from uuid, benefit_ends_on date,"
-    " state text, line_no int, hold_until timestamptz, expires_at timestamptz, by text, cause text)),"
+    " state text, line_no int, hold_until timestamptz, expires_at timestamptz, by text, cause text,"
+    " target_groups text[])),"
     " added AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id,"
-    " requested_by, state, line_no, hold_until, expires_at, requested_at, moved_from, benefit_ends_on)"
+    " requested_by, state, line_no, hold_until, expires_at, requested_at, moved_from, benefit_ends_on, target_groups)"
     " SELECT id, :course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no,"
-    " hold_until, expires_at, :now, moved_from, benefit_ends_on FROM asked),"
+    " hold_until, expires_at, :now, moved_from, benefit_ends_on, target_groups FROM asked),"
     " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
     " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
     " WHERE p.course_run_id = :course_run_id AND p.id = n.pool_id)"
     " INSERT INTO seat_entry (command, number, course_run_id, kind, pool_id, seats, seat_request_id, at, by, cause)"
     " SELECT id, 1, :course_run_id, 'hold', pool_id, 1, id, :now, by, cause FROM asked WHERE state = 'held'"
 )
+_ADD_CLAIMS = Hot(
+    "INSERT INTO target_group_claim (seat_request_id, target_group, basis, by, at) SELECT id, target_group, basis, by,"
+    " :now FROM unnest(CAST(:ids AS uuid[]), CAST(:groups AS text[]), CAST(:bases AS text[]), CAST(:by AS text[]))"
+    " AS claimed (id, target_group, basis, by)"
+)
+_CLAIMS = text("SELECT target_group, basis FROM target_group_claim WHERE seat_request_id = :id ORDER BY target_group")
 _CHANGE = text(
     "UPDATE seat_request SET state = :state, expires_at = :expires_at, released_reason = :reason, pool_id = :pool_id,"
-    " version = version + 1 WHERE id = :id"
+    " offered = :offered, offers = offers + CAST(CAST(:offered AS boolean) AS integer), version = version + 1"
+    " WHERE id = :id"
 )
 _ENTER = text(
     "INSERT INTO seat_entry (command, number, course_run_id, kind, pool_id, seats, seat_request_id, at, by, cause)"
@@ -280,6 +309,14 @@ _TOUCH_POOLS = Hot(f"UPDATE pool p SET version = version + 1 WHERE p.id = ANY(CA
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """That the person belongs to a target group, as the municipality says, and on what basis."""
+
+    target_group: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """A request stands: with a seat, or in line."""
 
@@ -291,12 +328,27 @@ class Placed:
     moved_from: UUID | None = None
     """The request that this one goes on for, after a change."""
     benefit_ends_on: date | None = None
+    claims: Sequence[Claim] = ()
+
+
+async def read_claims(session: AsyncSession, seat_request_id: UUID) -> list[Claim]:
+    """To which target groups the person belongs, as it was said when the seat was asked for."""
+    rows = await session.execute(_CLAIMS, {"id": seat_request_id})
+    return [Claim(row.target_group, row.basis) for row in rows]
 
 
 async def add_requests(session: AsyncSession, course_run_id: UUID, placed: Sequence[Placed], *, now: datetime) -> None:
     """The requests, the ledger's entries for seats held, and the pools' next versions, in one statement."""
     requests = [to_json(_row(each)).decode() for each in placed]
     await _ADD_REQUESTS.rows(session, {"requests": requests, "course_run_id": course_run_id, "now": now})
+    if claims := [(each, claim) for each in placed for claim in each.claims]:
+        values = {
+            "ids": [each.request.id for each, _ in claims],
+            "groups": [claim.target_group for _, claim in claims],
+            "bases": [claim.basis for _, claim in claims],
+            "by": [each.origin.by for each, _ in claims],
+        }
+        await _ADD_CLAIMS.rows(session, values | {"now": now})
 
 
 def _row(placed: Placed) -> dict[str, Any]:
@@ -316,6 +368,7 @@ def _row(placed: Placed) -> dict[str, Any]:
         "expires_at": request.expires_at,
         "by": placed.origin.by,
         "cause": placed.origin.cause,
+        "target_groups": sorted({claim.target_group for claim in placed.claims}),
     }
 
 
@@ -327,12 +380,11 @@ async def change_request(
     pool_id: UUID,
     expires_at: datetime | None = None,
     reason: str | None = None,
+    offered: bool = False,
 ) -> None:
-    """A request's next state and version."""
-    await session.execute(
-        _CHANGE,
-        {"id": seat_request_id, "state": state.value, "pool_id": pool_id, "expires_at": expires_at, "reason": reason},
-    )
+    """A request's next state and version; `offered`: out of the line, to be accepted."""
+    values = {"id": seat_request_id, "state": state.value, "pool_id": pool_id, "expires_at": expires_at}
+    await session.execute(_CHANGE, values | {"reason": reason, "offered": offered})
 
 
 async def enter(session: AsyncSession, kind: str, request: SeatRequest, *, pool_id: UUID, now: datetime) -> None:
@@ -405,7 +457,11 @@ def course_of(row: Mapping[str, Any]) -> Course:
         row["applications_close_at"],
         timedelta(hours=row["hold_hours"]),
         row["starts_on"],
-        row["cancelled_at"] is not None,
+        row["prefecture"],
+        row["hold_days"],
+        row["offer_days"],
+        line_due_at=row["line_due_at"],
+        is_cancelled=row["cancelled_at"] is not None,
     )
 
 
@@ -427,6 +483,8 @@ def _pool(row: Mapping[str, Any]) -> Pool:
         source_pool_id=row["source_pool_id"],
         agreement_id=row["agreement_id"],
         onward_step=row["onward_step"],
+        target_groups=tuple(row["target_groups"]),
+        opened=bool(row["opened"]),
     )
 
 
@@ -441,4 +499,6 @@ def request_of(row: Row[Any]) -> SeatRequest:
         state=State(row.state),
         expires_at=row.expires_at,
         version=row.version,
+        offered=row.offered,
+        offers=row.offers,
     )
