@@ -23,6 +23,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 
 from shared.bus.kafka_closing import close_admin, close_consumer, close_producer
+from shared.bus.kafka_pacing import unhurried_consumer, unhurried_producer
 from shared.bus.port import AT_ONCE, PARTITIONS, Handler, Message, Record
 
 log = structlog.get_logger()
@@ -140,14 +141,16 @@ class KafkaTransport:
         async with self._producer_lock:
             if self._producer is not None:
                 return self._producer
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._bootstrap_servers,
-                client_id=self._client_id,
-                enable_idempotence=True,
-                acks="all",
-                linger_ms=0,
-                max_batch_size=MAX_BATCH_BYTES,
-                request_timeout_ms=_ms(self._pace.timeout),
+            settings = {
+                "bootstrap_servers": self._bootstrap_servers,
+                "client_id": self._client_id,
+                "request_timeout_ms": _ms(self._pace.timeout),
+            }
+            producer = unhurried_producer(
+                AIOKafkaProducer(
+                    enable_idempotence=True, acks="all", linger_ms=0, max_batch_size=MAX_BATCH_BYTES, **settings
+                ),
+                **settings,
             )
             try:
                 await producer.start()
@@ -186,23 +189,27 @@ class KafkaTransport:
             await self._retire(close_consumer(consumer))
 
     def _new_consumer(self, group: str) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers,
-            client_id=f"{self._client_id}-{group}",
+        settings = {
+            "bootstrap_servers": self._bootstrap_servers,
+            "client_id": f"{self._client_id}-{group}",
+            # The request to join is answered when the slowest member has joined or was given up: an earlier timeout
+            # makes the client ask anew, as one more member to wait for. Our own calls have timeouts of their own.
+            "request_timeout_ms": _ms(self._pace.session_timeout + self._pace.timeout),
+            "metadata_max_age_ms": 30_000,  # a topic made later is found in this time
+        }
+        consumer = AIOKafkaConsumer(
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # the default would let a new group miss everything before it
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),  # each more costs a join of its own
             session_timeout_ms=_ms(self._pace.session_timeout),
             heartbeat_interval_ms=_ms(self._pace.heartbeat_interval),
-            # The request to join is answered when the slowest member has joined or was given up: an earlier timeout
-            # makes the client ask anew, as one more member to wait for. Our own calls have timeouts of their own.
             rebalance_timeout_ms=_ms(self._pace.session_timeout),
-            request_timeout_ms=_ms(self._pace.session_timeout + self._pace.timeout),
             # A partition that gets free again may have to wait for the running fetch of the others: keep it short.
             fetch_max_wait_ms=200,
-            metadata_max_age_ms=30_000,  # a topic made later is found in this time
+            **settings,
         )
+        return unhurried_consumer(consumer, **settings)
 
     async def _watch(self, membership: "_Membership") -> None:
         """Return never: raise when the consumer is broken, also when it does not know that itself."""

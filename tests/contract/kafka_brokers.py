@@ -20,6 +20,7 @@ from shared.bus.port import PARTITIONS
 
 PRODUCER = 0
 BROKER = 1
+NOBODY = -1
 
 
 class MockBroker:
@@ -43,6 +44,11 @@ class MockBroker:
     def create_topics(self, topics: Sequence[str]) -> None:
         for topic in topics:
             self._check(self._lib.rd_kafka_mock_topic_create(self._cluster, topic.encode(), PARTITIONS, 1))
+
+    def lose_leaders(self, topic: str) -> None:
+        """Nobody leads the topic's partitions: so says a broker that is being stopped in order."""
+        for partition in range(PARTITIONS):
+            self._check(self._lib.rd_kafka_mock_partition_set_leader(self._cluster, topic.encode(), partition, NOBODY))
 
     @contextmanager
     def down(self) -> Iterator[None]:
@@ -71,6 +77,7 @@ def _librdkafka() -> Any:
         ("rd_kafka_mock_cluster_bootstraps", text, [pointer]),
         ("rd_kafka_mock_group_initial_rebalance_delay_ms", None, [pointer, ctypes.c_int32]),
         ("rd_kafka_mock_topic_create", number, [pointer, text, number, number]),
+        ("rd_kafka_mock_partition_set_leader", number, [pointer, text, ctypes.c_int32, ctypes.c_int32]),
         ("rd_kafka_mock_broker_set_down", number, [pointer, ctypes.c_int32]),
         ("rd_kafka_mock_broker_set_up", number, [pointer, ctypes.c_int32]),
     ):

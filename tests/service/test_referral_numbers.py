@@ -8,8 +8,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from services.referral.domain.states import Outcome
+from services.referral.handlers.numbers import raise_hops_alarm
+from services.referral.tables import numbers as tables
 from shared.auth import Role
 from shared.events import CaseClosed, HopsAlarm
 from shared.service.clock import wall_time
@@ -382,6 +385,62 @@ async def test_a_closed_case_raises_no_alarm(region: Region) -> None:
     await region.running.hear(CaseClosed(case_id=region.case_id, agency_id="kagoshima-desk", ended="goal_reached"))
     await region.running.sweep()
     assert await region.running.told() == []
+
+
+async def test_a_case_that_is_opened_again_raises_its_alarm_then(region: Region) -> None:
+    await declined_in_turn(region, "npo-0", "npo-1", "npo-2")
+    await region.running.rows("UPDATE case_fact SET closed_at = now()")
+    assert await alarms_raised(region) == []
+    await region.running.rows("UPDATE case_fact SET closed_at = NULL")
+    assert await alarms_raised(region) == [3]
+
+
+async def test_only_cases_in_which_something_has_changed_are_counted(region: Region) -> None:
+    """However many are open, of whom nothing new is to be said."""
+    for _ in range(60):
+        await declined_in_turn(region, "npo-0", "npo-1", case_id=await another_case(region))
+    assert await referrals_read(region) >= 120
+    await region.running.sweep()
+    assert await referrals_read(region) == 0
+    await declined_in_turn(region, "npo-0", "npo-1")
+    assert await referrals_read(region) <= 10
+
+
+async def referrals_read(region: Region) -> int:
+    """How many rows of referrals the sweep reads now."""
+    async with region.running.database.transaction() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        before = (await session.execute(_READ)).scalar_one()
+        while await raise_hops_alarm(session, wall_time()):
+            pass
+        return int((await session.execute(_READ)).scalar_one() - before)
+
+
+_READ = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'referral'")
+"""By this connection, with what it has not reported yet of transactions before."""
+
+
+async def alarms_raised(region: Region) -> list[int]:
+    """By which number of hops each was raised."""
+    await region.running.sweep()
+    return [event.hops for event in await region.running.told() if isinstance(event, HopsAlarm)]
+
+
+async def test_what_is_sent_while_a_case_is_counted_is_counted_the_next_time(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await declined_in_turn(region, "npo-0", "npo-1", "npo-2")
+    raised = tables.raised
+
+    async def sent_meanwhile(session: Any, case_id: UUID) -> frozenset[int]:
+        await declined_in_turn(region, "npo-3", "npo-4", begin=3)
+        return await raised(session, case_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "raised", sent_meanwhile)
+        async with region.running.database.transaction() as session:
+            assert await raise_hops_alarm(session, wall_time())
+    assert await alarms_raised(region) == [3, 5]
 
 
 # --- What an agency gets back ----------------------------------------------------------------------------------------

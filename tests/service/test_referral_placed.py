@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.referral.handlers import needs
+from services.referral.handlers import routing
 from shared.events import NeedUnmet, ReferralSentOn, SeatRefused
 from tests.service.referral_region import (
     COURSE,
@@ -131,15 +131,15 @@ async def test_what_somebody_says_while_another_looks_for_candidates_stays_on_re
     referral_id = await declined(region)
     sumai = f"sakura-npo,sumai,桜の住まい,housing_support,4,drop_in,462012,housing,has_room,{TODAY}\n"
     await take_in(region.running, "/v1/programme-imports", PROGRAMMES.splitlines(keepends=True)[0] + sumai)
-    settle = needs.settle
+    settle = routing._settle
 
-    async def said_meanwhile(*looked: Any, **at: Any) -> Any:
-        monkeypatch.setattr(needs, "settle", settle)
+    async def said_meanwhile(*looked: Any) -> None:
+        monkeypatch.setattr(routing, "_settle", settle)
         said = await region.running.as_(CITY).post(f"/v1/referrals/{referral_id}/no-place", {"reason": "nothing_fits"})
         assert said.status_code == 200, said.text
-        return await settle(*looked, **at)
+        await settle(*looked)
 
-    monkeypatch.setattr(needs, "settle", said_meanwhile)
+    monkeypatch.setattr(routing, "_settle", said_meanwhile)
     await region.candidates()
     rows = await region.running.rows("SELECT need, state, said_by FROM need_unmet")
     assert {tuple(row) for row in rows} == {("housing", "met", None), (None, "open", CITY)}

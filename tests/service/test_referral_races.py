@@ -11,12 +11,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.referral.handlers import places
 from services.referral.tables import facts
 from shared.database import BY_COMMAND
 from shared.events import CaseClosed, ConsentWithdrawn, ReferralAccepted
 from shared.service.clock import wall_time
 from tests.service.answering import without_account
-from tests.service.referral_region import Region, consented, opened
+from tests.service.referral_region import Region, consented, coordinated, opened
 from tests.world import KAGOSHIMA, Caller, World
 
 ROUNDS = int(os.environ.get("REFERRAL_ROUNDS", "150"))
@@ -199,6 +200,40 @@ async def test_who_asks_for_candidates_beside_the_cases_end_leaves_no_need_on_re
         await waited(region, beside)
     await beside
     await nothing_looked_for(region)
+
+
+async def test_who_asks_for_candidates_while_it_is_said_that_nothing_fits_leaves_it_with_who_says_so(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The municipality's new coordinator would get what nobody has said yet; the case's holder is saying it."""
+    region.case_id = uuid4()
+    await region.running.hear(opened(region.case_id, needs=("housing",)), consented(region.case_id))
+    await region.candidates()
+    referral = await region.to_programme()
+    await region.npo.post(f"/v1/referrals/{referral}/decline", {"reason": "no_capacity"})
+    await region.desk.post(f"/v1/referrals/{referral}/confirm-decline")
+    await coordinated(region.running, "kagoshima-city")
+    end, written, go_on = places._end, asyncio.Event(), asyncio.Event()
+
+    async def end_later(*of: Any, **how: Any) -> Any:
+        written.set()
+        await go_on.wait()
+        return await end(*of, **how)
+
+    monkeypatch.setattr(places, "_end", end_later)
+    saying = asyncio.create_task(region.desk.post(f"/v1/referrals/{referral}/no-place", {"reason": "nothing_fits"}))
+    async with asyncio.timeout(30):
+        await written.wait()
+    asking = asyncio.create_task(region.candidates())
+    await waited(region, asking)
+    go_on.set()
+    assert (await saying).status_code == 200
+    await asking
+    rows = await region.running.rows("SELECT need, coordinator, said_by FROM need_unmet WHERE state = 'open'")
+    assert {tuple(row) for row in rows} == {
+        ("housing", "kagoshima-city", None),
+        (None, "kagoshima-desk", "kagoshima-desk"),
+    }
 
 
 async def test_movers_of_one_case_at_once_never_wait_for_each_other_in_a_circle(region: Region) -> None:

@@ -20,6 +20,7 @@ from shared.service import JST
 from shared.service.clock import wall_time
 from tests.service.deliberation_room import KAGOSHIMA, KIRISHIMA, Room, line, the_room
 from tests.service.training_courses import (
+    LATER,
     an_offer,
     broken_promises,
     consented,
@@ -125,11 +126,15 @@ async def both_at_once(training: Running, begin: str, values: dict[str, Any], wo
     return await task
 
 
-async def stranded_run(training: Running, room: Room, towns: list[str], case_id: UUID | None = None) -> UUID:
+async def stranded_run(
+    training: Running, room: Room, towns: list[str], case_id: UUID | None = None, **days: Any
+) -> UUID:
     """A course run with a seat whose decision is over, found by nobody yet; the case holds another one."""
     number = an_offer().course_number
     old = await room.decide(allotments=[line(3, towns, course_number=number)])
-    course = await offered(training, an_offer(course_number=number, capacity=4, delegated={"+".join(sorted(towns)): 3}))
+    course = await offered(
+        training, an_offer(course_number=number, capacity=4, delegated={"+".join(sorted(towns)): 3}, **days)
+    )
     if case_id is not None:
         await seat(training, course, case_id=case_id)
     await room.decide(allotments=[], supersedes=[old])
@@ -141,7 +146,7 @@ async def test_a_consent_taken_back_locks_all_its_course_runs_before_any_sub_com
 ) -> None:
     case_id = uuid4()
     await training.hear(opened(case_id), consented(case_id))
-    courses = sorted([await stranded_run(training, room, [KAGOSHIMA], case_id) for _ in range(2)])
+    courses = sorted([await stranded_run(training, room, [KAGOSHIMA], case_id, **days) for days in ({}, LATER)])
 
     async def take_back() -> None:
         # By itself: whoever hears it as news tries again after a deadlock.

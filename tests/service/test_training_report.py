@@ -23,6 +23,7 @@ from tests.service.deliberation_room import line, the_room
 from tests.service.training_courses import (
     KAGOSHIMA,
     KIRISHIMA,
+    LATER,
     ask,
     desk,
     hello_work,
@@ -472,7 +473,7 @@ async def test_what_can_t_be_told_apart_is_said(training: Running, query: str) -
 
 async def test_who_gives_a_place_back_and_asks_again_is_one_applicant(training: Running) -> None:
     course = await offered(training, capacity=10, starts_on=date(2027, 4, 1))
-    other = await offered(training, capacity=10, starts_on=date(2027, 4, 1))
+    other = await offered(training, capacity=10, **LATER)
     case_id = await known_case(training)
     for _ in range(3):
         asked = await ask(training, course, case_id=case_id)

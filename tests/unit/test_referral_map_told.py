@@ -189,8 +189,9 @@ SHORT = Coverage.THIN, Why.SHORT, Proposal.EXTEND
         (4, 1, COVERED, COVERED),
         (3, 3, UNSAID, COVERED),
         (3, 4, UNSAID, SHORT),
-        (6, 6, COVERED, COVERED),
-        (6, 7, SHORT, SHORT),
+        (6, 6, UNSAID, COVERED),
+        (8, 6, COVERED, COVERED),
+        (4, 7, SHORT, SHORT),
     ],
 )
 def test_others_are_told_what_a_cell_is_worth_where_no_small_count_decides_it(

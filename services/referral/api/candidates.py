@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.referral.api.answers import refusal
 from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer, needs_in, option_answer
 from services.referral.domain.options import Stage
+from services.referral.domain.read_routing import as_read
 from services.referral.domain.routing import Excluded, Ranked, Routing
 from services.referral.domain.told import Reading
 from services.referral.handlers import looking, proposals
@@ -147,6 +148,7 @@ class CandidatesAnswer(BaseModel):
     summary="Where a case may go, with reasons",
     description=(
         "つなぎ先の候補を理由とともに返します。長期化の見込みで候補から外れたり順位が下がったりすることはありません。"
+        "判定の段階・長期化の見込み・急ぎかどうかを見られない機関には、それらを除いた点数と順番で示します。"
         "同意が及ばない候補も、理由を付けて示します。候補がなければ足りない支援として記録され、調整役が担当します。"
         "続きのページは、同じ提案(proposal_id)の続きです。"
     ),
@@ -178,7 +180,7 @@ async def find_candidates(
 def _answer(
     proposal: Proposal, pages: Paging, stage: Stage | None, reading: Reading, *, begin: int
 ) -> CandidatesAnswer:
-    routing = proposal.routing
+    routing = as_read(proposal.routing, reading)
     chosen = [each for each in routing.items if stage is None or each.stage is stage]
     found = page(
         list(enumerate(chosen))[begin : begin + pages.one_more],

@@ -39,13 +39,15 @@ _CELL: dict[str, Any] = {
 
 
 class ShownAnswer(BaseModel):
-    """A count: exact, or hidden because it is small, or a sum with a hidden part."""
+    """A count: exact, or hidden because it is small, or coarse to others, or a sum with such a part."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_FEW]})
 
-    count: int | None = Field(description="Exact; null where it is hidden.")
+    count: int | None = Field(description="Exact; null where it is hidden or coarse.")
     at_least: int = Field(description="It is not less than this.")
-    below: int | None = Field(description="Behind a single hidden count stand fewer different people than this.")
+    below: int | None = Field(
+        description="Less than this: a hidden count is of fewer different people; a coarse one is 5 to 8, 9 to 12, ..."
+    )
 
     @classmethod
     def of(cls, shown: Shown) -> "ShownAnswer":

@@ -21,6 +21,7 @@ from services.referral.api.candidates import (
 from services.referral.api.candidates import CoordinatorAnswer as HolderAnswer
 from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer, option_answer
 from services.referral.domain.options import Stage
+from services.referral.domain.read_routing import as_read
 from services.referral.handlers import looking
 from services.referral.handlers import proposals as handlers
 from shared.auth import Caller, Role, requires
@@ -140,8 +141,9 @@ async def get_proposal(
 ) -> ProposalAnswer:
     """As it was said."""
     given = await handlers.get_proposal(session, proposal_id, actor)
-    routing, case_id = given.routing, given.row.case_id
+    case_id = given.row.case_id
     reading = (await looking.readings(session, [case_id], actor.agency, now))[case_id]
+    routing = as_read(given.routing, reading)
     return ProposalAnswer(
         **_head(given.row),
         items=[candidate_answer(each, reading) for each in routing.items[:limit]],

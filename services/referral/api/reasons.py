@@ -37,6 +37,10 @@ _TEXTS = {
     "urgent_and_room": ("急ぎのケースで、すぐに空きがあります", "The case is urgent and there is room at once"),
     "earlier_stage_first": ("早い段階の支援から始めることを勧めます", "An earlier stage of support is suggested first"),
     "plan_for_long_support": ("時間をかけた複数機関での支援を見込みます", "Plan for long support by several agencies"),
+    "holder_knows_more": (
+        "担当機関だけが見られる事実は、点数と順番に含めていません",
+        "Points and order are without what only the case's holder may read",
+    ),
     "next_rung": ("今の段階の次の段階です", "The next rung of the ladder"),
     "same_rung": ("今と同じ段階の支援です(並行利用)", "The same rung as now, beside it"),
     "rungs_down": ("今より{count}段前の段階です", "{count} rungs down from where the person is"),

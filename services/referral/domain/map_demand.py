@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.referral.domain.small_counts import Shown, show, union
+from services.referral.domain.small_counts import Shown, coarse, show, union
 
 NUMBERS = ("open_needs", "waiting", "unmet", "wanting", "turned_away")
 """What is counted of people, and so hidden where it is small."""
+BY_NEEDS = ("open_needs", "unmet", "wanting")
+"""Of those, what the same people are counted in with several kinds of support; a referral is to one kind alone."""
 Own = Callable[[str], bool]
 """Whether the reader serves a municipality."""
 
@@ -52,7 +54,9 @@ def shown(demand: Demand, *, own: bool) -> dict[str, Shown]:
     wanting = union(open_needs, (records["waiting"], records["unmet"]), demand.wanting)
     if wanting.count is not None:
         wanting = show(wanting.count, own=own)
-    return {"open_needs": open_needs, **records, "wanting": wanting}
+    every = {"open_needs": open_needs, **records, "wanting": wanting}
+    # A person asks in every cell that could help: two kinds that answer nearly the same differ by few.
+    return every if own else every | {name: coarse(every[name]) for name in BY_NEEDS}
 
 
 def limits(demand: Demand, *, own: bool) -> tuple[Pressure, Pressure]:

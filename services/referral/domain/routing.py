@@ -123,7 +123,7 @@ def route(
         reasons = _reasons(case, question, option, answered)
         items.append(Ranked(option, stage_of(option), sum(reason.weight for reason in reasons), reasons))
     stands = case.stage or ENTRY
-    near = {stage: _from_next_rung(stands, stage) if reckoned > 1 else (0, 0) for stage in LADDER}
+    near = {stage: from_next_rung(_distance(stands, stage)) if reckoned > 1 else (0, 0) for stage in LADDER}
     items.sort(key=lambda ranked: (-ranked.score, near[ranked.stage], ranked.option.id.int))
     excluded.sort(key=lambda left_out: left_out.option.id.int)
     nobody = not waiting and all(each.says_no for each in items)
@@ -311,9 +311,8 @@ def _distance(stands: Stage, stage: Stage) -> int:
     return LADDER.index(stage) - LADDER.index(stands)
 
 
-def _from_next_rung(stands: Stage, stage: Stage) -> tuple[int, int]:
-    """How far from the next rung; of two as far the lower one, which skips nothing."""
-    distance = _distance(stands, stage)
+def from_next_rung(distance: int) -> tuple[int, int]:
+    """How far from the next rung, so far from where the person stands; of two as far the lower, which skips nothing."""
     return abs(distance - 1), distance
 
 

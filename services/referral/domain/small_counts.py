@@ -15,7 +15,8 @@ class Shown:
     count: int | None
     at_least: int
     below: int | None = None
-    """With a count of its own that is hidden: fewer different people than this stand behind it."""
+    """With a count of its own that is hidden: fewer different people than this stand behind it. Of a coarse one: so
+    many it is not."""
 
     @property
     def at_most(self) -> int | None:
@@ -27,7 +28,9 @@ class Shown:
         """As it stands on paper."""
         if self.count is not None:
             return f"{self.count}"
-        return f"{self.at_least}以上" if self.below is None else f"{self.below}未満"
+        if self.below is None:
+            return f"{self.at_least}以上"
+        return f"{self.below}未満" if self.below <= LEAST_SHOWN else f"{self.at_least}〜{self.below - 1}"
 
 
 @lru_cache(maxsize=4_096)  # a map has tens of thousands of counts, most of them the same few
@@ -39,6 +42,19 @@ def show(count: int, *, own: bool, people: int | None = None) -> Shown:
     if own or count == 0 or (count if people is None else people) >= LEAST_SHOWN:
         return Shown(count, count)
     return Shown(None, 1, below=LEAST_SHOWN)
+
+
+STEP = LEAST_SHOWN - 1
+"""A coarse count is one of 1 to 4, 5 to 8, 9 to 12, and so on. By fives, five hidden ones whose union is 20 or more
+would be known for four each; by as many as one of them may be, no number of them adds up to a border."""
+
+
+def coarse(shown: Shown) -> Shown:
+    """What is counted of the same people elsewhere, too: nobody finds the few by whom two such counts differ."""
+    if shown.count == 0 or shown.below is not None:
+        return shown
+    least = shown.at_least - (shown.at_least - 1) % STEP
+    return Shown(None, least, None if shown.count is None else least + STEP)
 
 
 def show_part(count: int, *, own: bool, of: Iterable[Shown]) -> Shown:

@@ -50,6 +50,16 @@ class Reading:
         """Those of them that may be read."""
         return tuple(code for code in codes if self.holds(code))
 
+    @property
+    def urgency(self) -> bool:
+        """Whether it may be read that the case is urgent: a referral tells it."""
+        return self.whole or self.categories is not None
+
+    @property
+    def levels(self) -> bool:
+        """Whether FDP levels may be read, and what follows from them: no referral tells them."""
+        return self.whole
+
     def holds(self, code: str) -> bool:
         """Whether this one may be read."""
         return self.whole or (self.categories is not None and agreed(code, self.categories))

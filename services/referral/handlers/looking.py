@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.links import LinkState, living_state
 from services.referral.domain.moves import IN_FLIGHT, OPEN, Referral
-from services.referral.domain.states import Clock, Kind, State, Verb
+from services.referral.domain.states import Kind, State, Verb
 from services.referral.domain.told import NOTHING, Reading, Told, told
 from services.referral.tables import facts, links, referrals, schema
 from shared.auth import Actor, served
@@ -141,29 +141,34 @@ async def list_referrals(
     wanted = {name: value for name, value in only.items() if value is not None}
     page = {} if before is None else {"before_at": before[0], "before_id": before[1]}
     served_here = actor.municipalities if box is None else frozenset[str]()
-    listing = _listing(box, frozenset(served_here), frozenset(wanted), paged=before is not None)
+    closed = state in {None, State.CLOSED}
+    listing = _listing(box, frozenset(served_here), frozenset(wanted), paged=before is not None, closed=closed)
     return await referrals.list_referrals(session, listing, agency=actor.agency, limit=limit, **wanted, **page)
 
 
 @lru_cache(maxsize=256)
-def _listing(box: Box | None, municipalities: Collection[str], wanted: Collection[str], *, paged: bool) -> Hot:
-    """Put together once for each kind of list: it is what agencies ask for most."""
+def _listing(
+    box: Box | None, municipalities: Collection[str], wanted: Collection[str], *, paged: bool, closed: bool = True
+) -> Hot:
+    """Put together once for each kind of list: it is what agencies ask for most. `closed`: such may be among it."""
     column = schema.referral.c
     agency: BindParameter[str] = later("agency")
     boxes: dict[str, ColumnElement[bool]] = {
         "in": and_(column.receiver == agency, referrals.HAS_LEFT),
         "out": column.sender == agency,
         "review": and_(column.coordinator == agency, column.state == State.DECLINE_PENDING),
-        "taken_over": and_(column.coordinator == agency, _TAKEN_OVER),
+        "taken_over": and_(column.coordinator == agency, referrals.TAKEN_OVER),
     }
-    seen = or_(boxes["in"], boxes["out"], and_(_served(municipalities, agency), referrals.HAS_LEFT))
-    only = (column[name] == later(name) for name in sorted(wanted))
-    return referrals.newest(seen if box is None else boxes[box], *only, paged=paged)
-
-
-_COLUMN = schema.referral.c
-_TAKEN_OVER = or_(_COLUMN.taken_over, and_(_COLUMN.clock == Clock.PLACE, _COLUMN.waits_for == _COLUMN.coordinator))
-"""What came to the coordinator by a decline or by silence, and has neither ended nor found another place."""
+    only = [column[name] == later(name) for name in sorted(wanted)]
+    if not closed or box == "review":
+        only.append(referrals.NOT_CLOSED)
+    if box is not None:
+        return referrals.newest(boxes[box], *only, paged=paged)
+    there = *(served(column.municipality, [each]) for each in sorted(municipalities)), column.coordinator == agency
+    seen = boxes["in"], boxes["out"], *(and_(each, referrals.HAS_LEFT) for each in there)
+    if set(wanted) <= {"state"}:
+        return referrals.newest_of(seen, *only, paged=paged)
+    return referrals.newest(or_(*seen), *only, paged=paged)
 
 
 async def list_waiting(

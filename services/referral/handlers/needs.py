@@ -10,9 +10,18 @@ from sqlalchemy import Row, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.clocks import NEED_REVIEW, after
-from services.referral.domain.needs import EndReason, Need, NeedState, compare, coordinated_by, still_said, unmet
+from services.referral.domain.needs import (
+    Compared,
+    EndReason,
+    Need,
+    NeedState,
+    compare,
+    coordinated_by,
+    still_said,
+    unmet,
+)
 from services.referral.domain.routing import Case, Routing
-from services.referral.tables import calendars, facts, needs, schema
+from services.referral.tables import calendars, needs, schema
 from services.referral.tables.asked import AskedOf
 from shared.auth import Actor, served
 from shared.bus.mailbox import emit
@@ -26,17 +35,22 @@ BATCH = 50
 Told = list[tuple[Event, int]]
 
 
+def differs(found: AskedOf, routing: Routing) -> bool:
+    """Whether what is on record is not what the case lacks now, or not with who coordinates it now."""
+    lacking, changes = _looked_at(found, routing)
+    return bool(changes.begins or changes.ends or _moves(found, lacking))
+
+
 async def settle(session: AsyncSession, found: AskedOf, routing: Routing, *, now: datetime) -> Told:
-    """Bring what is on record in line with what the case lacks now; what there is to tell. Twice changes nothing."""
+    """Bring what is on record in line with what the case lacks now; what there is to tell. Twice changes nothing.
+
+    The case's row was locked before it was looked at: else it may have been closed since, and nobody would end the
+    record; or somebody may have said just now what this knows nothing of.
+    """
     if found.is_over:
         return []
-    case, taken = found.case, bool(found.case.taken_targets)
-    wanted, served_needs = case.asked.wanted, case.served_needs
-    said = still_said(found.said_unmet, wanted=wanted, served=served_needs, taken=taken)
-    lacking = unmet(routing, taken=taken) | said
-    changes = compare(found.on_record, lacking, wanted=wanted, served=served_needs, taken=taken)
-    if changes.begins and not await _goes_on(session, case.case_id):
-        return []
+    case = found.case
+    lacking, changes = _looked_at(found, routing)
     coordinator = case.coordinator or case.holder
     begun = await needs.begin(
         session,
@@ -49,30 +63,32 @@ async def settle(session: AsyncSession, found: AskedOf, routing: Routing, *, now
         review_on=await _review_day(session, coordinator, now) if changes.begins else None,
     )
     ended = await needs.end(session, case.case_id, dict(changes.ends), now=now)
-    moved = await _hand_on(session, found, lacking, coordinator)
+    moved = await needs.hand_on(session, case.case_id, _moves(found, lacking))
     # The record's own row orders what is told of it: it opens, may get another coordinator, and ends once.
     told = [*map(_unmet, begun), *map(_unmet, moved), *map(_met, ended)]
     return list(zip(told, (row.version for row in (*begun, *moved, *ended)), strict=True))
 
 
-async def _goes_on(session: AsyncSession, case_id: UUID) -> bool:
-    """Asked under the case's lock: it may have been closed since it was looked at, and nobody would end the record."""
-    fact = await facts.lock_case_fact(session, case_id)
-    return fact is not None and not facts.is_over(fact)
+def _looked_at(found: AskedOf, routing: Routing) -> tuple[Collection[Need], Compared]:
+    """What the case lacks, and what of it isn't on record so."""
+    case, taken = found.case, bool(found.case.taken_targets)
+    wanted, served_needs = case.asked.wanted, case.served_needs
+    lacking = unmet(routing, taken=taken) | still_said(
+        found.said_unmet, wanted=wanted, served=served_needs, taken=taken
+    )
+    return lacking, compare(found.on_record, lacking, wanted=wanted, served=served_needs, taken=taken)
 
 
-async def _hand_on(
-    session: AsyncSession, found: AskedOf, lacking: Collection[Need], coordinator: str
-) -> Sequence[Row[Any]]:
+def _moves(found: AskedOf, lacking: Collection[Need]) -> dict[Need, str]:
     """What stays on record goes to who coordinates it now: the one from before may be none any more."""
     holder = found.case.holder
-    moves = {
+    coordinator = found.case.coordinator or holder
+    return {
         record.need: whose
         for record in found.records
         if record.need in lacking
         and (whose := coordinated_by(record.said_by, holder=holder, coordinator=coordinator)) != record.coordinator
     }
-    return await needs.hand_on(session, found.case.case_id, moves)
 
 
 async def end_all(session: AsyncSession, case_id: UUID, reason: EndReason, *, now: datetime) -> None:

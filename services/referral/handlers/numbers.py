@@ -27,6 +27,9 @@ from shared.bus.mailbox import emit
 from shared.events import HopsAlarm
 from shared.service import day_in_japan, is_working_day
 
+BATCH = 50
+"""Cases that are counted in one transaction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Period:
@@ -110,17 +113,21 @@ async def give_back(session: AsyncSession, period: Period, agency: str, now: dat
 
 
 async def raise_hops_alarm(session: AsyncSession, now: datetime) -> bool:
-    """Tell of one open case that was passed on more often than it was last told of."""
-    found = await tables.lock_case_of_many_hops(session)
-    if found is None:
-        return False
+    """Tell of the open cases that were passed on more often than they were last told of. False: there are no more."""
+    counted = await tables.count_hops_due(session, limit=BATCH)
+    raised = [await _raise_alarm(session, found, now) for found in counted.many]
+    return any(raised) or counted.cases == BATCH
+
+
+async def _raise_alarm(session: AsyncSession, found: Row[Any], now: datetime) -> bool:
     thresholds = thresholds_reached(found.hops, await tables.raised(session, found.case_id))
+    if not thresholds:
+        return False
     for threshold in thresholds:
         await tables.add_alarm(session, found.case_id, threshold=threshold, hops=found.hops, at=now)
-    if thresholds:
-        coordinator = await find_coordinator(session, found.municipality) or found.holder
-        told = HopsAlarm(case_id=found.case_id, hops=found.hops, coordinator=coordinator)
-        await emit(session, (told, max(thresholds)), at=now)
+    coordinator = await find_coordinator(session, found.municipality) or found.holder
+    told = HopsAlarm(case_id=found.case_id, hops=found.hops, coordinator=coordinator)
+    await emit(session, (told, max(thresholds)), at=now)
     return True
 
 

@@ -13,7 +13,7 @@ from services.referral.domain.routing import RECKONED, Lacking, Routing, route
 from services.referral.handlers import needs
 from services.referral.handlers.looking import concerning
 from services.referral.handlers.referrals import CaseIsClosed
-from services.referral.tables import asked, proposals
+from services.referral.tables import asked, facts, proposals
 from services.referral.tables import needs as need_tables
 from services.referral.tables.asked import AskedOf
 from services.referral.tables.proposals import Kept
@@ -42,8 +42,17 @@ async def find_candidates(session: AsyncSession, case_id: UUID, actor: Actor, no
         return CaseIsClosed()
     answered = answer(found, now)
     proposal_id = await _keep(session, found, answered, now)
-    await emit(session, *await needs.settle(session, found, answered.routing, now=now), at=now)
+    if needs.differs(found, answered.routing):
+        await _settle(session, case_id, now)
     return Proposal(proposal_id, case_id, answered.rule_version, answered.routing)
+
+
+async def _settle(session: AsyncSession, case_id: UUID, now: datetime) -> None:
+    """Lock the case, look again, and write what it lacks: in the same moment somebody may say that nothing fits."""
+    await facts.lock_case_fact(session, case_id)
+    found = await asked.find_asked(session, case_id, now=now)
+    assert found is not None  # its row is locked
+    await emit(session, *await needs.settle(session, found, answer(found, now).routing, now=now), at=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ def lacking_in(consent: Consent, today: date) -> Lacking:
 
 
 async def _keep(session: AsyncSession, found: AskedOf, answered: Answered, now: datetime) -> UUID:
-    facts = kept_proposals.text_of(
+    told = kept_proposals.text_of(
         {
             "case": kept_proposals.case_told(found.case),
             "consent": consent_told(found.consent),
@@ -104,10 +113,10 @@ async def _keep(session: AsyncSession, found: AskedOf, answered: Answered, now: 
         at=now,
         on_day=day_in_japan(now),
         rule_version=answered.rule_version,
-        facts=facts,
+        facts=told,
         answer=said,
         candidates=len(answered.routing.items),
-        digest=kept_proposals.digest(f"{answered.rule_version} {facts} {said} {seen.hex()}"),
+        digest=kept_proposals.digest(f"{answered.rule_version} {told} {said} {seen.hex()}"),
     )
     return await proposals.keep(session, kept, answered.options)
 
@@ -142,9 +151,7 @@ async def look_for_unmet_needs(session: AsyncSession, now: datetime) -> bool:
     """Ask anew for some open cases that nobody asked for today, or that somebody took on. False when there are none."""
     due = await need_tables.lock_due(session, before=needs.start_of_day(now), limit=needs.BATCH)
     for case_id in due:
-        found = await asked.find_asked(session, case_id, now=now)
-        if found is not None:
-            await emit(session, *await needs.settle(session, found, answer(found, now).routing, now=now), at=now)
+        await _settle(session, case_id, now)
     if due:
         await need_tables.looked_at(session, due, now)
     return bool(due)

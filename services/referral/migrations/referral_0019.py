@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "referral_0019"
-down_revision = "referral_0017"
+down_revision = "referral_0018"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,7 @@
 """Referrals as numbers: their milestones, declines, outcomes, and how often a case was passed on. Never a draft."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,13 +9,12 @@ from uuid import UUID
 from sqlalchemy import (
     Boolean,
     ColumnElement,
-    Integer,
     Row,
     Select,
     Subquery,
     and_,
     case,
-    cast,
+    delete,
     exists,
     func,
     literal,
@@ -32,6 +32,7 @@ from services.referral.tables.schema import (
     case_fact,
     coordinator,
     hops_alarm,
+    hops_due,
     referral,
     referral_outcome,
     referral_step,
@@ -189,21 +190,35 @@ def _within(
     return () if since is None or until is None else (moment >= since, moment <= until)
 
 
-async def lock_case_of_many_hops(session: AsyncSession) -> Row[Any] | None:
-    """An open case with more hops than it was last told of, locked: `case_id`, `hops`, `municipality`, `holder`."""
-    open_cases = select(case_fact.c.case_id).where(case_fact.c.closed_at.is_(None))
-    many = _hops(referral.c.case_id.in_(open_cases))
-    told = select(func.count()).where(hops_alarm.c.case_id == many.c.case_id).scalar_subquery()
-    due = sum((cast(many.c.hops >= literal(threshold), Integer) for threshold in HOPS), literal(0))
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Changed cases that were looked at, and those of them that were passed on as often as raises an alarm."""
+
+    cases: int
+    many: Sequence[Row[Any]]
+    """`case_id`, `hops`, `municipality`, `holder`."""
+
+
+async def count_hops_due(session: AsyncSession, *, limit: int) -> Counted:
+    """Lock some cases in which something was sent or came back since they were counted last, and count them anew.
+
+    What is noted while they are counted is counted the next time: the notes are taken away before anything is read.
+    """
+    due = select(hops_due.c.case_id).distinct().order_by(hops_due.c.case_id).limit(limit)
+    changed = select(case_fact.c.case_id).where(case_fact.c.case_id.in_(due)).order_by(case_fact.c.case_id)
+    locked = changed.with_for_update(skip_locked=True, key_share=True)
+    cases = (await session.execute(locked)).scalars().all()
+    if not cases:
+        return Counted(0, ())
+    await session.execute(delete(hops_due).where(hops_due.c.case_id.in_(cases)))
+    hops = _hops(referral.c.case_id.in_(cases))
     query: Select[Any] = (
-        select(case_fact.c.case_id, many.c.hops, case_fact.c.municipality, _holder.label("holder"))
-        .join(many, many.c.case_id == case_fact.c.case_id)
-        .where(many.c.hops >= min(HOPS), told < due)
-        .limit(1)
-        .with_for_update(of=case_fact, skip_locked=True, key_share=True)
+        select(case_fact.c.case_id, hops.c.hops, case_fact.c.municipality, _holder.label("holder"))
+        .join(hops, hops.c.case_id == case_fact.c.case_id)
+        .where(hops.c.hops >= min(HOPS), case_fact.c.closed_at.is_(None))
+        .order_by(case_fact.c.case_id)
     )
-    found: Row[Any] | None = (await session.execute(query)).one_or_none()
-    return found
+    return Counted(len(cases), (await session.execute(query)).all())
 
 
 async def raised(session: AsyncSession, case_id: UUID) -> frozenset[int]:

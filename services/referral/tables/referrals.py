@@ -9,7 +9,20 @@ from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+    union,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.holders import HandOn
@@ -21,6 +34,12 @@ from shared.database import Hot, later
 IN_FLIGHT_STATES = referral.c.state.in_(sorted(IN_FLIGHT))
 HAS_LEFT = and_(referral.c.state != State.DRAFT, referral.c.reason.is_distinct_from(NEVER_SENT))
 """`Referral.has_left`: a draft, and one that was thrown away, is nobody else's, and in nobody's numbers."""
+# As the partial indexes have them, word by word: with bound values a plan that is made once could not use them.
+NOT_CLOSED: ColumnElement[bool] = literal_column("referral.state <> 'closed'")
+TAKEN_OVER: ColumnElement[bool] = literal_column(
+    "(referral.taken_over OR referral.clock = 'place' AND referral.waits_for = referral.coordinator)"
+)
+"""What came to the coordinator by a decline or by silence, and has neither ended nor found another place."""
 
 
 def was_asked_for(alias: str) -> str:
@@ -299,11 +318,22 @@ async def steps_of(session: AsyncSession, referral_id: UUID) -> Sequence[Mapping
 
 def newest(*conditions: ColumnElement[bool], paged: bool) -> Hot:
     """The statement of a list, newest first: `paged` begins before a moment and an id."""
+    return Hot.of(_newest(conditions, paged=paged))
+
+
+def newest_of(any_of: Sequence[ColumnElement[bool]], *conditions: ColumnElement[bool], paged: bool) -> Hot:
+    """The same of what any one condition holds: the newest of each, each by its own index, and of those the newest.
+
+    Asked for as one, all that any of them holds would be read and sorted, or everybody else's passed on the way.
+    """
+    each = union(*(_newest((one, *conditions), paged=paged) for one in any_of)).subquery()
+    return Hot.of(select(each).order_by(each.c.sent_at.desc(), each.c.id.desc()).limit(later("limit")))
+
+
+def _newest(conditions: Sequence[ColumnElement[bool]], *, paged: bool) -> Select[Any]:
     place = referral.c.sent_at, referral.c.id
     query = select(referral).where(*conditions).order_by(*(each.desc() for each in place)).limit(later("limit"))
-    if paged:
-        query = query.where(tuple_(*place) < tuple_(later("before_at"), later("before_id")))
-    return Hot.of(query)
+    return query.where(tuple_(*place) < tuple_(later("before_at"), later("before_id"))) if paged else query
 
 
 async def list_referrals(session: AsyncSession, listing: Hot, **values: Any) -> Sequence[Referral]:

@@ -428,6 +428,12 @@ hops_alarm = Table(
     Column("hops", Integer, nullable=False),
     Column("raised_at", DateTime(timezone=True), nullable=False),
 )
+hops_due = Table(
+    "hops_due",
+    metadata,
+    Column("case_id", Uuid, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+)
 answer_link = Table(
     "answer_link",
     metadata,
