@@ -92,16 +92,18 @@ start() {
       -Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn \
       kafka.Kafka "$node/server.properties" >"$log" 2>&1 </dev/null &
     echo $! >"$pid_file"
-    wait_until_ready
+    wait_until_ready $!
   fi
   echo "127.0.0.1:$port"
 }
 
 wait_until_ready() {
+  # Our own child, so its pid is nobody else's; and until it has become Java it can't be told by its words.
+  local child=$1
   # 60 s by the clock: recovery after a kill reads the logs again and may take a while.
   local deadline=$((SECONDS + 60))
   until ready; do
-    running_pid >/dev/null || { tail -n 20 "$log" >&2; die "it ended while starting; the whole log is $log"; }
+    kill -0 "$child" 2>/dev/null || { tail -n 20 "$log" >&2; die "it ended while starting; the whole log is $log"; }
     ((SECONDS < deadline)) || { tail -n 20 "$log" >&2; die "not ready after 60 s; the whole log is $log"; }
     sleep 0.2
   done

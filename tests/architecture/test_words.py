@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.intake.api.shapes import PersonSheet
 from services.referral.api import reasons
-from services.referral.domain import routing
+from services.referral.domain import read_routing, routing
 from services.referral.domain.options import Capacity
 from shared.problems import _CONSENT_HELP, Problem, ProblemType
 from shared.service import Body
@@ -138,7 +138,7 @@ def test_what_to_do_about_a_problem_is_said_in_both_languages() -> None:
 
 
 def test_every_reason_for_a_candidate_can_be_read_out_to_the_person() -> None:
-    source = Path(routing.__file__).read_text(encoding="utf-8")
+    source = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in (routing, read_routing))
     given = set(re.findall(r'\bReason\(\s*"(\w+)"', source)) | {f"consent_{lacks}" for lacks in _CONSENT_HELP}
     given = given - {"consent_not_given"} | {state.value for state in Capacity} - {"unknown"}
     assert given - set(reasons._TEXTS) == set(), "each reason has its words"

@@ -59,7 +59,7 @@ async def _withdraw(platform: Platform) -> None:
 
 
 async def _referred_case(desk: Agency, placement: Agency) -> str:
-    """A case with everything in flight that may rest on consent: referrals, a nominated seat, a held one."""
+    """A case with everything in flight that may rest on consent: referrals, and a nominated seat."""
     consent = {"state": "given", "purposes": ["referral", "training", "assessment"]}
     opened = await desk.post(
         "/intake/v1/cases",
@@ -80,12 +80,10 @@ async def _referred_case(desk: Agency, placement: Agency) -> str:
     sent: list[dict[str, Any]] = [{"programme_id": programme}, {"course_run_id": courses[0]}]
     for to in sent:
         await eventually(lambda to=to: desk.post("/referral/v1/referrals", {"case_id": case_id} | to), what="consent")  # type: ignore[misc]
-    ask = f"/training/v1/course-runs/{courses[1]}/seat-requests"
-    await eventually(lambda: desk.post(ask, {"case_id": case_id}), what="consent known to training")
-    (nominated, _) = await eventually(
+    (nominated,) = await eventually(
         lambda: desk.every("/training/v1/seat-requests", case_id=case_id),
-        until=lambda requests: [request["state"] for request in requests] == ["held", "held"],
-        what="two seats",
+        until=lambda requests: [request["state"] for request in requests] == ["held"],
+        what="a seat",
     )
     entity = {"legal_entity": invented_number(placement.agency), "notification_number": NOTIFICATION}
     await placement.post(f"/training/v1/seat-requests/{nominated['seat_request_id']}/nominate", entity)

@@ -132,10 +132,10 @@ async def test_outsiders_see_no_small_count_and_no_sum_that_gives_it_away(region
     few = {"count": None, "at_least": 1, "below": 5}
     for role in (Role.COUNSELLOR, Role.DIRECTORY, Role.RULES, Role.PLANNER, Role.OBSERVER):
         other = outsider(region.running, role)
-        assert (await cell(other))["open_needs"] == {"count": 7, "at_least": 7, "below": None}
+        assert (await cell(other))["open_needs"] == {"count": None, "at_least": 5, "below": 9}
         assert (await cell(other, KIRISHIMA))["open_needs"] == few
         (total,) = await cells(other, f"{PATH}/totals", function="drop_in_space")
-        assert total["open_needs"] == total["wanting"] == {"count": None, "at_least": 8, "below": None}
+        assert total["open_needs"] == total["wanting"] == {"count": None, "at_least": 6, "below": None}
     own = region.running.as_("kirishima-desk", municipalities=[KIRISHIMA])
     assert (await cell(own, KIRISHIMA))["open_needs"]["count"] == 2
     whole = region.running.as_("kagoshima-ken", Role.PLANNER, municipalities=["prefecture:46"])
@@ -501,12 +501,13 @@ async def test_the_sub_committee_gets_the_map_as_a_file(region: Region) -> None:
     assert (first["支援機能"], first["段階"], first["系統"]) == ("居場所", "居場所", "(4)生活困窮者自立支援")
     assert (first["判定"], first["理由"], first["提案"]) == ("不足", "求める人に空きが足りない", "広げる")
     assert [(each["市町村"], each["市町村コード"], each["求める人"]) for each in lines[:3]] == [
-        ("鹿児島市", KAGOSHIMA, "7"),
+        ("鹿児島市", KAGOSHIMA, "5～8"),
         ("霧島市", KIRISHIMA, "5未満"),
-        ("計", "", "8以上"),
+        ("計", "", "6以上"),
     ]
     same = table(await outsider(region.running).get(f"{PATH}.csv", params=WITHIN | {"encoding": "utf-8"}))
-    assert same == lines
+    # The older encoding has another tilde.
+    assert [{name: said.replace("〜", "～") for name, said in line.items()} for line in same] == lines
 
 
 async def test_an_empty_region_is_an_empty_file_and_a_page_that_says_so(referral: Running) -> None:
@@ -525,7 +526,7 @@ async def test_the_map_is_a_page_to_print(region: Region) -> None:
     assert answer.status_code == 200, answer.text
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     text = re.sub(r"<[^>]+>", " ", answer.text)
-    for words in ("支援機能の地図", "居場所", "鹿児島市", "霧島市", "△不足", "5未満", "8以上", "広げる"):
+    for words in ("支援機能の地図", "居場所", "鹿児島市", "霧島市", "△不足", "5未満", "6以上", "広げる"):
         assert words in text, words
     assert "work_readiness" not in text
     assert "landscape" in answer.text

@@ -193,9 +193,14 @@ def reached(story: Story, milestone: str) -> datetime | None:
     return next((move[-1] for now, move in zip(story.states[1:], story.moves, strict=True) if now is state), None)
 
 
+def last_change(story: Story) -> int:
+    """Which move led to where it stands: a late word of intake after it changes the name alone."""
+    return max(place for place in range(1, len(story.states)) if story.states[place] is not story.states[place - 1])
+
+
 def is_silence(story: Story) -> bool:
     gave_up = story.now.state is State.WITHDRAWN and story.moves[-1][3] == "no_answer"
-    return (story.now.state is State.EXPIRED or gave_up) and story.states[-2] not in {
+    return (story.now.state is State.EXPIRED or gave_up) and story.states[last_change(story) - 1] not in {
         State.RETURNED,
         State.DECLINE_PENDING,
     }

@@ -97,6 +97,7 @@ class Chain:
             starts_on=self.starts,
             ends_on=self.ends,
             hold_hours=2400,
+            offer_days=20,
             applications_close_at=wall_time() + self.training.desk.clock.offset + timedelta(days=99),
         )
         await self.decide("current_law")
@@ -128,6 +129,13 @@ class Chain:
             assert (answer.status_code < 300) == may, (name, person, self.mode, self.today, answer.text)
             if may:
                 self.follow(name, person)
+        await self.accept_offers()
+
+    async def accept_offers(self) -> None:
+        """Whoever is offered a seat out of the line takes it at once: how offers end is the line's own machine's."""
+        for row in await self.training.rows("SELECT id FROM seat_request WHERE offered"):
+            answer = await desk(self.training).post(f"/v1/seat-requests/{row['id']}/accept")
+            assert answer.status_code == 200, answer.text
 
     # --- the model ---
 

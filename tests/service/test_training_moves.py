@@ -58,7 +58,9 @@ async def named_next(
     ]
     terms = {"course_number": number, "cut_off_on": days[0].isoformat(), "onward": steps} | terms
     await room.decide(allotments=[line(seats, **terms)])
-    offer = an_offer(course_number=number, capacity=capacity, delegated={KAGOSHIMA: seats}, hold_hours=2400)
+    offer = an_offer(
+        course_number=number, capacity=capacity, delegated={KAGOSHIMA: seats}, hold_hours=2400, offer_days=20
+    )
     offer = replace(offer, applications_close_at=offer.applications_close_at + timedelta(days=60))
     return await offered(training, offer), days
 

@@ -78,7 +78,7 @@ async def registered(training: Running) -> None:
         entity, number = own if agency == "kagoshima-desk" else _NAMES.get(basis, own)
         await training.rows(
             "INSERT INTO registration (id, agency, basis, legal_entity, number, valid_from, recorded_by, recorded_at)"
-            " VALUES ($1, $2, $3, $4, $5, '2022-10-01', 'operator', now()) ON CONFLICT (id) DO NOTHING",
+            " VALUES ($1, $2, $3, $4, $5, '2022-10-01', 'operator', now()) ON CONFLICT DO NOTHING",
             UUID(int=place),
             agency,
             basis,

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
-from services.training.domain.agreements import Agreement, AgreementMove, AgreementState, Kind
+from services.training.domain.agreements import Agreement, AgreementKind, AgreementMove, AgreementState
 from services.training.domain.refusals import Denied, NotNow
 from services.training.handlers import agreements as handlers
 from services.training.handlers.agreements import Part, Wanted
@@ -80,7 +80,7 @@ class AgreementView(BaseModel):
     """A proposal to lend or swap seats, and what became of it."""
 
     agreement_id: UUID
-    kind: Kind
+    kind: AgreementKind
     state: AgreementState
     proposed_by: str
     proposed_for: str

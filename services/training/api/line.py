@@ -15,7 +15,7 @@ from services.training.api.seats import READERS, NewSeatRequest, known_groups, o
 from services.training.api.shapes import SeatRequestWithFacts
 from services.training.domain.line import Criterion
 from services.training.domain.line_place import WhyNot
-from services.training.domain.offer_answers import Because
+from services.training.domain.offer_answers import DeclinedBecause
 from services.training.handlers import line as handlers
 from services.training.handlers import reading, seats
 from services.training.handlers.line import Offer
@@ -37,7 +37,7 @@ _WRITERS = requires(Role.COUNSELLOR, Role.PLACEMENT)
 class Decline(Body):
     """Why the offered seat is declined; with `not_before` the person goes on waiting, at the end of the line."""
 
-    reason: Because = Field(description="断る理由", examples=["dates_do_not_fit"])
+    reason: DeclinedBecause = Field(description="断る理由", examples=["dates_do_not_fit"])
     not_before: date | None = Field(
         default=None,
         description="列の最後で待ち続ける場合、次の案内を受けられる最初の日。省くと列から離れます。",

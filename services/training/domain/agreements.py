@@ -14,7 +14,7 @@ from services.training.domain.quota import Pool
 from services.training.domain.refusals import Denied, NotNow
 
 
-class Kind(StrEnum):
+class AgreementKind(StrEnum):
     """What is agreed on."""
 
     LEND = "lend"
@@ -90,7 +90,7 @@ class Agreement:
     """A proposal and what became of it. A swap has two legs, there and back."""
 
     id: UUID
-    kind: Kind
+    kind: AgreementKind
     proposed_by: str
     proposed_for: str
     asked: str
@@ -133,7 +133,9 @@ class Agreement:
     def next_steps(self, now: datetime) -> list[Step]:
         """The steps that its state allows."""
         state = self.state(now)
-        return [step for step in STEPS if step.of is state and not (step.loans_only and self.kind is Kind.SWAP)]
+        return [
+            step for step in STEPS if step.of is state and not (step.loans_only and self.kind is AgreementKind.SWAP)
+        ]
 
     def take(self, move: AgreementMove, now: datetime) -> Step | NotNow:
         """The step that a move is, or what can be done instead."""

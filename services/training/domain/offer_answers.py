@@ -8,7 +8,7 @@ from services.training.domain.quota import Course, wait_ends
 from services.training.domain.steps import Illegal, LineMove, Move, SeatRequest, State, TooLate
 
 
-class Because(StrEnum):
+class DeclinedBecause(StrEnum):
     """Why an offered seat is declined. None of them is about anybody's health."""
 
     DATES = "dates_do_not_fit"

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import agreements as rules
-from services.training.domain.agreements import Agreement, AgreementMove, AgreementState, Kind, Leg, Step
+from services.training.domain.agreements import Agreement, AgreementKind, AgreementMove, AgreementState, Leg, Step
 from services.training.domain.quota import Course, Pool
 from services.training.domain.refusals import Denied, NotNow
 from services.training.handlers.deliberation_reading import MOST_LINES, TOO_MANY
@@ -73,7 +73,7 @@ async def propose(session: AsyncSession, wanted: Wanted, *, actor: Actor, now: d
     ends = [begin_of(part.until_on + timedelta(days=1)) for part in parts]
     agreement = Agreement(
         id=new_id(),
-        kind=Kind.LEND if wanted.in_return is None else Kind.SWAP,
+        kind=AgreementKind.LEND if wanted.in_return is None else AgreementKind.SWAP,
         proposed_by=actor.agency,
         proposed_for=wanted.proposed_for,
         asked=giver if wanted.proposed_for == wanted.taker else wanted.taker,

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.training.domain import line_place, offer_answers
 from services.training.domain.line_place import Standing
 from services.training.domain.line_record import Account, account_for
-from services.training.domain.offer_answers import Accepted, Because, Declined, KeptWaiting, OutOfReach, Paused
+from services.training.domain.offer_answers import Accepted, Declined, DeclinedBecause, KeptWaiting, OutOfReach, Paused
 from services.training.domain.quota import Course, Pool, usable_pools
 from services.training.domain.steps import Illegal, LineMove, SeatRequest, TooLate
 from services.training.handlers.deadlines import holding
@@ -55,7 +55,7 @@ async def decline_offer(
     session: AsyncSession,
     seat_request_id: UUID,
     *,
-    because: Because,
+    because: DeclinedBecause,
     not_before: datetime | None,
     actor: Actor,
     now: datetime,

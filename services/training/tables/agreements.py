@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain.agreements import Agreement, AgreementState, Kind, Leg, Lendable
+from services.training.domain.agreements import Agreement, AgreementKind, AgreementState, Leg, Lendable
 from services.training.domain.quota import Pool
 from shared.database import Hot
 
@@ -141,7 +141,7 @@ def agreement_of(row: Mapping[str, Any]) -> Agreement:
     """An agreement out of its columns."""
     return Agreement(
         id=row["id"],
-        kind=Kind(row["kind"]),
+        kind=AgreementKind(row["kind"]),
         proposed_by=row["proposed_by"],
         proposed_for=row["proposed_for"],
         asked=row["asked"],
