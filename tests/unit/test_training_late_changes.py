@@ -218,6 +218,15 @@ def test_the_day_on_which_a_benefit_ends_is_in_time() -> None:
     assert found.why == (Why.OWN_TOWN, Why.GENERAL_SEATS, Why.BEFORE_BENEFIT_ENDS)
 
 
+def test_seats_for_a_target_group_are_offered_to_whom_they_are_for_and_to_nobody_else() -> None:
+    group = "employment_ice_age"
+    kept = a_candidate(1, pools=(a_pool(4), replace(a_pool(0, pool_id=OWN), kind="priority", target_groups=(group,))))
+    assert judged(kept) == Unsuited(WhyNot.NO_FREE_SEAT)
+    found = judged(kept, replace(SEEKER, target_groups=(group,)))
+    assert isinstance(found, Alternative)
+    assert found.why == (Why.OWN_TOWN, Why.TARGET_GROUP_SEATS)
+
+
 def test_near_ones_come_first_then_the_nearest_start_then_own_seats_and_the_rest_is_counted() -> None:
     own = (a_pool(0, granted=1, whose=(KAGOSHIMA,), pool_id=OWN),)
     candidates = [

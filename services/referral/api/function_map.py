@@ -81,7 +81,7 @@ Choice = Annotated[Wanted, Depends(wanted)]
     dependencies=[requires(*READERS)],
     summary="The map of functions",
     description="支援機能の地図(見える化)。支援機能・段階・系統と市町村ごとに、供給と需要、判定(充足・不足・なし・余裕)、"
-    "提案(広げる・近隣から借りる・新たに作る)を返します。自分の市町村でないところは、5人未満の人の数を伏せ、課題のある人の数を1〜4・5〜8・9〜12のような幅で示し、判定がそれで決まるときは`too_few`(少数のため示さず)とします。",
+    "提案(広げる・近隣から借りる・新たに作る)を返します。自分の市町村でないところは、5人未満の人の数を伏せ、課題のある人・未充足・求める人の数を1〜4・5〜8・9〜12のような幅で示し、判定がそれで決まるときは`too_few`(少数のため示さず)とします。",
 )
 async def draw_map(choice: Choice, session: Transaction, now: Now, actor: Caller, pages: LongPages) -> Page[CellAnswer]:
     """As of now; by kind of support and municipality."""

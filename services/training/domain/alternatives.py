@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from services.training.domain.quota import DELEGATED, Course, Held, Pool, request_seat
+from services.training.domain.quota import DELEGATED, GENERAL, PRIORITY, Course, Held, Pool, request_seat
 
 Days = tuple[date, date]
 """First and last day."""
@@ -26,6 +26,7 @@ class Why(StrEnum):
     NEIGHBOUR = "neighbour"
     ONLINE = "online"
     OWN_SEATS = "own_seats"
+    TARGET_GROUP_SEATS = "target_group_seats"
     GENERAL_SEATS = "general_seats"
     BEFORE_BENEFIT_ENDS = "before_benefit_ends"
 
@@ -55,6 +56,7 @@ class Seeker:
     asked: frozenset[UUID] = frozenset()
     """Course runs in which the person stands already."""
     benefit_ends_on: date | None = None
+    target_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +127,11 @@ def judge(
     if overlaps((course.starts_on, candidate.ends_on), seeker.busy):
         return Unsuited(WhyNot.OVERLAPS_ANOTHER_SEAT)
     # As the door would decide: whoever is offered a seat must not overtake those who wait for it.
-    outcome = request_seat(course, candidate.pools, municipality=seeker.municipality, now=now)
+    town, groups = seeker.municipality, seeker.target_groups
+    outcome = request_seat(course, candidate.pools, municipality=town, target_groups=groups, now=now)
     if not isinstance(outcome, Held):
         return Unsuited(WhyNot.NO_FREE_SEAT)
-    seats = Why.OWN_SEATS if outcome.pool.kind == DELEGATED else Why.GENERAL_SEATS
+    seats = _SEATS[outcome.pool.kind]
     in_time = () if seeker.benefit_ends_on is None else (Why.BEFORE_BENEFIT_ENDS,)
     apart = abs((course.starts_on - seeker.starts_on).days)
     return Alternative(course.id, course.starts_on, apart, outcome.pool.free, (reach, seats, *in_time))
@@ -139,6 +142,7 @@ def overlaps(days: Days, others: Collection[Days]) -> bool:
     return any(days[0] <= last and first <= days[1] for first, last in others)
 
 
+_SEATS = {DELEGATED: Why.OWN_SEATS, PRIORITY: Why.TARGET_GROUP_SEATS, GENERAL: Why.GENERAL_SEATS}
 _NEAR = (Why.OWN_TOWN, Why.SAME_SITE, Why.NEIGHBOUR, Why.ONLINE)
 
 
@@ -154,4 +158,4 @@ def _reach(seeker: Seeker, candidate: Candidate, neighbours: Collection[str]) ->
 
 
 def _best_first(each: Alternative) -> tuple[int, int, bool, UUID]:
-    return _NEAR.index(each.why[0]), each.days_apart, each.why[1] is not Why.OWN_SEATS, each.course_run_id
+    return _NEAR.index(each.why[0]), each.days_apart, each.why[1] is Why.GENERAL_SEATS, each.course_run_id

@@ -69,6 +69,7 @@ class Claim:
     benefit_ends_on: date | None = None
     busy: tuple[Days, ...] = ()
     """Days of the seats that the person has in other course runs."""
+    target_groups: tuple[str, ...] = ()
 
     @property
     def has_a_seat(self) -> bool:

@@ -157,6 +157,7 @@ async def _find_offers(
             each.claim.busy,
             frozenset(stands_in[request.case_id]),
             each.claim.benefit_ends_on,
+            each.claim.target_groups,
         )
         near = setting.neighbours.get(request.municipality, [])
         taken = request.state is State.ENROLLED  # who has begun is told, and has nothing to choose

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.training.tables.seat_times import HAS_ANOTHER_SEAT
 from shared.auth import Actor, Role
 from shared.problems import NOT_FOUND, Problem
 
@@ -90,7 +91,7 @@ _BALANCES = text(
     " pool_id"
 )
 
-_REQUESTS = """
+_REQUESTS = f"""
 SELECT r.*, p.kind AS pool_kind, c.provider_agency, (
            SELECT result FROM selection WHERE seat_request_id = r.id ORDER BY number DESC LIMIT 1
        ) AS result, (
@@ -100,17 +101,14 @@ SELECT r.*, p.kind AS pool_kind, c.provider_agency, (
            SELECT count(*) FROM seat_request w
            WHERE w.pool_id = r.pool_id AND w.state = 'waiting' AND w.line_no <= r.line_no
        ) END AS position,
-       CASE WHEN r.state = 'waiting' AND EXISTS (
-           SELECT FROM seat_time t WHERE t.case_id = r.case_id
-           AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on
-       ) THEN 'overlapping_seat' END AS passed_over
+       CASE WHEN r.state = 'waiting' AND {HAS_ANOTHER_SEAT} THEN 'overlapping_seat' END AS passed_over
 FROM seat_request r JOIN pool p ON p.id = r.pool_id JOIN course_run c ON c.id = r.course_run_id
 WHERE (
     r.municipality = ANY(CAST(:municipalities AS text[]))
     OR 'prefecture:' || left(r.municipality, 2) = ANY(CAST(:municipalities AS text[]))
     OR c.provider_agency = :provider
 )
-"""
+"""  # noqa: S608 - own words
 _LIST_REQUESTS = text(
     _REQUESTS + " AND (CAST(:case_id AS uuid) IS NULL OR r.case_id = :case_id)"
     " AND (CAST(:course_run_id AS uuid) IS NULL OR r.course_run_id = :course_run_id)"

@@ -237,14 +237,18 @@ DECLARE
     found text;
 BEGIN
     found := pg_get_functiondef('count_seat_entry()'::regprocedure);
+    -- Words that are not there would be left as they are, and nobody would hear of it before the first cancellation.
+    ASSERT found LIKE '%WHEN ''return'' THEN%';
     EXECUTE replace(found, $a$WHEN 'return' THEN$a$, $a$WHEN 'return', 'course_cancelled' THEN$a$);
     found := pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'seat_entry_has_its_accounts';
+    ASSERT found LIKE '%WHEN ''return''::text THEN%';
     ALTER TABLE seat_entry DROP CONSTRAINT seat_entry_has_its_accounts;
     EXECUTE 'ALTER TABLE seat_entry ADD CONSTRAINT seat_entry_has_its_accounts ' || replace(found,
         $a$WHEN 'return'::text THEN$a$,
         $a$WHEN 'course_cancelled'::text THEN pool_id IS NOT NULL AND seat_request_id IS NULL
            WHEN 'return'::text THEN$a$);
     found := pg_get_viewdef('seat_leg'::regclass);
+    ASSERT found LIKE '%WHEN ''return''::text THEN ''%';
     EXECUTE 'CREATE OR REPLACE VIEW seat_leg WITH (security_invoker = true) AS ' || regexp_replace(found,
         $a$WHEN 'return'::text THEN '(\\w+)'::text$a$,
         $a$WHEN 'course_cancelled'::text THEN '\\1'::text WHEN 'return'::text THEN '\\1'::text$a$, 'g');

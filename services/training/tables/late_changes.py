@@ -78,6 +78,7 @@ async def read_claims(session: AsyncSession, course_run_id: UUID) -> list[Claim]
             None if row.result is None else Result(row.result),
             row.hold_until,
             row.benefit_ends_on,
+            target_groups=tuple(row.target_groups),
         )
         for row in await session.execute(_CLAIMS, {"id": course_run_id})
     ]
