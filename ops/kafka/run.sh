@@ -29,7 +29,7 @@ running_pid() {
   local pid
   pid=$(cat "$pid_file" 2>/dev/null) || return 1
   [[ $pid =~ ^[0-9]+$ ]] && kill -0 "$pid" 2>/dev/null || return 1
-  ps -p "$pid" -o args= 2>/dev/null | grep -qF "$node/server.properties" || return 1
+  [[ $(ps -p "$pid" -o args= 2>/dev/null) == *"$node/server.properties"* ]] || return 1
   echo "$pid"
 }
 
@@ -113,6 +113,8 @@ wait_until_ready() {
 stop() {
   local pid
   if ! pid=$(running_pid); then
+    # Who asks for silence must not be told that there is some while the port is answered.
+    answers && die "port $port is answered by something that was not started here"
     rm -f "$pid_file"
     say "not running"
     return
@@ -128,6 +130,7 @@ stop() {
     sleep 0.1
   done
   rm -f "$pid_file"
+  answers && die "pid $pid has ended, but port $port is answered by something else"
   say "stopped; the data stays in $node/data"
 }
 

@@ -61,11 +61,15 @@ class Broker:
         pid = int((ROOT / ".tsunagu" / "kafka" / f"node-{self.port}" / "pid").read_text())
         os.kill(pid, signal.SIGKILL)
         for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)):
-                    return
+            if not self.answers():
+                return
             time.sleep(0.05)
         raise AssertionError("it still answers")
+
+    def answers(self) -> bool:
+        """Whether anybody takes a connection on its port."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @pytest.fixture

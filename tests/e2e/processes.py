@@ -30,10 +30,15 @@ def free_port(beside: int = 1) -> int:
     """A port nobody uses, with `beside - 1` free ones after it.
 
     It lies below those that the system gives to outgoing connections: else one of them may have it while its server is
-    away, or a client that tries it over and over ends up connected to itself.
+    away, or a client that tries it over and over ends up connected to itself. Each worker of the suite has a range of
+    its own, so that what one has stopped for a while is nobody else's meanwhile; and the dice are the system's, since
+    the usual ones are thrown alike wherever somebody has set them to a number.
     """
+    lowest, highest = 15_000, 32_000
+    width = (highest - lowest) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    lowest += width * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = random.randrange(15_000, 32_000)
+        port = random.SystemRandom().randrange(lowest, lowest + width - beside)
         try:
             for extra in range(beside):
                 with socket.socket() as probe:

@@ -58,6 +58,7 @@ async def test_the_broker_away_fails_no_request_and_loses_no_referral(
             if prepared and gone >= BROKER_AWAY * len(office.sent) / READY_BEFORE:
                 await office.send(prepared.pop())
             await asyncio.sleep(0.05)
+        assert not broker.answers(), "it was away all the time"
         assert opened > READY_BEFORE + BROKER_AWAY
         assert len(office.sent) > READY_BEFORE / 2
         for name in ("intake", "referral"):
