@@ -29,7 +29,9 @@ running_pid() {
   local pid
   pid=$(cat "$pid_file" 2>/dev/null) || return 1
   [[ $pid =~ ^[0-9]+$ ]] && kill -0 "$pid" 2>/dev/null || return 1
-  [[ $(ps -p "$pid" -o args= 2>/dev/null) == *"$node/server.properties"* ]] || return 1
+  # `-ww`: the whole line, however narrow the terminal; where COLUMNS is set, ps would cut its end off, and a broker
+  # that runs would not be found.
+  [[ $(ps -ww -p "$pid" -o args= 2>/dev/null) == *"$node/server.properties"* ]] || return 1
   echo "$pid"
 }
 

@@ -43,7 +43,8 @@ class Broker:
         self.bootstrap = f"127.0.0.1:{self.port}"
 
     def _run(self, word: str) -> None:
-        environment = clean_environment() | {"KAFKA_PORT": str(self.port)}
+        # A narrow terminal, in which `ps` shows little of a long command.
+        environment = clean_environment() | {"KAFKA_PORT": str(self.port), "COLUMNS": "80"}
         run = [str(ROOT / "ops/kafka/run.sh"), word]
         done = subprocess.run(run, env=environment, check=False, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
