@@ -515,5 +515,7 @@ def _stop_with(words: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT, too: who is started in the background of a script finds it ignored, until the server has started.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     take(cli)

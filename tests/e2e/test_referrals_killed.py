@@ -88,8 +88,9 @@ async def _played(
         killing = asyncio.create_task(killer.run())
         try:
             await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-        except TimeoutError:
+        except Exception:
             print(f"{dict(killer.kills)}, {len(office.sent)} sent\n{await standing(database)}")
+            print(*(f"{name}: {platform.output(name)[-1000:]}" for name in platform.processes), sep="\n")
             raise
         finally:
             killer.over.set()
