@@ -12,6 +12,7 @@ from services.training.api.deliberation import committees
 from services.training.api.late_changes import changes
 from services.training.api.line import line_rules, places
 from services.training.api.motions import decisions, motions
+from services.training.api.papers import papers_on_paper
 from services.training.api.plans import training_plans
 from services.training.api.region_settings import settings
 from services.training.api.registrations import registrations
@@ -30,7 +31,7 @@ service = Service(
     routers=[
         *(catalogue, cut_offs, requests, results, course_of_training, authorities, registrations, course_imports),
         *(training_plans, committees, motions, decisions, catalogue_courses, catalogue_imports, catalogue_previews),
-        *(places, line_rules, reports, agreements, changes, settings),
+        *(places, line_rules, reports, agreements, changes, settings, papers_on_paper),
     ],
     reactions=reactions,
     sweeps=sweeps,

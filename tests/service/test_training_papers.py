@@ -231,3 +231,49 @@ async def _raw(session: Any) -> asyncpg.Connection:
     raw = await connection.get_raw_connection()
     driver: asyncpg.Connection = raw.driver_connection
     return driver
+
+
+async def test_each_paper_is_a_document_of_its_own_and_says_what_became_of_it(training: Running) -> None:
+    asked = await supported(training)
+    first = await on_paper(training, asked, 1)
+    assert "<h1>支援指示書</h1>" in first
+    assert "求職者支援法 第12条" in first
+    assert "職業訓練受講給付金" in first
+    assert HELLO_WORK_ENTITY in first
+    assert "変更されました" not in first
+    (paper,) = await papers_of(training, asked)
+    body = SUPPORT | {"changes": paper["id"], "document_number": "鹿安第13号"}
+    await step(hello_work(training), asked, "instruct", body)
+    assert "いまの書面は第2号です" in await on_paper(training, asked, 1)
+    second = await on_paper(training, asked, 2)
+    assert "<p>鹿安第13号</p>" in second
+    assert "第1号を変更するものです" in second
+    await cancelled(training, asked)
+    assert "に取り消されました" in await on_paper(training, asked, 2)
+    await step(hello_work(training), asked, "instruct", RECOMMENDATION)
+    third = await on_paper(training, asked, 3)
+    assert "<h1>受講推薦書</h1>" in third
+    assert "給付はありません" in third
+    assert "に取り消されました" not in third
+
+
+async def test_a_paper_is_printed_for_who_may_read_the_record_and_the_reading_is_logged(training: Running) -> None:
+    asked = await supported(training)
+    path = f"/v1/seat-requests/{asked['seat_request_id']}/papers"
+    assert (await desk(training).get(f"{path}/2.html")).status_code == 404
+    assert (await desk(training).get(f"{path}/0.html")).status_code == 422
+    elsewhere = desk(training, "132098")
+    assert (await elsewhere.get(f"{path}/1.html")).status_code == 404
+    before = await readings(training)
+    await on_paper(training, asked, 1)
+    assert await readings(training) == before + 1
+
+
+async def on_paper(training: Running, asked: dict[str, Any], number: int) -> str:
+    answer = await desk(training).get(f"/v1/seat-requests/{asked['seat_request_id']}/papers/{number}.html")
+    assert answer.status_code == 200, answer.text
+    return str(answer.text)
+
+
+async def readings(training: Running) -> int:
+    return int((await training.rows("SELECT count(*) AS n FROM access_log"))[0]["n"])
