@@ -37,7 +37,8 @@ from tests.service.training_courses import (
 )
 from tests.world import ZAMA, Caller, Running, World
 
-DIMENSIONS = ("origin", "system", "field", "municipality")
+DIMENSIONS = ("origin", "system", "field", "municipality", "target_group")
+OF_PERSONS = {"municipality", "target_group"}
 WAYS = [by for many in range(3) for by in combinations(DIMENSIONS, many)]
 PERSON_MEASURES = (
     *("applications", "enrolled", "in_training", "ended", "completed", "left", "looked_at", "employed"),
@@ -112,6 +113,7 @@ PEOPLE = st.fixed_dictionaries(
         "many": st.sampled_from([1, 1, 2, 5]),
         "enrols": st.sampled_from([True, True, True, False]),
         "asks_again": st.sampled_from([False, False, True]),
+        "groups": st.sampled_from([(), (), ("single_parent",), ("disability", "single_parent")]),
         "ends": ENDS,
         "months_ago": st.sampled_from([1, 3, 4]),
         "outcomes": st.lists(st.tuples(st.sampled_from(Checkpoint), st.sampled_from(Outcome)), max_size=3),
@@ -122,6 +124,7 @@ COURSES = st.fixed_dictionaries(
         "capacity": st.integers(8, 20),
         "fewer": st.integers(0, 2),
         "delegated": st.sampled_from([{}, {KAGOSHIMA: 3}, {KAGOSHIMA: 1, KIRISHIMA: 2}]),
+        "priority": st.sampled_from([{}, {"single_parent": 2}]),
         "system": st.sampled_from(["job_seeker_practical", "public_commissioned"]),
         "field": st.sampled_from(["web_design", "care"]),
         "starts_on": st.sampled_from([date(2026, 4, 1), date(2027, 3, 31), date(2027, 4, 1)]),
@@ -136,6 +139,8 @@ async def make(training: Running, plan: dict[str, Any]) -> None:
     number = f"46-{uuid4().hex[:12]}"
     fewer = plan.pop("fewer")
     about = {**plan, "course_number": number, "ends_on": plan["starts_on"] + timedelta(days=90)}
+    if plan["priority"]:
+        about["priority_opens_at"] = wall_time() + training.desk.clock.offset + timedelta(days=1)
     course = await offered(training, **about)
     if fewer and not people:
         await offered(training, **{**about, "capacity": plan["capacity"] - fewer})
@@ -143,13 +148,14 @@ async def make(training: Running, plan: dict[str, Any]) -> None:
     for group in people:
         for _ in range(group["many"]):
             case_id = await known_case(training, group["town"])
-            answer = await ask(training, course, municipality=group["town"], case_id=case_id)
+            named = [{"target_group": each, "basis": "person_said"} for each in group["groups"]]
+            answer = await ask(training, course, municipality=group["town"], case_id=case_id, target_groups=named)
             if group["asks_again"]:
                 given_back = {"reason": "person_declined"}
                 assert (
                     await step(desk(training, group["town"]), answer.json(), "release", given_back)
                 ).status_code == 200
-                answer = await ask(training, course, municipality=group["town"], case_id=case_id)
+                answer = await ask(training, course, municipality=group["town"], case_id=case_id, target_groups=named)
             assert answer.status_code in {201, 202}, answer.text
             if answer.json()["outcome"] != "held" or group["town"] != KAGOSHIMA or not group["enrols"]:
                 continue
@@ -175,6 +181,7 @@ class Person(NamedTuple):
     system: str
     field: str
     municipality: str
+    groups: tuple[str, ...]
     counts: frozenset[str]
 
 
@@ -215,7 +222,7 @@ async def truth(training: Running, year: int) -> Truth:
         persons.append(
             Person(
                 str(request["id"]), run["prefecture"], pools[request["pool_id"]], run["system"], run["field"],
-                request["municipality"], frozenset(counts),
+                request["municipality"], tuple(request["target_groups"]), frozenset(counts),
             )
         )  # fmt: skip
     return Truth(persons, seats)
@@ -255,20 +262,26 @@ def atom(person: Person) -> tuple[Any, ...]:
     return (*person[1:5], person.counts)
 
 
-def expected(truth: Truth, by: tuple[str, ...], own: Any) -> dict[tuple[str | None, ...], dict[str, Any]]:
+def expected(
+    truth: Truth, by: tuple[str, ...], own: Any, *, told_groups: bool
+) -> dict[tuple[str | None, ...], dict[str, Any]]:
     """Each cell's counts: exact, or as `≥`."""
-    cells: dict[tuple[str | None, ...], dict[str, Any]] = {} if by else {(None,) * 4: {}}
+    cells: dict[tuple[str | None, ...], dict[str, Any]] = {} if by else {(None,) * 5: {}}
     small = Counter(atom(person) for person in truth.persons if not own(person))
 
-    def place(origin: str, system: str, field: str, town: str | None) -> tuple[str | None, ...]:
-        told = {"origin": origin, "system": system, "field": field, "municipality": town}
+    def place(
+        origin: str, system: str, field: str, town: str | None = None, group: str | None = None
+    ) -> tuple[str | None, ...]:
+        told = {"origin": origin, "system": system, "field": field, "municipality": town, "target_group": group}
         return tuple(told[name] if name in by else None for name in DIMENSIONS)
 
     groups: dict[Any, list[Person]] = {}
     for person in truth.persons:
         mine = own(person)
-        key = place(person.origin, person.system, person.field, person.municipality if mine else None)
-        groups.setdefault(key, []).append(person)
+        town = person.municipality if mine else None
+        named = (person.groups or ("none",)) if mine and told_groups else (None,)
+        for key in {place(person.origin, person.system, person.field, town, group) for group in named}:
+            groups.setdefault(key, []).append(person)
     for key, persons in groups.items():
         counts = cells.setdefault(key, {})
         for measure in PERSON_MEASURES:
@@ -276,15 +289,15 @@ def expected(truth: Truth, by: tuple[str, ...], own: Any) -> dict[tuple[str | No
             hidden = {atom(each) for each in inside if not own(each) and small[atom(each)] < 5}
             least = len([each for each in inside if own(each) or atom(each) not in hidden]) + len(hidden)
             counts[measure] = (None, least) if hidden else (least, least)
-    if "municipality" not in by:
+    if OF_PERSONS.isdisjoint(by):
         for (origin, system, field), many in truth.seats.items():
             if many:
-                key = place(origin, system, field, None)
+                key = place(origin, system, field)
                 cells.setdefault(key, {}).setdefault("capacity", 0)
                 cells[key]["capacity"] += many
     for counts in cells.values():
         many = counts.get("capacity", 0)
-        counts["capacity"] = None if "municipality" in by else (many, many)
+        counts["capacity"] = (many, many) if OF_PERSONS.isdisjoint(by) else None
         for measure in PERSON_MEASURES:
             counts.setdefault(measure, (0, 0))
     return cells
@@ -312,11 +325,12 @@ def rate(counts: dict[str, Any], name: str) -> float | None:
 async def hold_against(training: Running, year: int) -> None:
     """Every cell, rate and entry of every way to tell the report apart, for four readers."""
     told = await truth(training, year)
+    the_school = school(training)
     readers = [
         (planner(training), lambda _: True),
         (desk(training), lambda person: person.municipality == KAGOSHIMA),
         (outsider(training), lambda _: False),
-        (school(training), lambda _: True),
+        (the_school, lambda _: True),
     ]
     for caller, own in readers:
         for by in WAYS:
@@ -325,7 +339,7 @@ async def hold_against(training: Running, year: int) -> None:
             cells = await read(caller, path)
             shown = {tuple(cell[name] for name in DIMENSIONS): cell for cell in cells}
             assert len(shown) == len(cells)
-            wanted = expected(told, by, own)
+            wanted = expected(told, by, own, told_groups=caller is not the_school)
             assert shown.keys() == wanted.keys()
             for key, counts in wanted.items():
                 answered = {
@@ -340,7 +354,7 @@ async def hold_against(training: Running, year: int) -> None:
 
 async def opens(training: Running, year: int, told: Truth) -> None:
     """A number opens to exactly what it counts."""
-    for origin in ("general", "delegated", "unshared", None):
+    for origin in ("general", "delegated", "priority", "unshared", None):
         at = f"?fiscal_year={year}&prefecture=46&limit=3" + ("" if origin is None else f"&origin={origin}")
         entries = await read(planner(training), f"/v1/training-report/entries{at}")
         many = sum(seats for key, seats in told.seats.items() if origin in {None, key[0]})
@@ -350,6 +364,11 @@ async def opens(training: Running, year: int, told: Truth) -> None:
             wanted = {each.id for each in told.persons if measure in each.counts and origin in {None, each.origin}}
             assert {each["id"] for each in found} == wanted
             assert len(found) == len(wanted)
+    for group in ("single_parent", "none"):
+        at = f"?fiscal_year={year}&prefecture=46&measure=enrolled&target_group={group}"
+        wanted = {each.id for each in told.persons if "enrolled" in each.counts and group in (each.groups or ("none",))}
+        assert {each["id"] for each in await read(hello_work(training), f"/v1/training-report/requests{at}")} == wanted
+        assert await read(school(training), f"/v1/training-report/requests{at}") == []
 
 
 @settings(
@@ -377,7 +396,6 @@ async def test_what_was_corrected_counts_no_more(training: Running) -> None:
     (cell,) = await read(planner(training), "/v1/training-report?fiscal_year=2026&prefecture=46")
     counts = {name: count["count"] for name, count in cell["counts"].items()}
     assert (counts["left"], counts["completed"], counts["employed_insured"], counts["looked_at"]) == (0, 1, 1, 1)
-    assert cell["not_known"] == ["target_group"]
     (cell,) = await read(outsider(training), "/v1/training-report?fiscal_year=2026&prefecture=46")
     assert cell["counts"]["completed"] == {"count": None, "at_least": 1}
     assert cell["counts"]["left"] == {"count": 0, "at_least": 0}
@@ -463,7 +481,7 @@ async def test_requests_behind_a_number_are_ones_own(training: Running) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["by=target_group", "by=origin&by=field&by=system", "prefecture=48", "prefecture=460000", ""],
+    ["by=age", "by=origin&by=field&by=system", "prefecture=48", "prefecture=460000", ""],
 )
 async def test_what_can_t_be_told_apart_is_said(training: Running, query: str) -> None:
     year = "" if not query else "fiscal_year=2026&"

@@ -42,10 +42,12 @@ KNOWN = st.builds(
 WAYS = [by for many in range(3) for by in combinations(Dimension, many)]
 
 
-def part(known: Known, persons: int, *, own: bool = True, **more: str) -> Persons:
+def part(
+    known: Known, persons: int, *, own: bool = True, groups: tuple[str, ...] | None = None, **more: str
+) -> Persons:
     at = {"prefecture": "46", "origin": "general", "system": "public_in_house", "field": "it"} | more
     town = at.pop("municipality", None)
-    return Persons(**at, municipality=town, own=own, known=known, persons=persons)
+    return Persons(**at, municipality=town, target_groups=groups, own=own, known=known, persons=persons)
 
 
 COMPLETED = Known(enrolled=True, ending=Ending.COMPLETED)
@@ -106,6 +108,19 @@ def test_a_town_has_no_capacity_and_no_rate_of_it() -> None:
     assert [cell.rate(rate) for rate in RATES if rate.denominator is Measure.CAPACITY] == [None, None]
 
 
+def test_who_was_named_for_several_groups_counts_in_each_and_once_in_all() -> None:
+    parts = [part(COMPLETED, 2, groups=("disability", "single_parent")), part(COMPLETED, 3, groups=())]
+    parts += [part(COMPLETED, 4, groups=("single_parent",)), part(COMPLETED, 5, own=False)]
+    seats = [Seats("46", "general", "x", "it", 20)]
+    cells = {cell.place.target_group: cell for cell in tell(parts, seats, [Dimension.TARGET_GROUP])}
+    assert {group: cell.count(Measure.COMPLETED) for group, cell in cells.items()} == {
+        None: Count(5, 5), "disability": Count(2, 2), "none": Count(3, 3), "single_parent": Count(6, 6),
+    }  # fmt: skip
+    assert {cell.count(Measure.CAPACITY) for cell in cells.values()} == {None}
+    (cell,) = tell(parts, seats, ())
+    assert (cell.count(Measure.COMPLETED), cell.count(Measure.CAPACITY)) == (Count(14, 14), Count(20, 20))
+
+
 def test_of_a_year_without_courses_everything_is_nothing() -> None:
     (cell,) = tell([], [], ())
     assert {cell.count(measure) for measure in COUNTED} == {Count(0, 0)}
@@ -125,19 +140,26 @@ def test_less_than_five_are_hidden_and_none_is_not(persons: int, shown: Count) -
 
 OTHERS = st.lists(
     st.builds(
-        lambda known, origin, field, own, persons: part(
-            known, persons, own=own, origin=origin, field=field, **({"municipality": TOWN} if own else {})
+        lambda known, origin, field, own, groups, persons: part(
+            known,
+            persons,
+            own=own,
+            groups=groups if own else None,
+            origin=origin,
+            field=field,
+            **({"municipality": TOWN} if own else {}),
         ),
         KNOWN,
         st.sampled_from(["general", "delegated"]),
         st.sampled_from(["it", "care"]),
         st.booleans(),
+        st.sampled_from([None, (), ("single_parent",), ("disability", "single_parent")]),
         st.integers(1, 9),
     ),
     max_size=8,
     # What counts in the same measures is one part, however it came to: of 4 and 3 together nobody hides the 7.
     unique_by=lambda each: (
-        *(each.origin, each.field, each.own),
+        *(each.origin, each.field, each.own, each.target_groups),
         *(measure for measure, what in COUNTED.items() if what.holds(each.known.stage, each.known.found)),
     ),
 )

@@ -60,8 +60,9 @@ _By = Annotated[
     "/v1/training-report",
     summary="The yearly report of training",
     description="年度に開始した訓練コースの定員・応募者・入校者・修了者・就職者と、応募倍率・定員充足率・修了率・就職率を、枠の種類・"
-    "訓練種別・分野・市町村(本人の)のうち二つまでで分けて返します。対象者の区分は訓練では分からないため、分けられません。自分が担当しない人の"
-    "5未満の人数は伏せ、伏せた人数を含む数は「以上」だけを返します。定義は決定記録 0052 にあります。",
+    "訓練種別・分野・市町村(本人の)・対象者の区分のうち二つまでで分けて返します。対象者の区分は、本人の市町村または都道府県を担当する"
+    "機関にだけ分けて返し、二つ以上に当たる人はそれぞれに数えます。自分が担当しない人の5未満の人数は伏せ、伏せた人数を含む数は「以上」"
+    "だけを返します。定義は決定記録 0052 にあります。",
     dependencies=[_ALL],
 )
 async def read_report(
@@ -125,12 +126,15 @@ async def list_report_requests(
     actor: Caller,
     pages: LongPages,
     municipality: Annotated[MunicipalityCode | None, Query(description="Of persons of this municipality.")] = None,
+    target_group: Annotated[
+        str | None, Query(max_length=60, description="Of persons named for it; `none`: for no group.")
+    ] = None,
 ) -> Page[ReportRequest]:
     """By id."""
     rows = await handlers.list_requests(
         session,
         year,
-        place._replace(municipality=municipality),
+        place._replace(municipality=municipality, target_group=target_group),
         Measure(measure),
         actor=actor,
         now=now,

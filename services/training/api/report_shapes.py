@@ -46,7 +46,7 @@ class ReportRate(BaseModel):
 
 
 class ReportCell(BaseModel):
-    """A line of the report. What is not told apart is null; so is the municipality of whom the caller doesn't serve."""
+    """A line of the report. What is not told apart is null; so are town and group of whom the caller doesn't serve."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -57,8 +57,8 @@ class ReportCell(BaseModel):
                     "field": None,
                     "municipality": None,
                     "counts": {measure.measure.value: _COUNT for measure in MEASURES},
+                    "target_group": None,
                     "rates": [],
-                    "not_known": ["target_group"],
                 }
             ]
         }
@@ -68,11 +68,11 @@ class ReportCell(BaseModel):
     system: str | None
     field: str | None
     municipality: str | None
+    target_group: str | None = Field(
+        description="`none`: named for no group. Who was named for several counts in each."
+    )
     counts: dict[Measure, ReportCount | None]
     rates: list[ReportRate]
-    not_known: list[Literal["target_group"]] = Field(
-        description="By what it can't be told apart: nobody tells it here."
-    )
 
     @classmethod
     def of(cls, cell: Cell) -> "ReportCell":
@@ -88,7 +88,7 @@ class ReportCell(BaseModel):
             for rate in RATES
         ]
         counts = {each.measure: ReportCount.of(cell.count(each.measure)) for each in MEASURES}
-        return cls(**cell.place._asdict(), counts=counts, rates=rates, not_known=["target_group"])
+        return cls(**cell.place._asdict(), counts=counts, rates=rates)
 
 
 class _FromRow(BaseModel):

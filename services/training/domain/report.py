@@ -24,18 +24,26 @@ class Origin(StrEnum):
 
     GENERAL = "general"
     DELEGATED = "delegated"
+    PRIORITY = "priority"
     UNSHARED = "unshared"
     """Offered by the course run and in no pool yet: nobody can have it."""
 
 
 class Dimension(StrEnum):
-    """By what the report may be told apart. Of a person's target group nothing is known here."""
+    """By what the report may be told apart."""
 
     ORIGIN = "origin"
     SYSTEM = "system"
     FIELD = "field"
     MUNICIPALITY = "municipality"
     """The person's own: capacity belongs to none, and so no rate is made of it."""
+    TARGET_GROUP = "target_group"
+    """For whom the person was named when asking (対象者): somebody may count in several. No capacity here, either."""
+
+
+OF_NO_GROUP = "none"
+"""Who was named for no target group."""
+_OF_PERSONS = {Dimension.MUNICIPALITY, Dimension.TARGET_GROUP}
 
 
 class Stage(StrEnum):
@@ -228,19 +236,26 @@ class Place(NamedTuple):
     system: str | None = None
     field: str | None = None
     municipality: str | None = None
+    target_group: str | None = None
 
     @classmethod
-    def of(cls, by: Collection[Dimension], part: "Persons | Seats") -> "Place":
-        """The cell of a part; whose municipality is not the reader's stands together without one."""
-        town = part.municipality if isinstance(part, Persons) else None
-        every = {"origin": part.origin, "system": part.system, "field": part.field, "municipality": town}
-        return cls(**{name: value for name, value in every.items() if name in by})
+    def of(cls, by: Collection[Dimension], part: "Persons | Seats") -> "list[Place]":
+        """The cells of a part, one for each of its groups; what the reader is not told stands together without any."""
+        told = {"origin": part.origin, "system": part.system, "field": part.field}
+        groups: Iterable[str | None] = (None,)
+        if isinstance(part, Persons):
+            told |= {} if part.municipality is None else {"municipality": part.municipality}
+            if Dimension.TARGET_GROUP in by and part.target_groups is not None:
+                groups = part.target_groups or (OF_NO_GROUP,)
+        place = cls(**{name: value for name, value in told.items() if name in by})
+        return [place._replace(target_group=group) for group in groups]
 
 
 class Persons(NamedTuple):
     """A smallest part: so many requests of which the same is known. `own`: the reader's business.
 
-    Of others' the municipality is not told, so that a part is all of them together.
+    Of others' neither municipality nor target groups are told, so that a part is all of them together. A school is
+    told no groups: how it trains a person doesn't depend on them.
     """
 
     prefecture: str
@@ -248,6 +263,7 @@ class Persons(NamedTuple):
     system: str
     field: str
     municipality: str | None
+    target_groups: tuple[str, ...] | None
     own: bool
     known: Known
     persons: int
@@ -269,7 +285,7 @@ class Cell:
 
     place: Place
     seats: int | None = 0
-    """None where persons are told apart by municipality: seats that are open to all belong to none."""
+    """None where persons are told apart by what is their own: seats that are open to all belong to nobody's."""
     exact: dict[Measure, bool] = field(default_factory=lambda: defaultdict(lambda: True))
     at_least: dict[Measure, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -295,17 +311,19 @@ class Cell:
 
 def tell(persons: Iterable[Persons], seats: Iterable[Seats], by: Collection[Dimension]) -> Sequence[Cell]:
     """The report, cell by cell, in order. Without any part there is one cell, of nothing, if nothing is told apart."""
-    by_town = Dimension.MUNICIPALITY in by
+    by_persons = not _OF_PERSONS.isdisjoint(by)
     cells: dict[Place, Cell] = {} if by else {Place(): Cell(Place())}
     for part in _smallest(persons):
-        cell = _cell(cells, Place.of(by, part))
         shown = show(part.persons, own=part.own)
-        for measure in _measures_of(part.known):
-            cell.add(measure, shown)
-    for each in () if by_town else seats:
-        cell = _cell(cells, Place.of(by, each))
-        cell.seats = (cell.seats or 0) + each.seats
-    if by_town:
+        for place in Place.of(by, part):
+            cell = _cell(cells, place)
+            for measure in _measures_of(part.known):
+                cell.add(measure, shown)
+    for each in () if by_persons else seats:
+        for place in Place.of(by, each):
+            cell = _cell(cells, place)
+            cell.seats = (cell.seats or 0) + each.seats
+    if by_persons:
         for cell in cells.values():
             cell.seats = None
     return [cells[place] for place in sorted(cells, key=lambda place: tuple(value or "" for value in place))]
@@ -315,7 +333,7 @@ def _smallest(persons: Iterable[Persons]) -> Iterable[Persons]:
     """By what they count in: nothing that is known beyond that makes a smaller part."""
     sums: dict[tuple[object, ...], tuple[Persons, int]] = {}
     for part in persons:
-        key = (*part[:6], *_measures_of(part.known))
+        key = (*part[:7], *_measures_of(part.known))
         sums[key] = (part, sums.get(key, (part, 0))[1] + part.persons)
     return [part._replace(persons=together) for part, together in sums.values()]
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.training.domain.report import (
     COUNTED,
     MEASURES,
+    OF_NO_GROUP,
     RATES,
     Cell,
     Count,
@@ -26,6 +27,7 @@ from services.training.handlers import access
 from services.training.handlers.deliberation_reading import MOST_LINES, TOO_MANY
 from services.training.handlers.layouts import layout
 from services.training.handlers.reading import sight
+from services.training.handlers.target_groups import target_groups
 from services.training.tables import report as tables
 from services.training.tables.report import Year
 from shared.auth import Actor
@@ -36,6 +38,7 @@ from shared.service.exports import Layout
 
 _FIELDS = {
     *("line", "fiscal_year", "prefecture", "origin", "system", "field", "municipality", "municipality_name"),
+    *("target_group", "target_group_name"),
     *(each.measure.value for each in MEASURES),
     *(rate.name.value for rate in RATES),
 }
@@ -65,27 +68,30 @@ async def report_lines(
 ) -> list[dict[str, Any]]:
     """A line for each cell, and one for all together."""
     cells, whole = await _told(session, year, [by, ()], actor, now)
-    return [_line(year, "cell", cell) for cell in cells] + [_line(year, "total", cell) for cell in whole]
+    groups = {code: ja for code, (ja, _) in target_groups(session).items()} | {OF_NO_GROUP: "該当なし"}
+    told = [("cell", cell) for cell in cells] + [("total", cell) for cell in whole]
+    return [_line(year, kind, cell, groups) for kind, cell in told]
 
 
 async def _told(
     session: AsyncSession, year: Year, ways: Sequence[Collection[Dimension]], actor: Actor, now: datetime
 ) -> list[Sequence[Cell]]:
-    by_town = any(Dimension.MUNICIPALITY in by for by in ways)
-    persons = await tables.read_persons(session, year, sight(actor), by_town=by_town, today=day_in_japan(now))
+    apart = {dimension for by in ways for dimension in by}
+    persons = await tables.read_persons(session, year, sight(actor), by=apart, today=day_in_japan(now))
     seats = await tables.read_seats(session, year)
     # In a thread of its own: while a nation's year is reckoned, nobody else has to wait.
     return [await asyncio.to_thread(tell, persons, seats, by) for by in ways]
 
 
-def _line(year: Year, kind: str, cell: Cell) -> dict[str, Any]:
-    town = cell.place.municipality
+def _line(year: Year, kind: str, cell: Cell, groups: Mapping[str, str]) -> dict[str, Any]:
+    town, group = cell.place.municipality, cell.place.target_group
     return {
         "line": kind,
         "fiscal_year": year.fiscal_year,
         "prefecture": None if year.prefecture is None else place_name(year.prefecture),
         **cell.place._asdict(),
         "municipality_name": None if town is None else place_name(town),
+        "target_group_name": None if group is None else groups.get(group, group),
         **{measure.value: _written(cell.count(measure)) for measure in COUNTED},
         **{rate.name.value: cell.rate(rate) for rate in RATES},
     }
@@ -116,9 +122,11 @@ async def list_requests(
     """The requests that a number counts, as far as they are the caller's business."""
     codes, today = codes_of(measure), day_in_japan(now)
     found = await tables.list_requests(session, year, place, codes, sight(actor), today=today, after=after, limit=limit)
-    if measure not in _SEATS_ALONE:
+    fields = [] if measure in _SEATS_ALONE else [measure.value]
+    fields += [] if place.target_group is None else ["target_groups"]
+    if fields:
         cases = [row["case_id"] for row in found]
-        await access.note(session, cases, [measure.value], basis=access.OWN_DUTY, actor=actor)
+        await access.note(session, cases, fields, basis=access.OWN_DUTY, actor=actor)
     return found
 
 

@@ -5,7 +5,7 @@ What is known stands in a code, which `domain/report.py` reads: which codes a me
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.outcomes import Checkpoint
-from services.training.domain.report import FOR_WORK, Persons, Place, Seats, known_of
+from services.training.domain.report import FOR_WORK, OF_NO_GROUP, Dimension, Persons, Place, Seats, known_of
 from shared.database import Hot
 
 
@@ -44,6 +44,12 @@ _SERVED = (
     " OR c.provider_agency = CAST(:provider AS text)"
 )
 _OWN = f"coalesce({_SERVED} OR 'prefecture:' || c.prefecture = ANY(CAST(:municipalities AS text[])), false)"
+# Who is told for whom a person was named: the same without the school.
+_GROUPS_TOLD = (
+    "(r.municipality = ANY(CAST(:municipalities AS text[]))"
+    " OR 'prefecture:' || left(r.municipality, 2) = ANY(CAST(:municipalities AS text[]))"
+    " OR 'prefecture:' || c.prefecture = ANY(CAST(:municipalities AS text[])))"
+)
 # Applicants (応募者) are persons in a course run: who gave a place back and asked again is one, by the last request.
 _LAST_ASKED = (
     "NOT EXISTS (SELECT FROM seat_request again WHERE again.course_run_id = r.course_run_id"
@@ -72,7 +78,8 @@ _ROOM = Hot("SELECT set_config('work_mem', '64MB', true)")
 _PERSONS = Hot(
     f"SELECT c.prefecture, p.kind AS origin, c.system, c.field, {_OWN} AS own,"
     f" CASE WHEN CAST(:by_town AS boolean) AND {_OWN} THEN r.municipality END AS municipality,"
-    f" known.code, count(*) AS persons {_KNOWN} GROUP BY 1, 2, 3, 4, 5, 6, 7"
+    f" CASE WHEN CAST(:by_group AS boolean) AND {_GROUPS_TOLD} THEN r.target_groups END AS target_groups,"
+    f" known.code, count(*) AS persons {_KNOWN} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
 )
 _SEATS = Hot(
     "SELECT c.prefecture, s.origin, c.system, c.field, sum(s.seats)::integer AS seats FROM course_run c"
@@ -89,6 +96,8 @@ _REQUESTS = Hot(
     f" AND known.code = ANY(CAST(:codes AS text[])) AND ({_SERVED}) {_CELL}"
     " AND (CAST(:origin AS text) IS NULL OR p.kind = CAST(:origin AS text))"
     " AND (CAST(:municipality AS text) IS NULL OR r.municipality = CAST(:municipality AS text))"
+    f" AND (CAST(:target_group AS text) IS NULL OR {_GROUPS_TOLD} AND CASE WHEN CAST(:target_group AS text) ="
+    f" '{OF_NO_GROUP}' THEN r.target_groups = '{{}}' ELSE CAST(:target_group AS text) = ANY(r.target_groups) END)"
     " AND r.id > CAST(:after AS uuid) ORDER BY r.id LIMIT CAST(:limit AS integer)"
 )
 _ENTRIES = Hot(
@@ -105,14 +114,16 @@ _ENTRIES = Hot(
 
 
 async def read_persons(
-    session: AsyncSession, year: Year, sight: Mapping[str, Any], *, by_town: bool, today: date
+    session: AsyncSession, year: Year, sight: Mapping[str, Any], *, by: Collection[Dimension], today: date
 ) -> list[Persons]:
     """The smallest parts of a year's requests, for a reader with this sight."""
     await _ROOM.rows(session, {})
-    rows = await _PERSONS.rows(session, {**year.values, **sight, "by_town": by_town, "today": today})
+    apart = {"by_town": Dimension.MUNICIPALITY in by, "by_group": Dimension.TARGET_GROUP in by}
+    rows = await _PERSONS.rows(session, {**year.values, **sight, **apart, "today": today})
     return [
         Persons(
-            row["prefecture"], row["origin"], row["system"], row["field"], row["municipality"], row["own"],
+            row["prefecture"], row["origin"], row["system"], row["field"], row["municipality"],
+            None if row["target_groups"] is None else tuple(row["target_groups"]), row["own"],
             known_of(row["code"]), row["persons"],
         )
         for row in rows
