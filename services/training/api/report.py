@@ -19,7 +19,7 @@ from services.training.handlers import report as handlers
 from services.training.tables import report as tables
 from services.training.tables.report import Year
 from shared.auth import Caller, Role, requires
-from shared.codes import MunicipalityCode
+from shared.codes import Code, MunicipalityCode
 from shared.service import LongPages, Now, Page, Pages, Transaction, number, page, router
 from shared.service.exports import Encoding, across, csv_answer
 
@@ -126,9 +126,7 @@ async def list_report_requests(
     actor: Caller,
     pages: LongPages,
     municipality: Annotated[MunicipalityCode | None, Query(description="Of persons of this municipality.")] = None,
-    target_group: Annotated[
-        str | None, Query(max_length=60, description="Of persons named for it; `none`: for no group.")
-    ] = None,
+    target_group: Annotated[Code | None, Query(description="Of persons named for it; `none`: for no group.")] = None,
 ) -> Page[ReportRequest]:
     """By id."""
     rows = await handlers.list_requests(
