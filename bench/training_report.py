@@ -69,7 +69,7 @@ _FACTS = (
         " CASE WHEN h % 16 = 0 THEN 'found_work' WHEN h % 8 = 0 THEN 'illness' END, c.ends_on, 'school', now()"
         " FROM (SELECT *, abs(hashtext(id::text)) AS h FROM seat_request WHERE state = 'enrolled') r"
         " JOIN course_run c ON c.id = r.course_run_id,"
-        " generate_series(1, CASE WHEN h % 20 = 0 THEN 2 ELSE 1 END) AS number"
+        " generate_series(1, CASE WHEN h % 20 = 1 THEN 2 ELSE 1 END) AS number"
         " WHERE h % 10 > 0"
     ),
     (

@@ -31,10 +31,10 @@ class Wire:
         """Connect."""
         return cls(*await asyncio.open_connection("127.0.0.1", port, limit=16 * 1024 * 1024), token)
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Answer:
-        """One request and its answer."""
+    async def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
+        """One request and its answer; a POST has an Idempotency-Key of its own unless it is given one."""
         sent = b"" if body is None else json.dumps(body).encode()
-        extra = f"Idempotency-Key: {new_id()}\r\nContent-Type: application/json\r\n" if method == "POST" else ""
+        extra = f"Idempotency-Key: {key or new_id()}\r\nContent-Type: application/json\r\n" if method == "POST" else ""
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self._token}\r\n"
             f"{extra}Content-Length: {len(sent)}\r\n\r\n"

@@ -72,6 +72,8 @@ class Platform:
     folder: Path
     commands: dict[str, tuple[Sequence[str], dict[str, str]]] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    """Where a process answers by itself, beside the gateway or without one."""
 
     def begin(self, name: str) -> None:
         """Start a process; its output goes to a file."""
@@ -182,6 +184,32 @@ def one_process_each(folder: Path, postgres: EmbeddedPostgres, database: str, bo
     except BaseException:
         platform.end()
         raise
+    return platform
+
+
+def some_services(
+    folder: Path, postgres: EmbeddedPostgres, database: str, *services: str, issuer: str, key: ECKey
+) -> Platform:
+    """These services and the issuer whose keys they trust, each a process and at its own port."""
+    (folder / "master_keys").write_text(new_master_keys(), encoding="ascii")
+    (folder / "issuer.pem").write_bytes(key.as_pem(private=True))
+    ports = {name: free_port() for name in ("issuer", *services)}
+    platform = Platform(f"http://127.0.0.1:{ports[services[0]]}", folder / "clients", folder, ports=ports)
+    for name, port in ports.items():
+        own = {
+            "TSUNAGU_SERVICE": name,
+            "TSUNAGU_JWKS_URL": f"http://127.0.0.1:{ports['issuer']}/jwks",
+            "TSUNAGU_MASTER_KEYS_FILE": str(folder / "master_keys"),
+            "TSUNAGU_DATABASE_URL": postgres.url(user=f"tsunagu_{name}", database=database),
+            "TSUNAGU_BUS_DATABASE_URL": postgres.url(user="tsunagu_bus", database=database),
+            "TSUNAGU_LOG_LEVEL": "warning",
+        }
+        keys = {"TSUNAGU_ISSUER_KEY_FILE": str(folder / "issuer.pem")}
+        command = "issuer" if name == "issuer" else "run"
+        start = [sys.executable, "-m", "shared.service", command, "--port", str(port)]
+        platform.commands[name] = (start, {"TSUNAGU_ISSUER": issuer} | (keys if name == "issuer" else own))
+        platform.begin(name)
+        wait_until_ready(f"http://127.0.0.1:{port}/health/ready", process=platform.processes[name])
     return platform
 
 

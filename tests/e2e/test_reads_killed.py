@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import sys
 import time
 from pathlib import Path
 
@@ -15,41 +14,13 @@ from embedded.postgres import EmbeddedPostgres
 from shared.auth import Role
 from shared.auth.issuer import Client, sign
 from shared.bus.envelope import new_id
-from shared.vault import new_master_keys
-from tests.e2e.processes import Platform, free_port, wait_until_ready
+from tests.e2e.processes import some_services, wait_until_ready
 from tests.world import KAGOSHIMA
 
 pytestmark = pytest.mark.slow
 ISSUER = "http://issuer.test"
 LIVES = 8
 READERS = 8
-
-
-def begun(folder: Path, postgres: EmbeddedPostgres, database: str, key: ECKey) -> Platform:
-    """Intake and the issuer whose keys it trusts, each a process."""
-    (folder / "master_keys").write_text(new_master_keys(), encoding="ascii")
-    (folder / "issuer.pem").write_bytes(key.as_pem(private=True))
-    ports = {"issuer": free_port(), "intake": free_port()}
-    platform = Platform(f"http://127.0.0.1:{ports['intake']}", folder / "clients", folder)
-    settings = {
-        "issuer": {"TSUNAGU_ISSUER": ISSUER, "TSUNAGU_ISSUER_KEY_FILE": str(folder / "issuer.pem")},
-        "intake": {
-            "TSUNAGU_SERVICE": "intake",
-            "TSUNAGU_ISSUER": ISSUER,
-            "TSUNAGU_JWKS_URL": f"http://127.0.0.1:{ports['issuer']}/jwks",
-            "TSUNAGU_MASTER_KEYS_FILE": str(folder / "master_keys"),
-            "TSUNAGU_DATABASE_URL": postgres.url(user="tsunagu_intake", database=database),
-            "TSUNAGU_BUS_DATABASE_URL": postgres.url(user="tsunagu_bus", database=database),
-            "TSUNAGU_LOG_LEVEL": "warning",
-        },
-    }
-    for name, port in ports.items():
-        command = "issuer" if name == "issuer" else "run"
-        start = [sys.executable, "-m", "shared.service", command, "--port", str(port)]
-        platform.commands[name] = (start, settings[name])
-        platform.begin(name)
-        wait_until_ready(f"http://127.0.0.1:{port}/health/ready", process=platform.processes[name])
-    return platform
 
 
 def bearer(key: ECKey) -> dict[str, str]:
@@ -73,7 +44,7 @@ async def test_killed_between_read_and_log_there_is_no_reading_that_nobody_wrote
     chance = random.Random(20261129)
     seen: set[str] = set()
     broken_off = 0
-    platform = begun(folder, postgres, database_name, key)
+    platform = some_services(folder, postgres, database_name, "intake", issuer=ISSUER, key=key)
     try:
         async with httpx2.AsyncClient(base_url=platform.url, headers=bearer(key), trust_env=False) as client:
             opened = await client.post(

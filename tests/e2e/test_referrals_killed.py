@@ -4,11 +4,8 @@
 """
 
 import asyncio
-import contextlib
 import os
-import random
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,8 +18,9 @@ import demo.client as client_of_agencies
 from demo.load import load_region
 from embedded.postgres import EmbeddedPostgres
 from tests.e2e.conftest import Broker
+from tests.e2e.killer import BROKER, Killer
 from tests.e2e.office import Office, agree, drained, standing
-from tests.e2e.processes import Platform, wait_until_ready
+from tests.e2e.processes import Platform
 
 pytestmark = pytest.mark.slow
 
@@ -30,42 +28,6 @@ REFERRALS = int(os.environ.get("REFERRALS", "60"))
 AT_ONCE = 12
 KILLS, KILLS_OVER_KAFKA = 200, 60
 """About as many in the large run; each costs a start, and over Kafka the half minute in which a member is missed."""
-
-
-class Killer:
-    """Ends services and the broker, again and again, until it is told to stop."""
-
-    def __init__(self, platform: Platform, broker: Any, office: Office, kills: int) -> None:
-        self.platform, self.broker, self.office = platform, broker, office
-        self.heard_between = max(5, REFERRALS // kills)
-        self.dice = random.Random(20261129)
-        self.kills: Counter[str] = Counter()
-        self.over = asyncio.Event()
-        self.heard_of = 0
-
-    async def run(self) -> None:
-        while not self.over.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.over.wait(), self.dice.uniform(0.3, 1.5))
-                return
-            # News has to come through in between, or nothing is under way that could be lost: over Kafka a killed
-            # member is missed only after its session, and until then nobody hears anything.
-            if len(self.office.sent) < self.heard_of + self.heard_between:
-                continue
-            self.heard_of = len(self.office.sent)
-            # Each in turn, at a moment nobody knows.
-            name = ("referral", "broker", "intake")[self.kills.total() % 3]
-            self.kills[name] += 1
-            if name == "broker":
-                await self.broker()
-                continue
-            await asyncio.to_thread(self.platform.kill, name)
-            self.platform.begin(name)
-            # Its own process: while it was away, anybody on this machine may have taken its port and answer there.
-            process = self.platform.processes[name]
-            ready = f"{self.platform.url}/{name}/health/ready"
-            await asyncio.to_thread(wait_until_ready, ready, 120, process=process)
-            assert process.poll() is None, self.platform.output(name)[-2000:]
 
 
 async def _played(
@@ -76,7 +38,13 @@ async def _played(
     await load_region(platform.url, platform.keys, Console(quiet=True))
     async with httpx2.AsyncClient(trust_env=False, timeout=30, limits=httpx2.Limits(max_connections=50)) as client:
         office = Office(platform, client)
-        killer = Killer(platform, broker, office, kills)
+        killer = Killer(
+            platform,
+            broker,
+            ("referral", BROKER, "intake"),
+            done=lambda: len(office.sent),
+            between=max(5, REFERRALS // kills),
+        )
         await office.begin()
         waiting: Iterator[int] = iter(range(REFERRALS))
 

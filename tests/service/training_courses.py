@@ -1,6 +1,6 @@
 """Course runs and callers for the tests of training, and the promises that must hold after every commit."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -191,7 +191,14 @@ async def state_of(training: Running, asked: dict[str, Any]) -> str:
 
 async def broken_promises(training: Running, courses: Sequence[UUID] | None = None) -> list[str]:
     """What must never be true after a commit, in words; empty while all is well."""
-    pools = await training.rows(
+    return await promises_broken_in(training.rows, courses, offset=training.desk.clock.offset)
+
+
+async def promises_broken_in(
+    rows: Callable[..., Awaitable[Sequence[Any]]], courses: Sequence[UUID] | None, *, offset: timedelta
+) -> list[str]:
+    """The same, of tables that are read in another way."""
+    pools = await rows(
         """
         SELECT p.*, c.capacity, c.granted AS course_granted, e.granted_sum, e.held_sum, e.filled_sum, r.holding,
                r.enrolled, r.ready, r.waiting_for_it, p.decision_allotment_id IS NULL
@@ -231,7 +238,7 @@ async def broken_promises(training: Running, courses: Sequence[UUID] | None = No
         WHERE $1::uuid[] IS NULL OR p.course_run_id = ANY($1)
         """,
         courses,
-        training.desk.clock.offset,
+        offset,
     )
     broken = []
     granted: dict[UUID, int] = {}
@@ -292,6 +299,7 @@ __all__ = [
     "opened",
     "placement",
     "planner",
+    "promises_broken_in",
     "referred",
     "registered",
     "school",

@@ -313,12 +313,10 @@ def tell(persons: Iterable[Persons], seats: Iterable[Seats], by: Collection[Dime
     """The report, cell by cell, in order. Without any part there is one cell, of nothing, if nothing is told apart."""
     by_persons = not _OF_PERSONS.isdisjoint(by)
     cells: dict[Place, Cell] = {} if by else {Place(): Cell(Place())}
-    for part in _smallest(persons):
-        shown = show(part.persons, own=part.own)
-        for place in Place.of(by, part):
-            cell = _cell(cells, place)
-            for measure in _measures_of(part.known):
-                cell.add(measure, shown)
+    for (place, measures), (least, exact) in _shown(persons, by).items():
+        cell = _cell(cells, place)
+        for measure in measures:
+            cell.add(measure, Count(least if exact else None, least))
     for each in () if by_persons else seats:
         for place in Place.of(by, each):
             cell = _cell(cells, place)
@@ -329,13 +327,35 @@ def tell(persons: Iterable[Persons], seats: Iterable[Seats], by: Collection[Dime
     return [cells[place] for place in sorted(cells, key=lambda place: tuple(value or "" for value in place))]
 
 
-def _smallest(persons: Iterable[Persons]) -> Iterable[Persons]:
+def _shown(
+    persons: Iterable[Persons], by: Collection[Dimension]
+) -> Mapping[tuple[Place, frozenset[Measure]], tuple[int, bool]]:
+    """By cell and what they count in: the sum of what is shown of the smallest parts, and whether all of it is exact.
+
+    A nation's year has tens of thousands of parts: they are added up here before they are told apart by measure.
+    """
+    places: dict[tuple[object, ...], Sequence[Place]] = {}
+    sums: dict[tuple[Place, frozenset[Measure]], tuple[int, bool]] = {}
+    for part, measures, together in _smallest(persons):
+        cells = places.get(part[1:6])
+        if cells is None:
+            cells = places[part[1:6]] = Place.of(by, part)
+        shown = show(together, own=part.own)
+        for place in cells:
+            least, exact = sums.get((place, measures), (0, True))
+            sums[place, measures] = (least + shown.at_least, exact and shown.count is not None)
+    return sums
+
+
+def _smallest(persons: Iterable[Persons]) -> Iterable[tuple[Persons, frozenset[Measure], int]]:
     """By what they count in: nothing that is known beyond that makes a smaller part."""
-    sums: dict[tuple[object, ...], tuple[Persons, int]] = {}
+    sums: dict[tuple[object, ...], tuple[Persons, frozenset[Measure], int]] = {}
     for part in persons:
-        key = (*part[:7], *_measures_of(part.known))
-        sums[key] = (part, sums.get(key, (part, 0))[1] + part.persons)
-    return [part._replace(persons=together) for part, together in sums.values()]
+        measures = _measures_of(part.known)
+        key = part[:7], measures
+        same = sums.get(key)
+        sums[key] = (part, measures, part.persons + (same[2] if same else 0))
+    return sums.values()
 
 
 def _cell(cells: dict[Place, Cell], place: Place) -> Cell:
@@ -343,9 +363,9 @@ def _cell(cells: dict[Place, Cell], place: Place) -> Cell:
 
 
 @cache
-def _measures_of(known: Known) -> tuple[Measure, ...]:
+def _measures_of(known: Known) -> frozenset[Measure]:
     stage, found = known.stage, known.found
-    return tuple(each.measure for each in MEASURES if each.holds(stage, found))
+    return frozenset(each.measure for each in MEASURES if each.holds(stage, found))
 
 
 @cache

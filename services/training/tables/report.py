@@ -38,48 +38,61 @@ _YEAR = (
     " AND (CAST(:prefecture AS text) IS NULL OR c.prefecture = CAST(:prefecture AS text))"
 )
 # Whose business a person is: who serves the person's municipality, or the prefecture that the course is in; its school.
-_SERVED = (
+# What is the same for a whole course run is asked once for it.
+_COURSE_SERVED = "coalesce(c.provider_agency = CAST(:provider AS text), false)"
+_TOWN_SERVED = (
     "r.municipality = ANY(CAST(:municipalities AS text[]))"
     " OR 'prefecture:' || left(r.municipality, 2) = ANY(CAST(:municipalities AS text[]))"
-    " OR c.provider_agency = CAST(:provider AS text)"
 )
-_OWN = f"coalesce({_SERVED} OR 'prefecture:' || c.prefecture = ANY(CAST(:municipalities AS text[])), false)"
-# Who is told for whom a person was named: the same without the school.
-_GROUPS_TOLD = (
-    "(r.municipality = ANY(CAST(:municipalities AS text[]))"
-    " OR 'prefecture:' || left(r.municipality, 2) = ANY(CAST(:municipalities AS text[]))"
-    " OR 'prefecture:' || c.prefecture = ANY(CAST(:municipalities AS text[])))"
+_PLANNED = "'prefecture:' || c.prefecture = ANY(CAST(:municipalities AS text[]))"
+# Who is told for whom a person was named: those whose business it is, without the school.
+_GROUPS_TOLD = f"(c.planned OR {_TOWN_SERVED})"
+_RUNS = f"""
+WITH c AS MATERIALIZED (
+    SELECT c.id, c.prefecture, c.system, c.field, {_COURSE_SERVED} AS served,
+        {_PLANNED} AS planned,
+        {_COURSE_SERVED} OR {_PLANNED} AS own
+    FROM course_run c WHERE {_YEAR}
 )
+"""
 # Applicants (応募者) are persons in a course run: who gave a place back and asked again is one, by the last request.
-_LAST_ASKED = (
-    "NOT EXISTS (SELECT FROM seat_request again WHERE again.course_run_id = r.course_run_id"
-    " AND again.case_id = r.case_id AND again.id > r.id)"
-)
-# What stands is what nothing came after: asked so, and not row by row, a nation's year is read in one pass.
+# What stands is what nothing came after; only what came after has a number above 1, so few rows are looked through.
 # Three months after the end as the domain reckons the set day (`due_on`). Who is enrolled stays so, with an enrolment.
 _KNOWN = f"""
-FROM course_run c JOIN seat_request r ON r.course_run_id = c.id JOIN pool p ON p.id = r.pool_id
+FROM c CROSS JOIN LATERAL (
+    SELECT DISTINCT ON (case_id) id, case_id, course_run_id, pool_id, municipality, state, target_groups
+    FROM seat_request WHERE course_run_id = c.id ORDER BY case_id, id DESC
+) AS r JOIN pool p ON p.id = r.pool_id
 LEFT JOIN training_end e ON e.seat_request_id = r.id AND NOT EXISTS (
-    SELECT FROM training_end WHERE seat_request_id = e.seat_request_id AND number = e.number + 1
+    SELECT FROM training_end later
+    WHERE later.seat_request_id = e.seat_request_id AND later.number = e.number + 1 AND later.number > 1
 )
 LEFT JOIN employment_outcome o ON o.seat_request_id = r.id AND o.checkpoint = '{Checkpoint.THREE_MONTHS}'
     AND NOT EXISTS (
-        SELECT FROM employment_outcome
-        WHERE seat_request_id = o.seat_request_id AND checkpoint = o.checkpoint AND number = o.number + 1
+        SELECT FROM employment_outcome later
+        WHERE later.seat_request_id = o.seat_request_id AND later.checkpoint = '{Checkpoint.THREE_MONTHS}'
+            AND later.number = o.number + 1 AND later.number > 1
     )
-CROSS JOIN LATERAL (SELECT concat_ws('|',
-    (r.state = 'enrolled')::text, coalesce(e.ending, ''), coalesce(e.reason = '{FOR_WORK}', false)::text,
-    coalesce((e.ended_on + interval '3 months')::date <= CAST(:today AS date), false)::text, coalesce(o.outcome, '')
-) AS code) AS known
-WHERE {_YEAR} AND {_LAST_ASKED}
+CROSS JOIN LATERAL (
+    SELECT r.state = 'enrolled' AS enrolled, e.ending, coalesce(e.reason = '{FOR_WORK}', false) AS for_work,
+        coalesce((e.ended_on + interval '3 months')::date <= CAST(:today AS date), false) AS due, o.outcome
+) AS known
 """
+_CODE = (
+    "concat_ws('|', CAST(known.enrolled AS text), coalesce(known.ending, ''), CAST(known.for_work AS text),"
+    " CAST(known.due AS text), coalesce(known.outcome, ''))"
+)
 # A nation's year is counted in memory and not sorted on the disk; for this transaction alone.
 _ROOM = Hot("SELECT set_config('work_mem', '64MB', true)")
+# Words are made of what is known once it is counted, not for each request.
 _PERSONS = Hot(
-    f"SELECT c.prefecture, p.kind AS origin, c.system, c.field, {_OWN} AS own,"
-    f" CASE WHEN CAST(:by_town AS boolean) AND {_OWN} THEN r.municipality END AS municipality,"
+    f"{_RUNS} SELECT prefecture, origin, system, field, own, municipality, target_groups, {_CODE} AS code, persons"
+    " FROM ("
+    f"SELECT c.prefecture, p.kind AS origin, c.system, c.field, c.own OR {_TOWN_SERVED} AS own,"
+    f" CASE WHEN CAST(:by_town AS boolean) AND (c.own OR {_TOWN_SERVED}) THEN r.municipality END AS municipality,"
     f" CASE WHEN CAST(:by_group AS boolean) AND {_GROUPS_TOLD} THEN r.target_groups END AS target_groups,"
-    f" known.code, count(*) AS persons {_KNOWN} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+    f" known.*, count(*) AS persons {_KNOWN} GROUP BY 1, 2, 3, 4, 5, 6, 7, known.enrolled, known.ending,"
+    " known.for_work, known.due, known.outcome) AS known"
 )
 _SEATS = Hot(
     "SELECT c.prefecture, s.origin, c.system, c.field, sum(s.seats)::integer AS seats FROM course_run c"
@@ -92,8 +105,8 @@ _CELL = (
     " AND (CAST(:field AS text) IS NULL OR c.field = CAST(:field AS text))"
 )
 _REQUESTS = Hot(
-    f"SELECT r.id, r.case_id, r.course_run_id, r.municipality, p.kind AS origin, c.system, c.field {_KNOWN}"
-    f" AND known.code = ANY(CAST(:codes AS text[])) AND ({_SERVED}) {_CELL}"
+    f"{_RUNS} SELECT r.id, r.case_id, r.course_run_id, r.municipality, p.kind AS origin, c.system, c.field {_KNOWN}"
+    f" WHERE {_CODE} = ANY(CAST(:codes AS text[])) AND (c.served OR {_TOWN_SERVED}) {_CELL}"
     " AND (CAST(:origin AS text) IS NULL OR p.kind = CAST(:origin AS text))"
     " AND (CAST(:municipality AS text) IS NULL OR r.municipality = CAST(:municipality AS text))"
     f" AND (CAST(:target_group AS text) IS NULL OR {_GROUPS_TOLD} AND CASE WHEN CAST(:target_group AS text) ="
