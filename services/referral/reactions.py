@@ -170,7 +170,7 @@ async def training_selected(session: AsyncSession, event: TrainingSelected, news
 
 async def instruction_cancelled(session: AsyncSession, event: InstructionCancelled, news: News) -> None:
     """A support instruction ended before the course began: the seat is held for another paper."""
-    if event.expires_at is not None:
+    if await _hear_paper(session, event, news) and event.expires_at is not None:
         await training_words.lose_paper(
             session, event.case_id, event.referral_id, event.state, event.expires_at, now=news.now
         )
@@ -178,6 +178,8 @@ async def instruction_cancelled(session: AsyncSession, event: InstructionCancell
 
 async def instruction_issued(session: AsyncSession, event: InstructionIssued, news: News) -> None:
     """受講指示: still not an enrolment."""
+    if not await _hear_paper(session, event, news):
+        return
     course = await facts.find_course(session, event.course_run_id)
     await _seat(session, event, news, "instruct", day=None if course is None else course.starts_on)
 
@@ -185,6 +187,8 @@ async def instruction_issued(session: AsyncSession, event: InstructionIssued, ne
 async def enrolled(session: AsyncSession, event: Enrolled, news: News) -> None:
     """The course has begun for the person: the provider is responsible now."""
     course = await facts.find_course(session, event.course_run_id)
+    if course is not None:
+        await training_words.keep_from_another(session, event.case_id, event.referral_id, course.provider, now=news.now)
     await _seat(session, event, news, "enrol", day=None if course is None else course.ends_on)
     await training_words.begin(session, event.case_id, event.referral_id, now=news.now)
 
@@ -234,14 +238,20 @@ async def _seat(
     day: date | None,
 ) -> None:
     """`day`: until when it stands like that: the hold's end, the end of applications, the first or the last day."""
-    await moving.follow_training(
+    await training_words.follow_seat(
         session,
+        name,
         case_id=event.case_id,
         referral_id=event.referral_id,
-        name=name,
         seat_request_id=event.seat_request_id,
         day=day,
         now=news.now,
+    )
+
+
+async def _hear_paper(session: AsyncSession, event: InstructionIssued | InstructionCancelled, news: News) -> bool:
+    return await training_words.hear_paper(
+        session, event.case_id, event.referral_id, event.seat_request_id, sequence=news.sequence
     )
 
 
@@ -273,7 +283,6 @@ async def _nomination(
     await moving.follow_nomination(
         session,
         case_id=event.case_id,
-        course_run_id=event.course_run_id,
         seat_request_id=event.seat_request_id,
         name=name,
         now=news.now,

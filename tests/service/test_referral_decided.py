@@ -64,6 +64,15 @@ async def test_it_is_sent_in_its_owners_name_and_once_however_often_it_is_told(r
     assert await stayed(region.running) == []
 
 
+async def test_what_is_passed_on_is_still_what_was_decided(region: Region) -> None:
+    event = decided(region.case_id, programme_id=ibasho(region))
+    await region.running.hear(event)
+    (told,) = await sent(region.running)
+    elsewhere = {"programme_id": region.programmes["zama-npo/ibasho"], "knowingly": True}
+    assert (await region.npo.post(f"/v1/referrals/{told.referral_id}/reroute", elsewhere)).status_code == 200
+    assert [each.task_id for each in await sent(region.running)] == [event.task_id] * 2
+
+
 async def test_a_decided_seat_asks_training_for_one(region: Region) -> None:
     await region.running.hear(decided(region.case_id, course_run_id=COURSE))
     first, second = await region.running.told()

@@ -204,6 +204,8 @@ async def test_a_day_that_has_not_come_confirms_nothing(directory: Running) -> N
     shown = (await directory.as_().get("/v1/agencies/new-npo")).json()
     assert shown["freshness"] == "unknown"
     assert [item["agency_id"] for item in await directory.as_().whole("/v1/agencies", stale=True)] == ["new-npo"]
+    asked = await directory.as_("new-npo").whole("/v1/agencies/new-npo/confirmations")
+    assert [(each["kind"], each["what"]) for each in asked] == [("agency", "entry")], "it is asked to confirm"
     await take_in(directory, "/v1/agency-imports", AGENCIES.replace("zama-npo", "new-npo"))
     assert (await directory.as_().get("/v1/agencies/new-npo")).json()["freshness"] == "fresh", "and can be mended"
 
@@ -292,6 +294,8 @@ async def test_every_version_is_kept_whole_and_a_moment_shows_what_held_then(dir
     assert row["whole"] == kept["whole"]
     between = (await npo.get(path, params={"at": old["at"]})).json()["items"]
     assert [version["version"] for version in between] == [1]
+    since = (await npo.get(path, params={"at": new["at"]})).json()["items"]
+    assert [version["version"] for version in since] == [2], "of all that were, the one that held"
     assert (await npo.get(path, params={"at": "2020-01-01T00:00:00Z"})).json()["items"] == []
     assert code(await npo.get(f"/v1/programmes/{uuid4()}/versions")) == (404, "not_found")
     assert len(await npo.whole("/v1/agencies/sakura-npo/versions")) == 1

@@ -13,7 +13,7 @@ import pytest
 
 from services.referral.tables.nearby import memory_of
 from shared.auth import Role
-from shared.events import AssessmentRecorded, CaseReopened
+from shared.events import AssessmentRecorded, CaseHandedOver, CaseReopened
 from shared.service.paging import _seal
 from tests.service.referral_region import (
     AGENCIES,
@@ -30,6 +30,7 @@ from tests.service.referral_region import (
 )
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running, World
 
+HOLDER = "kagoshima-desk"
 LINE = f"sakura-npo,{{0}},桜の{{0}},drop_in_space,4,{{1}},462012,people,has_room,{TODAY}\n"
 
 
@@ -97,6 +98,21 @@ async def test_the_next_page_is_of_the_same_proposal_whatever_the_directory_beco
     assert names(await ask(region)) != whole, "asked anew, the order is another"
 
 
+async def test_who_may_read_more_by_now_begins_anew_instead_of_missing_somebody(region: Region) -> None:
+    """Levels and urgency change the order: where a page begins in one is not where it begins in the other."""
+    await take_in(region.running, "/v1/programme-imports", crowd(3, "job"))
+    await region.running.hear(rated(region.case_id, stress=1))
+    city = region.running.as_("kagoshima-city")
+    bystanders = names(await ask(region, city))
+    assert bystanders != (whole := names(await ask(region))), "of levels nothing is to be read, from the order neither"
+    first = await ask(region, city, limit=2)
+    assert names(first) + names(await ask(region, city, limit=50, cursor=first["next_cursor"])) == bystanders
+    await region.running.hear(CaseHandedOver(case_id=region.case_id, agency_id="kagoshima-city", before=HOLDER))
+    path, params = f"/v1/cases/{region.case_id}/candidates", {"limit": 2, "cursor": first["next_cursor"]}
+    assert code(await city.get(path, params=params)) == (422, "invalid")
+    assert names(await ask(region, city)) == whole
+
+
 async def test_a_cursor_of_another_case_leads_nowhere(region: Region) -> None:
     await take_in(region.running, "/v1/programme-imports", crowd(5))
     other = uuid4()
@@ -109,7 +125,7 @@ async def test_a_cursor_of_another_case_leads_nowhere(region: Region) -> None:
 async def test_a_forged_cursor_shows_no_other_cases_proposal(region: Region) -> None:
     other = uuid4()
     await region.running.hear(opened(other), consented(other))
-    place = [(await ask(region))["proposal_id"], "0"]
+    place = [(await ask(region))["proposal_id"], "0", "levels urgency"]
     path = f"/v1/cases/{other}/candidates"
     filters = hashlib.sha256(f"{path}[]".encode()).hexdigest()[:12]
     cursor = base64.urlsafe_b64encode(json.dumps([_seal(filters, place), *place]).encode()).decode().rstrip("=")

@@ -2,22 +2,27 @@
 
 from datetime import date, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from shared.auth import Role
 from shared.events import (
     EmploymentRecorded,
+    Enrolled,
     InstructionCancelled,
     InstructionIssued,
     NominationCountersigned,
     PoolChanged,
+    ReferralAccepted,
     ReferralClosed,
     ReferralOutcomeSet,
+    SeatHeld,
+    SeatWaitlisted,
     TrainingEnded,
     TrainingNominated,
     TrainingSelected,
+    TransferBecameRefer,
 )
 from shared.service import day_in_japan
 from tests.service.referral_region import (
@@ -30,6 +35,7 @@ from tests.service.referral_region import (
     held,
     instructed,
     offered,
+    released,
     told_with_sequence,
 )
 from tests.world import KAGOSHIMA, KIRISHIMA, World
@@ -108,6 +114,23 @@ async def test_a_cancelled_paper_leads_back_to_where_the_next_one_is_awaited(reg
     assert (await region.look(referral))["progress"] == "instructed"
 
 
+async def test_an_earlier_papers_word_that_comes_late_undoes_nothing_of_the_last_one(region: Region) -> None:
+    referral = await region.to_course()
+    about: dict[str, Any] = {"case_id": region.case_id, "referral_id": referral, **BY}
+    about["by_agency"] = "hellowork-kagoshima"
+    first, second = uuid4(), uuid4()
+    paper = InstructionIssued(**about, instruction_id=first, authority="current_law", kind="support_instruction")
+    cancelled = InstructionCancelled(**about, instruction_id=first, state="nominated", expires_at=LATER)
+    another = InstructionIssued(**about, instruction_id=second, authority="current_law", number=2)
+    await region.running.hear(held(region.case_id, referral))
+    for event, sequence in ((paper, 4), (cancelled, 5), (paper, 4)):
+        await told_with_sequence(region.running, event, sequence)
+    assert (await region.look(referral))["progress"] == "nominated", "the paper was cancelled"
+    for event, sequence in ((another, 6), (cancelled, 5)):
+        await told_with_sequence(region.running, event, sequence)
+    assert (await region.look(referral))["progress"] == "instructed", "another paper stands"
+
+
 async def test_a_paper_cancelled_for_who_is_enrolled_changes_nothing(region: Region) -> None:
     referral = await in_training(region)
     await region.running.hear(
@@ -121,6 +144,72 @@ async def test_a_paper_cancelled_for_who_is_enrolled_changes_nothing(region: Reg
         )
     )
     assert (await region.look(referral))["progress"] == "enrolled"
+
+
+# --- another seat -----------------------------------------------------------------------------------------------------
+
+
+async def test_who_loses_the_seat_stands_in_line_again_and_what_the_old_one_had_come_to_counts_no_more(
+    region: Region,
+) -> None:
+    """A late change: the referral goes on with another request, in the line of the same course run."""
+    referral = await region.to_course()
+    await region.running.hear(held(region.case_id, referral))
+    await told_with_sequence(region.running, instructed(region.case_id, referral), 7)
+    about: dict[str, Any] = {"case_id": region.case_id, "seat_request_id": uuid4(), "referral_id": referral}
+    about |= {"course_run_id": COURSE, "pool_id": POOL}
+    await region.running.hear(released(region.case_id, None, "capacity_lowered"), SeatWaitlisted(**about, position=1))
+    shown = await region.look(referral)
+    assert (shown["state"], shown["progress"]) == ("received", "seat_waiting")
+    assert shown["waits"]["agency_id"] == "kagoshima-desk", "not the school's any more"
+    await region.running.hear(
+        held(region.case_id, referral), instructed(region.case_id, referral), SeatWaitlisted(**about, position=1)
+    )
+    assert (await region.look(referral))["progress"] == "seat_waiting", "of the old seat nothing is heard any more"
+    await region.running.hear(SeatHeld(**about, pool_kind="general", expires_at=LATER))
+    assert (await region.look(referral))["progress"] == "seat_held"
+
+
+async def test_a_seat_in_another_course_run_is_followed_like_the_first(region: Region) -> None:
+    """Somebody accepts what was offered instead: the seat is another, in another course run, for the same referral."""
+    referral = await region.to_course()
+    await region.running.hear(held(region.case_id, referral))
+    await told_with_sequence(region.running, instructed(region.case_id, referral), 7)
+    about: dict[str, Any] = {"case_id": region.case_id, "seat_request_id": uuid4(), "course_run_id": uuid4()}
+    office: dict[str, Any] = about | {"by_agency": "hellowork-kagoshima"}
+    paper: dict[str, Any] = office | {"referral_id": referral, "instruction_id": uuid4()}
+    seat = SeatHeld(**about, referral_id=referral, pool_id=POOL, pool_kind="general", expires_at=LATER)
+    steps: list[tuple[Any, int, str]] = [
+        (seat, 1, "seat_held"),
+        (TrainingNominated(**office, authority="current_law"), 2, "nominated"),
+        (NominationCountersigned(**office), 3, "countersigned"),
+        (InstructionIssued(**paper, authority="current_law"), 4, "instructed"),
+        (InstructionCancelled(**paper, state="countersigned", expires_at=LATER), 5, "countersigned"),
+    ]
+    for event, sequence, progress in steps:
+        await told_with_sequence(region.running, event, sequence)
+        assert (await region.look(referral))["progress"] == progress
+
+
+async def test_who_begins_at_another_school_is_not_handed_to_the_one_that_was_asked_first(region: Region) -> None:
+    """The case stays with who sent it: the referral says what is done, and the first school does nothing."""
+    referral = await region.to_course()
+    other = uuid4()
+    about: dict[str, Any] = {"case_id": region.case_id, "seat_request_id": uuid4(), "course_run_id": other}
+    about |= {"referral_id": referral, "pool_id": POOL}
+    await region.running.hear(
+        held(region.case_id, referral),
+        offered(course_run_id=other, provider="school-kaze", course_number="5-46-12-009"),
+        SeatHeld(**about, pool_kind="general", expires_at=LATER),
+        Enrolled(**about, starts_on=date(2099, 2, 10)),
+    )
+    shown = await region.look(referral)
+    assert (shown["state"], shown["progress"], shown["verb"]) == ("accepted", "enrolled", "refer")
+    assert shown["responsible_agency"] == "kagoshima-desk"
+    told = [each for each in await region.running.told() if isinstance(each, TransferBecameRefer | ReferralAccepted)]
+    assert [(type(each), getattr(each, "verb", None)) for each in told] == [
+        (TransferBecameRefer, None), (ReferralAccepted, "refer"),
+    ]  # fmt: skip
 
 
 # --- the end and the outcome ------------------------------------------------------------------------------------------
@@ -190,6 +279,14 @@ async def test_what_the_school_closed_by_hand_stays_and_training_adds_to_it(regi
         assert (await school.post(f"/v1/referrals/{referral}/{move}", said)).status_code == 200
     await region.running.hear(ended(region, referral))
     assert await looks(region, referral) == ("closed", "next_stage", ["started", "next_stage", "completed"])
+
+
+async def test_what_the_school_said_by_hand_and_did_not_close_is_not_hidden_by_less(region: Region) -> None:
+    referral = await in_training(region)
+    school = region.running.as_("school-hibiki", Role.PROVIDER, municipalities=[])
+    assert (await school.post(f"/v1/referrals/{referral}/set-outcome", {"outcome": "employed"})).status_code == 200
+    await region.running.hear(ended(region, referral))
+    assert await looks(region, referral) == ("closed", "employed", ["started", "employed", "completed"])
 
 
 async def test_words_about_no_referral_change_nothing(region: Region) -> None:

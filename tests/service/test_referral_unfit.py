@@ -44,6 +44,31 @@ async def test_what_routing_leaves_out_is_sent_knowingly_only(region: Region) ->
     assert (await region.desk.post(f"/v1/referrals/{draft}/send", {"knowingly": True})).status_code == 200
 
 
+async def test_who_is_being_served_there_is_not_referred_there_again_unless_it_is_meant(region: Region) -> None:
+    first = await region.to_programme()
+    body = {"case_id": str(region.case_id), "programme_id": region.programmes["sakura-npo/ibasho"], "verb": "refer"}
+    for move in ("accept", "start"):
+        assert (await region.npo.post(f"/v1/referrals/{first}/{move}")).status_code == 200
+        again = await region.desk.post("/v1/referrals", body)
+        assert (code(again), again.json()["errors"]) == ((409, "already_referred"), [{"referral_id": first}]), move
+    assert (await region.desk.post("/v1/referrals", body | {"knowingly": True})).status_code == 201
+
+
+async def test_a_part_that_is_passed_on_stays_a_part_and_a_rival_a_rival(region: Region) -> None:
+    parts = [{"programme_id": region.programmes[name]} for name in (IBASHO, "sakura-npo/junbi")]
+    body = {"case_id": str(region.case_id), "mode": "first", "parts": parts}
+    group = (await region.desk.post("/v1/referral-groups", body)).json()
+    first, second = group["referrals"]
+    elsewhere = {"programme_id": region.programmes["zama-npo/ibasho"], "knowingly": True}
+    passed_on = await region.npo.post(f"/v1/referrals/{first['referral_id']}/reroute", elsewhere)
+    assert passed_on.status_code == 200, passed_on.text
+    following = (await region.look(first["referral_id"]))["next_id"]
+    assert (await region.look(following))["group_id"] == group["group_id"]
+    assert (await region.npo.post(f"/v1/referrals/{second['referral_id']}/accept")).status_code == 200
+    lost = await region.look(following)
+    assert (lost["state"], lost["reason"]) == ("withdrawn", "another_accepted")
+
+
 async def test_a_referral_is_not_passed_on_to_what_does_not_fit_unless_knowingly(region: Region) -> None:
     referral = await region.to_programme()
     body: dict[str, Any] = {"programme_id": region.programmes["zama-npo/ibasho"]}

@@ -8,6 +8,7 @@ import pytest
 
 from services.referral.domain.options import Capacity, Stage
 from services.referral.domain.read_routing import as_read
+from services.referral.domain.routing_rules import FIRST
 from services.referral.domain.told import NOTHING, Reading
 from tests.unit.test_referral_routing import CASE, DROP_IN, route
 
@@ -39,6 +40,16 @@ def test_who_holds_the_case_reads_all_of_it_as_it_was_reckoned() -> None:
     assert as_read(whole, HOLDER) is whole
     codes = {reason.code for each in whole.items for reason in each.reasons}
     assert {"earlier_stage_first", "plan_for_long_support", "urgent_and_room"} <= codes
+
+
+@pytest.mark.parametrize("stands", [None, *Stage])
+def test_where_there_is_nothing_to_withhold_the_order_is_as_it_was_reckoned(stands: Stage | None) -> None:
+    """How far each is from the next rung is read from its reasons alone: it must be what routing has reckoned."""
+    weightless = replace(FIRST, weights=replace(FIRST.weights, next_rung=0, rung_skipped=0))
+    options = [replace(DROP_IN, id=UUID(int=90 - n), stage=stage) for n, stage in enumerate(Stage)]
+    whole = route(replace(PLAIN, stage=stands), options, rules=weightless)
+    assert len({each.score for each in whole.items}) == 1, "only the distance decides"
+    assert [each.option for each in as_read(whole, NOTHING).items] == [each.option for each in whole.items]
 
 
 def test_that_something_is_withheld_stands_beside_every_candidate_and_the_points_are_of_the_rest() -> None:

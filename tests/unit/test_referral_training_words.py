@@ -59,5 +59,7 @@ def test_what_was_said_by_hand_is_not_corrected_by_training() -> None:
     assert words.moves(State.CLOSED, "next_stage", completed, left) == ("add_outcome",)
     assert words.moves(State.CLOSED, "completed", completed, left) == ("correct_outcome",)
     assert words.moves(State.CLOSED, "completed", completed, [*completed, Outcome.EMPLOYED]) == ("add_outcome",)
+    assert words.moves(State.OUTCOME_SET, "employed", [], completed) == ("close", "add_outcome"), "who has a job has it"
+    assert words.moves(State.OUTCOME_SET, "completed", [], left) == ("set_outcome", "close"), "a place is looked for"
     for state in (State.RECEIVED, State.WITHDRAWN, State.DECLINED, State.EXPIRED):
         assert words.moves(state, None, [], completed) == ()

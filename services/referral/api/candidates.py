@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.referral.api.answers import refusal
 from services.referral.api.reasons import CandidateAnswer, OptionAnswer, candidate_answer, needs_in, option_answer
 from services.referral.domain.options import Stage
-from services.referral.domain.read_routing import as_read
+from services.referral.domain.read_routing import as_read, order_for
 from services.referral.domain.routing import Excluded, Ranked, Routing
 from services.referral.domain.told import Reading
 from services.referral.handlers import looking, proposals
@@ -150,7 +150,7 @@ class CandidatesAnswer(BaseModel):
         "つなぎ先の候補を理由とともに返します。長期化の見込みで候補から外れたり順位が下がったりすることはありません。"
         "判定の段階・長期化の見込み・急ぎかどうかを見られない機関には、それらを除いた点数と順番で示します。"
         "同意が及ばない候補も、理由を付けて示します。候補がなければ足りない支援として記録され、調整役が担当します。"
-        "続きのページは、同じ提案(proposal_id)の続きです。"
+        "続きのページは、同じ提案(proposal_id)の続きです。担当が変わるなどして見られる順番が変わったときは、最初から読み直してください(422)。"
     ),
 )
 async def find_candidates(
@@ -162,8 +162,15 @@ async def find_candidates(
     stage: Annotated[Stage | None, Query(description="Only this rung of the ladder.")] = None,
 ) -> CandidatesAnswer:
     """Best first; what is left out is named too."""
-    place = pages.begin(lambda proposal_id, index: (UUID(proposal_id), number(index)))
     reading = (await looking.readings(session, [case_id], actor.agency, now))[case_id]
+
+    def of_this_order(proposal_id: str, index: str, order: str) -> tuple[UUID, int]:
+        # A place in one order is another in the other: whoever went on from it would miss somebody.
+        if order != order_for(reading):
+            raise ValueError("what the caller may read has changed")
+        return UUID(proposal_id), number(index)
+
+    place = pages.begin(of_this_order)
     if place is None:
         proposal = await handlers.find_candidates(session, case_id, actor, now)
         if isinstance(proposal, CaseIsClosed):
@@ -185,7 +192,7 @@ def _answer(
     found = page(
         list(enumerate(chosen))[begin : begin + pages.one_more],
         pages,
-        key=lambda place: (proposal.id, place[0]),
+        key=lambda place: (proposal.id, place[0], order_for(reading)),
         show=lambda place: candidate_answer(place[1], reading),
     )
     return CandidatesAnswer(

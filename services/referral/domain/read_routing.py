@@ -14,6 +14,11 @@ WITHHELD = Reason("holder_knows_more")
 """Stands beside every candidate, whatever the case is like: its presence says nothing."""
 
 
+def order_for(reading: Reading) -> str:
+    """Which order this reader sees: who comes to know more, or less, sees another."""
+    return " ".join(name for name in ("levels", "urgency") if getattr(reading, name))
+
+
 def as_read(routing: Routing, reading: Reading) -> Routing:
     """The same candidates, put into the order of what this reader may know."""
     hidden = (frozenset() if reading.levels else OF_LEVELS) | (frozenset() if reading.urgency else OF_URGENCY)

@@ -6,10 +6,12 @@ Each fact is corrected by the next word about the same thing: the outcome is rec
 from collections.abc import Collection
 
 from services.referral.domain.moves import AT_WORK
-from services.referral.domain.states import Outcome, State, how_far
+from services.referral.domain.states import CAME_TO_NOTHING, Outcome, State, how_far
 
 END = "end"
 """What a word is about: the end of training, or one of the set days after it."""
+PAPER = "paper"
+"""The papers that send into training, which are no outcome: of these words only how new the last one is counts."""
 _AT_WORK = frozenset({"employed_insured", "employed", "self_employed"})
 
 
@@ -42,6 +44,8 @@ def moves(
     was, after = standing(before), standing(words)
     if after is None or after is was:
         return ()
+    if state is State.OUTCOME_SET and after not in CAME_TO_NOTHING and how_far(shown or "") > how_far(after):
+        return ("close", "add_outcome")
     if state in AT_WORK:
         return ("set_outcome", "close")
     if state is State.CLOSED:

@@ -372,11 +372,11 @@ async def follow_training(
 
 
 async def follow_nomination(
-    session: AsyncSession, *, case_id: UUID, course_run_id: UUID, seat_request_id: UUID, name: str, now: datetime
+    session: AsyncSession, *, case_id: UUID, seat_request_id: UUID, name: str, now: datetime
 ) -> None:
-    """The same for facts that name no referral: case, course and seat lead to it."""
+    """The same for facts that name no referral: case and seat lead to it."""
     await facts.lock_case_fact(session, case_id)
-    for referral in await referrals.lock_in_flight(session, case_id, course_run_id=course_run_id):
+    for referral in await referrals.lock_in_flight(session, case_id):
         if referral.seat_request_id == seat_request_id:
             day = referral.review_on  # the seat is held as long as before
             await _follow(session, referral, name, Party.TRAINING, seat_request_id=seat_request_id, day=day, now=now)

@@ -1,17 +1,79 @@
-"""What became of somebody in training: the referral's outcome, its end, and what was corrected since."""
+"""What training tells of a referral to a course: of which seat, what became of the person, what was corrected since."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import training_words
 from services.referral.domain.moves import BACK_TO, Referral
-from services.referral.domain.states import Outcome, Party, Progress
+from services.referral.domain.states import Outcome, Party, Progress, State
 from services.referral.handlers import moving
 from services.referral.tables import facts, referrals
 from services.referral.tables import training_words as tables
 from shared.service import day_in_japan
+
+
+async def follow_seat(
+    session: AsyncSession,
+    name: str,
+    *,
+    case_id: UUID,
+    referral_id: UUID | None,
+    seat_request_id: UUID,
+    day: date | None,
+    now: datetime,
+) -> None:
+    """Let a fact about a seat move its referral; of a seat that it has left, nothing does any more."""
+    if referral_id is None or await _has_left(session, case_id, referral_id, seat_request_id, begins=name in _BEGINS):
+        return
+    await moving.follow_training(
+        session,
+        case_id=case_id,
+        referral_id=referral_id,
+        name=name,
+        seat_request_id=seat_request_id,
+        day=day,
+        now=now,
+    )
+
+
+_BEGINS = frozenset({"hold_seat", "wait_for_seat"})
+"""With these a seat begins, or a place in the line."""
+
+
+async def _has_left(
+    session: AsyncSession, case_id: UUID, referral_id: UUID, seat_request_id: UUID, *, begins: bool
+) -> bool:
+    """Whether this seat is none of the referral's any more.
+
+    After a late change another request goes on for the referral, in the line or in another course run. What the one
+    before had come to is no seat of this one's: it begins anew, and a word about the old one comes too late.
+    """
+    seen = await referrals.find_referral(session, referral_id)
+    if seen is None or seen.seat_request_id in {None, seat_request_id}:
+        return False
+    referral = await _lock(session, case_id, referral_id)
+    if referral is None or referral.seat_request_id in {None, seat_request_id}:
+        return False
+    if await tables.has_left(session, referral.id, seat_request_id):
+        return True
+    if begins and referral.state in {State.SENT, State.RECEIVED}:
+        await tables.leave(session, referral.id, referral.seat_request_id)
+        await referrals.store_standing(session, replace(referral, seat_request_id=seat_request_id, progress=None))
+    return False
+
+
+async def keep_from_another(
+    session: AsyncSession, case_id: UUID, referral_id: UUID | None, provider: str, *, now: datetime
+) -> None:
+    """The person begins at another school than the one that was asked: that one isn't handed the case."""
+    referral = await _lock(session, case_id, referral_id)
+    if referral is None or referral.receiver == provider or referral.state not in {State.SENT, State.RECEIVED}:
+        return
+    fact = await facts.find_case_fact(session, case_id)
+    await moving.keep_holder(session, case_id, referral.id, holder=facts.holder_of(fact), now=now)
 
 
 async def begin(session: AsyncSession, case_id: UUID, referral_id: UUID | None, *, now: datetime) -> None:
@@ -49,6 +111,16 @@ async def hear(
     if not moves and outcome is not None and was is not None and was not in now_stand:
         # What shows is something further, and stays; what was corrected counts no more.
         await referrals.add_outcome(session, referral.id, outcome, by=Party.TRAINING, at=now, corrects=was)
+
+
+async def hear_paper(
+    session: AsyncSession, case_id: UUID, referral_id: UUID | None, seat_request_id: UUID, *, sequence: int
+) -> bool:
+    """Keep how new a word about papers is: an earlier paper that is heard of late undoes nothing of the last one."""
+    referral = await _lock(session, case_id, referral_id)
+    if referral is None or await tables.has_left(session, referral.id, seat_request_id):
+        return False
+    return await tables.put_word(session, referral.id, training_words.PAPER, None, sequence=sequence)
 
 
 async def lose_paper(

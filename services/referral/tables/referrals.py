@@ -79,16 +79,12 @@ async def lock_referral(session: AsyncSession, referral_id: UUID) -> Referral | 
 
 _OF_CASE = "SELECT * FROM referral WHERE case_id = :case_id AND state = ANY(:states)"
 _IN_FLIGHT = Hot(f"{_OF_CASE} ORDER BY id FOR NO KEY UPDATE")
-_IN_FLIGHT_TO = Hot(f"{_OF_CASE} AND course_run_id = :course_run_id ORDER BY id FOR NO KEY UPDATE")
 
 
-async def lock_in_flight(
-    session: AsyncSession, case_id: UUID, *, course_run_id: UUID | None = None
-) -> Sequence[Referral]:
-    """The case's unanswered referrals, to one course run or to anything; always locked in the same order."""
-    statement = _IN_FLIGHT if course_run_id is None else _IN_FLIGHT_TO
-    values = {"case_id": case_id, "states": sorted(IN_FLIGHT), "course_run_id": course_run_id}
-    return [_referral(row) for row in await statement.rows(session, values)]
+async def lock_in_flight(session: AsyncSession, case_id: UUID) -> Sequence[Referral]:
+    """The case's unanswered referrals; always locked in the same order."""
+    values = {"case_id": case_id, "states": sorted(IN_FLIGHT)}
+    return [_referral(row) for row in await _IN_FLIGHT.rows(session, values)]
 
 
 async def lock_due(session: AsyncSession, *, today: date) -> Referral | None:

@@ -186,6 +186,12 @@ training_word = Table(
     Column("outcome", Text),
     Column("sequence", BigInteger, nullable=False),
 )
+left_seat = Table(
+    "left_seat",
+    metadata,
+    Column("referral_id", Uuid, primary_key=True),
+    Column("seat_request_id", Uuid, primary_key=True),
+)
 referral_step = Table(
     "referral_step",
     metadata,

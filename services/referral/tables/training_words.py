@@ -1,13 +1,14 @@
-"""The newest word of training about the end, and about each set day after it, of a referral to a course run."""
+"""The newest word of training about the papers, the end, and each set day after it, of a referral to a course run."""
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.states import Outcome
-from services.referral.tables.schema import training_word
+from services.referral.domain.training_words import PAPER
+from services.referral.tables.schema import left_seat, training_word
 
 
 async def words_of(session: AsyncSession, referral_id: UUID) -> dict[str, Outcome | None]:
@@ -30,3 +31,18 @@ async def put_word(
         ).returning(training_word.c.about)
     )
     return kept.one_or_none() is not None
+
+
+async def has_left(session: AsyncSession, referral_id: UUID, seat_request_id: UUID) -> bool:
+    """Whether a referral goes on with another seat than this one, which it had before."""
+    query = select(left_seat).where(
+        left_seat.c.referral_id == referral_id, left_seat.c.seat_request_id == seat_request_id
+    )
+    return (await session.execute(query)).one_or_none() is not None
+
+
+async def leave(session: AsyncSession, referral_id: UUID, seat_request_id: UUID) -> None:
+    """It goes on with another; the papers of this seat are none of the next one's. The referral is locked."""
+    await session.execute(insert(left_seat).values(referral_id=referral_id, seat_request_id=seat_request_id))
+    papers = training_word.c.referral_id == referral_id, training_word.c.about == PAPER
+    await session.execute(delete(training_word).where(*papers))
