@@ -1,7 +1,8 @@
 """アセスメント assessment: five axes, five levels (FDP), rated once and compared over time.
 
 Hears: everything about a case: opened, handed over, closed, reopened, erased, and what was said about consent;
-    what became of a decided referral: `ReferralSent`, `ReferralNotSent`, accepted, declined or withdrawn.
+    what became of a decided referral: `ReferralSent`, `ReferralNotSent`, accepted, declined or withdrawn;
+    `NextStepProposed`, which makes a task.
 Tells: `AssessmentRecorded`, `InstrumentAnswered`, `TaskAssigned`, `TaskOverdue`, `TaskEnded`; of conferences with
     consent `ConferenceCalled`, `ConferencePostponed`, `ConferenceCancelled`, `ConferenceConcluded`, `ReferralDecided`;
     of support plans `PlanAgreed`, `PlanDecided`, `PlanEvaluated`.

@@ -1,12 +1,14 @@
 """What assessment hears of cases: that there is one, who holds it, what the person said about sharing, and its end;
-and of decided referrals, what became of them."""
+of decided referrals, what became of them, and a step at a host workplace that was completed."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.assessment.domain.tasks import DropReason
+from services.assessment.domain.tasks import DropReason, Kind, State, Task
 from services.assessment.handlers import conference_ends, decisions, plan_work, plans, tasks
+from services.assessment.handlers.telling import tell
 from services.assessment.tables import cases
 from shared import vault
+from shared.bus.envelope import new_id
 from shared.bus.inbox import News, Reaction
 from shared.consent import Said, consent_said
 from shared.events import (
@@ -20,6 +22,7 @@ from shared.events import (
     ConsentRefused,
     ConsentWithdrawn,
     Event,
+    NextStepProposed,
     ReferralAccepted,
     ReferralDeclined,
     ReferralNotSent,
@@ -128,6 +131,18 @@ async def referral_taken_over(session: AsyncSession, event: ReferralTakenOver, n
         )
 
 
+async def next_step_proposed(session: AsyncSession, event: NextStepProposed, news: News) -> None:
+    """A step at a host workplace was completed: who asked for it has to look with the person at the next one."""
+    case = await cases.lock_case(session, event.case_id)
+    if case is None or case.closed_at is not None:
+        return
+    task = Task(new_id(), case.id, Kind.NEXT_STEP, State.OPEN, event.owner, event.due_on)
+    assigned = await tasks.assign(
+        session, task, origin="training", origin_id=event.seat_request_id, by="tsunagu-training", now=news.now
+    )
+    await tell(session, case.id, assigned, now=news.now)
+
+
 reactions: dict[type[Event], Reaction] = {
     CaseOpened: case_opened,
     CaseHandedOver: case_held,
@@ -144,4 +159,5 @@ reactions: dict[type[Event], Reaction] = {
     ReferralDeclined: referral_ended,
     ReferralWithdrawn: referral_ended,
     ReferralTakenOver: referral_taken_over,
+    NextStepProposed: next_step_proposed,
 }

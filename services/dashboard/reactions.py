@@ -90,7 +90,8 @@ def _steps(news: Iterable[News]) -> Iterable[Step]:
 
 def _course_rows(news: Iterable[News]) -> Iterable[CourseRow]:
     for item in news:
-        if isinstance(event := item.event, CourseOffered):
+        # Trial places at host workplaces are no seats of training: nothing of theirs is added up with those.
+        if isinstance(event := item.event, CourseOffered) and event.system != "trial":
             yield CourseRow(
                 course_run_id=event.course_run_id,
                 sequence=item.sequence,

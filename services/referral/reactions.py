@@ -215,8 +215,10 @@ async def seat_released(session: AsyncSession, event: SeatReleased, news: News) 
 
 
 async def training_nominated(session: AsyncSession, event: TrainingNominated, news: News) -> None:
-    """推薦 by the municipality's free job placement."""
-    await _nomination(session, event, news, "nominate")
+    """推薦 by the municipality's free job placement. A trial place needs no paper: it is waited for the first day."""
+    course = await facts.find_course(session, event.course_run_id)
+    day = course.starts_on if course is not None and course.system == "trial" else None
+    await _nomination(session, event, news, "nominate", day)
 
 
 async def nomination_countersigned(session: AsyncSession, event: NominationCountersigned, news: News) -> None:
@@ -278,7 +280,11 @@ async def _seat_lost(session: AsyncSession, event: SeatRefused | SeatReleased, n
 
 
 async def _nomination(
-    session: AsyncSession, event: TrainingNominated | NominationCountersigned, news: News, name: str
+    session: AsyncSession,
+    event: TrainingNominated | NominationCountersigned,
+    news: News,
+    name: str,
+    day: date | None = None,
 ) -> None:
     await moving.follow_nomination(
         session,
@@ -286,6 +292,7 @@ async def _nomination(
         seat_request_id=event.seat_request_id,
         name=name,
         now=news.now,
+        day=day,
     )
 
 

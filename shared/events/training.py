@@ -17,6 +17,8 @@ class CourseOffered(Event, publisher="training", about="course_run_id"):
     ends_on: Day
     applications_close_at: Moment
     capacity: Count
+    host_workplace_id: Id | None = None
+    """Of a trial place (system `trial`, its step the field): the host workplace, as the directory knows it."""
 
 
 class PoolChanged(Event, publisher="training", about="pool_id"):
@@ -302,6 +304,22 @@ class TrainingEnded(Event, publisher="training"):
     ending: Coded
     ended_on: Day
     for_work: Flag = False
+
+
+class NextStepProposed(Event, publisher="training"):
+    """A step at a host workplace was completed: `owner`, who asked for it, looks with the person at the next one.
+
+    Nothing is held. `places`: course runs of that step with a free place, best first; there may be none.
+    """
+
+    case_id: Id
+    seat_request_id: Id
+    course_run_id: Id
+    completed: Coded
+    step: Coded
+    places: list[Id] = []
+    owner: Agency
+    due_on: Day
 
 
 class EmploymentRecorded(Event, publisher="training"):

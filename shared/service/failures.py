@@ -108,6 +108,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "weekdays": ("Not weekdays, e.g. 土 日, or なし", "曜日(例: 土 日、ないときは「なし」)ではありません"),
     "opening_hours": ("Not hours, e.g. 月-金 08:30-17:15", "受付時間(例: 月-金 08:30-17:15)ではありません"),
     "trial_steps": ("Not trial places, e.g. 見学:3/1、一週間:2", "受入れ段階(例: 見学:3/1、一週間:2)ではありません"),
+    "hour_of_the_day": ("Not an hour of the day, e.g. 09:00", "時刻(例: 09:00)ではありません"),
     "too_many_parts": ("More parts than there are in a line", "「|」で区切った項目が多すぎます"),
     "email_needed": (
         "Who is told by e-mail needs an e-mail address",

@@ -163,3 +163,9 @@ async def read(dashboard: Running) -> dict[str, Any]:
     assert answer.status_code == 200
     figures: dict[str, Any] = answer.json()
     return figures
+
+
+async def test_trial_places_at_host_workplaces_are_not_added_to_the_seats_of_training(dashboard: Running) -> None:
+    trial = course(UUID(int=2)).model_copy(update={"system": "trial", "field": "visit"})
+    await dashboard.hear(trial, pool(held=1, pool_id=UUID(int=3), run=UUID(int=2)), course(), pool(held=2))
+    assert [run["course_run_id"] for run in (await read(dashboard))["seats"]] == [str(RUN)]

@@ -327,7 +327,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/seat-requests": frozenset({C, P, H, T}),
         "GET /v1/seat-requests/{seat_request_id}": frozenset({C, P, H, T}),
         "GET /v1/seat-requests/{seat_request_id}/grant": frozenset({C, P, H, T}),
-        "POST /v1/seat-requests/{seat_request_id}/nominate": frozenset({P}),
+        "POST /v1/seat-requests/{seat_request_id}/nominate": frozenset({C, P}),
         "POST /v1/seat-requests/{seat_request_id}/countersign": frozenset({H}),
         "POST /v1/seat-requests/{seat_request_id}/instruct": frozenset({P, H}),
         "POST /v1/seat-requests/{seat_request_id}/enrol": frozenset({T}),

@@ -328,3 +328,27 @@ async def test_a_shared_pool_is_a_municipalitys_own_for_its_candidates(region: R
     (course,) = [each for each in (await region.candidates())["items"] if each["kind"] == "course_run"]
     (own,) = [reason for reason in course["reasons"] if reason["code"] == "own_pool_free"]
     assert "2" in own["text_ja"]
+
+
+async def test_a_trial_place_at_a_host_workplace_is_proposed_as_no_course(region: Region) -> None:
+    trial = uuid4()
+    place = {"course_run_id": trial, "course_number": "46-t-000001", "system": "trial", "field": "visit"}
+    pool = PoolChanged(pool_id=uuid4(), course_run_id=trial, kind="general", granted=5, held=0, filled=0, waiting=0)
+    await region.running.hear(offered(**place), pool)
+    proposed = [each["id"] for each in (await region.candidates())["items"] if each["kind"] == "course_run"]
+    assert str(trial) not in proposed
+    assert proposed, "courses are"
+
+
+async def test_who_is_nominated_for_a_trial_place_is_waited_for_until_its_first_day(region: Region) -> None:
+    starts = date(2099, 2, 10)
+    await region.running.hear(offered(system="trial", field="visit"))
+    referral = await region.to_course()
+    await region.running.hear(
+        held(region.case_id, referral),
+        TrainingNominated(case_id=region.case_id, by_agency="kagoshima-desk", authority="current_law", **BY),
+    )
+    shown = await region.look(referral)
+    assert (shown["progress"], shown["review_on"]) == ("nominated", starts.isoformat())
+    await region.running.hear(enrolled(region.case_id, referral))
+    assert (await region.look(referral))["progress"] == "enrolled", "without a paper between"

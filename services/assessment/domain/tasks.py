@@ -28,6 +28,8 @@ class Kind(StrEnum):
     """Whatever was written down in words."""
     MONITORING = "monitoring"
     """Look how the plan goes."""
+    NEXT_STEP = "next_step"
+    """職親の次の段階: a step was completed, look with the person at the next one."""
 
 
 ELSEWHERE = frozenset({Kind.REFERRAL, Kind.SEAT})

@@ -256,7 +256,7 @@ async def drop_all(session: AsyncSession, case_id: UUID, reason: DropReason, *, 
 
 async def follow_holder(session: AsyncSession, case_id: UUID, *, holder: str, before: str, now: datetime) -> None:
     """The rule's duties are the holder's: they go along with a locked case to the new one."""
-    kinds = {Kind.JOINT_CONFERENCE, Kind.REASSESSMENT, Kind.MONITORING}
+    kinds = {Kind.JOINT_CONFERENCE, Kind.REASSESSMENT, Kind.MONITORING, Kind.NEXT_STEP}
     told = [
         await hand_on(session, row, holder, by=before, now=now)
         for row in await tasks.lock_waiting(session, case_id, kinds)

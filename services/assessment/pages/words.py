@@ -38,6 +38,7 @@ TASKS = {
     "consent_to_seek": "本人の同意を得る",
     "action": "行うこと",
     "monitoring": "支援プランの状況を確かめる",
+    "next_step": "職親の次の段階を本人と考える",
 }
 STATES = {
     "planned": "会議の終了を待つ",

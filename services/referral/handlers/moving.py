@@ -372,14 +372,23 @@ async def follow_training(
 
 
 async def follow_nomination(
-    session: AsyncSession, *, case_id: UUID, seat_request_id: UUID, name: str, now: datetime
+    session: AsyncSession,
+    *,
+    case_id: UUID,
+    seat_request_id: UUID,
+    name: str,
+    now: datetime,
+    day: date | None = None,
 ) -> None:
-    """The same for facts that name no referral: case and seat lead to it."""
+    """The same for facts that name no referral: case and seat lead to it.
+
+    `day`: until when the seat is held now; None: as long as before.
+    """
     await facts.lock_case_fact(session, case_id)
     for referral in await referrals.lock_in_flight(session, case_id):
         if referral.seat_request_id == seat_request_id:
-            day = referral.review_on  # the seat is held as long as before
-            await _follow(session, referral, name, Party.TRAINING, seat_request_id=seat_request_id, day=day, now=now)
+            until = day or referral.review_on
+            await _follow(session, referral, name, Party.TRAINING, seat_request_id=seat_request_id, day=until, now=now)
 
 
 async def _follow(

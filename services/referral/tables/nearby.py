@@ -57,7 +57,8 @@ _COURSES = (
     " (SELECT coalesce(json_agg(json_build_array(p.municipality, p.granted, p.held, p.filled, p.waiting,"
     " p.municipalities)"
     " ORDER BY p.pool_id), '[]') FROM course_pool p WHERE p.course_run_id = c.course_run_id) AS pools"
-    " FROM course_option c"
+    # A trial place at a host workplace is no course: routing to its steps is open (decision 0057).
+    " FROM (SELECT * FROM course_option WHERE system <> 'trial') AS c"
 )
 _PROGRAMME_PAGE = Hot(f"{_PROGRAMMES} WHERE p.id > :after ORDER BY p.id LIMIT {_AT_ONCE}")
 _COURSE_PAGE = Hot(

@@ -6,7 +6,7 @@ moments in UTC (so that no VTIMEZONE is needed; Japan's clock is fixed), whole d
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -63,7 +63,7 @@ def _event(course: CourseDays, kind: str, words: str, when: date | datetime, now
         f"UID:{course.id}-{kind.replace('_', '-')}@tsunagu",
         f"DTSTAMP:{_utc(now)}",
         f"SEQUENCE:{course.version}",
-        *_times(when),
+        *(_hours(record, when) if kind == "starts_on" and record.get("from_time") else _times(when)),
         f"SUMMARY:{_text(f'【{words}】{title}')}",
         f"DESCRIPTION:{_text(_description(course))}",
         f"STATUS:{'CANCELLED' if record.get('status') == 'cancelled' else 'CONFIRMED'}",
@@ -91,6 +91,15 @@ def _times(when: date | datetime) -> list[str]:
         return [f"DTSTART:{_utc(when)}"]
     # The end of a whole day is the day after, which is not part of it.
     return [f"DTSTART;VALUE=DATE:{when:%Y%m%d}", f"DTEND;VALUE=DATE:{when + timedelta(days=1):%Y%m%d}"]
+
+
+def _hours(record: Mapping[str, Any], day: date | datetime) -> list[str]:
+    """A trial place has hours: on its first day somebody is to be there, not at midnight."""
+    begins, ends = (
+        datetime.fromisoformat(f"{day:%Y-%m-%d}T{time.fromisoformat(record[name]):%H:%M}:00+09:00")
+        for name in ("from_time", "until_time")
+    )
+    return [f"DTSTART:{_utc(begins)}", f"DTEND:{_utc(ends)}"]
 
 
 def _utc(moment: datetime) -> str:

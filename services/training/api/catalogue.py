@@ -24,7 +24,7 @@ from services.training.api.catalogue_shapes import (
     show_statement,
     show_whole,
 )
-from services.training.api.courses import CourseField, Prefecture, System
+from services.training.api.courses import AnyField, AnySystem, Prefecture
 from services.training.domain.catalogue import searchable
 from services.training.handlers import catalogue as handlers
 from services.training.handlers import catalogue_reading as reading
@@ -53,8 +53,8 @@ async def _wanted(
         Annotated[FreeText, StringConstraints(min_length=1, max_length=100)] | None,
         Query(description="In the title, operator, place, qualification, numbers or who may apply."),
     ] = None,
-    field: CourseField | None = None,
-    system: System | None = None,
+    field: Annotated[AnyField | None, Query(description="分野; of a trial place its step.")] = None,
+    system: Annotated[AnySystem | None, Query(description="訓練種別; `trial`: places at host workplaces.")] = None,
     status: CatalogueStatus | None = None,
     prefecture: Annotated[Prefecture | None, Query(description="Where it is held.")] = None,
     municipality: Annotated[MunicipalityCode | None, Query(description="Where it is held.")] = None,

@@ -1,7 +1,7 @@
 """The catalogue's record as it travels, with what its sources say; codes, and words for what was noticed in it."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlalchemy import Row
 
-from services.training.api.courses import NOT_YOUR_PREFECTURE, CourseField, System
+from services.training.api.courses import NOT_YOUR_PREFECTURE, AnyField, AnySystem
 from services.training.domain.catalogue import FIELDS, Compared, Settlement, Word, voices
 from services.training.domain.catalogue_checks import Finding, findings
 from services.training.tables.catalogue import Entry
@@ -55,8 +55,8 @@ class CatalogueRecord(BaseModel):
     """What stands of a course run; null is what no source says."""
 
     external_number: str | None = Field(None, description="A source's own number, as it is; there is none nation-wide.")
-    system: System | None = None
-    field: CourseField | None = None
+    system: AnySystem | None = None
+    field: AnyField | None = None
     title: str | None = None
     operator_name: str | None = None
     operator_number: str | None = Field(None, description="法人番号")
@@ -69,6 +69,8 @@ class CatalogueRecord(BaseModel):
     qualification: str | None = None
     starts_on: date | None = None
     ends_on: date | None = None
+    from_time: time | None = Field(None, description="The hours of each day; of a trial place.")
+    until_time: time | None = None
     months: int | None = None
     hours: int | None = None
     weekdays: list[Weekday] | None = None

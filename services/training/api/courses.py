@@ -1,7 +1,9 @@
 """The catalogue of course runs, its import from CSV, and which body may issue instructions where."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
@@ -16,6 +18,7 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
 )
+from pydantic_core import PydanticCustomError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.api.shapes import (
@@ -31,6 +34,7 @@ from services.training.api.shapes import (
 )
 from services.training.domain.offers import CourseOffer, Denied
 from services.training.domain.steps import Authority
+from services.training.domain.trial import TRIAL, Step
 from services.training.handlers import courses, reading
 from services.training.handlers.target_groups import unknown_groups
 from services.training.tables import facts
@@ -65,6 +69,12 @@ class CourseField(StrEnum):
     OTHER = "other"
 
 
+AnySystem = StrEnum("AnySystem", {each.name: each.value for each in System} | {"TRIAL": TRIAL})  # type: ignore[misc]
+"""職親の受入れ stands beside the training systems, and in no plan of seats and no decision."""
+AnyField = StrEnum("AnyField", {each.name: each.value for each in (*CourseField, *Step)})  # type: ignore[misc]
+"""分野; of a trial place its step (受入れ段階)."""
+
+
 catalogue = router(tag="course-runs")
 
 
@@ -78,7 +88,8 @@ async def list_course_runs(
     session: Transaction,
     pages: Pages,
     now: Now,
-    field: CourseField | None = None,
+    field: Annotated[AnyField | None, Query(description="分野; of a trial place its step.")] = None,
+    system: Annotated[AnySystem | None, Query(description="訓練種別; `trial`: places at host workplaces.")] = None,
     municipality: Annotated[MunicipalityCode | None, Query(description="Open to people of this municipality.")] = None,
     with_free: Annotated[bool, Query(description="Only with a free seat.")] = False,
 ) -> Page[CourseRun]:
@@ -86,6 +97,7 @@ async def list_course_runs(
     found = await reading.list_course_runs(
         session,
         field=field,
+        system=system,
         municipality=municipality,
         with_free=with_free,
         now=now,
@@ -235,6 +247,15 @@ def _groups(whose: str) -> str:
     return "+".join(sorted(codes))
 
 
+def _hour_as_written(value: Any) -> Any:
+    """「9:00」 as people and spreadsheets write it; a clock in Japan, without an offset."""
+    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)(?::00)?", unicodedata.normalize("NFKC", str(value)).strip())
+    if found is None:
+        raise PydanticCustomError("hour_of_the_day", "an hour of the day was expected")
+    return time(int(found[1]), int(found[2]))
+
+
+_Hour = Annotated[time, BeforeValidator(_hour_as_written)]
 Groups = Annotated[str, AfterValidator(_groups)]
 Whose = Annotated[str, AfterValidator(_municipalities)]
 Text = Annotated[FreeText, StringConstraints(min_length=1, max_length=300)]
@@ -247,8 +268,8 @@ class CourseRunRow(FileRow):
     key: ClassVar = ("course_number",)
     course_number: Code = Field(alias="講座番号")
     title: Text = Field(alias="講座名")
-    system: System = Field(alias="訓練種別")
-    field: CourseField = Field(alias="分野")
+    system: AnySystem = Field(alias="訓練種別")
+    field: AnyField = Field(alias="分野")
     provider: AgencyId = Field(alias="実施機関ID")
     site_municipality: MunicipalityCode = Field(alias="所在地コード")
     starts_on: DayAsWritten = Field(alias="開始日")
@@ -267,6 +288,10 @@ class CourseRunRow(FileRow):
         Field(default_factory=dict, alias="優先枠")
     )
     priority_opens_at: MomentAsWritten | None = Field(default=None, alias="優先枠の開放")
+    host_workplace_id: UUID | None = Field(default=None, alias="職親ID")
+    host_workplace_name: Text | None = Field(default=None, alias="職親名")
+    from_time: _Hour | None = Field(default=None, alias="開始時刻")
+    until_time: _Hour | None = Field(default=None, alias="終了時刻")
     source: Text = Field(alias="出典")
     checked_on: DayAsWritten = Field(alias="確認日")
 
@@ -309,6 +334,30 @@ _DENIED = {
     "two_seats_at_a_time": (
         "On these days somebody would have two seats at a time: make the change with a trial, which shows who",
         "この日程では同じ期間に二つの席を持つ人が出ます。変更の試算(change-trials)で対象者を確かめて変更してください",
+    ),
+    "step_of_a_trial": (
+        "Of a trial place the field is its step (visit, half_day, week, paid_trial, job), and of nothing else",
+        "職親の受入れ(trial)の分野は受入れ段階(visit・half_day・week・paid_trial・job)で、ほかの訓練では使えません",
+    ),
+    "host_of_a_trial": (
+        "A trial place names its host workplace: the id in the directory, and the name",
+        "職親の受入れには、名簿の職親IDと職親名を書いてください",
+    ),
+    "only_of_a_trial": (
+        "A host workplace, or hours of the day, are given for trial places alone",
+        "職親と時刻は、職親の受入れ(trial)だけに書けます",
+    ),
+    "no_plan_quota": (
+        "Trial places are in no plan and no decision: leave the delegated seats out, or keep some for target groups",
+        "職親の受入れは計画枠・決定の対象ではありません。委ねる枠を空にしてください(優先枠は使えます)",
+    ),
+    "hours_of_a_day": (
+        "Give both hours of the day, the first before the second",
+        "開始時刻と終了時刻を両方、早い順に書いてください",
+    ),
+    "trial_stays": (
+        "Step and host of a trial place stay: offer another under a number of its own",
+        "職親の受入れの段階と職親は変えられません。別の講座番号で登録してください",
     ),
     "people_wait_for_these_seats": ("People wait for these seats", "この枠を待っている人がいます"),
 }
@@ -359,6 +408,10 @@ def _offer(row: CourseRunRow) -> CourseOffer:
         cancel_decision_on=row.cancel_decision_on,
         priority=row.priority,
         priority_opens_at=row.priority_opens_at,
+        host_workplace_id=row.host_workplace_id,
+        host_workplace_name=row.host_workplace_name,
+        from_time=row.from_time,
+        until_time=row.until_time,
     )
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Response
 
-from services.training.api.courses import CourseField, Prefecture, System
+from services.training.api.courses import AnyField, AnySystem, Prefecture
 from services.training.api.report_shapes import (
     DelegatedEntry,
     DelegatedShare,
@@ -39,17 +39,27 @@ OfPersons = Literal[
 async def _year(
     fiscal_year: _FiscalYear,
     prefecture: Annotated[Prefecture | None, Query(description="Where the courses are; else all.")] = None,
+    trials: Annotated[bool, Query(description="職親の受入れ: of trial places alone; else of courses alone.")] = False,
 ) -> Year:
     """Which year of which prefecture."""
+    return Year(fiscal_year, prefecture, trials)
+
+
+async def _plan_year(
+    fiscal_year: _FiscalYear,
+    prefecture: Annotated[Prefecture | None, Query(description="Where the courses are; else all.")] = None,
+) -> Year:
+    """The same of courses: no decision is about trial places."""
     return Year(fiscal_year, prefecture)
 
 
-async def _cell(origin: Origin | None = None, system: System | None = None, field: CourseField | None = None) -> Place:
+async def _cell(origin: Origin | None = None, system: AnySystem | None = None, field: AnyField | None = None) -> Place:
     """Which cell; what is left out is not told apart."""
     return Place(origin, system, field)
 
 
 _Year = Annotated[Year, Depends(_year)]
+_PlanYear = Annotated[Year, Depends(_plan_year)]
 _Place = Annotated[Place, Depends(_cell)]
 _By = Annotated[
     list[Dimension] | None, Query(max_length=2, description="Told apart by one or two of these; may be repeated.")
@@ -150,7 +160,7 @@ async def list_report_requests(
     dependencies=[_ALL],
 )
 async def list_delegated_shares(
-    session: Transaction, year: _Year, now: Now, actor: Caller, pages: Pages
+    session: Transaction, year: _PlanYear, now: Now, actor: Caller, pages: Pages
 ) -> Page[DelegatedShare]:
     """By prefecture, decision and allotment."""
     after = pages.begin(
@@ -171,7 +181,7 @@ async def list_delegated_shares(
 )
 async def export_delegated_shares(
     session: Transaction,
-    year: _Year,
+    year: _PlanYear,
     now: Now,
     actor: Caller,
     encoding: Annotated[Encoding, Query(description="文字コード: `cp932` か `utf-8`(BOM付き)")] = Encoding.CP932,

@@ -23,6 +23,7 @@ from services.training.domain.offer_answers import line_moves
 from services.training.domain.papers import legal_moves
 from services.training.domain.quota import Held, Refused, Repeated, Waitlisted
 from services.training.domain.steps import Move, State
+from services.training.domain.trial import Skip, step_of
 from services.training.handlers import papers, reading, seats, steps
 from services.training.handlers.papers import Paper
 from services.training.handlers.target_groups import unknown_groups
@@ -60,6 +61,10 @@ class NewSeatRequest(Body):
         description="給付の終わる日: where the course is cancelled, only one that begins by then is offered instead.",
         examples=["2026-12-31"],
     )
+    skips_steps_because: Skip | None = Field(
+        default=None,
+        description="職親の受入れで前の段階を飛ばす理由: 同様の就労経験・プランや会議の決定・職親の了解・本人の希望",
+    )
     target_groups: list[TargetGroup] = Field(
         default_factory=list, max_length=5, description="優先枠の対象者にあたること(申し込む市町村が確かめたもの)"
     )
@@ -92,10 +97,14 @@ class InItsName(Body):
 
 
 class Nomination(Body):
-    """In whose name the placement acts."""
+    """In whose name the placement acts, or the desk where no work is paid."""
 
     legal_entity: CorporateNumber = Field(description="法人番号", examples=["8000020130001"])
-    notification_number: Number = Field(description="届出・許可番号", examples=["46-特-000001"])
+    notification_number: Number | None = Field(
+        default=None,
+        description="届出・許可番号。無給の受入れを推薦する相談窓口は、契約の番号があれば書きます。",
+        examples=["46-特-000001"],
+    )
 
 
 class Countersignature(Body):
@@ -184,7 +193,13 @@ def order_of(body: NewSeatRequest, actor: Actor, origin: Origin) -> seats.Agency
     """What an agency asks for."""
     claims = {each.target_group: Claim(each.target_group, each.basis) for each in body.target_groups}
     return seats.AgencyOrder(
-        body.case_id, actor, origin, body.hold_until, body.benefit_ends_on, claims=tuple(claims.values())
+        body.case_id,
+        actor,
+        origin,
+        body.hold_until,
+        body.benefit_ends_on,
+        claims=tuple(claims.values()),
+        skip=body.skips_steps_because,
     )
 
 
@@ -262,8 +277,8 @@ async def get_seat_request(
 @requests.post(
     "/v1/seat-requests/{seat_request_id}/nominate",
     summary="Nominate the person for the held seat",
-    description="市町村の無料職業紹介が、仮押さえした枠に本人を推薦します。",
-    dependencies=[requires(Role.PLACEMENT)],
+    description="市町村の無料職業紹介が、仮押さえした枠に本人を推薦します。職親の受入れのうち無給の段階(見学・半日・一週間)は、相談窓口も推薦できます。",
+    dependencies=[requires(Role.PLACEMENT, Role.COUNSELLOR)],
 )
 async def nominate(
     seat_request_id: UUID, body: Nomination, session: Transaction, now: Now, actor: Caller
@@ -370,10 +385,11 @@ async def with_facts(seat_request_id: UUID, session: AsyncSession, now: datetime
     series = await papers.series_of(session, seat_request_id)
     authority = await authority_in(session, view.municipality[:2], day_in_japan(now))
     paused = view.paused_until is not None and now < view.paused_until
+    is_trial = step_of(found.system, found.field) is not None
     line = line_moves(view.state, offered=view.offered, paused=paused, together=view.together_id is not None)
     return SeatRequestWithFacts.model_construct(
         **dict(view),
         authority=authority,
-        legal_moves=[move.value for move in (*line, *legal_moves(view.state, authority, series))],
+        legal_moves=[move.value for move in (*line, *legal_moves(view.state, authority, series, is_trial=is_trial))],
         facts=[Fact.model_validate(fact) for fact in facts],
     )

@@ -1,6 +1,6 @@
 """What travels: answers about courses, seats and steps, and the words for what can't be done."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any, Literal, assert_never
 from uuid import UUID
@@ -15,6 +15,7 @@ from services.training.domain.quota import Reason
 from services.training.domain.selection import Result
 from services.training.domain.status import facts_of, status_of
 from services.training.domain.steps import Authority, Illegal, State, TooLate
+from services.training.domain.trial import Skip
 from services.training.handlers.steps import NotAccepted, Stopped
 from shared.problems import FORBIDDEN, NOT_FOUND, Problem, ProblemType, illegal_move
 
@@ -64,6 +65,10 @@ class CourseRun(BaseModel):
     hold_hours: int = Field(description="How long a seat is held; counts where `hold_days` says nothing.")
     hold_days: int | None = Field(description="How long a seat is held, in working days.")
     offer_days: int = Field(description="Working days in which a seat offered out of the line may be accepted.")
+    host_workplace_id: UUID | None = Field(description="職親 of a trial place, as the directory knows it.")
+    host_workplace_name: str | None
+    from_time: time | None = Field(description="The hours of each day of a trial place.")
+    until_time: time | None
     source: str
     checked_on: date = Field(description="確認日: when this entry was last compared with its source.")
     version: int
@@ -222,6 +227,9 @@ class SeatRequestView(BaseModel):
     released_reason: str | None
     offered: bool = Field(description="案内中: a seat out of the line, to be accepted or declined until it runs out.")
     paused_until: datetime | None = Field(description="休止: no seat is offered before then; the place stays.")
+    skipped_because: Skip | None = Field(
+        default=None, description="段階を飛ばす理由: why the steps before were not gone through, as said at asking."
+    )
     together_id: UUID | None = Field(description="The same for those who wait for seats together.")
     result: Result | None = Field(description="選考結果: the school's last word.")
     ending: Ending | None = Field(description="修了・中途退校")
@@ -266,6 +274,10 @@ _REFUSALS = {
         "The person has as many open applications as the region allows",
         "この地域で同時に申し込める件数に達しています",
     ),
+    Reason.STEP_SKIPPED: (
+        "The person has not completed the step before this one",
+        "前の受入れ段階を終えた記録がありません",
+    ),
     Reason.NO_SEATS_FOR_YOU: ("No seats are open to this municipality", "この自治体が使える枠がありません"),
 }
 
@@ -282,6 +294,10 @@ _REMEDIES = {
     Reason.TOO_MANY_APPLICATIONS: (
         "Give one of the open applications back first.",
         "申込みのどれかを先に取り下げてください。",
+    ),
+    Reason.STEP_SKIPPED: (
+        "Ask for a place of the step before, or say why it is skipped (`skips_steps_because`).",
+        "一つ前の段階に申し込むか、飛ばす理由(skips_steps_because)を添えてください。",
     ),
 }
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.training.domain.quota import DELEGATED, GENERAL, PRIORITY, Course, Held, Pool, request_seat
+from services.training.domain.trial import Step
 
 Days = tuple[date, date]
 """First and last day."""
@@ -29,6 +30,10 @@ class Why(StrEnum):
     TARGET_GROUP_SEATS = "target_group_seats"
     GENERAL_SEATS = "general_seats"
     BEFORE_BENEFIT_ENDS = "before_benefit_ends"
+    SAME_HOST = "same_host"
+    """Of a trial place: the host workplace that the person knows."""
+    STEP_BELOW = "step_below"
+    """Of a trial place: where the same step has none."""
 
 
 class WhyNot(StrEnum):
@@ -57,6 +62,9 @@ class Seeker:
     """Course runs in which the person stands already."""
     benefit_ends_on: date | None = None
     target_groups: tuple[str, ...] = ()
+    step: Step | None = None
+    """Of the trial place that is wanted; a course has none."""
+    host_workplace_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,7 @@ class Candidate:
     site_municipality: str
     online: bool
     pools: tuple[Pool, ...]
+    host_workplace_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +143,10 @@ def judge(
     seats = _SEATS[outcome.pool.kind]
     in_time = () if seeker.benefit_ends_on is None else (Why.BEFORE_BENEFIT_ENDS,)
     apart = abs((course.starts_on - seeker.starts_on).days)
-    return Alternative(course.id, course.starts_on, apart, outcome.pool.free, (reach, seats, *in_time))
+    host = seeker.host_workplace_id
+    known = (Why.SAME_HOST,) if host is not None and candidate.host_workplace_id == host else ()
+    below = () if course.step is seeker.step else (Why.STEP_BELOW,)
+    return Alternative(course.id, course.starts_on, apart, outcome.pool.free, (reach, seats, *in_time, *known, *below))
 
 
 def overlaps(days: Days, others: Collection[Days]) -> bool:
@@ -152,10 +164,14 @@ def _reach(seeker: Seeker, candidate: Candidate, neighbours: Collection[str]) ->
         return Why.OWN_TOWN
     if site == seeker.site_municipality:
         return Why.SAME_SITE
+    if seeker.step is not None:
+        return None  # a few hours at a time: in the person's town, or where they would have gone
     if site in neighbours:
         return Why.NEIGHBOUR
     return Why.ONLINE if candidate.online else None
 
 
-def _best_first(each: Alternative) -> tuple[int, int, bool, UUID]:
-    return _NEAR.index(each.why[0]), each.days_apart, each.why[1] is Why.GENERAL_SEATS, each.course_run_id
+def _best_first(each: Alternative) -> tuple[bool, bool, int, int, bool, UUID]:
+    below, strange = Why.STEP_BELOW in each.why, Why.SAME_HOST not in each.why
+    reach, seats = each.why[:2]
+    return below, strange, _NEAR.index(reach), each.days_apart, seats is Why.GENERAL_SEATS, each.course_run_id

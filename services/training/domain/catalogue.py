@@ -16,7 +16,7 @@ FIELDS = (
     *("external_number", "system", "field", "title", "operator_name", "operator_number"),
     *("site_municipality", "site_address", "access", "barrier_free"),
     *("occupation_codes", "occupation_edition", "qualification"),
-    *("starts_on", "ends_on", "months", "hours", "weekdays", "delivery"),
+    *("starts_on", "ends_on", "from_time", "until_time", "months", "hours", "weekdays", "delivery"),
     *("capacity", "min_enrolment", "priority_seats", "delegated", "return_on"),
     *("applications_open_at", "applications_close_at", "visits_at"),
     *("selection_on", "selection_place", "selection_method", "result_on", "cancel_decision_on"),

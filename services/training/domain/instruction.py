@@ -11,6 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.training.domain.steps import Authority
+from services.training.domain.trial import Step, is_employment
 
 
 class Kind(StrEnum):
@@ -87,6 +88,8 @@ class Basis(StrEnum):
     """訓練実施機関; with the number of a course's certification (認定番号) or of its commission, if there is one."""
     SUPPORT_DESK = "support_desk"
     """自立相談支援機関: the municipality, or whom it entrusts; with the contract's number, if there is one."""
+    HOST_WORKPLACE = "host_workplace"
+    """職親, or who keeps its places; with the number of its certification (認定就労訓練), if it has one."""
 
 
 NUMBERED = frozenset({Basis.FREE_PLACEMENT, Basis.PERMITTED_PLACEMENT})
@@ -132,6 +135,8 @@ class Act(StrEnum):
     """What is done in a legal entity's name."""
 
     NOMINATE = "nominate"
+    NOMINATE_UNPAID = "nominate_unpaid"
+    """For a trial place where no work is paid: no job is placed."""
     COUNTERSIGN = "countersign"
     INSTRUCT = "instruct"
     INSTRUCT_DELEGATED = "instruct_delegated"
@@ -141,6 +146,8 @@ class Act(StrEnum):
     ENROL = "enrol"
     CERTIFY = "certify"
     END = "end"
+    HOST = "host"
+    """What the host workplace says of its trial places: who is chosen, came, was there, ended."""
     RECORD_OUTCOME = "record_outcome"
 
 
@@ -148,6 +155,7 @@ _SCHOOL = frozenset({Basis.TRAINING_SCHOOL})
 _OFFICE = frozenset({Basis.EMPLOYMENT_OFFICE})
 RESTS_ON: Mapping[Act, frozenset[Basis]] = {
     Act.NOMINATE: NUMBERED,
+    Act.NOMINATE_UNPAID: NUMBERED | {Basis.SUPPORT_DESK},
     Act.COUNTERSIGN: _OFFICE,
     Act.INSTRUCT: _OFFICE,
     Act.INSTRUCT_DELEGATED: frozenset({Basis.FREE_PLACEMENT}),
@@ -156,9 +164,19 @@ RESTS_ON: Mapping[Act, frozenset[Basis]] = {
     Act.ENROL: _SCHOOL,
     Act.CERTIFY: _SCHOOL,
     Act.END: _SCHOOL,
+    Act.HOST: frozenset({Basis.HOST_WORKPLACE}),
     Act.RECORD_OUTCOME: frozenset(Basis),
 }
 """Which registrations cover which act; the database's `act_rests_on` says the same, and refuses by itself."""
+
+
+def act_at(act: Act, step: Step | None) -> Act:
+    """What the same act is at a trial place: a host workplace is no school; where nothing is paid no job is placed."""
+    if step is None:
+        return act
+    if RESTS_ON[act] == _SCHOOL:
+        return Act.HOST
+    return Act.NOMINATE_UNPAID if act is Act.NOMINATE and not is_employment(step) else act
 
 
 def act_of_issuing(kind: Kind, authority: Authority) -> Act:

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as made
-from datetime import date, datetime
+from datetime import date, datetime, time
 from uuid import UUID
 
 from services.training.domain.quota import AT, Pool
+from services.training.domain.trial import TRIAL, misfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,22 @@ class CourseOffer:
     """Seats kept for target groups (優先枠), by their code, or several in their order, joined by +."""
     priority_opens_at: datetime | None = None
     """When what nobody of them claimed is open to all; None: when applications close."""
+    host_workplace_id: UUID | None = None
+    """職親, as the directory knows it, of a trial place; `field` is the step then."""
+    host_workplace_name: str | None = None
+    from_time: time | None = None
+    """The hours of each of its days, in Japan."""
+    until_time: time | None = None
 
     @property
     def prefecture(self) -> str:
         """The two digits of the site's prefecture."""
         return self.site_municipality[:2]
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether a host workplace takes people in."""
+        return self.system == TRIAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,9 @@ class Denied:
 
 def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Denied:
     """Share the capacity out: what is delegated to municipalities, and the rest for all. Nobody loses a taken seat."""
+    host, hours = (offer.host_workplace_id, offer.host_workplace_name), (offer.from_time, offer.until_time)
+    if broken := misfit(offer.system, offer.field, host=host, hours=hours, delegates=bool(offer.delegated)):
+        return Denied(*broken)
     if offer.hold_hours is not None and offer.hold_days is not None:
         return Denied("hold_in_hours_and_days", "hold_days")
     if offer.ends_on < offer.starts_on:

@@ -65,6 +65,7 @@ def issue(
     authority: Authority,
     as_: Collection[Issuer],
     now: datetime,
+    is_trial: bool = False,
 ) -> Moved | Illegal | TooLate | NotYours | Unfit:
     """Issue a paper, by the one body that has the power in this prefecture; `as_`: what the caller is."""
     issuer = issuer_of(kind, authority)
@@ -75,7 +76,7 @@ def issue(
         return Moved(request.state) if fits else Unfit("nothing_to_change", "changes")
     if request.state is State.ENROLLED and series.may_follow:
         return Moved(State.ENROLLED)
-    return steps.take_step(request, Move.INSTRUCT, authority=authority, now=now)
+    return steps.take_step(request, Move.INSTRUCT, authority=authority, now=now, is_trial=is_trial)
 
 
 def _may_change(request: SeatRequest, kind: Kind, series: Series, changes: UUID) -> bool:
@@ -97,8 +98,8 @@ def cancel(
     return Cancelled(last.id, before, max(starts_on, today))
 
 
-def legal_moves(state: State, authority: Authority, series: Series) -> tuple[Move, ...]:
+def legal_moves(state: State, authority: Authority, series: Series, *, is_trial: bool = False) -> tuple[Move, ...]:
     """What can be done next with a request that may have papers."""
     if state is State.ENROLLED and series.may_follow:
         return (Move.INSTRUCT,)
-    return steps.legal_moves(state, authority)
+    return steps.legal_moves(state, authority, is_trial=is_trial)

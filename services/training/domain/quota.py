@@ -11,6 +11,8 @@ from enum import StrEnum
 from functools import partial
 from uuid import UUID
 
+from services.training.domain.trial import Step
+
 GENERAL = "general"
 DELEGATED = "delegated"
 PRIORITY = "priority"
@@ -30,6 +32,7 @@ class Reason(StrEnum):
     COURSE_CANCELLED = "course_cancelled"
     OVERLAPPING_SEAT = "overlapping_seat"
     TOO_MANY_APPLICATIONS = "too_many_applications"
+    STEP_SKIPPED = "step_skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,13 @@ class Course:
     line_due_at: datetime | None = None
     """From when on the line has to be gone through: a pause ends, or a pool opens to all."""
     is_cancelled: bool = False
+    step: Step | None = None
+    """Of a trial place at a host workplace; a course has none."""
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether a host workplace takes people in, and no school."""
+        return self.step is not None
 
     def line_is_due(self, now: datetime) -> bool:
         """Whether somebody may have a free seat by the clock alone."""
@@ -209,6 +219,8 @@ class Ask:
     referral_id: UUID | None = None
     consent_withdrawn: bool = False
     target_groups: tuple[str, ...] = ()
+    may_skip: bool = False
+    """Whether somebody said why the steps before need not be gone through."""
 
 
 def request_seats(
@@ -221,10 +233,12 @@ def request_seats(
     now: datetime,
     busy: Collection[UUID] = (),
     at_limit: Collection[UUID] = (),
+    skipping: Collection[UUID] = (),
 ) -> list[Held | Waitlisted | Refused | Repeated]:
     """One after the other, each as the one before left the seats. `cases` and `referrals` have a request already.
 
     Cases that are `busy` have a seat elsewhere at the same time; those `at_limit` as many applications as they may.
+    Those `skipping` have not completed the step before that of this trial place.
     """
     standing = {pool.id: pool for pool in pools}
     cases, referrals = set(cases), set(referrals)
@@ -238,6 +252,9 @@ def request_seats(
             continue
         if ask.case_id in at_limit and ask.case_id not in cases:
             outcomes.append(Refused(Reason.TOO_MANY_APPLICATIONS))
+            continue
+        if ask.case_id in skipping and not ask.may_skip and ask.case_id not in cases:
+            outcomes.append(Refused(Reason.STEP_SKIPPED))
             continue
         outcome = request_seat(
             course,
@@ -268,10 +285,19 @@ def request_together(
     now: datetime,
     busy: Collection[UUID] = (),
     at_limit: Collection[UUID] = (),
+    skipping: Collection[UUID] = (),
 ) -> list[Held | Waitlisted | Refused | Repeated]:
     """A seat for each of them at once; else a place in line for each. If one is refused, nobody is to have anything."""
     ask = partial(
-        request_seats, course, asks=asks, cases=cases, referrals=referrals, now=now, busy=busy, at_limit=at_limit
+        request_seats,
+        course,
+        asks=asks,
+        cases=cases,
+        referrals=referrals,
+        now=now,
+        busy=busy,
+        at_limit=at_limit,
+        skipping=skipping,
     )
     outcomes = ask(pools)
     if all(isinstance(each, Held) for each in outcomes) or any(isinstance(each, Refused) for each in outcomes):

@@ -109,13 +109,15 @@ _LEADS_TO = {
 }
 
 
-def legal_moves(state: State, authority: Authority) -> tuple[Move, ...]:
-    """What can be done next. Where the power is delegated, nothing needs a countersignature."""
+def legal_moves(state: State, authority: Authority, *, is_trial: bool = False) -> tuple[Move, ...]:
+    """What can be done next. Where the power is delegated, nothing needs a countersignature; a trial place no paper."""
     match state:
         case State.WAITING:
             return (Move.RELEASE,)
         case State.HELD:
             return (Move.NOMINATE, Move.RELEASE)
+        case State.NOMINATED if is_trial:
+            return (Move.ENROL, Move.RELEASE)
         case State.NOMINATED if authority is Authority.CURRENT_LAW:
             return (Move.COUNTERSIGN, Move.RELEASE)
         case State.NOMINATED | State.COUNTERSIGNED:
@@ -128,11 +130,18 @@ def legal_moves(state: State, authority: Authority) -> tuple[Move, ...]:
             assert_never(state)
 
 
-def take_step(request: SeatRequest, move: Move, *, authority: Authority, now: datetime) -> Moved | Illegal | TooLate:
+def take_step(
+    request: SeatRequest, move: Move, *, authority: Authority, now: datetime, is_trial: bool = False
+) -> Moved | Illegal | TooLate:
     """Whether a request may move. What has run out may still be given back, and nothing else."""
-    legal = legal_moves(request.state, authority)
+    legal = legal_moves(request.state, authority, is_trial=is_trial)
     if move not in legal:
         return Illegal(legal)
     if move is not Move.RELEASE and request.has_run_out(now):
         return TooLate()
     return Moved(_LEADS_TO[move])
+
+
+def outlasts_the_clock(state: State, *, is_trial: bool) -> bool:
+    """Whether nothing runs out any more: from the paper on; a trial place has none, so from the nomination on."""
+    return state in {State.INSTRUCTED, State.ENROLLED} or (is_trial and state is State.NOMINATED)

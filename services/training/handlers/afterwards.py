@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import attendance, outcomes
 from services.training.domain.attendance import Month, Standing, Uncertifiable
-from services.training.domain.instruction import Act, AnothersName, NotRegistered, Signature
+from services.training.domain.instruction import Act, AnothersName, NotRegistered, Signature, act_at
 from services.training.domain.outcomes import Checkpoint, End, Ending, Left, Outcome, Unfit
 from services.training.domain.quota import Course
 from services.training.domain.steps import SeatRequest, State
 from services.training.handlers import registrations
+from services.training.handlers.reserves import Told
 from services.training.handlers.seats import lock_request
+from services.training.handlers.trials import propose_next
 from services.training.tables import training_facts
 from services.training.tables.training_facts import New, Stands
 from shared.auth import Actor, Role
@@ -58,7 +60,7 @@ async def certify_attendance(
     before = certified[said.month][0] if said.month in certified else None
     if (rule := _corrects(before, corrects)) is not None:
         return Uncertifiable(rule, "corrects")
-    signed = await registrations.sign(session, actor, signature, Act.CERTIFY, now=now)
+    signed = await registrations.sign(session, actor, signature, act_at(Act.CERTIFY, course.step), now=now)
     if isinstance(signed, NotRegistered | AnothersName):
         return signed
     await training_facts.add_month(session, New(new_id(), request.id, before, signed, now), said)
@@ -68,7 +70,8 @@ async def certify_attendance(
         attendance.standing((months | {said.month: said}).values()),
     )
     version = await training_facts.touch(session, request.id)
-    if was is not stands:
+    # At a trial place no benefit rests on 80 %.
+    if was is not stands and not course.is_trial:
         await emit(session, (_warned(request, stands), version), at=now)
     return None
 
@@ -107,7 +110,7 @@ async def end_training(
     before = None if ended is None else ended[0]
     if (rule := _corrects(before, corrects)) is not None:
         return Unfit(rule, "corrects")
-    signed = await registrations.sign(session, actor, signature, Act.END, now=now)
+    signed = await registrations.sign(session, actor, signature, act_at(Act.END, course.step), now=now)
     if isinstance(signed, NotRegistered | AnothersName):
         return signed
     await training_facts.add_end(session, New(new_id(), request.id, before, signed, now), said)
@@ -120,7 +123,11 @@ async def end_training(
         ended_on=said.ended_on,
         for_work=said.left is Left.FOUND_WORK,
     )
-    await emit(session, (told, await training_facts.touch(session, request.id)), at=now)
+    version = await training_facts.touch(session, request.id)
+    proposed: list[Told] = []
+    if said.ending is Ending.COMPLETED and (ended is None or ended[1].ending is not Ending.COMPLETED):
+        proposed = await propose_next(session, course, request, version=version, now=now)
+    await emit(session, (told, version), *proposed, at=now)
     return None
 
 

@@ -130,6 +130,22 @@ async def hear_sources(session: AsyncSession, told: Sequence[Told], *, actor: Ac
     known = await tables.find_entries(session, [each.course_number for each in told], lock=True)
     weighed = [weigh(each, known.get(each.course_number), actor=actor, rank=rank, now=now) for each in told]
     taken = [each for each, found in zip(told, weighed, strict=True) if not found.refused]
+    await _keep(session, taken, known, by=actor.agency)
+    changed = [each.course_number for each, found in zip(told, weighed, strict=True) if found.changes]
+    if changed:
+        await _reckon(session, changed, rank)
+    return weighed
+
+
+async def tell_of_ours(session: AsyncSession, told: Sequence[Told], *, by: str) -> None:
+    """What is decided here, and told by nobody else: a trial place, whose planner or keeper was asked for it before."""
+    known = await tables.find_entries(session, [each.course_number for each in told], lock=True)
+    await _keep(session, told, known, by=by)
+    await _reckon(session, [each.course_number for each in told], list(sources(session)))
+
+
+async def _keep(session: AsyncSession, taken: Sequence[Told], known: dict[str, Entry], *, by: str) -> None:
+    """Statements that say anything new, on entries that are locked or new."""
     new = [each.course_number for each in taken if each.course_number not in known]
     if new:
         await tables.open_entries(session, new)
@@ -140,11 +156,7 @@ async def hear_sources(session: AsyncSession, told: Sequence[Told], *, actor: Ac
         if says_anew(each.statement, known[each.course_number].words)
     }
     if told_anew:
-        await tables.add_statements(session, told_anew, told_by=actor.agency)
-    changed = [each.course_number for each, found in zip(told, weighed, strict=True) if found.changes]
-    if changed:
-        await _reckon(session, changed, rank)
-    return weighed
+        await tables.add_statements(session, told_anew, told_by=by)
 
 
 async def _reckon(session: AsyncSession, numbers: Sequence[str], rank: Sequence[str]) -> None:

@@ -16,8 +16,10 @@ from services.training.domain.quota import AT, Pool
 from services.training.domain.steps import Authority, State
 from services.training.handlers.reserves import Told
 from services.training.handlers.seats import offer_free_seats, pool_changed, seat_held
+from services.training.handlers.trials import show_in_catalogue
 from services.training.tables import courses, line, seats
 from services.training.tables.allotments import lock_allotted
+from services.training.tables.courses import offer_values, trial_of
 from services.training.tables.late_changes import read_colliding
 from services.training.tables.seats import Share
 from shared.auth import Actor
@@ -133,6 +135,8 @@ async def _change(
         decision = offer_course_run(offer, pools[course_run_id])
         if known[offer.course_number]["cancelled_at"] is not None:
             decision = Denied("course_cancelled", "course_number")
+        elif trial_of(known[offer.course_number]) != trial_of(offer_values(offer)):
+            decision = Denied("trial_stays", "field")
         elif course_run_id in colliding:
             decision = Denied("two_seats_at_a_time", "starts_on")
         match decision:
@@ -210,6 +214,8 @@ async def _stand(session: AsyncSession, changes: Sequence[_Change], now: datetim
             touched |= offered
     for pool in await seats.touch_pools(session, touched, now):
         told[course_of[pool.id]].append(pool_changed(course_of[pool.id], pool))
+    if places := [change.course_run_id for change in changes if change.offer.is_trial]:
+        await show_in_catalogue(session, places, now=now)
     await emit(session, *chain.from_iterable(told.values()), at=now)
 
 
@@ -262,6 +268,7 @@ def _course_offered(change: _Change, versions: Mapping[UUID, int]) -> Told:
         ends_on=offer.ends_on,
         applications_close_at=offer.applications_close_at,
         capacity=offer.capacity,
+        host_workplace_id=offer.host_workplace_id,
     )
     return offered, versions.get(change.course_run_id, 1)
 

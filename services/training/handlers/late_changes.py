@@ -16,9 +16,11 @@ from services.training.domain.alternatives import Found, Seeker, find_alternativ
 from services.training.domain.late_changes import Affected, After, Claim, Denied, Effect, Planned, Terms, plan_change
 from services.training.domain.quota import GENERAL, Pool
 from services.training.domain.steps import State
+from services.training.domain.trial import offered_instead, step_of
 from services.training.handlers.motions import begin_of
 from services.training.handlers.reserves import Told
 from services.training.handlers.seats import offer_free_seats, seat_held, tell
+from services.training.handlers.trials import show_in_catalogue
 from services.training.tables import late_changes, line, region_settings, seat_times, seats
 from services.training.tables.late_changes import Following, Run
 from services.training.tables.region_settings import RegionSetting
@@ -134,12 +136,14 @@ async def _find_offers(
     session: AsyncSession, run: Run, planned: Planned, setting: RegionSetting, now: datetime
 ) -> list[Offer]:
     """Alternatives for everybody affected: the course runs are looked up once, however many people there are."""
+    step = step_of(run.row["system"], run.row["field"])
     cases = {each.claim.request.case_id for each in planned.affected}
     towns = {each.claim.request.municipality for each in planned.affected} | {run.terms.site_municipality}
     within = timedelta(days=setting.alternatives_within_days)
     candidates = await late_changes.read_candidates(
         session,
-        run,
+        run.id,
+        [run.row["field"]] if step is None else offered_instead(step),
         {town[:2] for town in towns},
         today=day_in_japan(now),
         until=run.terms.starts_on + within,
@@ -158,6 +162,8 @@ async def _find_offers(
             frozenset(stands_in[request.case_id]),
             each.claim.benefit_ends_on,
             each.claim.target_groups,
+            step,
+            run.row["host_workplace_id"],
         )
         near = setting.neighbours.get(request.municipality, [])
         taken = request.state is State.ENROLLED  # who has begun is told, and has nothing to choose
@@ -209,6 +215,7 @@ async def change_course(
     touched = {each.claim.request.pool_id for each in planned.leaving} | {each.pool_id for each in following}
     touched |= set(planned.returns)
     told += await offer_free_seats(session, course, touched, now)
+    await show_in_catalogue(session, [run.id], now=now)
     await tell(session, run.id, told, touched, now)
     return Done(change_id, trial)
 
@@ -372,4 +379,5 @@ def _course_offered(run: Run, planned: Planned) -> CourseOffered:
         ends_on=terms.ends_on,
         applications_close_at=terms.applications_close_at,
         capacity=terms.capacity,
+        host_workplace_id=run.row["host_workplace_id"],
     )

@@ -48,14 +48,21 @@ async def issue_paper(
     session: AsyncSession, seat_request_id: UUID, paper: Paper, *, signature: Signature, actor: Actor, now: datetime
 ) -> Stopped | None:
     """The next paper of a request, for a person of the actor's municipalities."""
-    _, request = await lock_request(session, seat_request_id)
+    course, request = await lock_request(session, seat_request_id)
     if not actor.serves(request.municipality):
         raise Problem(NOT_FOUND)
     authority = await authority_over(session, request, now)
     series = await series_of(session, request.id)
     as_ = {issuer for role, issuer in _ISSUERS.items() if role in actor.roles}
     step = papers.issue(
-        request, paper.kind, series=series, changes=paper.changes, authority=authority, as_=as_, now=now
+        request,
+        paper.kind,
+        series=series,
+        changes=paper.changes,
+        authority=authority,
+        as_=as_,
+        now=now,
+        is_trial=course.is_trial,
     )
     if not isinstance(step, Moved):
         return step

@@ -45,6 +45,7 @@ CROSS JOIN LATERAL (
 """
 _LIST_COURSES = text(
     _COURSES + " WHERE (CAST(:field AS text) IS NULL OR c.field = :field)"
+    " AND (CAST(:system AS text) IS NULL OR c.system = :system)"
     " AND (CAST(:municipality AS text) IS NULL OR seats.granted > 0) AND (NOT :with_free OR seats.free > 0)"
     " AND (CAST(:after_id AS uuid) IS NULL OR (c.starts_on, c.id) > (CAST(:after_on AS date), CAST(:after_id AS uuid)))"
     " ORDER BY c.starts_on, c.id LIMIT :limit"
@@ -92,7 +93,7 @@ _BALANCES = text(
 )
 
 _REQUESTS = f"""
-SELECT r.*, p.kind AS pool_kind, c.provider_agency, (
+SELECT r.*, p.kind AS pool_kind, c.provider_agency, c.system, c.field, (
            SELECT result FROM selection WHERE seat_request_id = r.id ORDER BY number DESC LIMIT 1
        ) AS result, (
            SELECT ending FROM training_end WHERE seat_request_id = r.id ORDER BY number DESC LIMIT 1
@@ -135,6 +136,7 @@ async def list_course_runs(
     session: AsyncSession,
     *,
     field: str | None,
+    system: str | None,
     municipality: str | None,
     with_free: bool,
     now: datetime,
@@ -144,6 +146,7 @@ async def list_course_runs(
     """The catalogue by first day. With a municipality: only what is open to its people, and only those free seats."""
     values = {
         "field": field,
+        "system": system,
         "municipality": municipality,
         "with_free": with_free,
         "now": now,

@@ -17,10 +17,11 @@ from services.training.domain.line import Lapsed, PassedOver, Promoted
 from services.training.domain.line_record import keep
 from services.training.domain.quota import Ask, Course, Held, Pool, Reason, Refused, Repeated, Waitlisted
 from services.training.domain.steps import Illegal, Moved, SeatRequest, State, TooLate
+from services.training.domain.trial import Skip
 from services.training.handlers.deadlines import holding, offering
 from services.training.handlers.pools import settle_pools
 from services.training.handlers.reserves import Told, move_up
-from services.training.tables import cases, cut_offs, line, seat_times, seats
+from services.training.tables import cases, cut_offs, line, seat_times, seats, trials
 from services.training.tables.allotments import lock_next_stranded
 from services.training.tables.seats import Claim, Placed
 from shared.auth import Actor
@@ -47,6 +48,8 @@ class AgencyOrder:
     moves: SeatRequest | None = None
     """The request that this one goes on for, in another course run."""
     claims: Sequence[Claim] = ()
+    skip: Skip | None = None
+    """Why the person need not have completed the step before, of a trial place."""
 
     @property
     def requested_by(self) -> str:
@@ -121,7 +124,10 @@ def _may_ask(order: SeatOrder, course: Course, case: cases.KnownCase, now: datet
             today = day_in_japan(now)
             lacking = consent_gap(case.consent, purposes=FOR_TRAINING, receiver=course.provider_agency, today=today)
             groups = tuple(sorted({claim.target_group for claim in order.claims}))
-            return lacking or Ask(order.case_id, case.municipality, order.hold_until, target_groups=groups)
+            may_skip = order.skip is not None or order.moves is not None
+            return lacking or Ask(
+                order.case_id, case.municipality, order.hold_until, target_groups=groups, may_skip=may_skip
+            )
         case ReferralOrder():
             # It may have been taken back before the referral came here.
             withdrawn = case.consent.state == "withdrawn"
@@ -144,6 +150,7 @@ async def _decide(
         await _settle(session, course, now)
         pools, asking = await seats.read_pools_for(session, course.id, case_ids, now)
         pools = [replace(pool, passed_over=pool.waiting) for pool in pools]
+    skipping = frozenset() if course.step is None else await trials.read_skipping(session, course.step, case_ids)
     decide = quota.request_together if together else quota.request_seats
     return decide(
         holding(course, now),
@@ -154,6 +161,7 @@ async def _decide(
         now=now,
         busy=asking.busy,
         at_limit=asking.at_limit,
+        skipping=skipping,
     )
 
 
@@ -177,7 +185,9 @@ def _placed(
     placed = Placed(request, outcome, ask.hold_until, order.requested_by, order.origin)
     if isinstance(order, AgencyOrder):
         moved_from = moves.id if moves else None
-        return replace(placed, claims=order.claims, moved_from=moved_from, benefit_ends_on=order.benefit_ends_on)
+        skip = None if course.step is None else order.skip
+        placed = replace(placed, claims=order.claims, moved_from=moved_from, benefit_ends_on=order.benefit_ends_on)
+        return replace(placed, skipped_because=skip)
     return placed
 
 

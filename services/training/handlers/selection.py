@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import selection
-from services.training.domain.instruction import Act, AnothersName, NotRegistered, Signature
+from services.training.domain.instruction import Act, AnothersName, NotRegistered, Signature, act_at
 from services.training.domain.selection import Rejected, Result, Selected, Selection, Unselectable
 from services.training.domain.steps import TooLate
 from services.training.handlers import registrations
@@ -40,7 +40,7 @@ async def select(
     )
     if isinstance(outcome, Unselectable | TooLate):
         return outcome
-    signed = await registrations.sign(session, actor, signature, Act.SELECT, now=now)
+    signed = await registrations.sign(session, actor, signature, act_at(Act.SELECT, course.step), now=now)
     if isinstance(signed, NotRegistered | AnothersName):
         return signed
     await training_facts.add_result(session, new_id(), request.id, said, signed=signed, now=now)
@@ -49,6 +49,9 @@ async def select(
             version = await training_facts.touch(session, request.id)
             told, rejected = (told_of(request, said), version), replace(request, version=version)
             await release_hold(session, course, rejected, reason=said.result.value, because=[told], now=now)
+            return None
+        case Selected() if request.expires_at is None:  # Nothing runs out any more, whatever is said.
+            await emit(session, (told_of(request, said), await training_facts.touch(session, request.id)), at=now)
             return None
         case Selected(keeps_until=day):
             version, until = await training_facts.keep_until(session, request.id, last_moment_of(day))

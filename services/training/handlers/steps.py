@@ -13,14 +13,24 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import steps
-from services.training.domain.instruction import Act, AnothersName, NotRegistered, NotYours, Registration, Signature
+from services.training.domain.instruction import (
+    Act,
+    AnothersName,
+    Issuer,
+    NotRegistered,
+    NotYours,
+    Registration,
+    Signature,
+    act_at,
+)
 from services.training.domain.outcomes import Unfit
 from services.training.domain.steps import Authority, Illegal, Move, Moved, SeatRequest, State, TooLate
 from services.training.handlers import registrations
 from services.training.handlers.seats import lock_request, tell
+from services.training.handlers.selection import is_accepted
 from services.training.tables import facts, line, seats
 from services.training.tables.training_facts import in_the_name_of
-from shared.auth import Actor
+from shared.auth import Actor, Role
 from shared.bus.mailbox import emit
 from shared.events import Enrolled, Event, NominationCountersigned, TrainingNominated
 from shared.problems import NOT_FOUND, Problem
@@ -49,19 +59,22 @@ async def take_step(
     now: datetime,
 ) -> Stopped | None:
     """Nominate or countersign, for a person of the actor's municipalities."""
-    _, request = await lock_request(session, seat_request_id)
+    course, request = await lock_request(session, seat_request_id)
     if not actor.serves(request.municipality):
         raise Problem(NOT_FOUND)
     authority = await authority_over(session, request, now)
-    step = steps.take_step(request, move, authority=authority, now=now)
+    act = act_at(_ACTS[move], course.step)
+    if act is Act.NOMINATE and Role.PLACEMENT not in actor.roles:
+        return NotYours(authority, Issuer.PLACEMENT)
+    step = steps.take_step(request, move, authority=authority, now=now, is_trial=course.is_trial)
     if not isinstance(step, Moved):
         return step
-    signed = await registrations.sign(session, actor, signature, _ACTS[move], now=now)
+    signed = await registrations.sign(session, actor, signature, act, now=now)
     if isinstance(signed, NotRegistered | AnothersName):
         return signed
     if request.is_offered:  # Who is nominated for a seat out of the line has accepted it.
         await line.answer_offer(session, request, "accepted", now=now)
-    await record_step(session, move, request, step.state, signed, authority, now)
+    await record_step(session, move, request, step.state, signed, authority, now, is_trial=course.is_trial)
     event = _told(request, move, authority, by_agency=actor.agency)
     await emit(session, (event, request.version + 1), at=now)
     return None
@@ -96,10 +109,13 @@ async def enrol(
     if course.provider_agency != actor.agency:
         raise Problem(NOT_FOUND)
     authority = await authority_over(session, request, now)
-    step = steps.take_step(request, Move.ENROL, authority=authority, now=now)
+    step = steps.take_step(request, Move.ENROL, authority=authority, now=now, is_trial=course.is_trial)
     if not isinstance(step, Moved):
         return step
-    signed = await registrations.sign(session, actor, signature, Act.ENROL, now=now)
+    # Into a course nobody comes without a paper, which asks the same.
+    if course.is_trial and not await is_accepted(session, request.id, course.id):
+        return NotAccepted()
+    signed = await registrations.sign(session, actor, signature, act_at(Act.ENROL, course.step), now=now)
     if isinstance(signed, NotRegistered | AnothersName):
         return signed
     await record_step(session, Move.ENROL, request, step.state, signed, authority, now)
@@ -130,9 +146,11 @@ async def record_step(
     authority: Authority,
     now: datetime,
     more: Mapping[str, Any] | None = None,
+    *,
+    is_trial: bool = False,
 ) -> None:
     """The request's next state, and the fact: who took the step, in whose name, in which mode."""
-    ends = None if state in {State.INSTRUCTED, State.ENROLLED} else request.expires_at
+    ends = None if steps.outlasts_the_clock(state, is_trial=is_trial) else request.expires_at
     await seats.change_request(session, request.id, state=state, pool_id=request.pool_id, expires_at=ends)
     values = {"seat_request_id": request.id, "authority": authority.value, "now": now}
     await facts.add_fact(session, move, values | in_the_name_of(signed) | dict(more or {}))

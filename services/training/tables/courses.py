@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.offers import CourseOffer
 from services.training.domain.pools import Place
+from services.training.domain.trial import TRIAL
 from shared.database import Hot
 
 _OFFER_COLUMNS = (
     "title, provider_agency, prefecture, site_municipality, system, field, starts_on, ends_on, applications_close_at,"
-    " hold_hours, source, checked_on, min_enrolment, cancel_decision_on, hold_days, offer_days, priority_opens_at"
+    " hold_hours, source, checked_on, min_enrolment, cancel_decision_on, hold_days, offer_days, priority_opens_at,"
+    " host_workplace_id, host_workplace_name, from_time, until_time"
 )
 """Its capacity is moved by the ledger alone."""
 HOLD_HOURS = 72
@@ -103,6 +105,11 @@ def offer_values(offer: CourseOffer) -> dict[str, Any]:
     """The offer's columns."""
     values = {column: getattr(offer, column) for column in _OFFER_COLUMNS.split(", ")}
     return values | {"hold_hours": HOLD_HOURS if offer.hold_hours is None else offer.hold_hours}
+
+
+def trial_of(values: Mapping[str, Any]) -> tuple[str, UUID] | None:
+    """What a trial place stays: its step and its host. A course has neither."""
+    return (values["field"], values["host_workplace_id"]) if values["system"] == TRIAL else None
 
 
 def _as_json(offers: Mapping[UUID, CourseOffer]) -> str:

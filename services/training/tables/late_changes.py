@@ -35,7 +35,7 @@ _STANDS_IN = text(
 _CANDIDATES = Hot(
     "SELECT c.*, coalesce(k.delivery && ARRAY['online', 'e_learning'], false) AS online FROM course_run c"
     " LEFT JOIN catalogue_course k ON k.course_number = c.course_number"
-    " WHERE c.field = :field AND c.id <> :id AND c.starts_on > :today AND c.starts_on <= :until"
+    " WHERE c.field = ANY(CAST(:fields AS text[])) AND c.id <> :id AND c.starts_on > :today AND c.starts_on <= :until"
     " AND c.cancelled_at IS NULL AND c.applications_close_at >= :now AND c.granted > 0"
     " AND (c.prefecture = ANY(CAST(:prefectures AS text[])) OR k.delivery && ARRAY['online', 'e_learning'])"
     " ORDER BY c.starts_on, c.id LIMIT 200"
@@ -67,6 +67,13 @@ async def find_run(session: AsyncSession, course_run_id: UUID) -> Run | None:
     return Run(row["id"], Terms(*(row[name] for name in names)), row)
 
 
+async def get_run(session: AsyncSession, course_run_id: UUID) -> Run:
+    """One that is known to be there."""
+    run = await find_run(session, course_run_id)
+    assert run is not None
+    return run
+
+
 async def read_claims(session: AsyncSession, course_run_id: UUID) -> list[Claim]:
     """Everybody who stands in the course run, in line or with a seat."""
     return [
@@ -93,15 +100,29 @@ async def read_stands_in(session: AsyncSession, case_ids: Collection[UUID]) -> d
 
 
 async def read_candidates(
-    session: AsyncSession, run: Run, prefectures: Collection[str], *, today: date, until: date, now: datetime
+    session: AsyncSession,
+    besides: UUID,
+    fields: Sequence[str],
+    prefectures: Collection[str],
+    *,
+    today: date,
+    until: date,
+    now: datetime,
 ) -> list[Candidate]:
-    """Course runs of the same field that still take people and begin by then, with their pools."""
-    values = {"id": run.id, "field": run.row["field"], "prefectures": sorted(prefectures)}
+    """Course runs of these fields, `besides` one, that still take people and begin by then, with their pools."""
+    values = {"id": besides, "fields": list(fields), "prefectures": sorted(prefectures)}
     values |= {"today": today, "until": until, "now": now}
     rows = await _CANDIDATES.rows(session, values)
     pools = await seats.read_pools_of(session, [row["id"] for row in rows], now)
     return [
-        Candidate(course_of(row), row["ends_on"], row["site_municipality"], row["online"], tuple(pools[row["id"]]))
+        Candidate(
+            course_of(row),
+            row["ends_on"],
+            row["site_municipality"],
+            row["online"],
+            tuple(pools[row["id"]]),
+            row["host_workplace_id"],
+        )
         for row in rows
     ]
 

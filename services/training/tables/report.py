@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.outcomes import Checkpoint
 from services.training.domain.report import FOR_WORK, OF_NO_GROUP, Dimension, Persons, Place, Seats, known_of
+from services.training.domain.trial import TRIAL
 from shared.database import Hot
 
 
@@ -25,17 +26,20 @@ class Year:
 
     fiscal_year: int
     prefecture: str | None
+    trials: bool = False
+    """Of trial places at host workplaces, and of no course; else of courses alone."""
 
     @property
     def values(self) -> dict[str, Any]:
         """As the statements call them."""
         begins, ends = date(self.fiscal_year, 4, 1), date(self.fiscal_year + 1, 4, 1)
-        return {"begins": begins, "ends": ends, "prefecture": self.prefecture}
+        return {"begins": begins, "ends": ends, "prefecture": self.prefecture, "trials": self.trials}
 
 
 _YEAR = (
     "c.starts_on >= CAST(:begins AS date) AND c.starts_on < CAST(:ends AS date)"
     " AND (CAST(:prefecture AS text) IS NULL OR c.prefecture = CAST(:prefecture AS text))"
+    f" AND (c.system = '{TRIAL}') = CAST(:trials AS boolean)"
 )
 # Whose business a person is: who serves the person's municipality, or the prefecture that the course is in; its school.
 # What is the same for a whole course run is asked once for it.

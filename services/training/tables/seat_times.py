@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.alternatives import Days
+from services.training.domain.trial import TRIAL
 from shared.database import Hot
 
 HAS_ANOTHER_SEAT = (
@@ -30,6 +31,10 @@ def busy_at(cases: str) -> str:
     )
 
 
+def _is_trial(course_run_id: str) -> str:
+    return f"EXISTS (SELECT FROM course_run t WHERE t.id = {course_run_id} AND t.system = '{TRIAL}')"
+
+
 def at_limit(cases: str) -> str:
     """Those that have as many open applications as the course's region lets them have."""
     return (
@@ -37,6 +42,8 @@ def at_limit(cases: str) -> str:
         f" JOIN region_setting g ON g.prefecture = c.prefecture AND g.in_force_from <= {_TODAY}"
         " WHERE c.id = :course_run_id ORDER BY g.in_force_from DESC, g.id DESC LIMIT 1) AS setting"
         f" WHERE r.case_id = {cases} AND r.state NOT IN ('enrolled', 'released')"
+        # Rule 5 is of courses: a trial place is not limited, and not counted.
+        f" AND NOT {_is_trial('r.course_run_id')} AND NOT {_is_trial('CAST(:course_run_id AS uuid)')}"
         " AND setting.max_open_applications IS NOT NULL"
         " GROUP BY r.case_id, setting.max_open_applications HAVING count(*) >= setting.max_open_applications)"
     )

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.training.domain.line import InLine
 from services.training.domain.quota import Course, Held, Pool, Waitlisted
 from services.training.domain.steps import SeatRequest, State
+from services.training.domain.trial import Skip, step_of
 from services.training.tables.cases import UNHEARD_OF, KnownCase, known_case
 from services.training.tables.seat_times import HAS_ANOTHER_SEAT, at_limit, busy_at
 from shared.bus.mailbox import Origin
@@ -26,7 +27,7 @@ from shared.database import Hot
 
 _COURSE = (
     "c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, c.prefecture, c.hold_days,"
-    " c.offer_days, c.line_due_at, c.cancelled_at"
+    " c.offer_days, c.line_due_at, c.cancelled_at, c.system, c.field"
 )
 _WAITING = "(SELECT count(*) FROM seat_request w WHERE w.pool_id = p.id AND w.state = 'waiting')"
 # A general pool rests on no decision, and asks about none: the hot path stays as short as it was.
@@ -250,11 +251,12 @@ _ADD_REQUESTS = Hot(
     " AS asked (id uuid, pool_id uuid, case_id uuid, municipality text, referral_id uuid, requested_by text,"
     " moved_from uuid, benefit_ends_on date,"
     " state text, line_no int, hold_until timestamptz, expires_at timestamptz, by text, cause text,"
-    " target_groups text[])),"
+    " target_groups text[], skipped_because text)),"
     " added AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id,"
-    " requested_by, state, line_no, hold_until, expires_at, requested_at, moved_from, benefit_ends_on, target_groups)"
+    " requested_by, state, line_no, hold_until, expires_at, requested_at, moved_from, benefit_ends_on, target_groups,"
+    " skipped_because)"
     " SELECT id, :course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no,"
-    " hold_until, expires_at, :now, moved_from, benefit_ends_on, target_groups FROM asked),"
+    " hold_until, expires_at, :now, moved_from, benefit_ends_on, target_groups, skipped_because FROM asked),"
     " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
     " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
     " WHERE p.course_run_id = :course_run_id AND p.id = n.pool_id)"
@@ -329,6 +331,8 @@ class Placed:
     """The request that this one goes on for, after a change."""
     benefit_ends_on: date | None = None
     claims: Sequence[Claim] = ()
+    skipped_because: Skip | None = None
+    """Why the steps before that of a trial place were not gone through."""
 
 
 async def read_claims(session: AsyncSession, seat_request_id: UUID) -> list[Claim]:
@@ -369,6 +373,7 @@ def _row(placed: Placed) -> dict[str, Any]:
         "by": placed.origin.by,
         "cause": placed.origin.cause,
         "target_groups": sorted({claim.target_group for claim in placed.claims}),
+        "skipped_because": placed.skipped_because,
     }
 
 
@@ -462,6 +467,7 @@ def course_of(row: Mapping[str, Any]) -> Course:
         row["offer_days"],
         line_due_at=row["line_due_at"],
         is_cancelled=row["cancelled_at"] is not None,
+        step=step_of(row["system"], row["field"]),
     )
 
 
