@@ -346,6 +346,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "POST /v1/seat-requests/{seat_request_id}/select": frozenset({T}),
         "POST /v1/seat-requests/{seat_request_id}/cancel-instruction": frozenset({H}),
         "GET /v1/seat-requests/{seat_request_id}/record": frozenset({C, P, H, T}),
+        "GET /v1/seat-requests/{seat_request_id}/papers/{number}.html": frozenset({C, P, H, T}),
         "POST /v1/seat-requests/{seat_request_id}/attendance-certificates": frozenset({T}),
         "POST /v1/seat-requests/{seat_request_id}/end-training": frozenset({T}),
         "POST /v1/seat-requests/{seat_request_id}/employment-outcomes": frozenset({C, P, H, T}),

@@ -380,10 +380,7 @@ async def follow_nomination(
     now: datetime,
     day: date | None = None,
 ) -> None:
-    """The same for facts that name no referral: case and seat lead to it.
-
-    `day`: until when the seat is held now; None: as long as before.
-    """
+    """The same for facts that name no referral; `day`: until when the seat is held now, None: as long as before."""
     await facts.lock_case_fact(session, case_id)
     for referral in await referrals.lock_in_flight(session, case_id):
         if referral.seat_request_id == seat_request_id:
