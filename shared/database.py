@@ -412,7 +412,7 @@ def _run_alembic(connection: Connection, schema: str, revision: str) -> None:
         command.upgrade(config, "frame@head")
     if revision == "base":
         command.downgrade(config, f"{schema}@base")
-    if revision.startswith("-") or revision == "base":
+    if revision.rpartition("@")[2].startswith("-") or revision == "base":
         command.downgrade(config, revision)
     else:
         command.upgrade(config, revision)

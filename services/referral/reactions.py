@@ -7,6 +7,7 @@ from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import training_words as words
+from services.referral.domain.moves import BACK_TO_LINE
 from services.referral.domain.needs import EndReason
 from services.referral.domain.states import Outcome, Party
 from services.referral.handlers import decided, moving, needs, places, training_words
@@ -156,10 +157,10 @@ async def seat_held(session: AsyncSession, event: SeatHeld, news: News) -> None:
 
 
 async def seat_waitlisted(session: AsyncSession, event: SeatWaitlisted, news: News) -> None:
-    """Training has seen the referral; the person stands in line."""
+    """Training has seen the referral; the person stands in line. Or again, without the seat that there was."""
     course = await facts.find_course(session, event.course_run_id)
     day = None if course is None else day_in_japan(course.applications_close_at)
-    await _seat(session, event, news, "wait_for_seat", day=day)
+    await _seat(session, event, news, BACK_TO_LINE if event.again else "wait_for_seat", day=day)
 
 
 async def training_selected(session: AsyncSession, event: TrainingSelected, news: News) -> None:

@@ -6,7 +6,8 @@ Tells:  CourseOffered, PoolChanged; SeatHeld, SeatWaitlisted, SeatPaused, SeatRe
         TrainingNominated, NominationCountersigned, TrainingSelected, InstructionIssued, InstructionCancelled, Enrolled;
         AttendanceWarned, AttendanceWarningLifted, TrainingEnded, NextStepProposed, EmploymentRecorded;
         QuotaPlanInForce, QuotaMoved; QuotaDecided, QuotaRatified, QuotaLapsed, QuotaSuperseded; CutOffNear, SeatsMoved,
-        SeatAgreementChanged, QuotaCarriedOver; CourseChanged, SeatAffected, CancellationDue.
+        SeatAgreementChanged, QuotaCarriedOver; CourseChanged, SeatAffected, CancellationDue,
+        CourseConfirmed.
 Keeps:  of each case its municipality and the newest word about consent; course runs (開講), places at host workplaces
         (職親) among them, and their pools (枠), the ledger of seats, requests, who nominated, countersigned, selected,
         instructed and enrolled, attendance, ends and what came of it; in whose name agencies act, and which body may

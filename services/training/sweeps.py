@@ -13,7 +13,6 @@ from services.training.handlers.seats import (
     cut_off_next,
     expire_hold,
     go_on_with_line,
-    offer_next,
     return_stranded,
     return_surplus,
 )
@@ -22,7 +21,6 @@ from shared.service import Sweep
 sweeps = [
     Sweep("expire_holds", timedelta(seconds=1), expire_hold),
     Sweep("go_on_with_lines", timedelta(seconds=1), go_on_with_line),
-    Sweep("offer_seats", timedelta(seconds=1), offer_next),
     Sweep("remind_of_cancellations", timedelta(minutes=1), remind_next),
     Sweep("lapse_decisions", timedelta(minutes=1), lapse_next),
     Sweep("cut_off_seats", timedelta(seconds=1), cut_off_next),

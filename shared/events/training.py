@@ -55,6 +55,15 @@ class CancellationDue(Event, publisher="training", about="course_run_id"):
     min_enrolment: Count
 
 
+class CourseConfirmed(Event, publisher="training", about="course_run_id"):
+    """A course run begins with so many applicants, also where they are fewer than it needs (開講決定)."""
+
+    course_run_id: Id
+    applicants: Count
+    min_enrolment: Count
+    by_agency: Agency
+
+
 class SeatAffected(Event, publisher="training"):
     """A change of the course run affects this person; what is offered instead, and until when they are asked."""
 
@@ -143,7 +152,10 @@ class SeatHeld(Event, publisher="training"):
 
 
 class SeatWaitlisted(Event, publisher="training"):
-    """No seat is free: the person stands in line (待ち)."""
+    """No seat is free: the person stands in line (待ち).
+
+    `again`: after an offer that was let pass, or a seat that a late change took. What was done for that seat is over.
+    """
 
     case_id: Id
     seat_request_id: Id
@@ -151,6 +163,7 @@ class SeatWaitlisted(Event, publisher="training"):
     course_run_id: Id
     pool_id: Id
     position: Count
+    again: Flag = False
 
 
 class SeatPaused(Event, publisher="training"):

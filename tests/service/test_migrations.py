@@ -1,6 +1,7 @@
 """Schemas through time: code of the last release goes on beside this one's tables, and every step can be taken back."""
 
 from collections.abc import AsyncIterator, Mapping
+from itertools import pairwise
 from uuid import uuid4
 
 import asyncpg
@@ -246,3 +247,49 @@ async def test_the_ledger_of_seats_gets_its_second_side_and_the_last_release_goe
     await connection.execute(_BY_THE_LAST_RELEASE)
     assert await accounts() == {"outside": -6, "run": 0, "free": 5, "held": 0, "filled": 1}
     await connection.close()
+
+
+_WORDS = """
+SELECT 'function ' || p.proname AS name, pg_get_functiondef(p.oid) AS words FROM pg_proc p
+WHERE p.pronamespace = 'training'::regnamespace AND p.prokind = 'f'
+UNION ALL SELECT 'trigger ' || tgname || ' ' || tgrelid::regclass, pg_get_triggerdef(oid) FROM pg_trigger
+WHERE NOT tgisinternal AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'training'::regnamespace)
+UNION ALL SELECT 'constraint ' || conname || ' ' || conrelid::regclass, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE connamespace = 'training'::regnamespace
+UNION ALL SELECT 'view ' || relname, pg_get_viewdef(oid) FROM pg_class
+WHERE relkind = 'v' AND relnamespace = 'training'::regnamespace
+"""
+
+
+async def words_of_training(postgres: EmbeddedPostgres, database: str) -> dict[str, str]:
+    connection = await asyncpg.connect(user="postgres", database=database, host=str(postgres.socket_folder))
+    rows = await connection.fetch(_WORDS)
+    await connection.close()
+    # Spaces come and go where a view or a check is read and written again.
+    return {row["name"]: " ".join(row["words"].split()) for row in rows}
+
+
+def differing(now: dict[str, str], before: dict[str, str]) -> dict[str, tuple[str | None, str | None]]:
+    names = sorted(now.keys() | before.keys())
+    return {name: (now.get(name), before.get(name)) for name in names if now.get(name) != before.get(name)}
+
+
+async def test_a_step_of_training_that_is_taken_back_leaves_the_words_of_before_and_made_again_its_own(
+    postgres: EmbeddedPostgres, empty: str
+) -> None:
+    """Several steps write the same functions anew, one with the words of another: none may lose what another said."""
+    admin, steps = postgres.url(database=empty), ("0011", "0012", "0013", "0013_guards", "0014", "0015", "0016")
+    await provision(admin, schema="training", password=None, admin_password=None)
+    await migrate(admin, schema="training", revision="frame_0001")
+    said = {}
+    for step in steps:
+        await migrate(admin, schema="training", revision=f"training_{step}")
+        said[step] = await words_of_training(postgres, empty)
+    for before, step in reversed(list(pairwise(steps))):
+        await migrate(admin, schema="training", revision="training@-1")
+        assert differing(await words_of_training(postgres, empty), said[before]) == {}, f"training_{step} taken back"
+        await migrate(admin, schema="training", revision=f"training_{step}")
+        assert differing(await words_of_training(postgres, empty), said[step]) == {}, f"training_{step} made again"
+        await migrate(admin, schema="training", revision="training@-1")
+    last = said[steps[-1]]["function count_seat_entry"]
+    assert "'return', 'course_cancelled'" in last, "what a cancellation added is there beside what moves brought"

@@ -423,6 +423,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         ),
         "POST /v1/course-runs/{course_run_id}/change-trials": frozenset({T, L}),
         "POST /v1/course-runs/{course_run_id}/changes": frozenset({T, L}),
+        "POST /v1/course-runs/{course_run_id}/confirmation": frozenset({T, L}),
         "GET /v1/course-runs/{course_run_id}/changes": ALL,
         "GET /v1/affected": frozenset({C, P, H, T, L}),
         "POST /v1/affected/{affected_id}/answer": frozenset({C, P}),

@@ -407,7 +407,7 @@ async def test_a_seat_refused_for_withdrawn_consent_counts_as_withdrawn_too(regi
 async def test_a_course_referral_follows_its_seat_to_the_enrolment(region: Region) -> None:
     course = await region.to_course()
     case_id = region.case_id
-    by = {"seat_request_id": SEAT, "course_run_id": COURSE}
+    by: dict[str, Any] = {"seat_request_id": SEAT, "course_run_id": COURSE}
     seen = []
     for event in (
         SeatWaitlisted(case_id=case_id, referral_id=course, pool_id=POOL, position=1, **by),

@@ -256,7 +256,7 @@ GENERAL = UUID(int=503)
 
 
 def in_line(case_id: UUID, referral_id: UUID) -> SeatWaitlisted:
-    place = {"case_id": case_id, "referral_id": referral_id, "seat_request_id": SEAT}
+    place: dict[str, Any] = {"case_id": case_id, "referral_id": referral_id, "seat_request_id": SEAT}
     return SeatWaitlisted(**place, course_run_id=COURSE, pool_id=POOL, position=1)
 
 

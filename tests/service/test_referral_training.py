@@ -212,6 +212,32 @@ async def test_who_begins_at_another_school_is_not_handed_to_the_one_that_was_as
     ]  # fmt: skip
 
 
+async def test_a_seat_that_is_gone_leads_back_into_the_line_and_the_next_one_counts(region: Region) -> None:
+    referral = await region.to_course()
+    await region.running.hear(
+        held(region.case_id, referral),
+        TrainingNominated(case_id=region.case_id, by_agency="kagoshima-city", authority="current_law", **BY),
+    )
+    # A late change took it: another request goes on, and what was done for the seat is over.
+    another = uuid4()
+    waits = SeatWaitlisted(
+        case_id=region.case_id, seat_request_id=another, referral_id=referral, course_run_id=COURSE, pool_id=POOL,
+        position=1, again=True,
+    )  # fmt: skip
+    await region.running.hear(waits.model_copy(update={"again": False}))
+    assert (await region.look(referral))["progress"] == "nominated", "a place of before takes no seat away"
+    await region.running.hear(waits)
+    shown = await region.look(referral)
+    assert (shown["state"], shown["progress"]) == ("received", "seat_waiting")
+    assert shown["review_on"] == day_in_japan(CLOSES).isoformat()
+    next_one: dict[str, Any] = BY | {"seat_request_id": another}
+    await region.running.hear(
+        held(region.case_id, referral).model_copy(update={"seat_request_id": another}),
+        TrainingNominated(case_id=region.case_id, by_agency="kagoshima-city", authority="current_law", **next_one),
+    )
+    assert (await region.look(referral))["progress"] == "nominated"
+
+
 # --- the end and the outcome ------------------------------------------------------------------------------------------
 
 

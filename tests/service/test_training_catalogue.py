@@ -149,6 +149,57 @@ CSV = (
 )
 
 
+HEADER = "講座番号,講座名,訓練種別,分野,実施機関ID,所在地コード,開始日,終了日,定員,応募締切,出典,確認日,仮押さえ時間,"
+KEPT_HEADER = f"{HEADER}仮押さえ営業日,案内回答営業日,優先枠,優先枠の開放"
+
+
+def kept(*rows: str) -> bytes:
+    """A file of course runs, each with its last five columns."""
+    same = (
+        "Web科,job_seeker_practical,web_design,kagoshima-school,462012,2027-10-01,2028-03-31,10,2027-09-01 16:00,計画"
+    )
+    lines = [f"46-r5-{number:03},{same},2026-11-01,{row}" for number, row in enumerate(rows, 1)]
+    return "\n".join([KEPT_HEADER, *lines, ""]).encode("cp932")
+
+
+async def test_a_file_says_for_whom_seats_are_kept_and_how_many_working_days_a_hold_and_an_offer_have(
+    training: Running,
+) -> None:
+    path, headers = "/v1/course-run-imports", {"Content-Type": "text/csv"}
+    first = ",2,5,ice_age_generation:2 disability+single_parent:1,2027-08-25 00:00"
+    strange = (
+        ",,,whoever:2,", "24,2,,,", ",,21,,", ",,,,2027-08-25 00:00", ",,,ice_age_generation:11,",
+    )  # fmt: skip
+    file = kept(first, *strange)
+    report = (await planner(training).post(path, content=file, headers=headers)).json()
+    assert (report["created"], report["rejected"]) == (1, 5), report
+    assert [(each["row"], each["column"], each["code"]) for each in report["errors"]] == [
+        (3, "優先枠", "unknown_target_group"),
+        (4, "仮押さえ営業日", "hold_in_hours_and_days"),
+        (5, "案内回答営業日", "less_than_equal"),
+        (6, "優先枠の開放", "nothing_to_open"),
+        (7, "優先枠", "delegated_above_capacity"),
+    ]
+    committed = await planner(training).post(f"{path}/{report['import_id']}/commit", {"skip_rejected": True})
+    assert committed.status_code in {200, 201}, committed.text
+    (run,) = (await desk(training).get("/v1/course-runs")).json()["items"]
+    assert (run["hold_days"], run["offer_days"]) == (2, 5)
+    assert {tuple(pool["target_groups"]): pool["granted"] for pool in run["pools"]} == {
+        (): 7, ("ice_age_generation",): 2, ("disability", "single_parent"): 1,
+    }  # fmt: skip
+    assert {pool["opens_at"] and moment(pool["opens_at"]).isoformat() for pool in run["pools"]} == {
+        None, "2027-08-24T15:00:00+00:00",
+    }  # fmt: skip
+    # The same file changes nothing, and a later one that keeps fewer gives the rest to all.
+    again = (await planner(training).post(path, content=file, headers=headers)).json()
+    assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, 1), again
+    fewer = kept(first.replace("ice_age_generation:2", "ice_age_generation:1"))
+    again = (await planner(training).post(path, content=fewer, headers=headers)).json()
+    await planner(training).post(f"{path}/{again['import_id']}/commit", {"skip_rejected": True})
+    (run,) = (await desk(training).get("/v1/course-runs")).json()["items"]
+    assert {tuple(pool["target_groups"]): pool["granted"] for pool in run["pools"]}[()] == 8
+
+
 async def test_course_runs_come_from_a_file_in_two_steps(training: Running) -> None:
     await entrust(training)
     before = await training.told()

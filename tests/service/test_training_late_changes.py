@@ -12,6 +12,7 @@ from shared.auth import Actor, Role
 from shared.events import (
     CancellationDue,
     CourseChanged,
+    CourseConfirmed,
     CourseOffered,
     SeatAffected,
     SeatHeld,
@@ -160,7 +161,7 @@ async def test_a_referral_goes_on_with_the_place_in_the_line(training: Running) 
     told = await told_since(training, before)
     (released,) = [each for each in told if isinstance(each, SeatReleased)]
     (waits,) = [each for each in told if isinstance(each, SeatWaitlisted)]
-    assert (released.referral_id, waits.referral_id) == (None, order.referral_id)
+    assert (released.referral_id, waits.referral_id, waits.again) == (None, order.referral_id, True)
     await training.hear(order, event_id=None)
     rows = await training.rows("SELECT state FROM seat_request WHERE referral_id = $1 ORDER BY id", order.referral_id)
     assert sorted(row["state"] for row in rows) == ["released", "waiting"], "and asks no second time"
@@ -335,6 +336,40 @@ async def test_of_too_few_applicants_the_operator_is_reminded_on_the_day_and_onc
     assert await school(training, "another-school").whole("/v1/cancellations-due") == []
     await changed(training, course, cancel=True, reason="too_few_applicants")
     assert await school(training).whole("/v1/cancellations-due") == []
+
+
+async def test_a_course_that_begins_with_too_few_is_cancelled_for_nothing_that_was_anybodys_choice(
+    training: Running,
+) -> None:
+    today = day_in_japan(wall_time())
+    course = await offered(training, min_enrolment=3, cancel_decision_on=today)
+    asked = await seat(training, course)
+    await training.sweep()
+    assert len(await school(training).whole("/v1/cancellations-due")) == 1
+    path = f"/v1/course-runs/{course}/confirmation"
+    assert (await school(training, "another-school").post(path)).status_code == 404
+    assert (await desk(training).post(path)).status_code == 403
+    assert (await school(training).post(path)).status_code == 204
+    assert await school(training).whole("/v1/cancellations-due") == []
+    (told,) = [each for each in await training.told() if isinstance(each, CourseConfirmed)]
+    assert (told.course_run_id, told.applicants, told.min_enrolment, told.by_agency) == (course, 1, 3, SCHOOL)
+    assert (await desk(training).get(f"/v1/course-runs/{course}")).json()["confirmed_at"]
+    again = await planner(training).post(path)
+    assert (again.status_code, again.json()["code"]) == (409, "is_confirmed")
+    trial = {"reason": "too_few_applicants", "cancel": True}
+    denied = await school(training).post(f"/v1/course-runs/{course}/change-trials", trial)
+    assert (denied.status_code, denied.json()["code"]) == (409, "is_to_begin")
+    with pytest.raises(asyncpg.CheckViolationError, match="that this course run begins"):
+        await training.rows(
+            "INSERT INTO course_change (id, course_run_id, kind, reason, before, agency, at)"
+            " VALUES (gen_random_uuid(), $1, 'cancelled', 'too_few_applicants', '{}', 'x', now())",
+            course,
+        )
+    await changed(training, course, cancel=True, reason="disaster")
+    assert await state_of(training, asked) == "released"
+    none = await offered(training)
+    nothing = await school(training).post(f"/v1/course-runs/{none}/confirmation")
+    assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_to_confirm")
 
 
 async def test_a_file_brings_no_cancelled_course_back(training: Running) -> None:

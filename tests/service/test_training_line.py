@@ -161,7 +161,7 @@ async def test_who_declines_may_go_on_waiting_behind_the_others(training: Runnin
     place = await read(training, one, "/place")
     assert (place["position"], codes(place["before"])) == (2, ["waited_longer"])
     (waits,) = [event for event in await told_since(training, before) if isinstance(event, SeatWaitlisted)]
-    assert waits.position == 2
+    assert (waits.position, waits.again) == (2, True)
     # Another offer to the same request later: the ledger has a hold, a release and a hold.
     await release(training, third)
     await release(training, other)
@@ -303,6 +303,18 @@ async def test_a_rule_orders_the_line_from_its_day_on_and_old_offers_keep_theirs
     await step(desk(training), early, "decline", {"reason": "other"})
     (by_rule,) = await training.rows("SELECT * FROM seat_request WHERE referral_id = $1", referral.referral_id)
     assert (by_rule["offered"], await state_of(training, plain)) == (True, "waiting")
+    # Every view tells the same place: who came by a referral is before who asked earlier.
+    late = referred(course)
+    await training.hear(late)
+    (second,) = await training.rows("SELECT id FROM seat_request WHERE referral_id = $1", late.referral_id)
+    shown = (await desk(training).get("/v1/seat-requests", params={"state": "waiting"})).json()["items"]
+    listed = (await desk(training).get(f"/v1/course-runs/{course}/line")).json()["items"]
+    for views in (shown, listed):
+        assert {each["seat_request_id"]: each["position"] for each in views} == {
+            str(second["id"]): 1, plain["seat_request_id"]: 2,
+        }  # fmt: skip
+    for path in ("", "/place", "/record"):
+        assert (await read(training, plain, path))["position"] == 2
     place = await read(training, plain, "/place")
     assert (place["rule"]["version"], place["rule"]["decided_by"]) == (1, "協議会")
     (old,) = await read(training, early, "/offers")

@@ -15,6 +15,7 @@ from services.referral.domain.chain import LONGEST, NotRerouted, Place
 from services.referral.domain.moves import (
     AT_WORK,
     BACK_TO,
+    BACK_TO_LINE,
     ENDED,
     IN_FLIGHT,
     MOVES,
@@ -118,6 +119,8 @@ training     instruct          sent received -> received
 training     enrol             sent received -> accepted
 training     refuse_seat       sent received -> declined
 training     release_seat      sent received -> declined
+training     back_to_line      sent received -> received
+training     move_seat         sent received -> received
 training     set_outcome       accepted contact_made in_service no_show on_hold outcome_set -> outcome_set
 training     close             outcome_set -> closed
 training     correct_outcome   closed -> closed
@@ -330,7 +333,7 @@ BACK = set(BACK_TO.values())
 
 
 @given(st.lists(st.sampled_from(TRAINING), max_size=12))
-def test_a_seat_never_goes_back_to_an_earlier_stage_but_when_its_paper_is_cancelled(names: list[str]) -> None:
+def test_a_seat_never_goes_back_to_an_earlier_stage_but_when_it_is_gone_or_its_paper(names: list[str]) -> None:
     order = list(Progress)
     referral, reached = TO_COURSE, -1
     for name in names:
@@ -341,6 +344,8 @@ def test_a_seat_never_goes_back_to_an_earlier_stage_but_when_its_paper_is_cancel
             assert referral.progress is not None
             if name in BACK:
                 assert before is Progress.INSTRUCTED
+            elif name == BACK_TO_LINE:
+                assert before not in {Progress.SEAT_WAITING, Progress.ENROLLED}
             else:
                 assert order.index(referral.progress) > reached
             reached = order.index(referral.progress)

@@ -26,7 +26,7 @@ from services.training.domain.late_changes import (
     plan_change,
     weakest_first,
 )
-from services.training.domain.quota import DELEGATED, GENERAL, Course, Pool
+from services.training.domain.quota import DELEGATED, GENERAL, PRIORITY, Course, Pool
 from services.training.domain.selection import Result
 from services.training.domain.steps import SeatRequest, State
 
@@ -80,6 +80,17 @@ def test_seats_that_nobody_has_go_first_and_nobody_is_affected() -> None:
     assert planned(replace(BEFORE, capacity=3), claims, pools).returns == {FOR_ALL: 1}, "own seats stay longer"
 
 
+def test_of_free_seats_those_for_all_go_first_then_a_target_groups_then_lent_ones_and_own_ones_last() -> None:
+    own, lent = [a_pool(0, granted=1, whose=(KAGOSHIMA,), pool_id=UUID(int=number)) for number in (2, 3)]
+    lent = replace(lent, agreement_id=RUN, source_pool_id=own.id)
+    kept = replace(a_pool(0, granted=1, pool_id=UUID(int=1)), kind=PRIORITY, target_groups=("single_parent",))
+    pools = [own, lent, kept, a_pool(0, granted=1)]
+    order = [FOR_ALL, kept.id, lent.id, own.id]
+    for capacity in (3, 2, 1):
+        found = planned(replace(BEFORE, capacity=capacity), [], pools)
+        assert found.returns == dict.fromkeys(order[: 4 - capacity], 1)
+
+
 def test_below_what_is_held_the_weakest_lose_their_seats_and_those_who_wait_fall_behind() -> None:
     claims = [
         a_claim(1),
@@ -102,6 +113,23 @@ def test_after_the_deadline_no_line_is_left_to_stand_in() -> None:
     before = replace(BEFORE, applications_close_at=NOW - timedelta(days=1))
     found = planned(replace(before, capacity=1), [a_claim(1), a_claim(2)], [a_pool(2, granted=4)], before)
     assert [(each.claim.request.case_id.int, each.after) for each in found.affected] == [(2, After.ENDED)]
+
+
+def test_a_hold_that_ran_out_leads_into_no_line() -> None:
+    over = a_claim(2)
+    over = replace(over, request=replace(over.request, expires_at=NOW - timedelta(seconds=1)))
+    found = planned(replace(BEFORE, capacity=1), [a_claim(1), over], [a_pool(2, granted=4)])
+    assert [(each.claim.request.case_id.int, each.after) for each in found.affected] == [(2, After.ENDED)]
+
+
+def test_who_is_paused_beyond_the_new_deadline_is_told_that_no_seat_will_be_offered() -> None:
+    def waits(number: int, until: timedelta | None) -> Claim:
+        return a_claim(number, State.WAITING, paused_until=None if until is None else NOW + until)
+
+    claims = [waits(1, timedelta(days=9)), waits(2, timedelta(days=5)), waits(3, None)]
+    earlier = replace(BEFORE, applications_close_at=NOW + timedelta(days=5))
+    found = planned(earlier, claims, [a_pool(4)])
+    assert [(each.claim.request.case_id.int, each.effect) for each in found.affected] == [(1, Effect.HOLD_ENDS)]
 
 
 def test_where_the_new_days_meet_another_seat_the_one_of_this_course_is_affected() -> None:

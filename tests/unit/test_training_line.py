@@ -201,7 +201,8 @@ def lines(draw: st.DrawFn) -> tuple[list[Pool], list[InLine]]:
         priority(draw(st.integers(0, 2)), opened=draw(st.booleans())),
     ]
     line = []
-    for number in range(draw(st.integers(0, 8))):
+    lost = draw(st.integers(0, 2))
+    for number in range(1 - lost, 1 - lost + draw(st.integers(0, 8))):
         town, groups = draw(st.sampled_from([A, B])), draw(st.sampled_from([(), (ICE_AGE,)]))
         pool = draw(st.sampled_from([pool for pool in pools if pool.is_for(town, groups)]))
         line.append(
@@ -222,7 +223,9 @@ def lines(draw: st.DrawFn) -> tuple[list[Pool], list[InLine]]:
 
 
 def comes_before(one: InLine, other: InLine, pool: Pool, pools: Sequence[Pool], rule: LineRule) -> bool:
-    """Naively, as one would read it out: criterion by criterion, then who asked first."""
+    """Naively, as one would read it out: who lost a seat, then criterion by criterion, then who asked first."""
+    if one.lost_a_seat or other.lost_a_seat:
+        return one.line_no < other.line_no
     closed = {each.id for each in pools if not each.is_open}
     for criterion in rule.criteria:
         says: Callable[[InLine], Any] = {

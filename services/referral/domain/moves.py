@@ -120,6 +120,8 @@ def _taken_over(kind: Kind, states: Collection[State]) -> tuple[Move, ...]:
 KEEP_HOLDER = "keep_holder"
 BACK_TO = {Progress.NOMINATED: "back_to_nominated", Progress.COUNTERSIGNED: "back_to_countersigned"}
 """Where a referral goes back to when the paper that stood was cancelled."""
+BACK_TO_LINE = "back_to_line"
+"""The seat is gone, by the person's word or by a late change, and the person waits for another in the same course."""
 _HOLDS_THEN = {Verb.REFER: None, Verb.TRANSFER: Party.RECEIVER, Verb.REQUEST: Party.RECEIVER}
 _TAKES_BACK = IN_FLIGHT | {State.DRAFT}
 
@@ -222,6 +224,7 @@ MOVES: tuple[Move, ...] = (
     _seat("release_seat", State.DECLINED, Progress.SEAT_RELEASED),
     # A support instruction was cancelled: another paper is awaited where this one was.
     *(_seat(name, State.RECEIVED, progress) for progress, name in BACK_TO.items()),
+    _seat(BACK_TO_LINE, State.RECEIVED, Progress.SEAT_WAITING),
     # What became of the person, the school and those who support them record in training; by hand it is said here too.
     _line(
         "set_outcome",
@@ -443,6 +446,8 @@ def _is_open_to(move: Move, referral: Referral) -> bool:
         return False
     if move.name in BACK_TO.values():
         return referral.progress is Progress.INSTRUCTED
+    if move.name == BACK_TO_LINE:
+        return referral.progress not in {Progress.SEAT_WAITING, Progress.ENROLLED}
     # Seats only go forward: news from a replay must not turn an instruction back into a held seat.
     if move.progress is None or referral.progress is None:
         return True

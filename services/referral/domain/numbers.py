@@ -28,6 +28,7 @@ SIGNS: Mapping[Milestone, frozenset[str]] = {
     Milestone.RECEIVE: frozenset(
         {"receive", "accept", "decline", "return", "reroute", "wait", "contact", "start"}
         | {"wait_for_seat", "hold_seat", "nominate", "countersign", "instruct", "enrol", "refuse_seat", "release_seat"}
+        | {"back_to_line"}
     ),
     Milestone.ACCEPT: frozenset({"accept", "overrule_forward", "enrol"}),
     Milestone.START: frozenset({"start", "enrol"}),

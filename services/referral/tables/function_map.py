@@ -153,7 +153,8 @@ _WITHOUT_SEAT = """
         AND (s.step = 'refuse_seat' AND s.reason = 'no_seats_for_you'
              OR s.step = 'release_seat' AND s.reason = 'expired' AND EXISTS (
                 SELECT 1 FROM referral_step w
-                WHERE w.referral_id = s.referral_id AND w.version = s.version - 1 AND w.step = 'wait_for_seat'))
+                WHERE w.referral_id = s.referral_id AND w.version = s.version - 1
+                    AND w.step IN ('wait_for_seat', 'back_to_line')))
         AND c.system = ANY(CAST(:systems AS text[]))
 """
 _TURNED_AWAY = Hot(

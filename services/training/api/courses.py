@@ -35,7 +35,7 @@ from services.training.api.shapes import (
 from services.training.domain.offers import CourseOffer, Denied
 from services.training.domain.steps import Authority
 from services.training.domain.trial import TRIAL, Step
-from services.training.handlers import courses, reading
+from services.training.handlers import courses, line, reading
 from services.training.handlers.target_groups import unknown_groups
 from services.training.tables import facts
 from shared.auth import Actor, Caller, Role, requires
@@ -135,19 +135,22 @@ async def get_pool_grant(course_run_id: UUID, pool_id: UUID, session: Transactio
     description="待ちの順番です。ケース番号は、自分の自治体のものだけが見えます。",
     dependencies=[requires(Role.COUNSELLOR, Role.PLACEMENT, Role.HELLO_WORK, Role.PLANNER, Role.PROVIDER)],
 )
-async def list_line(course_run_id: UUID, session: Transaction, pages: Pages, actor: Caller) -> Page[PlaceInLine]:
-    """Places in the order of asking, pool by pool. By the rule that holds: `place` of a request."""
+async def list_line(
+    course_run_id: UUID, session: Transaction, pages: Pages, now: Now, actor: Caller
+) -> Page[PlaceInLine]:
+    """Pool by pool, in the order of asking; `position` is by the rule that holds, as in `place` of a request."""
     found = await reading.list_line(
         session,
         course_run_id,
         after=pages.begin(lambda pool_kind, pool_of, line_no: (pool_kind, pool_of, number(line_no))),
         limit=pages.one_more,
     )
+    positions = await line.read_positions(session, [course_run_id], now)
     return page(
         found,
         pages,
         key=lambda row: (row.pool_kind, row.pool_of, row.line_no),
-        show=lambda row: place_in_line(row, named=actor.serves(row.municipality)),
+        show=lambda row: place_in_line(row, positions[row.seat_request_id], named=actor.serves(row.municipality)),
     )
 
 
@@ -330,6 +333,10 @@ _DENIED = {
     "course_cancelled": (
         "The course run is cancelled: offer another under a number of its own",
         "中止した講座です。新しい講座は別の講座番号で登録してください",
+    ),
+    "changed_since": (
+        "The course run changed late after the day on which this row was checked: check it again, and send the new day",
+        "確認日の後に講座の変更がありました。内容を確かめ直し、新しい確認日で送ってください",
     ),
     "two_seats_at_a_time": (
         "On these days somebody would have two seats at a time: make the change with a trial, which shows who",

@@ -292,7 +292,7 @@ async def answer_change(
 async def list_cancellations_due(
     session: Transaction, actor: Caller, pages: Pages, now: Now
 ) -> Page[CancellationDueView]:
-    """Until they are cancelled, or begin."""
+    """Until they are cancelled, confirmed, or begin."""
     found = await tables.list_due(
         session,
         sight(actor),
@@ -306,6 +306,20 @@ async def list_cancellations_due(
         key=lambda row: (row.starts_on, row.course_run_id),
         show=lambda row: CancellationDueView(**_named(row, CancellationDueView)),
     )
+
+
+@changes.post(
+    "/v1/course-runs/{course_run_id}/confirmation",
+    status_code=204,
+    summary="Decide that a course run begins",
+    description="応募が最少開講人数に達しなくても開講することを決めます(開講決定)。この後は、災害・施設・講師の事情のほかでは中止できません。",
+    dependencies=[_OPERATORS],
+)
+async def confirm_course(course_run_id: UUID, session: Transaction, now: Now, actor: Caller) -> None:
+    """Once, by whoever runs the course or plans for its place."""
+    denied = await answers.confirm_course(session, course_run_id, actor=actor, now=now)
+    if denied is not None:
+        raise _denied(denied)
 
 
 # --- shapes and words -----------------------------------------------------------------------------------------------
@@ -387,6 +401,27 @@ _WORDS: dict[str, tuple[int, str, str, str, str]] = {
         "この講座はすでに中止されています",
         "Nothing is left to change: offer a new course run under a number of its own.",
         "変更できることはありません。新しい講座は別の講座番号で登録してください。",
+    ),
+    "is_to_begin": (
+        409,
+        "It was decided that this course run begins",
+        "この講座は開講が決まっています",
+        "Only a disaster, the facilities or the instructor can undo that. Otherwise let it begin.",
+        "災害・施設・講師の事情のほかでは中止できません。予定どおり開講してください。",
+    ),
+    "is_confirmed": (
+        409,
+        "That this course run begins was decided before",
+        "開講はすでに決まっています",
+        "There is nothing left to decide.",
+        "あらためて決めることはありません。",
+    ),
+    "nothing_to_confirm": (
+        409,
+        "This course run needs no number of applicants",
+        "最少開講人数の定めがない講座です",
+        "It begins anyway. Only a course run with 最少開講人数 is decided on.",
+        "そのまま開講します。最少開講人数のある講座だけ、開講を決めます。",
     ),
     "people_are_enrolled": (
         409,

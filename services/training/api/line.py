@@ -252,6 +252,7 @@ class OfferExplained(BaseModel):
     answered_at: datetime | None
     rule: OrderUsed
     ranks: list[int] = Field(description="What each criterion said of the person; less comes earlier.")
+    lost_a_seat: bool = Field(description="A late change had taken a seat: such people come before every criterion.")
     counted_since: datetime = Field(description="Since when the place counted.")
     offered_before: int = Field(description="So many seats were offered to others before, in the same moment.")
     passed_over: list[Said] = Field(description="Who came before and could not have a seat: how many, and why.")
@@ -284,6 +285,7 @@ def _offer(offer: Offer) -> OfferExplained:
         answered_at=row.answered_at,
         rule=_order(offer.rule, [each.value for each in account.criteria]),
         ranks=list(account.ranks),
+        lost_a_seat=account.lost_a_seat,
         counted_since=account.counted_since,
         offered_before=account.offered_before,
         passed_over=[_said(bar, BARS, count) for bar, count in account.passed_over.items()],

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from services.training.api.after_words import cant
-from services.training.domain.line import WAITED_LONGER, Bar, Criterion
+from services.training.domain.line import LOST_A_SEAT, WAITED_LONGER, Bar, Criterion
 from services.training.domain.line_place import WhyNot
 from services.training.domain.offer_answers import OutOfReach
 from services.training.domain.steps import Illegal, TooLate
@@ -43,6 +43,7 @@ CRITERIA: dict[str, tuple[str, str]] = {
     Criterion.TARGET_GROUP.value: ("Belongs to the pool's target group", "優先枠の対象者である"),
     Criterion.FEWEST_OFFERS.value: ("Was offered a seat less often", "案内を受けた回数が少ない"),
     Criterion.REFERRED.value: ("Comes by a referral", "つなぎ(紹介)による申込みである"),
+    LOST_A_SEAT: ("Had a seat that a late change took", "日程変更・定員減などで席を失った"),
     WAITED_LONGER: ("Has waited longer", "先に申し込んでいる"),
 }
 BARS: dict[Bar, tuple[str, str]] = {

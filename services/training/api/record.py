@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.api.shapes import SeatRequestView
+from services.training.api.shapes import SeatRequestView, seat_request_view
 from services.training.domain import attendance
 from services.training.domain.attendance import Excuse, Reckoned, Standing
 from services.training.domain.instruction import LAWS, Benefit, Kind
@@ -146,7 +146,7 @@ def show(record: Record) -> SeatRecord:
     recorded = {row.checkpoint for row in record.outcomes}
     due = [] if end is None else [(point, due_on(end.ended_on, point)) for point in MONTHS_AFTER]
     return SeatRecord.model_construct(
-        **dict(SeatRequestView.model_validate(record.request)),
+        **dict(seat_request_view(record.request, record.positions)),
         results=[ResultView.model_validate(fact) for fact in _facts(record.results, ())],
         instruction=papers[-1] if papers else None,
         papers=papers,

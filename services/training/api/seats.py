@@ -16,6 +16,7 @@ from services.training.api.shapes import (
     SeatRequestWithFacts,
     refusal,
     seat_grant,
+    seat_request_view,
     stopped,
 )
 from services.training.domain.instruction import Kind, Signature
@@ -24,7 +25,7 @@ from services.training.domain.papers import legal_moves
 from services.training.domain.quota import Held, Refused, Repeated, Waitlisted
 from services.training.domain.steps import Move, State
 from services.training.domain.trial import Skip, step_of
-from services.training.handlers import papers, reading, seats, steps
+from services.training.handlers import line, papers, reading, seats, steps
 from services.training.handlers.papers import Paper
 from services.training.handlers.target_groups import unknown_groups
 from services.training.tables.facts import authority_in
@@ -244,6 +245,7 @@ async def list_seat_requests(
     session: Transaction,
     actor: Caller,
     pages: Pages,
+    now: Now,
     case_id: UUID | None = None,
     course_run_id: UUID | None = None,
     state: State | None = None,
@@ -258,7 +260,8 @@ async def list_seat_requests(
         after=pages.begin(UUID),
         limit=pages.one_more,
     )
-    return page(found, pages, key=lambda row: (row.id,), show=SeatRequestView.model_validate)
+    positions = await line.positions_of(session, found, now)
+    return page(found, pages, key=lambda row: (row.id,), show=lambda row: seat_request_view(row, positions))
 
 
 @requests.get(
@@ -381,15 +384,15 @@ def _go_on(outcome: steps.Stopped | None) -> None:
 async def with_facts(seat_request_id: UUID, session: AsyncSession, now: datetime, actor: Actor) -> SeatRequestWithFacts:
     """A request with its facts, and what may be done with it next."""
     found, facts = await reading.get_seat_request(session, seat_request_id, actor)
-    view = SeatRequestView.model_validate(found)
+    view = seat_request_view(found, await line.positions_of(session, [found], now))
     series = await papers.series_of(session, seat_request_id)
     authority = await authority_in(session, view.municipality[:2], day_in_japan(now))
     paused = view.paused_until is not None and now < view.paused_until
     is_trial = step_of(found.system, found.field) is not None
-    line = line_moves(view.state, offered=view.offered, paused=paused, together=view.together_id is not None)
+    moves = line_moves(view.state, offered=view.offered, paused=paused, together=view.together_id is not None)
     return SeatRequestWithFacts.model_construct(
         **dict(view),
         authority=authority,
-        legal_moves=[move.value for move in (*line, *legal_moves(view.state, authority, series, is_trial=is_trial))],
+        legal_moves=[move.value for move in (*moves, *legal_moves(view.state, authority, series, is_trial=is_trial))],
         facts=[Fact.model_validate(fact) for fact in facts],
     )

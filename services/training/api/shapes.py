@@ -1,5 +1,6 @@
 """What travels: answers about courses, seats and steps, and the words for what can't be done."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any, Literal, assert_never
@@ -62,6 +63,7 @@ class CourseRun(BaseModel):
     min_enrolment: int | None = Field(description="最少開講人数: with fewer it may be cancelled.")
     cancel_decision_on: date | None = Field(description="中止決定日: the day on which that is decided.")
     cancelled_at: datetime | None = Field(description="中止: from then on it has no seats.")
+    confirmed_at: datetime | None = Field(description="開講決定: it begins, however few applied.")
     hold_hours: int = Field(description="How long a seat is held; counts where `hold_days` says nothing.")
     hold_days: int | None = Field(description="How long a seat is held, in working days.")
     offer_days: int = Field(description="Working days in which a seat offered out of the line may be accepted.")
@@ -220,7 +222,8 @@ class SeatRequestView(BaseModel):
         default=None, description="Why somebody who waits is offered no seat now: another one is at the same time."
     )
     position: int | None = Field(
-        description="While waiting: the place in its own pool's line, as asked for. `place` reckons it by the rule."
+        default=None,
+        description="While waiting: the place in the line by the rule that holds; `place` says what decides.",
     )
     expires_at: datetime | None = Field(description="When the hold, or the wait, runs out; none once instructed.")
     requested_at: datetime
@@ -249,12 +252,17 @@ class SeatRequestWithFacts(SeatRequestView):
     facts: list[Fact]
 
 
-def place_in_line(row: Row[Any], *, named: bool) -> PlaceInLine:
+def seat_request_view(row: Row[Any], positions: Mapping[UUID, int]) -> SeatRequestView:
+    """A request as it stands, with its place in the line."""
+    return SeatRequestView.model_validate(row).model_copy(update={"position": positions.get(row.id)})
+
+
+def place_in_line(row: Row[Any], position: int, *, named: bool) -> PlaceInLine:
     """A place as this caller may see it: with whose it is, or without."""
     return PlaceInLine(
         pool_id=row.pool_id,
         pool_kind=row.pool_kind,
-        position=row.position,
+        position=position,
         since=row.requested_at,
         seat_request_id=row.seat_request_id if named else None,
         case_id=row.case_id if named else None,

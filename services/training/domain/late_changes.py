@@ -6,13 +6,13 @@ possible: seats that nobody has go first, then those of whoever has the weakest 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
 from services.training.domain.alternatives import Days, overlaps
-from services.training.domain.quota import Pool
+from services.training.domain.quota import Pool, narrowest_first
 from services.training.domain.selection import Result
 from services.training.domain.steps import SeatRequest, State
 
@@ -26,10 +26,15 @@ class Effect(StrEnum):
     """The new days overlap with those of another seat that the person has."""
     BENEFIT_ENDS = "benefit_ends_before"
     HOLD_ENDS = "hold_ends_before"
-    """Until when the person said to wait was long enough, and is no longer; or the time is over at once."""
+    """Until when the person said to wait was long enough, and is no longer; or the time is over at once, or before
+    the day on which a pause ends."""
     PLACE_FALLS = "place_falls"
     """Somebody who lost a seat now stands before this person in the line."""
     MOVED = "days_or_place_changed"
+
+
+NOBODYS_CHOICE = frozenset({"disaster", "facilities", "instructor"})
+"""Reasons for which a course run is cancelled although it was decided that it begins (開講決定)."""
 
 
 class After(StrEnum):
@@ -56,6 +61,10 @@ class Terms:
         return self.starts_on, self.ends_on
 
 
+TERMS = tuple(each.name for each in fields(Terms))
+"""Their names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A request that stands, and what its claim rests on."""
@@ -70,6 +79,7 @@ class Claim:
     busy: tuple[Days, ...] = ()
     """Days of the seats that the person has in other course runs."""
     target_groups: tuple[str, ...] = ()
+    paused_until: datetime | None = None
 
     @property
     def has_a_seat(self) -> bool:
@@ -187,11 +197,11 @@ def _deny(before: Terms, after: Terms, claims: Sequence[Claim], pools: Sequence[
 def _lower(
     seats: int, before: Terms, claims: Sequence[Claim], pools: Sequence[Pool], colliding: Sequence[Claim]
 ) -> tuple[Mapping[UUID, int], list[Claim]]:
-    """Seats leave in this order: in no pool, free (for all first, own ones last), then the weakest claim's."""
+    """Seats leave in this order: in no pool, free (for all, for target groups, lent, own), then the weakest claim's."""
     seats -= min(seats, before.capacity - sum(pool.granted for pool in pools))
     coming_free = Counter(claim.request.pool_id for claim in colliding)
     returns: Counter[UUID] = Counter()
-    for pool in sorted(pools, key=_widest_first):
+    for pool in sorted(pools, key=narrowest_first, reverse=True):
         taken = min(seats, pool.free + coming_free[pool.id])
         returns[pool.id] += taken
         seats -= taken
@@ -200,10 +210,6 @@ def _lower(
     losing = weakest_first(holding)[:seats]
     returns.update(claim.request.pool_id for claim in losing)
     return +returns, losing
-
-
-def _widest_first(pool: Pool) -> tuple[bool, int, UUID]:
-    return bool(pool.municipalities), -len(pool.municipalities), pool.id
 
 
 def _effect(
@@ -230,6 +236,9 @@ def _runs_out(claim: Claim, before: Terms, after: Terms, now: datetime) -> bool:
         after.applications_close_at
     ):
         return False
+    resumes = claim.paused_until
+    if claim.request.state is State.WAITING and resumes is not None and resumes > after.applications_close_at:
+        return True
     until = claim.hold_until
     said = until is not None and before.applications_close_at <= until < after.applications_close_at
     return said or after.applications_close_at < now
@@ -241,5 +250,5 @@ def _afterwards(claim: Claim, effect: Effect, after: Terms, now: datetime) -> Af
     until = (
         after.applications_close_at if claim.hold_until is None else min(after.applications_close_at, claim.hold_until)
     )
-    # After the deadline no line is left to stand in.
-    return After.IN_LINE if now <= until else After.ENDED
+    # After the deadline no line is left to stand in; nor does a hold that is only still to be swept lead into one.
+    return After.IN_LINE if now <= until and not claim.request.has_run_out(now) else After.ENDED

@@ -28,6 +28,10 @@ class Criterion(StrEnum):
     """Who comes by a referral before who was put down without one."""
 
 
+FIRST = 1
+"""The first number of a line. Below it stand, before all others, those whose seat a change took."""
+LOST_A_SEAT = "lost_a_seat"
+"""What comes before every criterion."""
 WAITED_LONGER = "waited_longer"
 """What decides between those who are equal by every criterion."""
 
@@ -63,6 +67,11 @@ class InLine:
     target_groups: tuple[str, ...] = ()
     is_busy: bool = False
     """Whether the person has another seat at the same time."""
+
+    @property
+    def lost_a_seat(self) -> bool:
+        """Whether a late change took the seat that the person had (`late_changes`)."""
+        return self.line_no < FIRST
 
     def is_paused(self, now: datetime) -> bool:
         """Whether the person can't take a seat for the time being."""
@@ -173,9 +182,18 @@ class Queue:
         return max(self.key(place, pool) for place in party)
 
     def key(self, place: InLine, pool: Pool) -> tuple[Any, ...]:
-        """Less is earlier; no two are equal."""
-        ranks = (self._rank(place, pool, each) for each in self._rule.criteria)
-        return *ranks, self._since[place], place.line_no, place.seat_request_id
+        """Less is earlier; no two are equal. Of those who lost a seat the strongest claim has the least number."""
+        return (
+            min(place.line_no, FIRST),
+            *self.ranks(place, pool),
+            *self._since[place],
+            place.line_no,
+            place.seat_request_id,
+        )
+
+    def ranks(self, place: InLine, pool: Pool) -> tuple[int, ...]:
+        """What each criterion says of the person; less comes earlier."""
+        return tuple(self._rank(place, pool, each) for each in self._rule.criteria)
 
     def counts_since(self, place: InLine) -> datetime:
         """Since when the place counts against those in other lines."""
@@ -183,8 +201,9 @@ class Queue:
 
     def decided_by(self, before: Party, party: Party, pool: Pool) -> str:
         """By what the one comes before the other."""
-        pairs = zip(self._rule.criteria, self.party_key(before, pool), self.party_key(party, pool), strict=False)
-        return next((criterion.value for criterion, one, other in pairs if one != other), WAITED_LONGER)
+        decides = (LOST_A_SEAT, *(criterion.value for criterion in self._rule.criteria))
+        pairs = zip(decides, self.party_key(before, pool), self.party_key(party, pool), strict=False)
+        return next((word for word, one, other in pairs if one != other), WAITED_LONGER)
 
     def remove(self, party: Party) -> None:
         """They have seats."""

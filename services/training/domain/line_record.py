@@ -100,6 +100,8 @@ class Account:
     criteria: tuple[Criterion, ...]
     ranks: tuple[int, ...]
     """What each criterion said of the person; less comes earlier."""
+    lost_a_seat: bool
+    """Whether the person came before everybody whom a criterion puts first, a late change having taken the seat."""
     counted_since: datetime
     offered_before: int
     """To so many seats were offered in the same moment, before this one."""
@@ -117,7 +119,7 @@ def account_for(kept: Kept, seat_request_id: UUID, at: datetime) -> Account:
     mine = next(each for each in outcomes if isinstance(each, Promoted) and each.place == line[seat_request_id])
     before = outcomes[: outcomes.index(mine)]
     pool = next(pool for pool in pools if pool.id == mine.pool_id)
-    key = Queue(list(line.values()), pools, rule).key(mine.place, pool)
+    ranks = Queue(list(line.values()), pools, rule).ranks(mine.place, pool)
     served = {each.place.seat_request_id for each in outcomes if isinstance(each, Promoted)}
     passed_over = {
         each.place.seat_request_id: each.bar
@@ -127,7 +129,8 @@ def account_for(kept: Kept, seat_request_id: UUID, at: datetime) -> Account:
     return Account(
         same_again=offer_free_seats(_course_again(kept, at), pools, list(line.values()), at, rule) == outcomes,
         criteria=rule.criteria,
-        ranks=key[: len(rule.criteria)],
+        ranks=ranks,
+        lost_a_seat=mine.place.lost_a_seat,
         counted_since=mine.place.requested_at,
         offered_before=sum(isinstance(each, Promoted) for each in before),
         passed_over=Counter(passed_over.values()),

@@ -1,4 +1,5 @@
-"""Somebody whom a change affects answers: another course run, staying, or leaving; and decisions that are due.
+"""Somebody whom a change affects answers: another course run, staying, or leaving; and decisions that are due: to
+cancel a course run for which too few applied, or to let it begin.
 
 Whoever moves gives back what there was and holds the new seat in one transaction: both, or neither.
 """
@@ -13,12 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.training.domain.late_changes import Denied
 from services.training.domain.quota import Held
 from services.training.domain.steps import SeatRequest, State
+from services.training.handlers.late_changes import may_change
 from services.training.handlers.seats import AgencyOrder, Unmet, release_hold, request_seats
-from services.training.tables import affected, seats
+from services.training.tables import affected, late_changes, seats
 from services.training.tables.seats import Placed
 from shared.auth import Actor
 from shared.bus.mailbox import Origin, emit
-from shared.events import CancellationDue
+from shared.events import CancellationDue, CourseConfirmed
 from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan
 
@@ -113,3 +115,31 @@ async def remind_next(session: AsyncSession, now: datetime) -> bool:
     )
     await emit(session, (told, due.version), at=now)
     return True
+
+
+async def confirm_course(session: AsyncSession, course_run_id: UUID, *, actor: Actor, now: datetime) -> Denied | None:
+    """Whoever runs the course, or plans for its place, decides that it begins (開講決定), however few applied.
+
+    From then on it is cancelled for nothing that anybody could have chosen otherwise.
+    """
+    await seats.lock_courses(session, {course_run_id})
+    run = await late_changes.find_run(session, course_run_id)
+    if run is None or not may_change(run, actor):
+        raise Problem(NOT_FOUND)
+    if run.row["cancelled_at"] is not None:
+        return Denied("is_cancelled", "")
+    if run.row["confirmed_at"] is not None:
+        return Denied("is_confirmed", "")
+    if day_in_japan(now) >= run.terms.starts_on:
+        return Denied("course_has_begun", "")
+    if run.row["min_enrolment"] is None:
+        return Denied("nothing_to_confirm", "")
+    begins = await affected.add_confirmation(session, run.id, agency=actor.agency, now=now)
+    told = CourseConfirmed(
+        course_run_id=run.id,
+        applicants=begins.applicants,
+        min_enrolment=begins.min_enrolment,
+        by_agency=actor.agency,
+    )
+    await emit(session, (told, run.row["version"]), at=now)
+    return None

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.training.domain.late_changes import TERMS
 from services.training.domain.offers import CourseOffer, Denied, Granted, offer_course_run
 from services.training.domain.pools import Allotted, Bound, Place, Run, bind_seats
 from services.training.domain.quota import AT, Pool
@@ -27,6 +28,7 @@ from shared.bus.envelope import new_id
 from shared.bus.mailbox import emit
 from shared.events import CourseOffered
 from shared.problems import CONFLICT, Problem
+from shared.service import day_in_japan
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +133,16 @@ async def _change(
     await seats.lock_courses(session, differing)
     colliding = await read_colliding(session, {each: (o.starts_on, o.ends_on) for each, o in differing.items()})
     pools = await seats.read_pools_of(session, differing, now)
+    # Whoever had the lock before may have changed or cancelled it.
+    found_now = await courses.find_offers(session, [offer.course_number for offer in differing.values()])
     for course_run_id, offer in differing.items():
         decision = offer_course_run(offer, pools[course_run_id])
-        if known[offer.course_number]["cancelled_at"] is not None:
+        if found_now[offer.course_number]["cancelled_at"] is not None:
             decision = Denied("course_cancelled", "course_number")
-        elif trial_of(known[offer.course_number]) != trial_of(offer_values(offer)):
+        elif trial_of(found_now[offer.course_number]) != trial_of(offer_values(offer)):
             decision = Denied("trial_stays", "field")
+        elif _undoes_a_change(found_now[offer.course_number], offer):
+            decision = Denied("changed_since", "checked_on")
         elif course_run_id in colliding:
             decision = Denied("two_seats_at_a_time", "starts_on")
         match decision:
@@ -246,6 +252,14 @@ async def _follow_deadlines(session: AsyncSession, changes: Sequence[_Change], t
 
 def _same(found: Mapping[str, Any], offer: CourseOffer) -> bool:
     return all(found[column] == value for column, value in courses.offer_values(offer).items())
+
+
+def _undoes_a_change(found: Mapping[str, Any], offer: CourseOffer) -> bool:
+    """Whether a row that was checked before a late change would take it back, unseen by those whom it affected."""
+    changed_at = found["changed_at"]
+    if changed_at is None or offer.checked_on >= day_in_japan(changed_at):
+        return False
+    return any(found[name] != getattr(offer, name) for name in TERMS)
 
 
 def _grants(offer: CourseOffer, pools: Sequence[Pool]) -> bool:

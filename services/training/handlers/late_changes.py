@@ -3,7 +3,7 @@
 What the trial showed is what is done: the change names its trial, and is refused where it would affect others by now.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -13,15 +13,28 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.alternatives import Found, Seeker, find_alternatives
-from services.training.domain.late_changes import Affected, After, Claim, Denied, Effect, Planned, Terms, plan_change
+from services.training.domain.late_changes import (
+    NOBODYS_CHOICE,
+    TERMS,
+    Affected,
+    After,
+    Claim,
+    Denied,
+    Effect,
+    Planned,
+    Terms,
+    plan_change,
+)
+from services.training.domain.line import FIRST
 from services.training.domain.quota import GENERAL, Pool
 from services.training.domain.steps import State
 from services.training.domain.trial import offered_instead, step_of
+from services.training.handlers.line import read_positions
 from services.training.handlers.motions import begin_of
-from services.training.handlers.reserves import Told
+from services.training.handlers.reserves import Told, move_up
 from services.training.handlers.seats import offer_free_seats, seat_held, tell
 from services.training.handlers.trials import show_in_catalogue
-from services.training.tables import late_changes, line, region_settings, seat_times, seats
+from services.training.tables import courses, late_changes, line, region_settings, seat_times, seats
 from services.training.tables.late_changes import Following, Run
 from services.training.tables.region_settings import RegionSetting
 from services.training.tables.seats import Share
@@ -56,8 +69,7 @@ class Change:
         """The terms as they would be; None, where it is cancelled."""
         if self.cancel:
             return None
-        names = ("capacity", "starts_on", "ends_on", "applications_close_at", "site_municipality")
-        said = {name: getattr(self, name) for name in names}
+        said = {name: getattr(self, name) for name in TERMS}
         return replace(before, **{name: value for name, value in said.items() if value is not None})
 
 
@@ -98,10 +110,12 @@ async def try_change(
 ) -> Trial | Denied:
     """Who would be affected, in which order, with what is offered to each. Nothing is written."""
     run = await late_changes.find_run(session, course_run_id)
-    if run is None or not _may_change(run, actor):
+    if run is None or not may_change(run, actor):
         raise Problem(NOT_FOUND)
     if run.row["cancelled_at"] is not None:
         return Denied("is_cancelled", "")
+    if change.cancel and run.row["confirmed_at"] is not None and change.reason not in NOBODYS_CHOICE:
+        return Denied("is_to_begin", "reason")
     pools = await seats.read_pools(session, run.id, now)
     claims = await _claims(session, run)
     today = day_in_japan(now)
@@ -114,7 +128,7 @@ async def try_change(
     return Trial(run, planned, offers, answer_by, _sign(run, change, planned))
 
 
-def _may_change(run: Run, actor: Actor) -> bool:
+def may_change(run: Run, actor: Actor) -> bool:
     """Whoever runs it, and the planner of its place."""
     return bool(run.row["provider_agency"] == actor.agency or actor.serves(run.terms.site_municipality))
 
@@ -192,6 +206,8 @@ async def change_course(
     await _end(session, planned, now)
     await _share_out(session, run, planned, now)
     version = await late_changes.stand(session, run.id, planned.after or run.terms)
+    await courses.open_priority_pools(session, [run.id])
+    await line.look_again(session, [run.id], now)
     following = _follow(planned, pools)
     await late_changes.add_following(session, following)
     await late_changes.add_change(
@@ -207,7 +223,7 @@ async def change_course(
     records = _records(trial, change_id, following, now)
     await late_changes.add_affected(session, records)
     told: list[Told] = [(_course_offered(run, planned), version), (_course_changed(run, planned, change_id), version)]
-    told += _affected_told(trial, records, following)
+    told += _affected_told(trial, records, following, await read_positions(session, [run.id], now))
     told += await _deadlines(session, run, pools)
     # As it stands now: holds that are given from here on end by the new days.
     course = await seats.lock_course(session, run.id)
@@ -215,6 +231,9 @@ async def change_course(
     touched = {each.claim.request.pool_id for each in planned.leaving} | {each.pool_id for each in following}
     touched |= set(planned.returns)
     told += await offer_free_seats(session, course, touched, now)
+    for each in planned.leaving:
+        if each.effect is Effect.COLLIDES:  # As if the person had withdrawn: no seat is lost to the course.
+            told += await move_up(session, course, each.claim.request, now=now)
     await show_in_catalogue(session, [run.id], now=now)
     await tell(session, run.id, told, touched, now)
     return Done(change_id, trial)
@@ -238,14 +257,11 @@ async def _share_out(session: AsyncSession, run: Run, planned: Planned, now: dat
 
 
 def _follow(planned: Planned, pools: Sequence[Pool]) -> list[Following]:
-    """Whoever lost a seat stands before all others, the strongest claim first."""
+    """Whoever lost a seat stands before all others, in whatever line; the strongest claim first."""
     standing = {pool.id: pool for pool in pools}
     general = next((pool.id for pool in pools if pool.kind == GENERAL), None)
-    first: dict[UUID, int] = {}
-    for each in planned.affected:
-        if each.claim.line_no is not None and each.claim.request.state is State.WAITING:
-            pool_id = each.claim.request.pool_id
-            first[pool_id] = min(each.claim.line_no, first.get(pool_id, 1))
+    waiting = [each.claim for each in planned.affected if each.claim.request.state is State.WAITING]
+    first = min([FIRST, *(claim.line_no for claim in waiting if claim.line_no is not None)])
     following = []
     # From the weakest to the strongest, each before the one before.
     for each in planned.affected:
@@ -253,8 +269,8 @@ def _follow(planned: Planned, pools: Sequence[Pool]) -> list[Following]:
             pool = standing[each.claim.request.pool_id]
             emptied = pool.granted == planned.returns.get(pool.id, 0)
             pool_id = general if emptied and general is not None else pool.id
-            first[pool_id] = first.get(pool_id, 1) - 1
-            following.append(Following(new_id(), each.claim.request, pool_id, first[pool_id]))
+            first -= 1
+            following.append(Following(new_id(), each.claim.request, pool_id, first))
     return following
 
 
@@ -264,7 +280,13 @@ async def _deadlines(session: AsyncSession, run: Run, pools: Sequence[Pool]) -> 
     told: list[Told] = []
     for request in await seats.follow_deadlines(session, [run.id]):
         if request.state is not State.WAITING and (until := request.expires_at) is not None:
-            held = seat_held(request, pool_id=request.pool_id, pool_kind=kinds[request.pool_id], expires_at=until)
+            held = seat_held(
+                request,
+                pool_id=request.pool_id,
+                pool_kind=kinds[request.pool_id],
+                expires_at=until,
+                offered=request.is_offered,
+            )
             told.append((held, request.version))
     return told
 
@@ -305,11 +327,12 @@ def _records(trial: Trial, change_id: UUID, following: Sequence[Following], now:
     ]
 
 
-def _affected_told(trial: Trial, records: Sequence[dict[str, Any]], following: Sequence[Following]) -> list[Told]:
+def _affected_told(
+    trial: Trial, records: Sequence[dict[str, Any]], following: Sequence[Following], places: Mapping[UUID, int]
+) -> list[Told]:
     """Of each person what ended, what goes on instead, and what is offered."""
     told: list[Told] = []
     goes_on = {each.request.id: each for each in following}
-    places = _positions(following)
     for offer, record in zip(trial.offers, records, strict=True):
         request, after = offer.affected.claim.request, offer.affected.after
         version = request.version
@@ -334,6 +357,7 @@ def _affected_told(trial: Trial, records: Sequence[dict[str, Any]], following: S
                 course_run_id=request.course_run_id,
                 pool_id=next_one.pool_id,
                 position=places[next_one.id],
+                again=True,
             )
             told.append((waits, 1))
         affected = SeatAffected(
@@ -350,13 +374,6 @@ def _affected_told(trial: Trial, records: Sequence[dict[str, Any]], following: S
         )
         told.append((affected, version))
     return told
-
-
-def _positions(following: Sequence[Following]) -> dict[UUID, int]:
-    return {
-        each.id: sum(other.pool_id == each.pool_id and other.line_no <= each.line_no for other in following)
-        for each in following
-    }
 
 
 def _course_changed(run: Run, planned: Planned, change_id: UUID) -> CourseChanged:

@@ -13,8 +13,8 @@ from shared.auth import Actor, Role
 from shared.problems import NOT_FOUND, Problem
 
 _COURSES = """
-SELECT c.*, seats.pools, seats.free
-FROM course_run c
+SELECT c.*, f.at AS confirmed_at, seats.pools, seats.free
+FROM course_run c LEFT JOIN course_confirmation f ON f.course_run_id = c.id
 CROSS JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object(
                'pool_id', p.id, 'kind', p.kind, 'municipality', p.municipality, 'municipalities', p.municipalities,
@@ -65,12 +65,10 @@ _GRANT = text(
     " WHERE p.id = :pool_id AND (CAST(:course_run_id AS uuid) IS NULL OR p.course_run_id = :course_run_id)"
 )
 
-# Numbered before the page is cut: a position counts everybody in front, also those of the pages before.
 _LINE = text(
     "SELECT * FROM ("
     "SELECT r.id AS seat_request_id, r.case_id, r.municipality, r.pool_id, p.kind AS pool_kind,"
-    " array_to_string(p.municipalities, '+') || ' ' || p.id AS pool_of, r.line_no, r.requested_at,"
-    " row_number() OVER (PARTITION BY r.pool_id ORDER BY r.line_no) AS position"
+    " array_to_string(p.municipalities, '+') || ' ' || p.id AS pool_of, r.line_no, r.requested_at"
     " FROM seat_request r JOIN pool p ON p.id = r.pool_id WHERE r.course_run_id = :id AND r.state = 'waiting'"
     ") AS line WHERE CAST(:line_no AS integer) IS NULL"
     " OR (pool_kind, pool_of, line_no) > (CAST(:pool_kind AS text), CAST(:pool_of AS text), CAST(:line_no AS integer))"
@@ -98,10 +96,6 @@ SELECT r.*, p.kind AS pool_kind, c.provider_agency, c.system, c.field, (
        ) AS result, (
            SELECT ending FROM training_end WHERE seat_request_id = r.id ORDER BY number DESC LIMIT 1
        ) AS ending,
-       CASE r.state WHEN 'waiting' THEN (
-           SELECT count(*) FROM seat_request w
-           WHERE w.pool_id = r.pool_id AND w.state = 'waiting' AND w.line_no <= r.line_no
-       ) END AS position,
        CASE WHEN r.state = 'waiting' AND {HAS_ANOTHER_SEAT} THEN 'overlapping_seat' END AS passed_over
 FROM seat_request r JOIN pool p ON p.id = r.pool_id JOIN course_run c ON c.id = r.course_run_id
 WHERE (
@@ -186,7 +180,7 @@ async def get_grant(
 async def list_line(
     session: AsyncSession, course_run_id: UUID, *, after: tuple[str, str, int] | None, limit: int
 ) -> Sequence[Row[Any]]:
-    """Who waits: pool by pool, each in its order."""
+    """Who waits: pool by pool, in the order of asking; where they stand, `read_positions` says."""
     await _get_course(session, course_run_id)
     pool_kind, pool_of, line_no = (None, None, None) if after is None else after
     values = {"id": course_run_id, "pool_kind": pool_kind, "pool_of": pool_of, "line_no": line_no, "limit": limit}

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.policy import Reasons
 from services.training.handlers.access import reach
+from services.training.handlers.line import positions_of
 from services.training.handlers.reading import get_seat_request, sight
 from shared.auth import Actor
 from shared.service import day_in_japan
@@ -56,6 +57,8 @@ class Record:
     outcomes: Sequence[Row[Any]]
     excused: Mapping[UUID, Mapping[str, int]]
     """Reasons of absence by certificate, as far as they are shown."""
+    positions: Mapping[UUID, int]
+    """Where it stands in the line, if it waits."""
     told_why: Callable[[str], bool]
     """Whether reasons that this agency gave are shown."""
 
@@ -75,6 +78,7 @@ async def read_record(
         (await session.execute(_ENDS, of)).all(),
         (await session.execute(_OUTCOMES, of)).all(),
         await _reasons(session, seat_request_id, shown, actor),
+        await positions_of(session, [request], now),
         lambda agency: shown is Reasons.ALL or (shown is Reasons.OWN and agency == actor.agency),
     )
 

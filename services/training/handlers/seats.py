@@ -144,7 +144,11 @@ async def _decide(
     referrals = await seats.led_to_requests(session, [ask.referral_id for ask in asks if ask.referral_id is not None])
     case_ids = [ask.case_id for ask in asks]
     pools, asking = await seats.read_pools_for(session, course.id, case_ids, now)
-    if course.line_is_due(now) or any(pool.is_due(now) or (pool.free > 0 and pool.waiting > 0) for pool in pools):
+    if (
+        course.line_is_due(now)
+        or asking.somebody_has_time
+        or any(pool.is_due(now) or (pool.free > 0 and pool.waiting > 0) for pool in pools)
+    ):
         # Seldom: a decision ended, a cut-off came, a pause is over, or who waits may not be able to take what is free.
         # Those who wait come before whoever asks now; what they can't have then, nobody has to leave for them.
         await _settle(session, course, now)
@@ -259,18 +263,13 @@ async def cut_off_next(session: AsyncSession, now: datetime) -> bool:
     return await _settle_run(session, await cut_offs.lock_next_due(session, now), now)
 
 
-async def offer_next(session: AsyncSession, now: datetime) -> bool:
-    """Somebody gave back a seat, or its days moved: where they were passed over meanwhile, seats are offered again."""
-    return await _settle_run(session, await seat_times.lock_next_to_offer(session), now)
-
-
 async def return_surplus(session: AsyncSession, now: datetime) -> bool:
     """A seat was left in its pool after the cut-off: it goes on from one course run."""
     return await _settle_run(session, await cut_offs.lock_next_surplus(session), now)
 
 
 async def go_on_with_line(session: AsyncSession, now: datetime) -> bool:
-    """A pause is over, or a priority pool opens to all: somebody who waits may have a free seat."""
+    """A pause is over, a priority pool opens to all, or somebody gave back a seat elsewhere at the same time."""
     return await _settle_run(session, await line.lock_next_line(session, now), now)
 
 
@@ -284,6 +283,7 @@ async def _settle_run(session: AsyncSession, course_run_id: UUID | None, now: da
 
 async def _settle(session: AsyncSession, course: Course, now: datetime) -> None:
     touched: set[UUID] = set()
+    await seat_times.note_no_more(session, course.id)
     told = await offer_free_seats(session, course, touched, now)
     if course.line_is_due(now):
         await line.look_again(session, [course.id], now)

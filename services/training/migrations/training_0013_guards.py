@@ -146,7 +146,7 @@ SET search_path = training, pg_temp AS $$
 DECLARE
     cut record;
 BEGIN
-    SELECT p.course_run_id, p.cut_off_at, p.granted - p.held - p.filled AS free, {percent} AS returns_percent INTO cut
+    SELECT p.course_run_id, p.cut_off_at, p.granted - p.held - p.filled AS free, {percent} INTO cut
     FROM pool p JOIN decision_allotment a ON a.id = p.decision_allotment_id WHERE p.id = NEW.pool_id FOR UPDATE OF p;
     IF cut.cut_off_at IS NULL OR NEW.at < cut.cut_off_at THEN
         RAISE EXCEPTION 'the cut-off of that pool has not come' USING ERRCODE = 'check_violation';
@@ -364,7 +364,7 @@ DROP FUNCTION next_municipalities_of(pool)
 
 
 def upgrade() -> None:
-    cut_off = _CUT_OFF.format(percent="returns_percent_of(p)")
+    cut_off = _CUT_OFF.format(percent="returns_percent_of(p) AS returns_percent")
     for function in (
         _ONWARD,
         _STEP,

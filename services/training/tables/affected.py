@@ -85,6 +85,7 @@ _LOCK_NEXT_DUE = text(
     " WHERE c.cancel_decision_on <= :today AND c.cancel_decision_on IS NOT NULL AND c.cancelled_at IS NULL"
     f" AND c.starts_on > :today AND c.min_enrolment > {_APPLICANTS}"
     " AND NOT EXISTS (SELECT FROM cancellation_due d WHERE d.course_run_id = c.id)"
+    " AND NOT EXISTS (SELECT FROM course_confirmation f WHERE f.course_run_id = c.id)"
     " ORDER BY c.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED"
 )
 _ADD_DUE = text(
@@ -95,11 +96,24 @@ _DUE = text(
     f"SELECT d.*, c.course_number, c.title, c.provider_agency, c.starts_on, {_APPLICANTS} AS applicants_now"
     " FROM cancellation_due d JOIN course_run c ON c.id = d.course_run_id"
     " WHERE c.cancelled_at IS NULL AND c.starts_on > :today"
+    " AND NOT EXISTS (SELECT FROM course_confirmation f WHERE f.course_run_id = c.id)"
     " AND (c.provider_agency = :provider OR c.site_municipality = ANY(CAST(:municipalities AS text[]))"
     " OR 'prefecture:' || c.prefecture = ANY(CAST(:municipalities AS text[])))"
     " AND (CAST(:after_id AS uuid) IS NULL OR (c.starts_on, c.id) > (CAST(:after_on AS date), CAST(:after_id AS uuid)))"
     " ORDER BY c.starts_on, c.id LIMIT :limit"
 )
+
+
+_CONFIRM = text(
+    "INSERT INTO course_confirmation (course_run_id, applicants, min_enrolment, agency, at)"
+    f" SELECT c.id, {_APPLICANTS}, c.min_enrolment, :agency, :now FROM course_run c WHERE c.id = :id"
+    " RETURNING applicants, min_enrolment"
+)
+
+
+async def add_confirmation(session: AsyncSession, course_run_id: UUID, *, agency: str, now: datetime) -> Row[Any]:
+    """That the course run begins, once; with how many applicants, of how many that it needs."""
+    return (await session.execute(_CONFIRM, {"id": course_run_id, "agency": agency, "now": now})).one()
 
 
 async def lock_next_due(session: AsyncSession, today: date) -> Row[Any] | None:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.alternatives import Candidate
-from services.training.domain.late_changes import Claim, Terms
+from services.training.domain.late_changes import TERMS, Claim, Terms
 from services.training.domain.selection import Result
 from services.training.domain.steps import SeatRequest
 from services.training.tables import seats
@@ -23,7 +23,10 @@ from shared.database import Hot
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
-_RUN = Hot("SELECT * FROM course_run WHERE id = :id")
+_RUN = Hot(
+    "SELECT c.*, f.at AS confirmed_at FROM course_run c LEFT JOIN course_confirmation f ON f.course_run_id = c.id"
+    " WHERE c.id = :id"
+)
 _CLAIMS = text(
     "SELECT r.*, (SELECT s.result FROM selection s WHERE s.seat_request_id = r.id ORDER BY s.number DESC LIMIT 1)"
     " AS result FROM seat_request r WHERE r.course_run_id = :id AND r.state <> 'released' ORDER BY r.id"
@@ -63,8 +66,7 @@ async def find_run(session: AsyncSession, course_run_id: UUID) -> Run | None:
     if not rows:
         return None
     row: Mapping[str, Any] = rows[0]
-    names = ("capacity", "starts_on", "ends_on", "applications_close_at", "site_municipality")
-    return Run(row["id"], Terms(*(row[name] for name in names)), row)
+    return Run(row["id"], Terms(*(row[name] for name in TERMS)), row)
 
 
 async def get_run(session: AsyncSession, course_run_id: UUID) -> Run:
@@ -86,6 +88,7 @@ async def read_claims(session: AsyncSession, course_run_id: UUID) -> list[Claim]
             row.hold_until,
             row.benefit_ends_on,
             target_groups=tuple(row.target_groups),
+            paused_until=row.paused_until,
         )
         for row in await session.execute(_CLAIMS, {"id": course_run_id})
     ]

@@ -153,8 +153,10 @@ _LOOK_AGAIN = Hot(
     " WHERE c.id = ANY(CAST(:ids AS uuid[]))"
 )
 _LOCK_NEXT_LINE = Hot(
-    "SELECT id FROM course_run WHERE line_due_at <= CAST(:now AS timestamptz)"
-    " ORDER BY line_due_at LIMIT 1 FOR UPDATE SKIP LOCKED"
+    "SELECT c.id FROM course_run c JOIN ("
+    "(SELECT id FROM course_run WHERE line_due_at <= CAST(:now AS timestamptz) ORDER BY line_due_at LIMIT 100)"
+    " UNION (SELECT course_run_id FROM seat_to_offer ORDER BY id LIMIT 100)"
+    ") AS due USING (id) LIMIT 1 FOR UPDATE OF c SKIP LOCKED"
 )
 
 
@@ -214,6 +216,6 @@ async def look_again(session: AsyncSession, course_run_ids: Sequence[UUID], now:
 
 
 async def lock_next_line(session: AsyncSession, now: datetime) -> UUID | None:
-    """A course run, locked, whose line is due; those that somebody works on are passed by."""
+    """A course run, locked, whose line is due, or in whose line somebody has time again; locked ones are passed by."""
     rows = await _LOCK_NEXT_LINE.rows(session, {"now": now})
     return rows[0]["id"] if rows else None

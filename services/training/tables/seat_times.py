@@ -53,11 +53,9 @@ _BUSY = Hot(
     "SELECT case_id, first_on, last_on FROM seat_time"
     " WHERE case_id = ANY(CAST(:case_ids AS uuid[])) AND course_run_id <> :course_run_id ORDER BY case_id, first_on"
 )
-_LOCK_NEXT_TO_OFFER = Hot(
-    "SELECT c.id FROM (SELECT course_run_id FROM seat_to_offer ORDER BY id LIMIT 100) AS waiting"
-    " JOIN course_run c ON c.id = waiting.course_run_id LIMIT 1 FOR UPDATE OF c SKIP LOCKED"
-)
-_OFFERED = Hot("DELETE FROM seat_to_offer WHERE course_run_id = :id")
+SOMEBODY_HAS_TIME = "EXISTS (SELECT FROM seat_to_offer WHERE course_run_id = :course_run_id)"
+"""Whether somebody who waits may have time again since the line was looked through last."""
+_LOOKED_THROUGH = Hot("DELETE FROM seat_to_offer WHERE course_run_id = :id")
 
 
 async def read_busy(session: AsyncSession, case_ids: Collection[UUID], course_run_id: UUID) -> dict[UUID, list[Days]]:
@@ -68,11 +66,6 @@ async def read_busy(session: AsyncSession, case_ids: Collection[UUID], course_ru
     return busy
 
 
-async def lock_next_to_offer(session: AsyncSession) -> UUID | None:
-    """A course run, locked, in whose line somebody has time again; it is looked through now, and noted no more."""
-    rows = await _LOCK_NEXT_TO_OFFER.rows(session, {})
-    if not rows:
-        return None
-    await _OFFERED.rows(session, {"id": rows[0]["id"]})
-    course_run_id: UUID = rows[0]["id"]
-    return course_run_id
+async def note_no_more(session: AsyncSession, course_run_id: UUID) -> None:
+    """The line is about to be looked through. Before, never after: what is noted meanwhile has to stay."""
+    await _LOOKED_THROUGH.rows(session, {"id": course_run_id})

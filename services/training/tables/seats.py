@@ -21,7 +21,7 @@ from services.training.domain.quota import Course, Held, Pool, Waitlisted
 from services.training.domain.steps import SeatRequest, State
 from services.training.domain.trial import Skip, step_of
 from services.training.tables.cases import UNHEARD_OF, KnownCase, known_case
-from services.training.tables.seat_times import HAS_ANOTHER_SEAT, at_limit, busy_at
+from services.training.tables.seat_times import HAS_ANOTHER_SEAT, SOMEBODY_HAS_TIME, at_limit, busy_at
 from shared.bus.mailbox import Origin
 from shared.database import Hot
 
@@ -48,6 +48,7 @@ _REQUEST = (
 # --- locks ----------------------------------------------------------------------------------------------------------
 
 _GET_COURSE = Hot(f"SELECT {_COURSE} FROM course_run c WHERE c.id = :id")
+_PREFECTURES = Hot("SELECT id, prefecture FROM course_run WHERE id = ANY(CAST(:ids AS uuid[]))")
 _LOCK_COURSE = Hot(f"SELECT {_COURSE} FROM course_run c WHERE c.id = :id FOR UPDATE")
 # Wrapped, so that a plan is as good for one as for many: PostgreSQL would make a new one for each request otherwise.
 _ANY_CASE = "ANY(CAST((SELECT CAST(:case_ids AS uuid[])) AS uuid[]))"
@@ -106,6 +107,12 @@ async def lock_next_due(session: AsyncSession, now: datetime) -> tuple[Course, U
     return (course_of(rows[0]), rows[0]["seat_request_id"]) if rows else None
 
 
+async def read_prefectures(session: AsyncSession, course_run_ids: Collection[UUID]) -> dict[UUID, str]:
+    """In which prefecture each course run is."""
+    rows = await _PREFECTURES.rows(session, {"ids": list(course_run_ids)})
+    return {row["id"]: row["prefecture"] for row in rows}
+
+
 async def get_course(session: AsyncSession, course_run_id: UUID) -> Course:
     """The course run as it stands, to be read and not to be decided on."""
     (row,) = await _GET_COURSE.rows(session, {"id": course_run_id})
@@ -122,7 +129,7 @@ _POOLS_OF = Hot(
 _POOLS_FOR = Hot(
     f"SELECT {_POOL}, ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
     f" AND r.case_id = {_ANY_CASE} AND r.state <> 'released') AS already_requested,"
-    f" {busy_at(_ANY_CASE)} AS busy, {at_limit(_ANY_CASE)} AS at_limit"
+    f" {busy_at(_ANY_CASE)} AS busy, {at_limit(_ANY_CASE)} AS at_limit, {SOMEBODY_HAS_TIME} AS somebody_has_time"
     " FROM pool p WHERE p.course_run_id = :course_run_id"
 )
 _LED_TO_REQUESTS = Hot("SELECT referral_id FROM seat_request WHERE referral_id = ANY(CAST(:ids AS uuid[]))")
@@ -140,7 +147,7 @@ _FIND_REQUESTS_OF_CASE = text(
 _LINE = text(
     f"SELECT {_REQUEST}, r.line_no, coalesce(r.line_since, r.requested_at) AS since, r.paused_until, r.together_id,"
     f" r.target_groups, {HAS_ANOTHER_SEAT} AS is_busy FROM seat_request r JOIN course_run c ON c.id = r.course_run_id"
-    " WHERE r.course_run_id = :course_run_id AND r.state = 'waiting' ORDER BY r.pool_id, r.line_no"
+    " WHERE r.course_run_id = ANY(CAST(:ids AS uuid[])) AND r.state = 'waiting' ORDER BY r.pool_id, r.line_no"
 )
 
 
@@ -166,6 +173,8 @@ class Asking:
     already: frozenset[UUID] = frozenset()
     busy: frozenset[UUID] = frozenset()
     at_limit: frozenset[UUID] = frozenset()
+    somebody_has_time: bool = False
+    """Whether somebody in the line may be offered a seat, who was passed over for another one before."""
 
 
 async def read_pools_for(
@@ -176,7 +185,8 @@ async def read_pools_for(
     if not rows:
         return [], Asking()
     first = rows[0]
-    asking = Asking(*(frozenset(first[name]) for name in ("already_requested", "busy", "at_limit")))
+    already, busy, limited = (frozenset(first[name]) for name in ("already_requested", "busy", "at_limit"))
+    asking = Asking(already, busy, limited, first["somebody_has_time"])
     return [_pool(row) for row in rows], asking
 
 
@@ -220,7 +230,12 @@ class Standing:
 
 async def read_line(session: AsyncSession, course_run_id: UUID) -> list[Standing]:
     """Everybody who waits for a seat of the course."""
-    rows = await session.execute(_LINE, {"course_run_id": course_run_id})
+    return await read_lines(session, [course_run_id])
+
+
+async def read_lines(session: AsyncSession, course_run_ids: Collection[UUID]) -> list[Standing]:
+    """Everybody who waits for a seat of any of these courses."""
+    rows = await session.execute(_LINE, {"ids": list(course_run_ids)})
     return [
         Standing(
             request_of(row),
