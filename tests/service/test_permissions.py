@@ -496,7 +496,7 @@ async def test_every_wrong_role_is_turned_away_at_every_operation(world: World, 
 
 def _filled(path: str) -> str:
     parts = path.split("/")
-    known = {"{prefecture}": "46", "{rubric}": "fdp-1"}
+    known = {"{prefecture}": "46", "{rubric}": "fdp-1", "{number}.html": "1.html"}
     return "/".join(known.get(part, str(uuid4())) if part.startswith("{") else part for part in parts)
 
 

@@ -158,12 +158,16 @@ async def test_who_loses_the_seat_stands_in_line_again_and_what_the_old_one_had_
     await told_with_sequence(region.running, instructed(region.case_id, referral), 7)
     about: dict[str, Any] = {"case_id": region.case_id, "seat_request_id": uuid4(), "referral_id": referral}
     about |= {"course_run_id": COURSE, "pool_id": POOL}
-    await region.running.hear(released(region.case_id, None, "capacity_lowered"), SeatWaitlisted(**about, position=1))
+    await region.running.hear(
+        released(region.case_id, None, "capacity_lowered"), SeatWaitlisted(**about, position=1, again=True)
+    )
     shown = await region.look(referral)
     assert (shown["state"], shown["progress"]) == ("received", "seat_waiting")
     assert shown["waits"]["agency_id"] == "kagoshima-desk", "not the school's any more"
     await region.running.hear(
-        held(region.case_id, referral), instructed(region.case_id, referral), SeatWaitlisted(**about, position=1)
+        held(region.case_id, referral),
+        instructed(region.case_id, referral),
+        SeatWaitlisted(**about, position=1, again=True),
     )
     assert (await region.look(referral))["progress"] == "seat_waiting", "of the old seat nothing is heard any more"
     await region.running.hear(SeatHeld(**about, pool_kind="general", expires_at=LATER))

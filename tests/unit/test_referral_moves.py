@@ -120,7 +120,6 @@ training     enrol             sent received -> accepted
 training     refuse_seat       sent received -> declined
 training     release_seat      sent received -> declined
 training     back_to_line      sent received -> received
-training     move_seat         sent received -> received
 training     set_outcome       accepted contact_made in_service no_show on_hold outcome_set -> outcome_set
 training     close             outcome_set -> closed
 training     correct_outcome   closed -> closed

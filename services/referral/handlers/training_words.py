@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain import training_words
-from services.referral.domain.moves import BACK_TO, Referral
+from services.referral.domain.moves import BACK_TO, BACK_TO_LINE, Referral
 from services.referral.domain.states import Outcome, Party, Progress, State
 from services.referral.handlers import moving
 from services.referral.tables import facts, referrals
@@ -39,8 +39,8 @@ async def follow_seat(
     )
 
 
-_BEGINS = frozenset({"hold_seat", "wait_for_seat"})
-"""With these a seat begins, or a place in the line."""
+_BEGINS = frozenset({"hold_seat", BACK_TO_LINE})
+"""With these another seat begins, or the place in the line that follows one that is gone."""
 
 
 async def _has_left(
