@@ -76,7 +76,7 @@ async def test_a_capacity_falls_by_lent_seats_too(training: Running, room: Room)
     course = await two_towns(training, room)
     agreed = await lent(training, room, course)
     await changed(training, course, capacity=1)
-    assert await standing(training, course) == {OURS: (1, 0)}
+    assert await standing(training, course) in ({OURS: (1, 0)}, {THEIRS: (1, 0)}), "of equal pools either is the last"
     found = (await desk(training).get(f"/v1/seat-agreements/{agreed['agreement_id']}")).json()
     assert found["legs"][0]["outstanding"] == 0
     await everything_holds(training)
