@@ -22,7 +22,10 @@ class SettingRefused(Exception):
 class Settings(BaseSettings):
     """One process's settings. Unknown `TSUNAGU_` variables are ignored; wrong values stop the start."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True)
+    # What is passed on empty was not given: docker-compose.yml passes some, and a file may name them instead.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
     service: str = Field(default="", description="Which service a container runs, e.g. training.")
     demo: bool = Field(default=False, description="Marks every page as showing invented data.")
@@ -108,12 +111,6 @@ class Settings(BaseSettings):
             if url is not None and url.startswith(plain):
                 return "postgresql+asyncpg://" + url.removeprefix(plain)
         return url
-
-    @field_validator("smtp_url", "mail_from", mode="before")
-    @classmethod
-    def _given(cls, value: str | None) -> str | None:
-        """What is passed on empty was not given."""
-        return value or None
 
     @classmethod
     def settings_customise_sources(

@@ -24,6 +24,7 @@ from shared.auth.issuer import Registration
 from shared.service.imports import MAX_BYTES
 from shared.service.server import configure_server
 from shared.settings import PREFIX, Settings
+from tests.guide import overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir() and path.name[0] not in "_.")
@@ -33,12 +34,8 @@ ONE_SHOTS = {"secrets"} | {f"{name}-migrate" for name in SERVICES}
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 DEMO: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.demo.yml").read_text(encoding="utf-8"))
-OVERRIDE: dict[str, Any] = yaml.safe_load(
-    re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / "operations.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)[
-        0
-    ]
-)
-"""What the operations guide gives to copy for another issuer."""
+OVERRIDE, MAIL = overrides()
+"""For another issuer, and for mail."""
 GATEWAY = (ROOT / "gateway" / "nginx.conf").read_text(encoding="utf-8")
 
 every_container = pytest.mark.parametrize("name", sorted(CONTAINERS))
@@ -49,7 +46,9 @@ every_service = pytest.mark.parametrize("service", SERVICES)
 # ---------------------------------------------------------------------------------------------- the compose file
 
 
-@pytest.mark.parametrize("file", [COMPOSE, DEMO, OVERRIDE], ids=["base", "demonstration", "another issuer"])
+@pytest.mark.parametrize(
+    "file", [COMPOSE, DEMO, OVERRIDE, MAIL], ids=["base", "demonstration", "another issuer", "mail"]
+)
 def test_the_file_is_valid_by_the_compose_specification(file: dict[str, Any]) -> None:
     schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text(encoding="utf-8"))
     problems_found = [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(file)]
@@ -269,6 +268,28 @@ def test_the_guides_other_issuer_reaches_every_service_and_changes_nothing_else(
         assert profile["target"] == container["environment"]["TSUNAGU_ISSUER_PROFILE_FILE"]
         assert profile["source"] in OVERRIDE["configs"]
         assert [OVERRIDE["networks"][name] for name in container["networks"]] == [{}], "a way out, and no other network"
+
+
+def test_the_guides_way_to_the_mail_server_is_open_to_referral_alone() -> None:
+    [(name, container)] = MAIL["services"].items()
+    assert name == "referral"
+    assert {each.removeprefix(PREFIX).removesuffix("_FILE").lower() for each in container["environment"]} == {
+        "smtp_url",
+        "mail_from",
+    }
+    [address] = container["configs"]
+    assert address["target"] == container["environment"]["TSUNAGU_SMTP_URL_FILE"]
+    assert address["source"] in MAIL["configs"]
+    assert set(container["networks"]) - set(CONTAINERS["referral"]["networks"]) == set(MAIL["networks"])
+
+
+@pytest.mark.parametrize("file", [OVERRIDE, MAIL], ids=["another issuer", "mail"])
+def test_what_the_guide_has_put_beside_the_compose_file_is_never_committed(file: dict[str, Any]) -> None:
+    """One of them holds the mail server's password."""
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert "/docker-compose.override.yml" in ignored
+    for config in file["configs"].values():
+        assert config["file"].removeprefix(".") in ignored
 
 
 def test_the_registration_holds_public_keys_alone_and_stays_the_same(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 Runs where a Docker engine with Compose v2 is at hand and the base images are there already; a test downloads none.
 """
 
+import asyncio
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,14 +17,19 @@ import httpx2
 import pytest
 import yaml
 
-from demo.client import Agency, eventually, registered_clients
+from demo.client import Agency, eventually, fetch_token, registered_clients
+from demo.load import PLANNER, take_in
+from shared.service.clock import day_in_japan, wall_time
 from tests.e2e.processes import ROOT, Platform, clean_environment, free_port, play_demo, wait_until_ready
+from tests.guide import overrides
+from tests.post_office import PostOffice, make_certificate
 from tests.world import SERVICES
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 FILES = ("docker-compose.yml", "docker-compose.demo.yml")
 KILLED = 137
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +39,14 @@ class Stack:
     project: str
     port: int
     clients: str
+    override: Path
+    """The operations guide's way to the mail server."""
+    post: PostOffice
+    """That server, on this machine; it is closed until a test opens it."""
 
     def compose(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """`docker compose ...` on this project."""
-        files = [part for name in FILES for part in ("--file", name)]
+        files = [part for name in (*FILES, str(self.override)) for part in ("--file", name)]
         environment = {"TSUNAGU_PORT": str(self.port), "TSUNAGU_ISSUER_CLIENTS": self.clients}
         return subprocess.run(
             ["docker", "compose", "--project-name", self.project, *files, *arguments],
@@ -72,7 +84,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Platfor
         pytest.skip(why_not)
     folder = tmp_path_factory.mktemp("compose")
     keys = folder / "clients"
-    stack = Stack(f"tsunagu-test-{uuid4().hex[:8]}", free_port(), registered_clients(keys).model_dump_json())
+    project, clients = f"tsunagu-test-{uuid4().hex[:8]}", registered_clients(keys).model_dump_json()
+    address = _own_address()
+    certificate = make_certificate(folder / "post.pem", address)
+    post = PostOffice(address, free_port(), login=("tsunagu", "p@ss/w:rd"), certificate=certificate)
+    stack = Stack(project, free_port(), clients, _way_to(post, folder), post)
     try:
         started = stack.compose("up", "--wait", "--quiet-pull", seconds=900)
         logs = "" if started.returncode == 0 else stack.compose("logs", "--tail", "30").stdout
@@ -121,6 +137,54 @@ async def test_what_is_known_about_a_person_is_sealed_and_the_seals_of_who_looke
     status = stack.compose(*commands, "keys", "status")
     assert status.returncode == 0, status.stdout + status.stderr
     assert "master 1: " in status.stdout
+
+
+async def test_an_agency_without_an_account_answers_by_the_link_of_a_mail(platform: tuple[Platform, Stack]) -> None:
+    """Out of the container to a mail server elsewhere, and back in at the gateway."""
+    where, stack = platform
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+        desk = Agency.from_keys(where.url, "kagoshima-desk", where.keys, client)
+        programme = await _without_account(where, client, "post-npo", "メール")
+        async with stack.post.opened(), asyncio.timeout(90):
+            case, referral = await _refer(desk, programme)
+            await stack.post.arrived.wait()
+        (mail,) = stack.post.received
+        assert (mail["To"], mail["From"]) == ("post-npo@example.jp", "tsunagu@example.lg.jp")
+        found = re.search(rf"{re.escape(where.url)}/referral/a/([\w-]{{43}})\s", str(mail.get_content()))
+        assert found is not None, mail.get_content()
+        secret = found[1]
+        opened = await client.get(f"{where.url}/referral/a/{secret}")
+        assert (opened.status_code, "引き受けます" in opened.text) == (200, True)
+        answered = await client.post(f"{where.url}/referral/a", data={"secret": secret, "move": "accept"})
+        assert "お返事を受け取りました" in answered.text
+        assert (await desk.get(referral))["state"] == "accepted"
+        assert [each["state"] for each in (await desk.get(f"{referral}/links"))["items"]][-1] == "answered"
+        await eventually(
+            lambda: desk.get(case), until=lambda read: read["holder_agency"] == "post-npo", what="the handing over"
+        )
+    lines = stack.compose("logs", "gateway", "referral").stdout
+    assert "/referral/a/-" in lines
+    assert secret not in lines
+
+
+async def test_an_agency_without_an_account_answers_by_the_code_of_a_letter(platform: tuple[Platform, Stack]) -> None:
+    where, _ = platform
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+        desk = Agency.from_keys(where.url, "kagoshima-desk", where.keys, client)
+        _, referral = await _refer(desk, await _without_account(where, client, "letter-npo", "手紙"))
+        token = await fetch_token(where.url, desk.agency, (where.keys / f"{desk.agency}.pem").read_text(), client)
+        letter = await client.put(f"{where.url}{referral}/letter", headers={"Authorization": f"Bearer {token}"})
+        assert letter.status_code == 200, letter.text
+        assert f"{where.url}/referral/a<" in letter.text
+        assert "<svg" in letter.text
+        found = re.search(r'class="code">([0-9A-Z-]{19})<', letter.text)
+        assert found is not None
+        typed = await client.post(f"{where.url}/referral/a", data={"secret": found[1].lower()})
+        assert (typed.status_code, "引き受けます" in typed.text) == (200, True)
+        answer = {"secret": found[1], "move": "decline", "reason": "no_capacity"}
+        answered = await client.post(f"{where.url}/referral/a", data=answer)
+        assert "お返事を受け取りました" in answered.text
+        assert (await desk.get(referral))["state"] == "decline_pending"
 
 
 def test_a_number_that_may_not_be_kept_is_in_no_log_either(platform: tuple[Platform, Stack]) -> None:
@@ -202,6 +266,52 @@ def test_a_stop_is_not_held_up_by_an_open_stream_and_the_data_is_kept(platform: 
 
 def _figures(where: Platform) -> Any:
     return httpx2.get(f"{where.url}/dashboard/v1/figures", timeout=10, trust_env=False).raise_for_status().json()
+
+
+async def _without_account(where: Platform, client: httpx2.AsyncClient, agency: str, channel: str) -> str:
+    """Put an agency that is reached by `channel` into the directory; the id of what it offers."""
+    planner = Agency.from_keys(where.url, PLANNER, where.keys, client)
+    today = day_in_japan(wall_time())
+    agencies = (
+        "機関ID,名称,カナ,種別,所在地コード,対象地域コード,電話,確認者,確認日,連絡先メール,連絡方法\n"
+        f"{agency},(架空){agency},カクウ,npo,462012,462012,099-000-0000,福祉課,{today},{agency}@example.jp,{channel}\n"
+    )
+    programmes = (
+        "機関ID,事業コード,事業名,支援機能,系統,段階,対象地域コード,対応する課題,空き状況,確認日\n"
+        f"{agency},ibasho,(架空)居場所,drop_in_space,4,居場所,,people,空きあり,{today}\n"
+    )
+    await take_in(planner, "/referral/v1/agency-imports", agencies.encode())
+    await take_in(planner, "/referral/v1/programme-imports", programmes.encode())
+    listed = await planner.every("/referral/v1/programmes")
+    found: str = next(each["programme_id"] for each in listed if each["agency_id"] == agency)
+    return found
+
+
+async def _refer(desk: Agency, programme: str) -> tuple[str, str]:
+    """Somebody comes to the desk, agrees, and is referred: the paths of the case and of the referral."""
+    consent = {"state": "given", "purposes": ["referral"]}
+    opened = await desk.post("/intake/v1/cases", {"needs": ["people"], "consent": consent})
+    body = {"case_id": opened["case_id"], "programme_id": programme}
+    sent = await eventually(lambda: desk.post("/referral/v1/referrals", body), what="consent known to referral")
+    return f"/intake/v1/cases/{opened['case_id']}", f"/referral/v1/referrals/{sent['referral_id']}"
+
+
+def _way_to(post: PostOffice, folder: Path) -> Path:
+    """The operations guide's override, as an operator copies it, with this mail server's address and authority."""
+    _, mail = overrides()
+    address = folder / "smtp_url"
+    address.write_text(f"{post.url}\n", encoding="utf-8")
+    mail["configs"] = {"smtp_url": {"file": str(address)}, "authority": {"file": str(post.certificate)}}
+    mail["services"]["referral"]["configs"].append({"source": "authority", "target": AUTHORITIES})
+    override = folder / "docker-compose.override.yml"
+    override.write_text(yaml.safe_dump(mail), encoding="utf-8")
+    return override
+
+
+def _own_address() -> str:
+    """Where containers find this machine, and nobody else does: its end of the engine's own bridge."""
+    asked = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    return subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
 
 
 def _missing() -> str:

@@ -18,7 +18,7 @@ from shared.events import LinkUndelivered, ReferralOverdue
 from shared.service.app import create_app
 from shared.service.mail import MailServer, read_mail_server
 from shared.settings import SettingRefused, Settings
-from tests.post_office import PostOffice
+from tests.post_office import PostOffice, make_certificate
 from tests.service.answering import LINK, answer_by, links_of, open_by, state_of, without_account
 from tests.service.doomed_postman import CUTS
 from tests.service.referral_region import Region
@@ -318,6 +318,38 @@ async def test_killed_at_any_step_a_mail_goes_out_once_or_once_too_often(
     if secrets:
         assert "お返事を受け取りました" in (await answer_by(region, secrets[0], "accept")).text
         assert "お返事は済んでいます" in (await answer_by(region, secrets[-1], "accept")).text or len(secrets) == 1
+
+
+async def test_a_mail_server_that_asks_who_one_is_is_told_over_an_encrypted_connection(
+    region: Region, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path / "post.pem", "127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    async with PostOffice(login=("tsunagu", "p@ss/w:rd"), certificate=certificate).opened() as office:
+        through(region.running, office.url)
+        referral_id = await region.to_programme()
+        assert await region.running.run_errands() == 1
+        assert [link["state"] for link in await links_of(region, referral_id)] == ["sent"]
+        assert len(office.received) == 1
+
+
+async def test_a_password_is_handed_to_nobody_whose_certificate_is_not_trusted(region: Region, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path / "post.pem", "127.0.0.1")
+    async with PostOffice(login=("tsunagu", "p"), certificate=certificate).opened() as office:
+        through(region.running, office.url)
+        referral_id = await region.to_programme()
+        await region.running.run_errands()
+        assert [link["problem"] for link in await links_of(region, referral_id)] == ["unreachable"]
+        assert office.received == []
+
+
+async def test_a_wrong_password_is_said_to_be_one(region: Region) -> None:
+    async with PostOffice(login=("tsunagu", "right")).opened() as office:
+        through(region.running, office.url.replace("right", "wrong"))
+        referral_id = await region.to_programme()
+        await region.running.run_errands()
+        assert [link["problem"] for link in await links_of(region, referral_id)] == ["login_refused"]
+        assert office.received == []
 
 
 async def test_two_processes_carry_a_mail_once(region: Region, world: World, post: PostOffice) -> None:

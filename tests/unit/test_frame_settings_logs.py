@@ -39,6 +39,16 @@ def test_every_setting_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp
     assert (settings.database_pool, settings.transport, settings.max_body_bytes) == (17, "kafka", 2048)
 
 
+def test_what_is_passed_on_empty_keeps_no_file_from_being_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As docker-compose.yml passes on TSUNAGU_SMTP_URL while an override names the file."""
+    (tmp_path / "smtp_url").write_text("smtp://mail.example.jp\n", encoding="utf-8")
+    monkeypatch.setenv("TSUNAGU_SMTP_URL", "")
+    monkeypatch.setenv("TSUNAGU_SMTP_URL_FILE", str(tmp_path / "smtp_url"))
+    settings = Settings()
+    assert settings.smtp_url is not None
+    assert settings.smtp_url.get_secret_value() == "smtp://mail.example.jp"
+
+
 @pytest.mark.parametrize("name", ["DATABASE_POOL", "TRANSPORT", "LOG_LEVEL", "MAX_BODY_BYTES", "DEMO"])
 def test_a_wrong_value_stops_the_start_and_is_not_printed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(f"TSUNAGU_{name}", CANARY)
