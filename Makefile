@@ -52,12 +52,16 @@ test: environment-dev ## すべての試験 / every test, on a real PostgreSQL; 
 	if [ -n "$$kafka" ]; then export KAFKA_BOOTSTRAP_SERVERS="$$kafka"; fi; \
 	exec $(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-test-night: environment-dev ## 大きな規模での試験(2時間ほど) / the tests that can be larger, in nightly size (about two hours)
+test-seats: environment-dev ## 席の申込み5万件、止められながら / 50,000 attempts at seats while services are killed
+	SEATS=50000 exec $(PY) -m pytest -s tests/e2e/test_seats_killed.py $(ARGS)
+
+test-night: environment-dev ## 大きな規模での試験(数時間) / the tests that can be larger, in nightly size (several hours)
 	@kafka=$${KAFKA_BOOTSTRAP_SERVERS:-$$(ops/kafka/run.sh status 2>/dev/null)}; \
 	if [ -n "$$kafka" ]; then export KAFKA_BOOTSTRAP_SERVERS="$$kafka"; fi; \
-	export REFERRALS=10000 REFERRAL_ROUNDS=1000 BROKER_AWAY=600; \
+	export REFERRALS=10000 REFERRAL_ROUNDS=1000 BROKER_AWAY=600 SEATS=1000000 WHOLE=500; \
 	exec $(PY) -m pytest -s tests/e2e/test_referrals_killed.py tests/e2e/test_outages.py \
-		tests/service/test_referral_races.py $(ARGS)
+		tests/service/test_referral_races.py tests/e2e/test_seats_killed.py \
+		tests/service/test_training_whole_machine.py $(ARGS)
 
 lint: environment-dev ## 書式・規則・型・依存の向き / format, rules, types, direction of imports
 	$(PY) -m ruff format --check .
@@ -128,5 +132,5 @@ FIND_PYTHON = python=; \
     echo 'if it has a place of its own, name it:  make run PYTHON=/path/to/python3' >&2; \
     exit 1; }
 
-.PHONY: help run demo token migrate up down test test-night lint format kafka kafka-stop contracts bench pins clean clean-data \
+.PHONY: help run demo token migrate up down test test-seats test-night lint format kafka kafka-stop contracts bench pins clean clean-data \
         environment-run environment-dev

@@ -13,9 +13,11 @@ from bench import (
     bus,
     candidates,
     cases,
+    cut_off,
     function_map,
     imports,
     persons,
+    pool_numbers,
     referrals,
     seats,
     start,
@@ -40,6 +42,8 @@ class What(StrEnum):
     CANDIDATES = "candidates"
     FUNCTION_MAP = "function_map"
     TRAINING_REPORT = "training_report"
+    POOL_NUMBERS = "pool_numbers"
+    CUT_OFF = "cut_off"
 
 
 def main(
@@ -56,6 +60,9 @@ def main(
             min=10_000, max=5_000_000, help="人数 / persons that are searched among, and cases that are there"
         ),
     ] = 1_000_000,
+    entries: Annotated[
+        int, typer.Option(min=10_000, max=100_000_000, help="記帳の数 / entries of the ledger of pool_numbers")
+    ] = 10_000_000,
     kafka: Annotated[
         str | None, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka の場所 / a real Kafka; else ours")
     ] = None,
@@ -72,6 +79,8 @@ def main(
         What.ASSESSMENTS: lambda progress: assessments.measure(progress, rounds=rounds, seconds=seconds),
         What.REFERRALS: lambda progress: referrals.measure(progress, rounds=rounds, seconds=seconds),
         What.TRAINING_REPORT: lambda progress: training_report.measure(progress, rounds=rounds),
+        What.POOL_NUMBERS: lambda progress: pool_numbers.measure(progress, rounds=rounds, entries=entries),
+        What.CUT_OFF: cut_off.measure,
         What.CANDIDATES: lambda progress: candidates.measure(progress, rounds=rounds),
     }
     chosen = list(measures) if what is What.ALL else [what]

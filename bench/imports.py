@@ -108,7 +108,7 @@ class Office:
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class Record:
     """Whoever keeps the sub-committee's record, at a service that stands by itself."""
 
     client: httpx2.AsyncClient
@@ -128,7 +128,7 @@ async def measure(progress: Progress, *, rows: int) -> Report:
     async with _office("training", Role.PLANNER, *COURSES) as planner:
         # At most 10,000 seats are one allotment's; those of care courses come beside those of all.
         of_all = allotment("462012", 10_000, fiscal_year=2098)
-        await decide(_Record(planner.client), [of_all, of_all | {"field": "care"}], title="(架空)委ねる枠")
+        await decide(Record(planner.client), [of_all, of_all | {"field": "care"}], title="(架空)委ねる枠")
         for name, content, became in (
             ("new courses", courses(rows), "created"),
             ("the same courses", courses(rows), "unchanged"),
@@ -176,13 +176,13 @@ async def _office(schema: str, role: Role, path: str, read: str) -> AsyncIterato
         yield Office(await stack.enter_async_context(client), server, schema, path, read)
 
 
-def courses(rows: int, *, capacity: int = 15, ends: str = "2099-04-09") -> bytes:
+def courses(rows: int, *, capacity: int = 15, ends: str = "2099-04-09", delegated: str = "462012:1") -> bytes:
     """Course runs, each with a pool for all and one for a municipality."""
     return _file(
         _COURSE_HEADER,
         [
             f"46-r4-{number:05},(架空)介護職員初任者研修科{number},job_seeker_practical,care,kagoshima-school,462012,"
-            f"2099-01-12,{ends},{capacity},2098-12-16 16:00,48,462012:1,(架空)計画,令和8年11月1日"
+            f"2099-01-12,{ends},{capacity},2098-12-16 16:00,48,{delegated},(架空)計画,令和8年11月1日"
             for number in range(rows)
         ],
     )

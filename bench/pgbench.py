@@ -30,6 +30,7 @@ _PLACE = (
 _REQUESTED = (
     f"""'{{"id": "' || {_REQUEST} || '", "pool_id": "' || :p_id || '", "case_id": "' || {CASE} || '", '"""
     """ || '"municipality": "462012", "referral_id": null, "requested_by": "kagoshima-desk", "hold_until": null, '"""
+    """ || '"moved_from": null, "benefit_ends_on": null, '"""
     f""" || '"expires_at": "' || {_NOW} + interval '3 days' || '", "by": "kagoshima-desk", "cause": "' || {CASE}"""
     """ || '", "target_groups": [], '"""
 )
@@ -59,10 +60,11 @@ _CLAIM = Statement(
 )
 _LOCK = Statement(
     "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
-    f" consent_valid_until, consent_valid_from FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id FOR SHARE),"
+    f" consent_valid_until, consent_valid_from FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id"
+    " FOR NO KEY UPDATE),"
     " known AS (SELECT array_agg(fact) AS cases FROM fact)"
     " SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, c.prefecture, c.hold_days,"
-    " c.offer_days, c.line_due_at, cases"
+    " c.offer_days, c.line_due_at, c.cancelled_at, cases"
     " FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c",
     {"case_ids": f"ARRAY[{CASE}]", "id": _COURSE},
     keep="c_",
@@ -75,7 +77,17 @@ _POOLS = Statement(
     " p.source_pool_id, p.agreement_id, p.onward_step,"
     " p.target_groups, p.opens_at <= CAST(:now AS timestamptz) AS opened,"
     " ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
-    f" AND r.case_id = {_ANY_CASE} AND r.state <> 'released') AS already_requested"
+    f" AND r.case_id = {_ANY_CASE} AND r.state <> 'released') AS already_requested,"
+    " ARRAY(SELECT t.case_id FROM seat_time t, course_run c WHERE c.id = :course_run_id"
+    f" AND t.case_id = {_ANY_CASE} AND t.course_run_id <> c.id"
+    " AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on) AS busy,"
+    " ARRAY(SELECT r.case_id FROM seat_request r, (SELECT g.max_open_applications FROM course_run c"
+    " JOIN region_setting g ON g.prefecture = c.prefecture"
+    " AND g.in_force_from <= CAST(CAST(:now AS timestamptz) AT TIME ZONE 'Asia/Tokyo' AS date)"
+    " WHERE c.id = :course_run_id ORDER BY g.in_force_from DESC, g.id DESC LIMIT 1) AS setting"
+    f" WHERE r.case_id = {_ANY_CASE} AND r.state NOT IN ('enrolled', 'released')"
+    " AND setting.max_open_applications IS NOT NULL"
+    " GROUP BY r.case_id, setting.max_open_applications HAVING count(*) >= setting.max_open_applications) AS at_limit"
     " FROM pool p WHERE p.course_run_id = :course_run_id",
     {"course_run_id": "CAST(:c_id AS uuid)", "case_ids": f"ARRAY[{CASE}]", "now": _NOW},
     keep="p_",
@@ -83,12 +95,13 @@ _POOLS = Statement(
 _ADD = (
     "WITH asked AS (SELECT asked.* FROM unnest(CAST(:requests AS text[])) AS one, json_to_record(CAST(one AS json))"
     " AS asked (id uuid, pool_id uuid, case_id uuid, municipality text, referral_id uuid, requested_by text,"
+    " moved_from uuid, benefit_ends_on date,"
     " state text, line_no int, hold_until timestamptz, expires_at timestamptz, by text, cause text,"
     " target_groups text[])),"
     " added AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id,"
-    " requested_by, state, line_no, hold_until, expires_at, requested_at, target_groups)"
+    " requested_by, state, line_no, hold_until, expires_at, requested_at, moved_from, benefit_ends_on, target_groups)"
     " SELECT id, :course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no,"
-    " hold_until, expires_at, :now, target_groups FROM asked),"
+    " hold_until, expires_at, :now, moved_from, benefit_ends_on, target_groups FROM asked),"
     " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
     " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
     " WHERE p.course_run_id = :course_run_id AND p.id = n.pool_id)"

@@ -337,6 +337,8 @@ def _first_request(logged: bytes) -> list[str]:
     ]
     pid = next((pid for pid, sql in sent if sql.startswith("INSERT INTO idempotency")), None)
     ours = [sql for session, sql in sent if session == pid and not sql.startswith(("BEGIN", "COMMIT", "statement"))]
+    # What the driver asks about types, on a connection that hasn't met them yet, is none of the service's.
+    ours = [sql for sql in ours if "pg_catalog.pg_type" not in sql and "set_config('jit'" not in sql]
     begins = next((place for place, sql in enumerate(ours) if sql.startswith("INSERT INTO idempotency")), 0)
     ends = next((place for place, sql in enumerate(ours) if sql.startswith("UPDATE idempotency")), len(ours))
     return ours[begins : ends + 1]

@@ -104,7 +104,7 @@ async def served(
         run = ("-m", module, "run", "--port", str(port))
         await stack.enter_async_context(process(*run, log=log, env=environment(**settings, **more)))
         for each in (issuer_port, port):
-            if not await answers(each, "/health/ready", seconds=30):
+            if not await answers(each, "/health/ready", seconds=90):
                 raise RuntimeError(f"the service did not start:\n{tail(log)}")
         yield Served(port, _token(key, service, roles), lambda agency: _token(key, service, roles, agency))
 

@@ -23,7 +23,8 @@ sweeps = [
     Sweep("go_on_with_lines", timedelta(seconds=1), go_on_with_line),
     Sweep("remind_of_cancellations", timedelta(minutes=1), remind_next),
     Sweep("lapse_decisions", timedelta(minutes=1), lapse_next),
-    Sweep("cut_off_seats", timedelta(seconds=1), cut_off_next),
+    # A prefecture's pools are all cut off at the same midnight.
+    Sweep("cut_off_seats", timedelta(seconds=1), cut_off_next, at_once=3),
     Sweep("warn_of_cut_offs", timedelta(minutes=1), warn_next),
     Sweep("return_seats", timedelta(seconds=5), return_stranded),
     Sweep("return_surplus", timedelta(minutes=1), return_surplus),

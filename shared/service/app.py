@@ -197,7 +197,9 @@ def _loops(
         persons_keeping += (erasing(desk.settings, service.forgetters),)
     files = () if service.ends_files else (FORGET_FILES,)
     for sweep in (*service.sweeps, *HOUSEKEEPING, *files, *persons_keeping):
-        loops[sweep.name] = _again(functools.partial(sweep_once, sweep, desk), sweep.every)
+        for place in range(sweep.at_once):
+            name = f"{sweep.name}_{place + 1}" if place else sweep.name
+            loops[name] = _again(functools.partial(sweep_once, sweep, desk), sweep.every)
     for errand in service.errands:
         loops[errand.name] = _again(functools.partial(errand_once, errand, desk), errand.every)
     if isinstance(transport, PostgresTransport):

@@ -24,6 +24,8 @@ class Sweep:
     name: str
     every: timedelta
     run: Run
+    at_once: int = 1
+    """So many subjects at a time, where much comes due at one moment; `run` passes by what another has locked."""
 
 
 @dataclass(frozen=True, slots=True)

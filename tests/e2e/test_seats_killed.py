@@ -22,8 +22,8 @@ from tests.e2e.seat_rush import ISSUER, Rush, drained, make_known, wants_for
 
 pytestmark = pytest.mark.slow
 
-SEATS = int(os.environ.get("SEATS", "600"))
-PER_COURSE = 150
+SEATS = int(os.environ.get("SEATS", "400"))
+PER_COURSE = 100
 KILLS = 40
 """About as many in the large run; each costs a start of a service."""
 
@@ -51,7 +51,7 @@ async def test_seats_survive_kills_of_services_and_of_the_bus(
             bus_is_cut,
             ("training", BROKER, "training", "referral"),
             done=lambda: rush.done,
-            between=max(120, SEATS // KILLS),
+            between=max(80, SEATS // KILLS),
         )
         began = time.monotonic()
         killing = asyncio.create_task(killer.run())

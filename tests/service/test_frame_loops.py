@@ -73,3 +73,21 @@ async def test_a_sweep_that_fails_is_tried_again_and_holds_up_no_other(world: Wo
     async with running.app.router.lifespan_context(running.app), asyncio.timeout(20):
         await both.wait()
     await running.client.aclose()
+
+
+async def test_where_much_comes_due_so_many_subjects_are_handled_at_once(world: World) -> None:
+    """Each waits for the other two: one after the other, none of them would ever end."""
+    under_way = asyncio.Barrier(3)
+    met = asyncio.Event()
+
+    async def meet(_session: AsyncSession, _now: object) -> bool:
+        await under_way.wait()
+        met.set()
+        return False
+
+    sweeps = [Sweep("meet", timedelta(milliseconds=50), meet, at_once=3)]
+    service = Service(name="intake", title="x", title_ja="x", routers=(), sweeps=sweeps)
+    running = Running(service, world.settings("intake"))
+    async with running.app.router.lifespan_context(running.app), asyncio.timeout(20):
+        await met.wait()
+    await running.client.aclose()

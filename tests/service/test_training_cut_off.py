@@ -371,3 +371,14 @@ async def test_the_database_cuts_off_in_time_and_by_the_decided_part(training: R
 async def test_the_service_may_not_put_a_cut_off_off(training: Running, sql: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await training.rows(sql)
+
+
+async def test_course_runs_are_cut_off_beside_each_other_each_once(training: Running, room: Room) -> None:
+    courses = [(await delegated(training, room, capacity=2, seats=2))[0] for _ in range(3)]
+    training.pass_time(timedelta(days=31))
+    await asyncio.gather(*(training.sweep() for _ in range(3)))
+    cut = await training.rows("SELECT free, kept FROM pool_cut_off")
+    assert [tuple(each) for each in cut] == [(2, 0)] * 3
+    returned = await training.rows("SELECT sum(seats) AS seats FROM seat_entry WHERE kind = 'return'")
+    assert returned[0]["seats"] == 6
+    assert await broken_promises(training, courses) == []

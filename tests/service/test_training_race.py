@@ -8,12 +8,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.bus.envelope import headers_of, new_id, seal
-from shared.bus.port import PARTITIONS, Record
-from shared.events import SeatHeld, SeatWaitlisted, TrainingReferred, topic_of
-from shared.service.clock import wall_time
+from shared.bus.port import PARTITIONS
+from shared.events import SeatHeld, SeatWaitlisted
 from tests.service.training_courses import (
     an_offer,
+    arrive,
     ask,
     broken_promises,
     desk,
@@ -33,16 +32,6 @@ TOWNS = (KAGOSHIMA, KIRISHIMA)
 @pytest.fixture
 def training(world: World) -> Running:
     return world.service("training")
-
-
-async def arrive(training: Running, event: TrainingReferred, *, times: int = 1) -> None:
-    """A referral comes in on a partition of its own, as often as the bus likes."""
-    event_id = new_id()
-    value = seal(event, event_id=event_id, at=wall_time(), sequence=1, by="desk", cause=None)
-    headers = headers_of(event_id=event_id, type_=event.type, subject=event.subject, topic=topic_of("referral"))
-    record = Record(topic_of("referral"), 0, 0, event.subject, value, headers)
-    for _ in range(times):
-        await training.inbox.deliver([record])
 
 
 async def states(training: Running) -> dict[str, int]:

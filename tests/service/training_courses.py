@@ -11,7 +11,9 @@ import httpx2
 from services.training.domain.offers import CourseOffer, Denied
 from services.training.handlers.courses import Offered, offer_course_runs
 from shared.auth import Actor, Role
-from shared.events import CaseOpened, ConsentGiven, Event, TrainingReferred
+from shared.bus.envelope import headers_of, new_id, seal
+from shared.bus.port import Record
+from shared.events import CaseOpened, ConsentGiven, Event, TrainingReferred, topic_of
 from shared.service.clock import wall_time
 from tests.service.deliberation_room import entrust
 from tests.world import KAGOSHIMA, KIRISHIMA, ZAMA, Caller, Running
@@ -177,6 +179,16 @@ def referred(course: UUID, *, municipality: str = KAGOSHIMA, **more: Any) -> Tra
     return TrainingReferred(course_run_id=course, municipality=municipality, **values)
 
 
+async def arrive(training: Running, event: TrainingReferred, *, times: int = 1) -> None:
+    """A referral comes in on a partition of its own, as often as the bus likes."""
+    event_id = new_id()
+    value = seal(event, event_id=event_id, at=wall_time(), sequence=1, by="desk", cause=None)
+    headers = headers_of(event_id=event_id, type_=event.type, subject=event.subject, topic=topic_of("referral"))
+    record = Record(topic_of("referral"), 0, 0, event.subject, value, headers)
+    for _ in range(times):
+        await training.inbox.deliver([record])
+
+
 async def told_since(training: Running, before: int) -> list[Event]:
     """What was told after the first so many events."""
     return (await training.told())[before:]
@@ -285,6 +297,7 @@ __all__ = [
     "SCHOOL_ENTITY",
     "SCHOOL_NUMBER",
     "an_offer",
+    "arrive",
     "ask",
     "broken_promises",
     "consented",
