@@ -16,12 +16,14 @@ from tests.service.deliberation_room import Room, line, the_room
 from tests.service.late_changes_room import LOST, OVERLAPS, affected, changed
 from tests.service.training_courses import (
     ENTITY,
+    HELLO_WORK_ENTITY,
     KAGOSHIMA,
     KIRISHIMA,
     an_offer,
     broken_promises,
     consented,
     desk,
+    hello_work,
     known_case,
     offer_again,
     offered,
@@ -283,4 +285,54 @@ async def test_a_cut_off_comes_while_seats_are_offered_and_lent(training: Runnin
     assert (await step(desk(training), first, "accept")).status_code == 200, "what is offered is held"
     await step(desk(training, KIRISHIMA), borrowed, "release", {"reason": "withdrawn"})
     assert await standing(training, course) == {OURS: (1, 1), THEIRS: (2, 2), ("all", False): (2, 1)}
+    await everything_holds(training)
+
+
+async def test_a_lent_seat_is_recalled_while_it_is_offered(training: Running, room: Room) -> None:
+    course = await two_towns(training, room)
+    agreed = await lent(training, room, course)
+    theirs = [await seat(training, course, municipality=KIRISHIMA) for _ in range(5)]
+    ours = [await seat(training, course) for _ in range(2)]
+    borrowed = next(each for each in theirs if each["pool_id"] == agreed["legs"][0]["lent_pool_id"])
+    await step(desk(training, KIRISHIMA), borrowed, "release", {"reason": "withdrawn"})
+    assert await state_of(training, theirs[4]) == "held", "an open offer"
+    assert (await take(training, agreed, "recall", KAGOSHIMA)).status_code == 200
+    assert await standing(training, course) == {OURS: (1, 1), THEIRS: (2, 2), LENT: (2, 2)}, "what is offered is held"
+    waits = await seat(training, course, municipality=KIRISHIMA)
+    await step(desk(training, KIRISHIMA), theirs[4], "decline", {"reason": "other"})
+    # Home, and to the lender's own line: it was lent no longer.
+    assert [await state_of(training, each) for each in (ours[1], waits)] == ["held", "waiting"]
+    assert await standing(training, course) == {OURS: (2, 2), THEIRS: (2, 2), LENT: (1, 1)}
+    await everything_holds(training)
+
+
+async def test_the_power_to_instruct_comes_and_goes_while_seats_are_offered_and_lent(
+    training: Running, room: Room
+) -> None:
+    async def in_force(mode: str, days: int) -> None:
+        day = str(day_in_japan(await now_of(training)) + timedelta(days=days))
+        body = {"prefecture": "46", "mode": mode, "in_force_from": day, "decided_by": "協議会"}
+        assert (await planner(training).post("/v1/authorities", body)).status_code == 201
+
+    course = await two_towns(training, room)
+    await lent(training, room, course)
+    borrowed, first, second = await offered_and_lent(training, course)
+    await in_force("delegated", 0)
+    # From the offer on the municipality's placement goes on alone, with a seat that another one's decision granted too.
+    for asked, town in ((first, KAGOSHIMA), (borrowed, KIRISHIMA)):
+        assert (await step(placement(training, town), asked, "nominate", ENTITY)).status_code == 200
+    assert (await step(placement(training), first, "instruct", ENTITY)).status_code == 200
+    await in_force("current_law", 1)
+    training.pass_time(timedelta(days=1))
+    refused = await step(placement(training, KIRISHIMA), borrowed, "instruct", ENTITY)
+    assert (refused.status_code, await state_of(training, borrowed)) == (403, "nominated")
+    assert (await step(hello_work(training), borrowed, "countersign")).status_code == 200
+    paper = {"legal_entity": HELLO_WORK_ENTITY}
+    assert (await step(hello_work(training), borrowed, "instruct", paper)).status_code == 200
+    # What was done stays, by whoever did it.
+    for asked in (first, borrowed):
+        assert (await step(school(training), asked, "enrol")).status_code == 200
+    rows = await training.rows("SELECT authority FROM instruction ORDER BY at")
+    assert [row["authority"] for row in rows] == ["delegated", "current_law"]
+    assert await state_of(training, second) == "waiting"
     await everything_holds(training)
