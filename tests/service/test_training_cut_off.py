@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from services.training.domain.offers import Denied
+from services.training.handlers.courses import Offered
 from services.training.handlers.seats import cut_off_next
 from shared.events import CutOffNear
 from shared.service import JST, is_working_day, working_day_after
@@ -207,8 +208,27 @@ async def test_after_the_cut_off_a_file_does_not_take_the_seats_back(
     more = an_offer(course_number=number, capacity=3, delegated={KAGOSHIMA: 3}, source="again")
     assert await offer_again(training, more) == Denied("cut_off_passed", "delegated")
     await training.sweep()
-    assert await offer_again(training, offer) == Denied("cut_off_passed", "delegated")
     assert await seats_of(training, course) == {"all": (3, 0), KAGOSHIMA: (0, 0)}
+
+
+async def test_after_the_cut_off_a_file_that_says_the_same_again_is_taken_and_moves_no_seat(
+    training: Running, room: Room, clock: Callable[[datetime], None]
+) -> None:
+    last_day = await room.today(30)
+    number = an_offer().course_number
+    await room.decide(allotments=[line(3, course_number=number, cut_off_on=last_day.isoformat())])
+    offer = an_offer(course_number=number, capacity=3, delegated={KAGOSHIMA: 2}, hold_hours=2400)
+    offer = replace(offer, applications_close_at=offer.applications_close_at + timedelta(days=60))
+    course = await offered(training, offer)
+    clock(datetime.combine(last_day + timedelta(days=1), time(), JST).astimezone(UTC))
+    await training.sweep()
+    assert await offer_again(training, offer) == Offered(course, "unchanged")
+    for _ in range(3):
+        await seat(training, course)
+    assert await offer_again(training, replace(offer, title="Web デザイン科(昼)")) == Offered(course, "updated")
+    assert await offer_again(training, replace(offer, capacity=4)) == Offered(course, "updated")
+    assert await seats_of(training, course) == {"all": (4, 3), KAGOSHIMA: (0, 0)}
+    assert await offer_again(training, replace(offer, capacity=2)) == Denied("below_what_is_taken", "capacity")
 
 
 async def test_midnight_with_holds_in_flight(training: Running, room: Room, clock: Callable[..., StandsAt]) -> None:

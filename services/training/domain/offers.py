@@ -1,7 +1,7 @@
 """What a course run offers: its capacity, shared out to pools. Nobody loses a seat that is taken."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as made
 from datetime import date, datetime, time
 from uuid import UUID
@@ -54,6 +54,16 @@ class CourseOffer:
         return self.site_municipality[:2]
 
     @property
+    def kept(self) -> Mapping[str, int]:
+        """The seats that are not for all, by whose they are."""
+        return dict(self.delegated) | {AT + groups: seats for groups, seats in self.priority.items()}
+
+    @property
+    def shared_as(self) -> str:
+        """The same in one word, by which a file is known that says it again."""
+        return " ".join(f"{whose}:{seats}" for whose, seats in sorted(self.kept.items()))
+
+    @property
     def is_trial(self) -> bool:
         """Whether a host workplace takes people in."""
         return self.system == TRIAL
@@ -89,7 +99,7 @@ def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Den
         return Denied("cancels_after_start", "cancel_decision_on")
     if offer.priority_opens_at is not None and not offer.priority:
         return Denied("nothing_to_open", "priority_opens_at")
-    kept = dict(offer.delegated) | {AT + groups: seats for groups, seats in offer.priority.items()}
+    kept = offer.kept
     # What a cut-off sent on is no offer's to say; what is lent stays with who lent it, and is spoken for.
     onward = sum(pool.granted for pool in pools if pool.onward_step is not None)
     if sum(kept.values()) + onward > offer.capacity:
@@ -100,7 +110,7 @@ def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Den
     before: dict[str | None, int] = {}
     for whose, seats in wanted.items():
         # A municipality has a pool for each decision that granted it seats.
-        standing = [pool for pool in pools if pool.whose == whose and not pool.is_moved]
+        standing = _standing(whose, pools)
         lent = _lent(pools, {pool.id for pool in standing})
         before[whose] = sum(pool.granted for pool in standing) + lent
         about = "capacity" if whose is None else "priority" if whose.startswith(AT) else "delegated"
@@ -110,6 +120,24 @@ def offer_course_run(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Den
             # They would stand in a line that no seat ever comes to.
             return Denied("people_wait_for_these_seats", about)
     return Granted({whose: seats - before[whose] for whose, seats in wanted.items()})
+
+
+def offer_again(offer: CourseOffer, pools: Sequence[Pool]) -> Granted | Denied:
+    """The same where the file says of pools what it said before, and what they have by now may not be so any more.
+
+    What went back at a cut-off, or with a decision that ended, stays where it went: nobody asks for it anew.
+    """
+    has = dict.fromkeys(offer.kept, 0)
+    for whose in has:
+        standing = _standing(whose, pools)
+        has[whose] = sum(pool.granted for pool in standing) + _lent(pools, {pool.id for pool in standing})
+    delegated = {whose: has[whose] for whose in offer.delegated}
+    priority = {groups: has[AT + groups] for groups in offer.priority}
+    return offer_course_run(replace(offer, delegated=delegated, priority=priority), pools)
+
+
+def _standing(whose: str | None, pools: Sequence[Pool]) -> list[Pool]:
+    return [pool for pool in pools if pool.whose == whose and not pool.is_moved]
 
 
 def _lent(pools: Sequence[Pool], by: Collection[UUID]) -> int:

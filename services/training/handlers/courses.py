@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.late_changes import TERMS
-from services.training.domain.offers import CourseOffer, Denied, Granted, offer_course_run
+from services.training.domain.offers import CourseOffer, Denied, Granted, offer_again, offer_course_run
 from services.training.domain.pools import Allotted, Bound, Place, Run, bind_seats
 from services.training.domain.quota import AT, Pool
 from services.training.domain.steps import Authority, State
@@ -50,6 +50,10 @@ class _Change:
     became: Literal["created", "updated"]
     places: Mapping[Place, int] = field(default_factory=dict)
     """What each pool is granted more or less, once it is known which decisions grant it."""
+    said_before: bool = False
+    """The file says of its pools what it said before."""
+    same: bool = False
+    """Nothing else of it changes."""
 
 
 _Decided = dict[str, _Change | Offered | Denied]
@@ -137,6 +141,9 @@ async def _change(
     found_now = await courses.find_offers(session, [offer.course_number for offer in differing.values()])
     for course_run_id, offer in differing.items():
         decision = offer_course_run(offer, pools[course_run_id])
+        said_before = found_now[offer.course_number]["shared_as"] == offer.shared_as
+        if isinstance(decision, Denied) and said_before:
+            decision = offer_again(offer, pools[course_run_id])
         if found_now[offer.course_number]["cancelled_at"] is not None:
             decision = Denied("course_cancelled", "course_number")
         elif trial_of(found_now[offer.course_number]) != trial_of(offer_values(offer)):
@@ -150,7 +157,8 @@ async def _change(
                 decided[offer.course_number] = decision
             case Granted():
                 change = _Change(course_run_id, offer, pools[course_run_id], decision, "updated")
-                decided[offer.course_number] = change
+                same = _same(found_now[offer.course_number], offer)
+                decided[offer.course_number] = replace(change, said_before=said_before, same=same)
             case _:
                 assert_never(decision)
     return decided
@@ -169,6 +177,14 @@ async def _bind(session: AsyncSession, decided: _Decided, now: datetime) -> _Dec
     bound_changes: _Decided = dict(decided)
     for change in changes:
         bound = bind_seats(_run(change.offer), change.granted.deltas, change.pools, allotted)
+        if isinstance(bound, Denied) and change.said_before:
+            again = offer_again(change.offer, change.pools)
+            if isinstance(again, Granted):
+                if change.same and not any(again.deltas.values()):
+                    bound_changes[change.offer.course_number] = Offered(change.course_run_id, "unchanged")
+                    continue
+                change = replace(change, granted=again)  # noqa: PLW2901 - it stands as it is from here on
+                bound = bind_seats(_run(change.offer), again.deltas, change.pools, allotted)
         match bound:
             case Denied():
                 bound_changes[change.offer.course_number] = bound

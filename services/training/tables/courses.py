@@ -17,7 +17,7 @@ from shared.database import Hot
 _OFFER_COLUMNS = (
     "title, provider_agency, prefecture, site_municipality, system, field, starts_on, ends_on, applications_close_at,"
     " hold_hours, source, checked_on, min_enrolment, cancel_decision_on, hold_days, offer_days, priority_opens_at,"
-    " host_workplace_id, host_workplace_name, from_time, until_time"
+    " shared_as, host_workplace_id, host_workplace_name, from_time, until_time"
 )
 """Its capacity is moved by the ledger alone."""
 HOLD_HOURS = 72
