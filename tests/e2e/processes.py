@@ -208,8 +208,13 @@ def some_services(
         command = "issuer" if name == "issuer" else "run"
         start = [sys.executable, "-m", "shared.service", command, "--port", str(port)]
         platform.commands[name] = (start, {"TSUNAGU_ISSUER": issuer} | (keys if name == "issuer" else own))
-        platform.begin(name)
-        wait_until_ready(f"http://127.0.0.1:{port}/health/ready", process=platform.processes[name])
+    try:
+        for name, port in ports.items():
+            platform.begin(name)
+            wait_until_ready(f"http://127.0.0.1:{port}/health/ready", 180, process=platform.processes[name])
+    except BaseException:
+        platform.end()
+        raise
     return platform
 
 
