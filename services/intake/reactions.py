@@ -29,6 +29,7 @@ from shared.events import (
     PlanEvaluated,
     ReferralAccepted,
     ReferralClosed,
+    ReferralCourseChanged,
     ReferralDeclined,
     ReferralDeclineProposed,
     ReferralNotPlaced,
@@ -149,6 +150,9 @@ reactions: dict[type[Event], Reaction] = {
     ),
     ReferralDeclined: followed("referral_declined", "referral_id", "sender", "receiver", "reason"),
     ReferralWithdrawn: followed("referral_withdrawn", "referral_id", "sender", "receiver", "reason"),
+    ReferralCourseChanged: followed(
+        "referral_course_changed", "referral_id", "before", "receiver", "course_run_before", "course_run_id"
+    ),
     ReferralReturned: answered("referral_returned", "referral_id", "sender", "receiver", "missing"),
     ReferralRerouted: answered("referral_rerouted", "referral_id", "receiver", "next_referral_id", "next_receiver"),
     ReferralDeclineProposed: answered("referral_decline_proposed", "referral_id", "receiver", "coordinator", "reason"),

@@ -11,7 +11,8 @@ Tells: `AgencyListed`, `ProgrammeListed` (the directory); `ReferralSent`, `Train
     `ReferralReturned`, `ReferralAccepted`, `ReferralRerouted`, `ReferralDeclineProposed`, `ReferralDeclined`,
     `ReferralProgressed`, `ReferralOverdue`, `ReferralTakenOver`, `ReferralOutcomeSet`, `ReferralClosed`,
     `ReferralWithdrawn`, `ReferralSentOn`, `ReferralNotPlaced`, `ReferralNotSent`, `LinkUndelivered`,
-    `TransferBecameRefer`; `NeedUnmet`, `NeedMet` (what nobody answers), `HopsAlarm`, `FrictionRecorded`.
+    `TransferBecameRefer`, `ReferralCourseChanged`; `NeedUnmet`, `NeedMet` (what nobody answers), `HopsAlarm`,
+    `FrictionRecorded`.
 Keeps: the directory (agencies, programmes, coordinators, professionals, host workplaces, firms, neighbours of towns)
     with every version of every entry; facts about cases, courses and pools as the others told them, and decided orders
     that wait for one of them; the rules of routing, and every proposal made by them; referrals, each with its
@@ -27,7 +28,8 @@ Where to look, in `domain`, `handlers`, `tables` and `api` by the same name:
     clocks, waiting, places       silence · all that waits · the next place of what came back
     needs                         what nobody answers (`/v1/unmet-needs`)
     links, door, mails            answering without an account (`codes`: those of letters)
-    training_words                what training tells of the end, and of work after it
+    training_words                what training tells of seats, of the end, and of work after it
+    course_changes                another school's course run, to which the person agreed
     function_map, friction        the map, with `map_supply` (places there are seats), `small_counts` · scheme limits
     numbers                       times, reasons, hops, an agency's give-back
     nearby, asked                 the directory in memory · all of a case that routing looks at

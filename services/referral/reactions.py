@@ -1,5 +1,6 @@
 """What the others' facts mean here. They come from three topics, in any order across them, and sometimes twice."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -10,7 +11,8 @@ from services.referral.domain import training_words as words
 from services.referral.domain.moves import BACK_TO_LINE
 from services.referral.domain.needs import EndReason
 from services.referral.domain.states import Outcome, Party
-from services.referral.handlers import decided, moving, needs, places, training_words
+from services.referral.domain.training_words import Seat
+from services.referral.handlers import course_changes, decided, moving, needs, places, training_words
 from services.referral.tables import facts, schema
 from services.referral.tables.decided import Decided
 from shared.bus.inbox import News, Reaction
@@ -46,6 +48,10 @@ from shared.events import (
 )
 from shared.service import day_in_japan
 
+_OfSeat = (
+    SeatHeld | SeatWaitlisted | SeatReleased | TrainingSelected | InstructionIssued | InstructionCancelled | Enrolled
+)
+"""What training tells of a seat, or of a place in line, that may go on for a referral."""
 ERASED = "case_erased"
 AXES = ("interpersonal", "mental", "stress", "thinking", "environment")
 
@@ -128,6 +134,7 @@ async def course_offered(session: AsyncSession, event: CourseOffered, news: News
     """A course run that cases can be referred to, or its changed entry."""
     await _keep(session, schema.course_option, schema.course_option.c.course_run_id, event, news)
     await decided.try_of_course(session, event.course_run_id, now=news.now)
+    await course_changes.follow_all(session, event.course_run_id, now=news.now)
 
 
 async def referral_decided(session: AsyncSession, event: ReferralDecided, news: News) -> None:
@@ -188,8 +195,11 @@ async def instruction_issued(session: AsyncSession, event: InstructionIssued, ne
 async def enrolled(session: AsyncSession, event: Enrolled, news: News) -> None:
     """The course has begun for the person: the provider is responsible now."""
     course = await facts.find_course(session, event.course_run_id)
-    if course is not None:
-        await training_words.keep_from_another(session, event.case_id, event.referral_id, course.provider, now=news.now)
+    provider = None if course is None else course.provider
+    if await _is_its_own(session, event, news):
+        await training_words.keep_from_another(
+            session, event.case_id, event.referral_id, event.course_run_id, provider, now=news.now
+        )
     await _seat(session, event, news, "enrol", day=None if course is None else course.ends_on)
     await training_words.begin(session, event.case_id, event.referral_id, now=news.now)
 
@@ -246,15 +256,29 @@ async def _seat(
         name,
         case_id=event.case_id,
         referral_id=event.referral_id,
-        seat_request_id=event.seat_request_id,
+        seat=_seat_of(event, news),
         day=day,
         now=news.now,
     )
 
 
+def _seat_of(event: _OfSeat, news: News) -> Seat:
+    seat = Seat(event.seat_request_id, event.course_run_id, news.published_at)
+    if isinstance(event, SeatHeld):
+        return replace(seat, consent_version=event.consent_version)
+    return seat
+
+
+async def _is_its_own(session: AsyncSession, event: _OfSeat, news: News) -> bool:
+    if event.referral_id is None:
+        return False
+    seat = _seat_of(event, news)
+    return await training_words.is_its_own(session, event.case_id, event.referral_id, seat, now=news.now)
+
+
 async def _hear_paper(session: AsyncSession, event: InstructionIssued | InstructionCancelled, news: News) -> bool:
     return await training_words.hear_paper(
-        session, event.case_id, event.referral_id, event.seat_request_id, sequence=news.sequence
+        session, event.case_id, event.referral_id, _seat_of(event, news), sequence=news.sequence, now=news.now
     )
 
 
@@ -269,15 +293,18 @@ async def _word(
 async def _seat_lost(session: AsyncSession, event: SeatRefused | SeatReleased, news: News, name: str) -> None:
     """Where it is for want of consent, or of the person, it is their word, whichever topic was faster."""
     withdrawn = event.reason in {"consent_withdrawn", ERASED}
-    await moving.follow_training(
-        session,
-        case_id=event.case_id,
-        referral_id=event.referral_id,
-        name="end_consent" if withdrawn else name,
-        party=Party.PERSON if withdrawn else Party.TRAINING,
-        reason=event.reason,
-        now=news.now,
-    )
+    about: dict[str, Any] = {
+        "case_id": event.case_id,
+        "referral_id": event.referral_id,
+        "name": "end_consent" if withdrawn else name,
+        "party": Party.PERSON if withdrawn else Party.TRAINING,
+        "reason": event.reason,
+        "now": news.now,
+    }
+    if isinstance(event, SeatReleased):
+        await training_words.follow_seat(session, seat=_seat_of(event, news), **about)
+    else:
+        await moving.follow_training(session, **about)
 
 
 async def _nomination(

@@ -126,6 +126,23 @@ class ReferralRerouted(Event, publisher="referral"):
     next_receiver: Agency
 
 
+class ReferralCourseChanged(Event, publisher="referral"):
+    """The person agreed to another course run (受講先の変更): the referral goes on there.
+
+    `receiver` is its school, `before` whom it named until then; `coordinator` from now on. Where it stands, and who
+    answers for it, stays.
+    """
+
+    case_id: Id
+    referral_id: Id
+    sender: Agency
+    before: Agency
+    receiver: Agency
+    coordinator: Agency
+    course_run_before: Id
+    course_run_id: Id
+
+
 class ReferralDeclineProposed(Event, publisher="referral"):
     """The receiver can't take it on, with a coded reason; the coordinator looks at that, and nothing has ended."""
 

@@ -139,6 +139,8 @@ class SeatHeld(Event, publisher="training"):
     """A seat is held for a person until a moment (仮押さえ). It is not an acceptance, instruction or enrolment.
 
     `offered`: out of the line; until then it is accepted or declined, and else goes to the next.
+    `consent_version`: the person gave up another seat, or place in line, for it, and this word about consent reached
+    the school then.
     """
 
     case_id: Id
@@ -149,6 +151,7 @@ class SeatHeld(Event, publisher="training"):
     pool_kind: Coded
     expires_at: Moment
     offered: Flag = False
+    consent_version: Count = 0
 
 
 class SeatWaitlisted(Event, publisher="training"):

@@ -63,7 +63,8 @@ AFTER = """
 - 本人が断った(`person_declined`・`no_contact`)つなぎは、調整役でも受諾にできません。
 - 頼んだ機関が調整役を兼ねるときも、断りを受諾に変えることはできません。
 - `take_over` は、調整役が受けた機関自身のときは起きません。引き継いだあとは、\
-期限がさらに何かを終えることはありません。席は前にだけ進みます(`progress`)。別の席に替わったときは、その席の初めからです。
+期限がさらに何かを終えることはありません。席は前にだけ進みます(`progress`)。別の席に替わったときは、その席の初めからです。\
+本人が別の訓練コースに同意すると、つなぎの相手はそのコースの学校になります(`change_course`)。
 - `transfer` を送れるのは担当機関だけです。担当が変わると、返事待ちの `transfer` は `refer` になります(`keep_holder`)。
 - ケースが中断で終わると、返事待ちのつなぎは取下げになります(`end_with_case`)。終結のときは続きます。
 - 断りの確認や、受諾前の返事なしで調整役が持つのは、つなぎ(次の先を探すこと)です。ケースの担当は変わりません。
@@ -104,7 +105,8 @@ def _line(move: Move) -> str:
     verbs = " ".join(words for verb, words in VERBS.items() if verb in move.verbs)
     kinds = " ".join(sorted(kind.value for kind in move.kinds))
     sources = " ".join(state.value for state in State if state in move.sources)
-    target = "休止の前 where it stood" if move.target is None else move.target.value
+    stays = "休止の前 where it stood" if State.ON_HOLD in move.sources else "変わらない unchanged"
+    target = stays if move.target is None else move.target.value
     if move.becomes is not None:
         target = f"変わらない unchanged, {move.becomes.value}"
     holds = "変わらない unchanged" if move.to is None else PARTIES[move.to]

@@ -27,6 +27,7 @@ from shared.events import (
     ProgrammeListed,
     ReferralAccepted,
     ReferralClosed,
+    ReferralCourseChanged,
     ReferralDeclined,
     ReferralDeclineProposed,
     ReferralOutcomeSet,
@@ -125,6 +126,9 @@ class Oracle:
             case ReferralSent():
                 self.referrals[event.referral_id] = event
                 self.states[event.referral_id] = "sent"
+            case ReferralCourseChanged():
+                goes_on = {"receiver": event.receiver, "course_run_id": event.course_run_id}
+                self.referrals[event.referral_id] = self.referrals[event.referral_id].model_copy(update=goes_on)
             case ReferralReceived():
                 self.states[event.referral_id] = "received"
             case ReferralAccepted():
@@ -136,9 +140,7 @@ class Oracle:
                 self.states[event.referral_id] = event.state
             case ReferralDeclined():
                 self._turn_away(event)
-            case ReferralReturned() | ReferralRerouted() | ReferralClosed():
-                self.states[event.referral_id] = "nobody waits"
-            case ReferralTakenOver(ended=True):
+            case ReferralReturned() | ReferralRerouted() | ReferralClosed() | ReferralTakenOver(ended=True):
                 self.states[event.referral_id] = "nobody waits"
             case ReferralOutcomeSet():
                 if self.states[event.referral_id] != "nobody waits":

@@ -139,10 +139,10 @@ def enrolled(case_id: UUID, referral_id: UUID | None) -> Enrolled:
     )
 
 
-async def told_with_sequence(running: Running, event: Event, sequence: int) -> None:
-    """Deliver an event of a known version of its aggregate, as a replay would."""
+async def told_with_sequence(running: Running, event: Event, sequence: int, *, at: datetime = AT) -> None:
+    """Deliver an event of a known version of its aggregate, as a replay would; `at`: when it was published."""
     event_id, topic = new_id(), topic_of(event.publisher)
-    value = seal(event, event_id=event_id, at=AT, sequence=sequence, by=None, cause=None)
+    value = seal(event, event_id=event_id, at=at, sequence=sequence, by=None, cause=None)
     headers = headers_of(event_id=event_id, type_=event.type, subject=event.subject, topic=topic)
     await running.inbox.deliver([Record(topic, 0, 0, event.subject, value, headers)])
 

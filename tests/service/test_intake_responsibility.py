@@ -14,12 +14,14 @@ from shared.events import (
     Event,
     ReferralAccepted,
     ReferralClosed,
+    ReferralCourseChanged,
     ReferralDeclined,
     ReferralDeclineProposed,
     ReferralOutcomeSet,
     ReferralReceived,
     ReferralSent,
     ReferralTakenOver,
+    TransferBecameRefer,
 )
 from tests.service.intake_counter import opened
 from tests.world import ZAMA, Running, World
@@ -67,6 +69,28 @@ async def test_what_a_coordinator_sent_itself_and_took_over_later_waits_for_it(w
     assert await referrals_of(intake, city) == [("held", "accepted", city, None)]
     await intake.hear(ReferralOutcomeSet(**about(case_id, sender=city, outcome="started", number=1)))
     assert await referrals_of(intake, city) == [("held", "outcome_set", city, None)], "also after the next step"
+
+
+async def test_the_proof_waits_for_the_school_to_which_the_person_agreed_and_the_case_stays(world: World) -> None:
+    intake = world.service("intake")
+    case_id = await opened(intake.as_())
+    runs: dict[str, Any] = {"course_run_before": S, "course_run_id": R}
+    parties: dict[str, Any] = about(case_id, receiver="school-kaze", verb="refer")
+    school: dict[str, Any] = {"before": "zama-npo", "receiver": "school-kaze", "coordinator": "kagoshima-city"}
+    await intake.hear(
+        ReferralSent(**about(case_id)),
+        ReferralReceived(case_id=UUID(case_id), referral_id=R, receiver="zama-npo"),
+        TransferBecameRefer(**about(case_id), responsible="kagoshima-desk", holder="kagoshima-desk"),
+        ReferralCourseChanged(case_id=UUID(case_id), referral_id=R, sender="kagoshima-desk", **school, **runs),
+    )
+    assert await referrals_of(intake, "kagoshima-desk") == [("held", "received", "school-kaze", None)]
+    await intake.hear(ReferralAccepted(**parties))
+    assert await referrals_of(intake, "kagoshima-desk") == [("held", "accepted", "school-kaze", None)]
+    assert await referrals_of(intake, "zama-npo") == []
+    (row,) = await intake.rows("SELECT receiver, coordinator FROM referral_custody WHERE state = 'accepted'")
+    assert tuple(row) == ("school-kaze", "kagoshima-city")
+    (case,) = await intake.rows("SELECT holder_agency FROM case_")
+    assert case["holder_agency"] == "kagoshima-desk"
 
 
 async def test_each_step_counts_once_however_often_it_is_told(world: World) -> None:

@@ -29,6 +29,7 @@ from shared.events import (
     PlanEvaluated,
     ReferralAccepted,
     ReferralClosed,
+    ReferralCourseChanged,
     ReferralDeclined,
     ReferralDeclineProposed,
     ReferralNotPlaced,
@@ -135,6 +136,9 @@ def ways_of_a_referral(case: UUID) -> list[Event]:
     }
     return [
         TransferBecameRefer(**about, responsible="kagoshima-desk", holder="sakura-npo"),
+        ReferralCourseChanged(
+            **about, before="kagoshima-school", coordinator=city, course_run_before=C, course_run_id=S
+        ),
         ReferralReturned(**about, missing=["wishes"]),
         ReferralRerouted(**about, next_referral_id=C, next_receiver="sakura-npo"),
         ReferralDeclineProposed(**about, coordinator=city, reason="no_capacity"),

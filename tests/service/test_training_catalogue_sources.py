@@ -136,7 +136,8 @@ async def test_a_record_comes_in_whole_and_only_with_the_second_step(training: R
     await taken(training, WHOLE)
     whole = await only(training)
     record = whole["record"]
-    assert all(value is not None for value in record.values()), "every field of the record"
+    unsaid = {name for name, value in record.items() if value is None}
+    assert unsaid == {"from_time", "until_time"}, "every field of the record, save a trial place's hours"
     assert record["applications_close_at"] == "2026-12-16T16:00:00+09:00"
     assert (record["starts_on"], record["weekdays"]) == ("2027-01-12", ["mon", "tue", "wed", "thu", "fri"])
     assert (record["delivery"], record["delegated"]) == (

@@ -253,7 +253,7 @@ async def test_who_accepts_moves_in_one_transaction_and_from_a_place_in_line_the
     course = await offered(training, capacity=2)
     await seat(training, course)
     order = referred(course)
-    await training.hear(opened(order.case_id), consented(order.case_id), order)
+    await training.hear(opened(order.case_id), consented(order.case_id, 7), order)
     other = await offered(training, starts_on=date(2027, 4, 20), capacity=1)
     await changed(training, course, capacity=1)
     (record,) = await affected(training)
@@ -265,7 +265,10 @@ async def test_who_accepts_moves_in_one_transaction_and_from_a_place_in_line_the
     assert (moved["state"], moved["referral_id"]) == ("held", order.referral_id)
     assert str(moved["moved_from"]) == record["next_request_id"]
     told = await told_since(training, before)
-    assert [type(each) for each in told if isinstance(each, SeatReleased | SeatHeld)] == [SeatReleased, SeatHeld]
+    released, held = (each for each in told if isinstance(each, SeatReleased | SeatHeld))
+    assert isinstance(released, SeatReleased)
+    assert isinstance(held, SeatHeld)
+    assert (held.consent_version, held.referral_id) == (7, order.referral_id), "on which word the school may be told"
     assert (await training.rows("SELECT sum(seats) AS n FROM seat_entry WHERE kind = 'release'"))[0]["n"] == 1
     await everything_holds(training)
 

@@ -16,11 +16,11 @@ from services.intake.domain.custody import Proof, check, digest, document, first
 from services.intake.domain.responsibility import Entry, Heard, follow, standings, waits_for
 from services.intake.handlers.responsibility import _heard, _sent
 from services.referral.domain import clocks
-from services.referral.domain.moves import IN_FLIGHT, Moved, Referral, Said, advance, legal_moves
+from services.referral.domain.moves import CHANGE_COURSE, IN_FLIGHT, Moved, Referral, Said, advance, legal_moves
 from services.referral.domain.states import Kind, Party, State, Verb
 from services.referral.handlers.telling import keeping_holder, moving, sending, taking_over
 from shared.events import Event, ReferralSent
-from tests.unit.test_referral_moves import SAID, TO_COURSE, TO_PROGRAMME
+from tests.unit.test_referral_moves import ELSEWHERE, SAID, TO_COURSE, TO_PROGRAMME
 
 AT = datetime(2026, 11, 1, 3, tzinfo=UTC)
 STEPS = st.lists(st.integers(0, 29), max_size=12)
@@ -30,7 +30,7 @@ COURSE_BY_COORDINATOR = replace(TO_COURSE, sender="city", responsible_agency="ci
 STARTS = st.tuples(
     st.sampled_from([TO_PROGRAMME, TO_COURSE, BY_COORDINATOR, COURSE_BY_COORDINATOR]), st.sampled_from(Verb)
 )
-AGENCIES = ("desk", "npo", "school", "city")
+AGENCIES = ("desk", "npo", "school", "city", "other-school", "other-city")
 
 
 def story(start: Referral, verb: Verb, steps: Sequence[int | str]) -> tuple[Referral, list[Event]]:
@@ -43,7 +43,7 @@ def story(start: Referral, verb: Verb, steps: Sequence[int | str]) -> tuple[Refe
         if not legal:
             break
         chosen = legal[step % len(legal)] if isinstance(step, int) else next(m for m in legal if m.name == step)
-        said = SAID if chosen.name != "decline" else Said(reason="no_capacity")
+        said = {"decline": Said(reason="no_capacity"), CHANGE_COURSE: ELSEWHERE}.get(chosen.name, SAID)
         moved = advance(referral, chosen.name, chosen.by, said)
         assert isinstance(moved, Moved)
         event = moving(referral, moved, outcome=said.outcome, outcomes=1)
@@ -77,6 +77,8 @@ def kept(told: Sequence[Event], first_at: datetime = AT) -> list[Entry]:
 @example((TO_PROGRAMME, Verb.REQUEST), ["accept", "start", "take_over", "keep_holder"])
 @example((TO_PROGRAMME, Verb.REFER), ["accept", "start", "take_over", "set_outcome", "close", "add_outcome"])
 @example((TO_PROGRAMME, Verb.TRANSFER), ["accept", "expire", "keep_holder"])
+@example((TO_COURSE, Verb.TRANSFER), ["hold_seat", "keep_holder", "change_course", "enrol", "take_over"])
+@example((TO_COURSE, Verb.TRANSFER), ["enrol", "keep_holder", "change_course"])
 @example((BY_COORDINATOR, Verb.REFER), ["accept", "start"])
 @example((BY_COORDINATOR, Verb.REFER), ["accept", "start", "take_over", "hold"])
 def test_both_books_name_the_same_agency_and_the_same_state(start: tuple[Referral, Verb], steps: list[int]) -> None:

@@ -21,6 +21,7 @@ from services.referral.domain.moves import (
     MOVES,
     OPEN,
     Moved,
+    NewCourse,
     NotMoved,
     Referral,
     Said,
@@ -49,6 +50,7 @@ TO_PROGRAMME = Referral(
 )
 TO_COURSE = replace(TO_PROGRAMME, programme_id=None, course_run_id=UUID(int=4), receiver="school")
 SAID = Said(reason="other", day=date(2026, 5, 1), outcome="started", missing=("wishes",))
+ELSEWHERE = Said(course=NewCourse(UUID(int=5), "other-school", "other-city"))
 
 # Written by hand from the issue's words, and not from the table: party, move, from -> to. Both ways to give a case.
 GIVEN = """
@@ -120,6 +122,11 @@ training     enrol             sent received -> accepted
 training     refuse_seat       sent received -> declined
 training     release_seat      sent received -> declined
 training     back_to_line      sent received -> received
+training     change_course     sent -> sent
+training     change_course     received -> received
+training     change_course     accepted -> accepted
+training     change_course     outcome_set -> outcome_set
+training     change_course     closed -> closed
 training     set_outcome       accepted contact_made in_service no_show on_hold outcome_set -> outcome_set
 training     close             outcome_set -> closed
 training     correct_outcome   closed -> closed

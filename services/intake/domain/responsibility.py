@@ -42,6 +42,7 @@ class Heard:
     coordinator: str | None = None
     ends: bool = True
     holder: str | None = None
+    receiver: str | None = None
 
 
 def follow(before: Entry, heard: Heard) -> Entry:
@@ -58,6 +59,9 @@ def follow(before: Entry, heard: Heard) -> Entry:
             return taken if goes_on or before.ended else replace(taken, state="expired", ended="expired")
         case "became_refer":
             return replace(after, verb="refer", holder=heard.holder or before.holder)
+        case "course_changed":
+            assert heard.receiver is not None
+            return replace(after, receiver=heard.receiver, coordinator=heard.coordinator)
         case "outcome_set":
             return after if before.ended else replace(after, state="outcome_set")
         case "declined" | "withdrawn" | "rerouted" | "closed":

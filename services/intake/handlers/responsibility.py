@@ -11,6 +11,7 @@ from shared.events import (
     Event,
     ReferralAccepted,
     ReferralClosed,
+    ReferralCourseChanged,
     ReferralDeclined,
     ReferralDeclineProposed,
     ReferralOutcomeSet,
@@ -67,6 +68,8 @@ def _heard(event: Event, now: datetime) -> Heard | None:
             return Heard("closed", now, code=event.outcome)
         case TransferBecameRefer():
             return Heard("became_refer", now, holder=event.responsible)
+        case ReferralCourseChanged():
+            return Heard("course_changed", now, coordinator=event.coordinator, receiver=event.receiver)
         case ReferralTakenOver():
             return Heard("taken_over", now, coordinator=event.coordinator, ends=event.ended)
         case _:

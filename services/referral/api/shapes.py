@@ -282,6 +282,10 @@ class StepAnswer(BaseModel):
     at: datetime
     waits_for: str | None = Field(default=None, description="Of remind, second and placed: who was waited for.")
     by_link: bool = Field(default=False, description="By a one-time link, from an agency without an account.")
+    receiver_before: str | None = Field(
+        default=None, description="Of change_course: the school that the referral named until then."
+    )
+    course_run_before: UUID | None = Field(default=None, description="The same of the course run.")
 
 
 class ToldAnswer(BaseModel):

@@ -118,6 +118,7 @@ def _taken_over(kind: Kind, states: Collection[State]) -> tuple[Move, ...]:
 
 
 KEEP_HOLDER = "keep_holder"
+CHANGE_COURSE = "change_course"
 BACK_TO = {Progress.NOMINATED: "back_to_nominated", Progress.COUNTERSIGNED: "back_to_countersigned"}
 """Where a referral goes back to when the paper that stood was cancelled."""
 BACK_TO_LINE = "back_to_line"
@@ -222,6 +223,16 @@ MOVES: tuple[Move, ...] = (
     *(_seat("enrol", State.ACCEPTED, Progress.ENROLLED, verbs={verb}, to=_HOLDS_THEN[verb]) for verb in sorted(_GIVEN)),
     _seat("refuse_seat", State.DECLINED, Progress.SEAT_REFUSED),
     _seat("release_seat", State.DECLINED, Progress.SEAT_RELEASED),
+    # After a late change the person agreed to another course run, of another school perhaps (受講先の変更). It stands
+    # where it stood; which school that is may be heard after what became of the person there.
+    _line(
+        CHANGE_COURSE,
+        Party.TRAINING,
+        {State.SENT, State.RECEIVED, State.ACCEPTED, State.OUTCOME_SET, State.CLOSED},
+        None,
+        kind=Kind.COURSE_RUN,
+        verbs=_GIVEN,
+    ),
     # A support instruction was cancelled: another paper is awaited where this one was.
     *(_seat(name, State.RECEIVED, progress) for progress, name in BACK_TO.items()),
     _seat(BACK_TO_LINE, State.RECEIVED, Progress.SEAT_WAITING),
@@ -280,6 +291,7 @@ class Referral:
     programme_id: UUID | None
     course_run_id: UUID | None
     seat_request_id: UUID | None
+    """The newest seat, or place in line, that goes on for it."""
     state: State
     responsible_agency: str
     progress: Progress | None
@@ -301,6 +313,12 @@ class Referral:
     proposed_course_run_id: UUID | None = None
     taken_over: bool = False
     """Who works on it was silent: the coordinator answers for it in their place, and is waited for."""
+    seat_since: datetime | None = None
+    """When training first told of that seat."""
+    seat_course_run_id: UUID | None = None
+    """In which course run it is: another one than the referral's, as long as nobody has told which school's that is."""
+    consent_version: int = 0
+    """The word about consent on which the person agreed to another course run; an earlier one takes nothing back."""
 
     @property
     def kind(self) -> Kind:
@@ -339,6 +357,15 @@ class Referral:
 
 
 @dataclass(frozen=True, slots=True)
+class NewCourse:
+    """Where a referral goes on: the course run, its school, and who coordinates from then on."""
+
+    course_run_id: UUID
+    receiver: str
+    coordinator: str
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """What comes with a move; which of it a move needs stands in the table."""
 
@@ -346,6 +373,7 @@ class Said:
     day: date | None = None
     outcome: str | None = None
     missing: tuple[str, ...] = ()
+    course: NewCourse | None = None
 
 
 NOTHING_SAID = Said()
@@ -383,6 +411,8 @@ def advance(referral: Referral, name: str, parties: Collection[Party], said: Sai
 def _after(referral: Referral, move: Move, said: Said) -> Referral:
     if move.becomes is not None:
         return _become(referral, move, move.becomes)
+    if said.course is not None:
+        return _go_on_in(referral, said.course)
     target = move.takes(referral)
     return replace(
         referral,
@@ -404,6 +434,17 @@ def _become(referral: Referral, move: Move, verb: Verb) -> Referral:
     moves_back = move.to is not None and referral.responsible_agency == referral.receiver
     holder = referral.agency(move.to) if moves_back and move.to is not None else referral.responsible_agency
     return replace(referral, verb=verb, responsible_agency=holder, version=referral.version + 1)
+
+
+def _go_on_in(referral: Referral, to: NewCourse) -> Referral:
+    """Another course run, and nothing else: what the person had come to stays, and who answers for it."""
+    return replace(
+        referral,
+        course_run_id=to.course_run_id,
+        receiver=to.receiver,
+        coordinator=to.coordinator,
+        version=referral.version + 1,
+    )
 
 
 def _reason_after(referral: Referral, move: Move, said: Said) -> str | None:

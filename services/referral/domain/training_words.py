@@ -4,8 +4,11 @@ Each fact is corrected by the next word about the same thing: the outcome is rec
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
 
-from services.referral.domain.moves import AT_WORK
+from services.referral.domain.moves import AT_WORK, Referral
 from services.referral.domain.states import CAME_TO_NOTHING, Outcome, State, how_far
 
 END = "end"
@@ -13,6 +16,28 @@ END = "end"
 PAPER = "paper"
 """The papers that send into training, which are no outcome: of these words only how new the last one is counts."""
 _AT_WORK = frozenset({"employed_insured", "employed", "self_employed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Of which seat, or place in line, training tells, and when it told."""
+
+    id: UUID
+    course_run_id: UUID
+    told_at: datetime
+    consent_version: int = 0
+    """The word about consent on which the person agreed to it instead of another seat."""
+
+    def is_newer(self, since: datetime | None) -> bool:
+        """Than a seat of which was first told then. One ends before the next begins, so that their words never mix."""
+        return since is None or self.told_at >= since
+
+
+def with_seat(seat: Seat | None, referral: Referral) -> Referral:
+    """The referral, with this seat as the one that goes on for it."""
+    if seat is None or seat.id == referral.seat_request_id:
+        return referral
+    return replace(referral, seat_request_id=seat.id, seat_since=seat.told_at, seat_course_run_id=seat.course_run_id)
 
 
 def of_end(ending: str, *, for_work: bool) -> Outcome:

@@ -30,6 +30,7 @@ from services.referral.domain.moves import (
 from services.referral.domain.options import CourseRun
 from services.referral.domain.routing import next_place
 from services.referral.domain.states import Kind, Party, Progress, State, Verb
+from services.referral.domain.training_words import Seat, with_seat
 from services.referral.handlers import needs, places
 from services.referral.handlers.links import keep_link
 from services.referral.handlers.looking import concerning, visible
@@ -351,7 +352,7 @@ async def follow_training(
     name: str,
     now: datetime,
     reason: str | None = None,
-    seat_request_id: UUID | None = None,
+    seat: Seat | None = None,
     party: Party = Party.TRAINING,
     day: date | None = None,
 ) -> None:
@@ -365,10 +366,9 @@ async def follow_training(
     referral = await referrals.lock_referral(session, referral_id)
     assert referral is not None  # nothing is deleted
     if fact is not None and name == "enrol" and isinstance(advance(referral, name, {party}), Moved):
-        enrolled = replace(referral, seat_request_id=seat_request_id or referral.seat_request_id)
-        await _accept(session, fact, enrolled, name, {party}, Said(day=day), by=party.value, now=now)
+        await _accept(session, fact, with_seat(seat, referral), name, {party}, Said(day=day), by=party.value, now=now)
         return
-    await _follow(session, referral, name, party, reason=reason, seat_request_id=seat_request_id, day=day, now=now)
+    await _follow(session, referral, name, party, reason=reason, seat=seat, day=day, now=now)
 
 
 async def follow_nomination(
@@ -385,7 +385,7 @@ async def follow_nomination(
     for referral in await referrals.lock_in_flight(session, case_id):
         if referral.seat_request_id == seat_request_id:
             until = day or referral.review_on
-            await _follow(session, referral, name, Party.TRAINING, seat_request_id=seat_request_id, day=until, now=now)
+            await _follow(session, referral, name, Party.TRAINING, day=until, now=now)
 
 
 async def _follow(
@@ -396,7 +396,7 @@ async def _follow(
     *,
     now: datetime,
     reason: str | None = None,
-    seat_request_id: UUID | None,
+    seat: Seat | None = None,
     day: date | None = None,
 ) -> None:
     said = Said(reason=reason, day=day)
@@ -407,20 +407,20 @@ async def _follow(
             held = await with_clock(session, replace(referral, review_on=day), now)
             await referrals.store_standing(session, held)
         return
-    seat = replace(moved.referral, seat_request_id=seat_request_id or referral.seat_request_id)
-    stored = await _store(session, referral, replace(moved, referral=seat), said, by=party.value, now=now)
+    stored = await _store(
+        session, referral, replace(moved, referral=with_seat(seat, moved.referral)), said, by=party.value, now=now
+    )
     await emit(session, *stored.told, at=now)
 
 
-async def follow_outcome(
-    session: AsyncSession, referral: Referral, name: str, outcome: str | None, *, now: datetime
+async def follow_word(
+    session: AsyncSession, referral: Referral, name: str, said: Said, *, party: Party = Party.TRAINING, now: datetime
 ) -> Referral:
-    """Let training's word about the person set, close, add or correct; the referral and its case are locked."""
-    said = Said(outcome=outcome)
-    moved = advance(referral, name, {Party.TRAINING}, said)
+    """Let training's word about the person make a move, if it is legal; the referral and its case are locked."""
+    moved = advance(referral, name, {party}, said)
     if isinstance(moved, NotMoved):
         return referral
-    stored = await _store(session, referral, moved, said, by=Party.TRAINING.value, now=now)
+    stored = await _store(session, referral, moved, said, by=party.value, now=now)
     await emit(session, *stored.told, at=now)
     return stored.referral
 
@@ -499,7 +499,7 @@ async def note_consent(
     said = Said(reason="consent_refused" if consent.state == "refused" else because)
     told: Told = []
     for referral in await referrals.lock_in_flight(session, case_id):
-        if not _is_taken_back(consent, referral):
+        if version < referral.consent_version or not is_taken_back(consent, referral):
             continue
         moved = advance(referral, "end_consent", {Party.PERSON}, said)
         assert isinstance(moved, Moved)  # what is in flight can always be taken back
@@ -507,7 +507,8 @@ async def note_consent(
     await emit(session, *told, at=now)
 
 
-def _is_taken_back(consent: Consent, referral: Referral) -> bool:
+def is_taken_back(consent: Consent, referral: Referral) -> bool:
+    """Whether the newest word about consent ends it, as long as nobody has accepted it."""
     if referral.verb is Verb.REQUEST:
         # It has told its asker nothing, and needs no yes until it is agreed to. A no ends it all the same.
         return consent.state in {"withdrawn", "refused"}

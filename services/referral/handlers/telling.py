@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.referral.domain.moves import AT_WORK, KEEP_HOLDER, SILENCE, Move, Moved, Referral
+from services.referral.domain.moves import AT_WORK, CHANGE_COURSE, KEEP_HOLDER, SILENCE, Move, Moved, Referral
 from services.referral.domain.states import Party, State, Verb
 from shared.events import (
     Event,
     ReferralAccepted,
     ReferralClosed,
+    ReferralCourseChanged,
     ReferralDeclined,
     ReferralDeclineProposed,
     ReferralOutcomeSet,
@@ -62,6 +63,11 @@ def moving(before: Referral, moved: Moved, *, outcome: str | None, outcomes: int
     about: dict[str, Any] = {"case_id": to.case_id, "referral_id": to.id, "sender": to.sender, "receiver": to.receiver}
     if name in {"set_outcome", "add_outcome", "correct_outcome"}:
         return ReferralOutcomeSet(**about, outcome=outcome or "", number=outcomes)
+    if name == CHANGE_COURSE:
+        assert before.course_run_id is not None  # the table has it for those to a course run
+        assert to.course_run_id is not None
+        elsewhere: dict[str, Any] = {"course_run_before": before.course_run_id, "course_run_id": to.course_run_id}
+        return ReferralCourseChanged(**about, **elsewhere, before=before.receiver, coordinator=to.coordinator)
     if moved.move.by == {Party.TRAINING} and to.state is before.state:
         return None
     if name in {"reroute", "take_over", KEEP_HOLDER} or (name == "expire" and moved.move.to is not None):

@@ -300,9 +300,11 @@ async def outcomes_of(session: AsyncSession, referral_id: UUID) -> Sequence[Row[
 
 _STEPS = Hot(
     "SELECT * FROM (SELECT version, step, by, reason, at, link_id IS NOT NULL AS by_link, CAST(NULL AS text)"
-    " AS waits_for"
-    " FROM referral_step LEFT JOIN link_step USING (referral_id, version) WHERE referral_id = :id"
-    " UNION ALL SELECT version, step, by, reason, at, false, waits_for FROM clock_step WHERE referral_id = :id)"
+    " AS waits_for, receiver_before, course_run_before"
+    " FROM referral_step LEFT JOIN link_step USING (referral_id, version)"
+    " LEFT JOIN course_change USING (referral_id, version) WHERE referral_id = :id"
+    " UNION ALL SELECT version, step, by, reason, at, false, waits_for, NULL, NULL"
+    " FROM clock_step WHERE referral_id = :id)"
     " AS each ORDER BY version, waits_for IS NOT NULL, at"
 )
 
@@ -366,6 +368,9 @@ def _referral(row: Mapping[Any, Any]) -> Referral:
         proposed_programme_id=row["proposed_programme_id"],
         proposed_course_run_id=row["proposed_course_run_id"],
         taken_over=row["taken_over"],
+        seat_since=row["seat_since"],
+        seat_course_run_id=row["seat_course_run_id"],
+        consent_version=row["consent_version"],
     )
 
 
@@ -395,6 +400,9 @@ _PLAIN = (
     "proposed_programme_id",
     "proposed_course_run_id",
     "taken_over",
+    "seat_since",
+    "seat_course_run_id",
+    "consent_version",
 )
 
 

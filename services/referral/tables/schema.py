@@ -156,6 +156,9 @@ referral = Table(
     Column("proposed_programme_id", Uuid),
     Column("proposed_course_run_id", Uuid),
     Column("taken_over", Boolean, nullable=False),
+    Column("seat_since", DateTime(timezone=True)),
+    Column("seat_course_run_id", Uuid),
+    Column("consent_version", Integer, nullable=False),
 )
 referral_group = Table(
     "referral_group",
@@ -191,6 +194,14 @@ left_seat = Table(
     metadata,
     Column("referral_id", Uuid, primary_key=True),
     Column("seat_request_id", Uuid, primary_key=True),
+)
+course_change = Table(
+    "course_change",
+    metadata,
+    Column("referral_id", Uuid, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("receiver_before", Text, nullable=False),
+    Column("course_run_before", Uuid, nullable=False),
 )
 referral_step = Table(
     "referral_step",

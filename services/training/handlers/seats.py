@@ -100,7 +100,9 @@ async def request_seats(
     # In rising order: decided at the same moment, who came first is told by the id alone.
     ids = sorted(new_id() for _ in orders)
     outcomes = [
-        _placed(seat_request_id, course, order, each, next(decided)) if isinstance(each, Ask) else each
+        _placed(seat_request_id, course, known[order.case_id], order, each, next(decided))
+        if isinstance(each, Ask)
+        else each
         for seat_request_id, order, each in zip(ids, orders, judged, strict=True)
     ]
     placed = [outcome for outcome in outcomes if isinstance(outcome, Placed)]
@@ -170,7 +172,12 @@ async def _decide(
 
 
 def _placed(
-    seat_request_id: UUID, course: Course, order: SeatOrder, ask: Ask, outcome: Held | Waitlisted | Refused | Repeated
+    seat_request_id: UUID,
+    course: Course,
+    case: cases.KnownCase,
+    order: SeatOrder,
+    ask: Ask,
+    outcome: Held | Waitlisted | Refused | Repeated,
 ) -> Placed | Refused | Repeated:
     if isinstance(outcome, Refused | Repeated):
         return outcome
@@ -188,10 +195,10 @@ def _placed(
     )
     placed = Placed(request, outcome, ask.hold_until, order.requested_by, order.origin)
     if isinstance(order, AgencyOrder):
-        moved_from = moves.id if moves else None
         skip = None if course.step is None else order.skip
-        placed = replace(placed, claims=order.claims, moved_from=moved_from, benefit_ends_on=order.benefit_ends_on)
-        return replace(placed, skipped_because=skip)
+        placed = replace(placed, claims=order.claims, benefit_ends_on=order.benefit_ends_on, skipped_because=skip)
+        if moves:
+            return replace(placed, moved_from=moves.id, consent_version=case.consent_version)
     return placed
 
 
@@ -425,6 +432,7 @@ def _told_of(placed: Placed) -> list[Told]:
     match outcome:
         case Held(pool=pool, expires_at=expires_at):
             event = seat_held(request, pool_id=pool.id, pool_kind=pool.kind, expires_at=expires_at)
+            event = event.model_copy(update={"consent_version": placed.consent_version})
         case Waitlisted(pool=pool, position=position):
             event = SeatWaitlisted(
                 case_id=request.case_id,

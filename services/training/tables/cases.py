@@ -26,8 +26,8 @@ _KEEP_CONSENT = text(
 )
 
 _FIND_CASE = text(
-    "SELECT municipality, consent_state, consent_purposes, consent_recipients, consent_valid_until, consent_valid_from"
-    " FROM case_fact WHERE case_id = :case_id"
+    "SELECT municipality, consent_state, consent_purposes, consent_recipients, consent_valid_until,"
+    " consent_valid_from, consent_version FROM case_fact WHERE case_id = :case_id"
 )
 
 
@@ -37,6 +37,8 @@ class KnownCase:
 
     municipality: str | None
     consent: Consent
+    consent_version: int = 0
+    """Of that word; none was heard: zero."""
 
 
 UNHEARD_OF = KnownCase(None, Consent(None))
@@ -74,7 +76,8 @@ def known_case(
     recipients: list[str],
     valid_until: date | None,
     valid_from: date | None,
+    consent_version: int | None,
 ) -> KnownCase:
     """The fact out of its columns."""
     consent = Consent(state, frozenset(purposes), frozenset(recipients), valid_until, valid_from)
-    return KnownCase(municipality, consent)
+    return KnownCase(municipality, consent, consent_version or 0)

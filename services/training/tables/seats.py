@@ -57,8 +57,8 @@ _ANY_CASE = "ANY(CAST((SELECT CAST(:case_ids AS uuid[])) AS uuid[]))"
 # nobody changes them before this transaction ends.
 _LOCK_COURSE_FOR = Hot(
     "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
-    f" consent_valid_until, consent_valid_from FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id"
-    " FOR NO KEY UPDATE),"
+    f" consent_valid_until, consent_valid_from, consent_version FROM case_fact WHERE case_id = {_ANY_CASE}"
+    " ORDER BY case_id FOR NO KEY UPDATE),"
     " known AS (SELECT array_agg(fact) AS cases FROM fact)"
     f" SELECT {_COURSE}, cases FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c"
 )
@@ -344,6 +344,8 @@ class Placed:
     origin: Origin
     moved_from: UUID | None = None
     """The request that this one goes on for, after a change."""
+    consent_version: int = 0
+    """Then: the word about consent on which the person agreed to this course run."""
     benefit_ends_on: date | None = None
     claims: Sequence[Claim] = ()
     skipped_because: Skip | None = None
