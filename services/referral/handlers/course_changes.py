@@ -39,9 +39,9 @@ async def follow(session: AsyncSession, referral: Referral, seat: Seat, *, now: 
 
 async def follow_all(session: AsyncSession, course_run_id: UUID, *, now: datetime) -> None:
     """Training has told whose the course run is: what goes on there already names its school from now on."""
-    for seen in await course_changes.find_behind(session, course_run_id):
-        await facts.lock_case_fact(session, seen.case_id)
-        referral = await referrals.lock_referral(session, seen.id)
+    for referral_id, case_id in await course_changes.find_behind(session, course_run_id):
+        await facts.lock_case_fact(session, case_id)
+        referral = await referrals.lock_referral(session, referral_id)
         if referral is not None and referral.seat_request_id is not None and referral.seat_since is not None:
             seat = Seat(referral.seat_request_id, course_run_id, referral.seat_since)
             await follow(session, referral, seat, now=now)

@@ -1,10 +1,8 @@
 """Which course run, and which school, a referral named before the person agreed to another: it only grows."""
 
-from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.referral.domain.moves import Referral
@@ -22,10 +20,9 @@ async def add(session: AsyncSession, before: Referral, *, version: int) -> None:
     await session.execute(insert(course_change).values(**values))
 
 
-async def find_behind(session: AsyncSession, course_run_id: UUID) -> Sequence[Row[Any]]:
-    """Which referrals have their seat in this course run, and don't name it yet: `id`, `case_id`, by case."""
+async def find_behind(session: AsyncSession, course_run_id: UUID) -> list[tuple[UUID, UUID]]:
+    """Which referrals have their seat in this course run, and don't name it yet, each with its case; by case."""
     column = referral.c
     behind = column.seat_course_run_id == course_run_id, column.seat_course_run_id != column.course_run_id
-    query: Select[Any] = select(column.id, column.case_id).where(*behind).order_by(column.case_id, column.id)
-    found: Sequence[Row[Any]] = (await session.execute(query)).all()
-    return found
+    query = select(column.id, column.case_id).where(*behind).order_by(column.case_id, column.id)
+    return [(row.id, row.case_id) for row in await session.execute(query)]
