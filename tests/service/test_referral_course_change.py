@@ -295,7 +295,8 @@ async def test_the_word_on_which_the_person_agreed_may_come_after_the_seat(regio
 
 async def test_of_an_erased_case_nothing_changes_any_more(region: Region) -> None:
     referral = await region.to_course()
-    await region.running.hear(held(region.case_id, referral), erased(region.case_id), agreed(region, referral))
+    seat = agreed(region, referral, consent_version=0)
+    await region.running.hear(held(region.case_id, referral), erased(region.case_id), seat)
     assert await named(region, referral) == (HIBIKI, str(COURSE))
     assert (await region.look(referral))["reason"] == "case_erased"
     assert await region.running.rows("SELECT FROM course_change") == []
