@@ -32,7 +32,7 @@ _REQUESTED = (
     """ || '"municipality": "462012", "referral_id": null, "requested_by": "kagoshima-desk", "hold_until": null, '"""
     """ || '"moved_from": null, "benefit_ends_on": null, '"""
     f""" || '"expires_at": "' || {_NOW} + interval '3 days' || '", "by": "kagoshima-desk", "cause": "' || {CASE}"""
-    """ || '", "target_groups": [], '"""
+    """ || '", "target_groups": [], "skipped_because": null, '"""
 )
 
 
@@ -60,11 +60,11 @@ _CLAIM = Statement(
 )
 _LOCK = Statement(
     "WITH fact AS (SELECT case_id, municipality, consent_state, consent_purposes, consent_recipients,"
-    f" consent_valid_until, consent_valid_from FROM case_fact WHERE case_id = {_ANY_CASE} ORDER BY case_id"
-    " FOR NO KEY UPDATE),"
+    f" consent_valid_until, consent_valid_from, consent_version FROM case_fact WHERE case_id = {_ANY_CASE}"
+    " ORDER BY case_id FOR NO KEY UPDATE),"
     " known AS (SELECT array_agg(fact) AS cases FROM fact)"
     " SELECT c.id, c.provider_agency, c.applications_close_at, c.hold_hours, c.starts_on, c.prefecture, c.hold_days,"
-    " c.offer_days, c.line_due_at, c.cancelled_at, cases"
+    " c.offer_days, c.line_due_at, c.cancelled_at, c.system, c.field, cases"
     " FROM known CROSS JOIN course_run c WHERE c.id = :id FOR UPDATE OF c",
     {"case_ids": f"ARRAY[{CASE}]", "id": _COURSE},
     keep="c_",
@@ -86,8 +86,11 @@ _POOLS = Statement(
     " AND g.in_force_from <= CAST(CAST(:now AS timestamptz) AT TIME ZONE 'Asia/Tokyo' AS date)"
     " WHERE c.id = :course_run_id ORDER BY g.in_force_from DESC, g.id DESC LIMIT 1) AS setting"
     f" WHERE r.case_id = {_ANY_CASE} AND r.state NOT IN ('enrolled', 'released')"
+    " AND NOT EXISTS (SELECT FROM course_run t WHERE t.id = r.course_run_id AND t.system = 'trial')"
+    " AND NOT EXISTS (SELECT FROM course_run t WHERE t.id = CAST(:course_run_id AS uuid) AND t.system = 'trial')"
     " AND setting.max_open_applications IS NOT NULL"
-    " GROUP BY r.case_id, setting.max_open_applications HAVING count(*) >= setting.max_open_applications) AS at_limit"
+    " GROUP BY r.case_id, setting.max_open_applications HAVING count(*) >= setting.max_open_applications) AS at_limit,"
+    " EXISTS (SELECT FROM seat_to_offer WHERE course_run_id = :course_run_id) AS somebody_has_time"
     " FROM pool p WHERE p.course_run_id = :course_run_id",
     {"course_run_id": "CAST(:c_id AS uuid)", "case_ids": f"ARRAY[{CASE}]", "now": _NOW},
     keep="p_",
@@ -97,11 +100,12 @@ _ADD = (
     " AS asked (id uuid, pool_id uuid, case_id uuid, municipality text, referral_id uuid, requested_by text,"
     " moved_from uuid, benefit_ends_on date,"
     " state text, line_no int, hold_until timestamptz, expires_at timestamptz, by text, cause text,"
-    " target_groups text[])),"
+    " target_groups text[], skipped_because text)),"
     " added AS (INSERT INTO seat_request (id, course_run_id, pool_id, case_id, municipality, referral_id,"
-    " requested_by, state, line_no, hold_until, expires_at, requested_at, moved_from, benefit_ends_on, target_groups)"
+    " requested_by, state, line_no, hold_until, expires_at, requested_at, moved_from, benefit_ends_on, target_groups,"
+    " skipped_because)"
     " SELECT id, :course_run_id, pool_id, case_id, municipality, referral_id, requested_by, state, line_no,"
-    " hold_until, expires_at, :now, moved_from, benefit_ends_on, target_groups FROM asked),"
+    " hold_until, expires_at, :now, moved_from, benefit_ends_on, target_groups, skipped_because FROM asked),"
     " told AS (UPDATE pool p SET version = version + n.requests, next_line_no = next_line_no + n.waiting"
     " FROM (SELECT pool_id, count(*) AS requests, count(line_no) AS waiting FROM asked GROUP BY pool_id) n"
     " WHERE p.course_run_id = :course_run_id AND p.id = n.pool_id)"
