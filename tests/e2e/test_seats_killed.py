@@ -22,7 +22,7 @@ from tests.e2e.seat_rush import ISSUER, Rush, drained, make_known, wants_for
 
 pytestmark = pytest.mark.slow
 
-SEATS = int(os.environ.get("SEATS", "400"))
+SEATS = int(os.environ.get("SEATS", "2000"))
 PER_COURSE = 100
 KILLS = 40
 """About as many in the large run; each costs a start of a service."""

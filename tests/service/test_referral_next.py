@@ -297,7 +297,9 @@ async def test_where_there_is_no_seat_the_next_place_is_proposed_and_the_sender_
             no = SeatRefused(case_id=region.case_id, referral_id=referral, course_run_id=course, reason="pool_closed")
             await region.running.hear(no)
         else:
-            await region.running.hear(held(region.case_id, referral), released(region.case_id, referral, "expired"))
+            there = {"course_run_id": course}
+            seat, gone = held(region.case_id, referral), released(region.case_id, referral, "expired")
+            await region.running.hear(seat.model_copy(update=there), gone.model_copy(update=there))
         back = await region.look(referral)
         assert (back["state"], back["responsible_agency"]) == ("declined", "kagoshima-desk")
         assert proposed(back) == following

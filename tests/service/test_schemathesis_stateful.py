@@ -80,10 +80,15 @@ async def about_training(training: Running) -> Way:
     def sense(operation: str, _: dict[str, Any], made: Made) -> dict[str, Any]:
         mode = ("current_law", "delegated")[len(made.get("record_authority", ())) % 2]
         meant: dict[str, dict[str, Any]] = {
-            "request_seat": {"case_id": next(cases), "hold_until": None},
+            "request_seat": {
+                "case_id": next(cases),
+                "hold_until": None,
+                "target_groups": [],
+                "skips_steps_because": None,
+            },
             "nominate": ENTITY,
             "countersign": {"legal_entity": ENTITY["legal_entity"]},
-            "instruct": ENTITY | {"kind": "instruction", "document_number": None},
+            "instruct": ENTITY | {"kind": "instruction", "document_number": None, "changes": None},
             "record_authority": {"mode": mode, "in_force_from": "2022-10-01"},
         }
         return meant.get(operation, {})
