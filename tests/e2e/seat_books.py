@@ -105,7 +105,8 @@ def _standing(rows: dict[UUID, Any], ledger: Replay) -> list[str]:
     wrong += [f"{case} has {n} seats at a time" for case, n in persons.items() if n > 1]
     live = Counter((row["case_id"], row["course_run_id"]) for row in rows.values() if row["state"] != "released")
     wrong += [f"{case} asks {n} times" for (case, _), n in live.items() if n > 1]
-    line = Counter((row["pool_id"], row["line_no"]) for row in rows.values() if row["line_no"] is not None)
+    # Who was given a seat of another pool keeps the number of the line that they stood in.
+    line = Counter((row["pool_id"], row["line_no"]) for row in rows.values() if row["state"] == "waiting")
     return wrong + [f"place {place} is given {n} times" for place, n in line.items() if n > 1]
 
 

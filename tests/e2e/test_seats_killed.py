@@ -67,7 +67,8 @@ async def test_seats_survive_kills_of_services_and_of_the_bus(
         print(f"{SEATS} attempts in {played:.0f} s, {dict(killer.kills)}, drained in {waited:.1f} s")
         assert killer.kills.total() >= 3
         assert rush.wrong == []
-        assert await faults(database, wants) == []
+        wrong = await faults(database, wants)
+        assert wrong == [], "\n".join(wrong)
         entries = await database.fetchval("SELECT count(*) FROM training.seat_entry")
         # Everything that training heard comes to it once more.
         await asyncio.to_thread(platform.kill, "training")
