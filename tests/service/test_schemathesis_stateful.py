@@ -178,7 +178,7 @@ async def test_whatever_follows_on_an_answer_is_answered_as_described(world: Wor
 
     went_well = well(await travel(service, await WAYS[name](service), rounds=6, enough=far_enough))
     assert len(went_well) >= least, f"went well: {sorted(went_well)}"
-    # Journeys go on by chance: twenty-four rounds look for an instruction, and now and then end at the countersignature.
+    # Journeys go on by chance: twenty-four rounds look for an instruction, and now and then end just before it.
     assert went_well & (deepest | {"countersign"}), "nobody took a third step"
 
 
