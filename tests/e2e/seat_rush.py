@@ -177,11 +177,11 @@ class Rush:
             beside = _Voice(self)
             answer, other = await asyncio.gather(ask(voice, want), ask(beside, want))
             beside.close()
-            self._same(answer, other)
+            answer = self._same(answer, other)
         else:
             answer = await ask(voice, want)
         if want.again:
-            self._same(answer, await ask(voice, want))
+            answer = self._same(answer, await ask(voice, want))
         body = json.loads(answer.body)
         if answer.status != 201:
             want.refused = str(body.get("code", answer.status))
@@ -202,10 +202,11 @@ class Rush:
         body = {"case_id": str(want.case_id), "course_run_id": want.course}
         return await voice.ask("referral", want.town, "/v1/referrals", body, want.key)
 
-    def _same(self, first: Answer, second: Answer) -> None:
-        """A repeated key gets the first answer. Who was refused left no trace, and is judged anew."""
+    def _same(self, first: Answer, second: Answer) -> Answer:
+        """A repeated key gets the first answer. Who was refused left no trace, is judged anew, and may be given one."""
         if first.status == 201 and (second.status, second.body) != (201, first.body):
             self.wrong.append(f"{first.body[:200]!r} and then {second.status} {second.body[:200]!r}")
+        return first if first.status == 201 else second
 
 
 class _Voice:
