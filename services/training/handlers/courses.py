@@ -175,16 +175,16 @@ async def _bind(session: AsyncSession, decided: _Decided, now: datetime) -> _Dec
     if towns:
         allotted = await lock_allotted(session, {each.offer.prefecture for each in changes}, towns, now)
     bound_changes: _Decided = dict(decided)
-    for change in changes:
-        bound = bind_seats(_run(change.offer), change.granted.deltas, change.pools, allotted)
-        if isinstance(bound, Denied) and change.said_before:
-            again = offer_again(change.offer, change.pools)
-            if isinstance(again, Granted):
-                if change.same and not any(again.deltas.values()):
-                    bound_changes[change.offer.course_number] = Offered(change.course_run_id, "unchanged")
-                    continue
-                change = replace(change, granted=again)  # noqa: PLW2901 - it stands as it is from here on
-                bound = bind_seats(_run(change.offer), again.deltas, change.pools, allotted)
+    for offered in changes:
+        change, bound = offered, bind_seats(_run(offered.offer), offered.granted.deltas, offered.pools, allotted)
+        again = offer_again(change.offer, change.pools) if isinstance(bound, Denied) and change.said_before else None
+        if isinstance(again, Granted):
+            # Said before, and granted no more: the pools stay as they are.
+            change = replace(change, granted=again)
+            bound = bind_seats(_run(change.offer), again.deltas, change.pools, allotted)
+            if change.same and not any(again.deltas.values()):
+                bound_changes[change.offer.course_number] = Offered(change.course_run_id, "unchanged")
+                continue
         match bound:
             case Denied():
                 bound_changes[change.offer.course_number] = bound
