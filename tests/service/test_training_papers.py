@@ -172,6 +172,11 @@ async def test_the_mode_in_force_asks_each_next_paper(training: Running) -> None
     assert (await step(placement(training), asked, "instruct", ENTITY)).status_code == 200, "the instruction, delegated"
     modes = await training.rows("SELECT number, kind, authority FROM instruction ORDER BY number")
     assert [tuple(row) for row in modes] == [(1, "support_instruction", "delegated"), (2, "instruction", "delegated")]
+    by_office, by_placement = [await on_paper(training, asked, number) for number in (1, 2)]
+    entrusted = "市町村の無料職業紹介に委ねられたもの"
+    assert entrusted not in by_office, "a support instruction stays with Hello Work in both modes"
+    assert entrusted in by_placement
+    assert "<h1>受講指示書</h1>" in by_placement
 
 
 # --- around the code --------------------------------------------------------------------------------------------------
