@@ -130,7 +130,9 @@ class Rush:
         checked = await self.post(imported, _course_runs(number, starts_on))
         assert checked["rejected"] == 0, checked
         await self.post(f"{imported}/{checked['import_id']}/commit", {})
-        return sorted([each["course_run_id"] async for each in self.every("/v1/course-runs")])
+        offered = sorted([each["course_run_id"] async for each in self.every("/v1/course-runs")])
+        await self.planner.aclose()
+        return offered
 
     async def every(self, path: str) -> Any:
         """All items of a list."""
@@ -169,7 +171,6 @@ class Rush:
             voice.close()
 
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-        await self.planner.aclose()
 
     async def _ask(self, voice: "_Voice", want: Want) -> None:
         ask = self._referral if want.by_referral else self._seat

@@ -1,14 +1,17 @@
 """Seats asked for by HTTP and by events while training, referral and the bus are killed (-9) at random.
 
 None is sold twice, none that was promised is lost, nobody has two. `SEATS` says how many attempts: some by default,
-50,000 in CI (`make test-seats`), 1,000,000 by night.
+50,000 in CI (`make test-seats`), 1,000,000 by night (`make test-night`).
 """
 
 import asyncio
 import os
 import random
+import sys
 import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -16,7 +19,7 @@ from joserfc.jwk import ECKey
 
 from embedded.postgres import EmbeddedPostgres
 from tests.e2e.killer import BROKER, Killer
-from tests.e2e.processes import some_services
+from tests.e2e.processes import Platform, some_services, wait_until_ready
 from tests.e2e.seat_books import faults
 from tests.e2e.seat_rush import ISSUER, Rush, drained, make_known, wants_for
 
@@ -24,60 +27,102 @@ pytestmark = pytest.mark.slow
 
 SEATS = int(os.environ.get("SEATS", "2000"))
 PER_COURSE = 100
-KILLS = 40
-"""About as many in the large run; each costs a start of a service."""
+LEG = 50_000
+"""After so many attempts the books are looked at, and once more in the end: a long run tells early what is wrong."""
+BETWEEN = max(80, min(SEATS // 40, 5_000))
+"""So many attempts from one kill to the next, each of which costs a start of a service."""
+
+
+@pytest.fixture
+async def database(postgres: EmbeddedPostgres, database_name: str) -> AsyncIterator[asyncpg.Connection]:
+    """As its superuser."""
+    connection = await asyncpg.connect(user="postgres", database=database_name, host=str(postgres.socket_folder))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def key() -> ECKey:
+    """The issuer's."""
+    return ECKey.generate_key("P-256")
+
+
+@pytest.fixture
+def platform(folder: Path, postgres: EmbeddedPostgres, database_name: str, key: ECKey) -> Iterator[Platform]:
+    """Training and referral, and the bus in the database."""
+    running = some_services(folder, postgres, database_name, "training", "referral", issuer=ISSUER, key=key)
+    yield running
+    running.end()
 
 
 async def test_seats_survive_kills_of_services_and_of_the_bus(
-    folder: Path, postgres: EmbeddedPostgres, database_name: str
+    platform: Platform, database: asyncpg.Connection, key: ECKey
 ) -> None:
-    key = ECKey.generate_key("P-256")
-    platform = await asyncio.to_thread(
-        some_services, folder, postgres, database_name, "training", "referral", issuer=ISSUER, key=key
-    )
-    database = await asyncpg.connect(user="postgres", database=database_name, host=str(postgres.socket_folder))
-
     async def bus_is_cut() -> None:
         """Every connection of the bus ends at once, as with a broker that is killed."""
         await database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tsunagu_bus'")
 
-    try:
-        rush = Rush(platform.ports, key)
-        wants = wants_for(await rush.offer(max(4, SEATS // PER_COURSE)), SEATS, random.Random(20261201))
-        await make_known(database, wants)
-        await drained(database, 120)
-        killer = Killer(
-            platform,
-            bus_is_cut,
-            ("training", BROKER, "training", "referral"),
-            done=lambda: rush.done,
-            between=max(80, SEATS // KILLS),
-        )
+    rush = Rush(platform.ports, key)
+    wants = wants_for(await rush.offer(max(4, SEATS // PER_COURSE)), SEATS, random.Random(20261201))
+    await make_known(database, wants)
+    await drained(database, 120)
+    killer = Killer(
+        platform,
+        bus_is_cut,
+        ("training", BROKER, "training", "referral"),
+        done=lambda: rush.done,
+        between=BETWEEN,
+    )
+    for first in range(0, len(wants), LEG):
         began = time.monotonic()
-        killing = asyncio.create_task(killer.run())
-        try:
-            await rush.play(wants)
-        finally:
-            killer.over.set()
-            await killing
+        leg = wants[first : first + LEG]
+        await _with_kills(killer, rush.play(leg))
         played = time.monotonic() - began
-        await drained(database, 60 + SEATS / 200)
+        await drained(database, 60 + len(leg) / 200)
         waited = time.monotonic() - began - played
-        # For who runs the large one: pytest -s.
-        print(f"{SEATS} attempts in {played:.0f} s, {dict(killer.kills)}, drained in {waited:.1f} s")
-        assert killer.kills.total() >= 3
+        # For who runs a large one: pytest -s.
+        print(f"{first + len(leg)}: {played:.0f} s, {dict(killer.kills)}, drained in {waited:.1f} s", flush=True)
         assert rush.wrong == []
-        wrong = await faults(database, wants)
+        wrong = await faults(database, wants[: first + len(leg)])
         assert wrong == [], "\n".join(wrong)
-        entries = await database.fetchval("SELECT count(*) FROM training.seat_entry")
-        # Everything that training heard comes to it once more.
-        await asyncio.to_thread(platform.kill, "training")
-        rewound = "UPDATE bus.grp SET off = 0 WHERE grp = 'training' AND off > 0"
-        assert await database.execute(rewound) != "UPDATE 0"
-        platform.begin("training")
-        await drained(database, 120 + SEATS / 200)
-        assert await database.fetchval("SELECT count(*) FROM training.seat_entry") == entries
-        assert await faults(database, wants) == []
+    assert killer.kills.total() >= 3
+    entries = await database.fetchval("SELECT count(*) FROM training.seat_entry")
+    # Everything that training heard comes to it once more.
+    await asyncio.to_thread(platform.kill, "training")
+    rewound = "UPDATE bus.grp SET off = 0 WHERE grp = 'training' AND off > 0"
+    assert await database.execute(rewound) != "UPDATE 0"
+    platform.begin("training")
+    await drained(database, 120 + SEATS / 200)
+    assert await database.fetchval("SELECT count(*) FROM training.seat_entry") == entries
+    assert await faults(database, wants) == []
+
+
+async def _with_kills(killer: Killer, played: Coroutine[Any, Any, None]) -> None:
+    killer.over.clear()
+    killing = asyncio.create_task(killer.run())
+    try:
+        await played
     finally:
-        platform.end()
-        await database.close()
+        killer.over.set()
+        await killing
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"), [("training", "holds told otherwise"), ("referral", "0 requests, 0 refusals")]
+)
+async def test_the_books_show_a_relay_that_loses_events(
+    platform: Platform, database: asyncpg.Connection, key: ECKey, name: str, seen: str
+) -> None:
+    await asyncio.to_thread(platform.stop, name)
+    command, environment = platform.commands[name]
+    platform.commands[name] = ([sys.executable, "-m", "tests.e2e.losing_relay", *command[3:]], environment)
+    platform.begin(name)
+    ready = f"http://127.0.0.1:{platform.ports[name]}/health/ready"
+    await asyncio.to_thread(wait_until_ready, ready, 120, process=platform.processes[name])
+    rush = Rush(platform.ports, key)
+    wants = wants_for(await rush.offer(4), 400, random.Random(20261201))
+    await make_known(database, wants)
+    await rush.play(wants)
+    await drained(database, 120)
+    assert rush.wrong == []
+    assert any(seen in each for each in await faults(database, wants))

@@ -212,17 +212,23 @@ async def promises_broken_in(
     """The same, of tables that are read in another way."""
     pools = await rows(
         """
-        SELECT p.*, c.capacity, c.granted AS course_granted, e.granted_sum, e.held_sum, e.filled_sum, r.holding,
+        WITH sums AS MATERIALIZED (
+            -- Once for all pools: the legs are no table of their own.
+            SELECT pool_id, sum(seats) AS granted_sum,
+                   coalesce(sum(seats) FILTER (WHERE account = 'held'), 0) AS held_sum,
+                   coalesce(sum(seats) FILTER (WHERE account = 'filled'), 0) AS filled_sum
+            FROM seat_leg
+            WHERE $1::uuid[] IS NULL OR pool_id IN (SELECT id FROM pool WHERE course_run_id = ANY($1))
+            GROUP BY pool_id
+        )
+        SELECT p.*, c.capacity, c.granted AS course_granted,
+               coalesce(granted_sum, 0) AS granted_sum, coalesce(held_sum, 0) AS held_sum,
+               coalesce(filled_sum, 0) AS filled_sum, r.holding,
                r.enrolled, r.ready, r.waiting_for_it, p.decision_allotment_id IS NULL
                    OR decision_in_force(p.decision_allotment_id, clock_timestamp() + $2)
                    AND (p.kept IS NOT NULL OR p.cut_off_at > clock_timestamp() + $2) AS in_force
         FROM pool p JOIN course_run c ON c.id = p.course_run_id
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum(seats), 0) AS granted_sum,
-                   coalesce(sum(seats) FILTER (WHERE account = 'held'), 0) AS held_sum,
-                   coalesce(sum(seats) FILTER (WHERE account = 'filled'), 0) AS filled_sum
-            FROM seat_leg WHERE pool_id = p.id
-        ) e
+        LEFT JOIN sums ON sums.pool_id = p.id
         CROSS JOIN LATERAL (
             SELECT count(*) FILTER (WHERE pool_id = p.id
                        AND state IN ('held', 'nominated', 'countersigned', 'instructed')) AS holding,
@@ -238,10 +244,11 @@ async def promises_broken_in(
                 -- that follows its return.
                 SELECT *, state = 'waiting' AND together_id IS NULL
                     AND coalesce(paused_until <= clock_timestamp() + $2, true)
-                    AND NOT EXISTS (
-                        SELECT FROM seat_time t WHERE t.case_id = seat_request.case_id
+                    AND (
+                        -- Counted, so that it is looked up person by person and never all anew for each pool.
+                        SELECT count(*) FROM seat_time t WHERE t.case_id = seat_request.case_id
                         AND t.first_on <= c.ends_on AND t.last_on >= c.starts_on
-                    ) AND NOT EXISTS (
+                    ) = 0 AND NOT EXISTS (
                         SELECT FROM seat_to_offer o WHERE o.course_run_id = seat_request.course_run_id
                     ) AS ready
                 FROM seat_request WHERE course_run_id = p.course_run_id
