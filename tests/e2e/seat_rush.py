@@ -123,8 +123,7 @@ class Rush:
         """So many course runs, each with a general, a priority and two delegated pools; their ids."""
         starts_on = day_in_japan(wall_time()) + timedelta(weeks=10)
         year = starts_on.year - (starts_on.month < 4)
-        enough = max(1_000, 4 * number)
-        shares = [allotment(KAGOSHIMA, enough, fiscal_year=year), allotment(KIRISHIMA, enough, fiscal_year=year)]
+        shares = [allotment(KAGOSHIMA, 10_000, fiscal_year=year), allotment(KIRISHIMA, 10_000, fiscal_year=year)]
         shares[1]["municipalities"] = [KIRISHIMA, AIRA]
         await decide(self, shares, title="(架空)委ねる枠")
         imported = "/v1/course-run-imports"

@@ -26,7 +26,8 @@ from tests.e2e.seat_rush import ISSUER, Rush, drained, make_known, wants_for
 pytestmark = pytest.mark.slow
 
 SEATS = int(os.environ.get("SEATS", "2000"))
-PER_COURSE = 100
+PER_COURSE = max(100, SEATS // 5_000)
+"""No more course runs than one decision can give seats to: two to each town of 10,000."""
 LEG = 50_000
 """After so many attempts the books are looked at, and once more in the end: a long run tells early what is wrong."""
 BETWEEN = max(80, min(SEATS // 40, 5_000))
