@@ -1,6 +1,7 @@
 """The whole way of an event on real tables: nothing lost, nothing twice, in order per key, poison set aside."""
 
 import asyncio
+import contextlib
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,12 +14,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from embedded.postgres import EmbeddedPostgres
+from shared.bus import postgres as postgres_transport
 from shared.bus.inbox import ATTEMPTS, Ears, News, drop_parked, parked_events, retry_parked
 from shared.bus.kafka import KafkaTransport
 from shared.bus.port import Message, Record, Transport
 from shared.bus.postgres import PostgresTransport
 from shared.bus.relay import Relay
-from shared.database import connect
+from shared.database import NOBODY, Acting, connect
 from shared.events import ConsentPending, topic_of
 from tests.contract.mail_house import (
     PATIENCE,
@@ -134,6 +136,40 @@ async def test_what_is_delivered_twice_takes_effect_once(house: House, transport
             await house.tell(keys[n % 8])
         await house.until_all_arrived()
     await compare(house)
+
+
+async def test_a_batch_too_slow_for_the_transports_patience_is_taken_by_and_by(
+    house: House, log: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under load, where each transaction has to wait: what was done is not done again, or nobody would come on."""
+    begin = house.listener.transaction
+
+    @contextlib.asynccontextmanager
+    async def late(acting: Acting = NOBODY) -> AsyncIterator[AsyncSession]:
+        await asyncio.sleep(0.02)
+        async with begin(acting) as session:
+            yield session
+
+    monkeypatch.setattr(house.listener, "transaction", late)
+    monkeypatch.setattr(postgres_transport, "_HANDLER_SECONDS", 1.0)
+    inbox = house.inbox()
+    given_up = 0
+
+    async def deliver(records: Sequence[Record]) -> None:
+        nonlocal given_up
+        try:
+            await inbox.deliver(records)
+        except asyncio.CancelledError:
+            given_up += 1
+            raise
+
+    told = [record("00000000-0000-4000-8000-000000000001", n) for n in range(1, 201)]
+    await log.publish([Message(each.topic, each.key, each.value, each.headers) for each in told])
+    async with going(lambda: log.consume("training", [TOPIC], deliver)), asyncio.timeout(PATIENCE):
+        while await log.lag("training", [TOPIC]) != {TOPIC: 0}:  # noqa: ASYNC110 - it changes elsewhere
+            await asyncio.sleep(0.1)
+    assert given_up >= 2
+    assert [len(heard) for heard in (await house.effects()).values()] == [200]
 
 
 # ----------------------------------------------------------------------------------------------------------- the relay
