@@ -79,7 +79,7 @@ async def test_seats_survive_kills_of_services_and_of_the_bus(
         leg = wants[first : first + LEG]
         await _with_kills(killer, rush.play(leg))
         played = time.monotonic() - began
-        await drained(database, 60 + len(leg) / 200)
+        await drained(database, 60 + len(leg) / 50)
         waited = time.monotonic() - began - played
         # For who runs a large one: pytest -s.
         print(f"{first + len(leg)}: {played:.0f} s, {dict(killer.kills)}, drained in {waited:.1f} s", flush=True)
@@ -93,7 +93,7 @@ async def test_seats_survive_kills_of_services_and_of_the_bus(
     rewound = "UPDATE bus.grp SET off = 0 WHERE grp = 'training' AND off > 0"
     assert await database.execute(rewound) != "UPDATE 0"
     platform.begin("training")
-    await drained(database, 120 + SEATS / 200)
+    await drained(database, 120 + SEATS / 50)
     assert await database.fetchval("SELECT count(*) FROM training.seat_entry") == entries
     assert await faults(database, wants) == []
 

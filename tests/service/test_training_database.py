@@ -1,11 +1,15 @@
 """The database itself keeps the promises: whoever goes round the code, with the service's own role, is refused."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.training.tables.seats import find_request_of_referral, led_to_requests
 from tests.service.training_courses import broken_promises, offered, seat
 from tests.world import KAGOSHIMA, Running, World
 
@@ -233,3 +237,20 @@ async def test_a_temporary_table_does_not_deceive_the_trigger(office: Office) ->
             await raw.driver_connection.execute(_ENTRY, *values)
     assert await office.counters() == (1, 1, 0)
     assert await broken_promises(office.training) == []
+
+
+_SCANS = text("SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'seat_request'")
+
+
+@pytest.mark.parametrize(
+    "look",
+    [lambda session: led_to_requests(session, [uuid4()]), lambda session: find_request_of_referral(session, uuid4())],
+)
+async def test_a_request_is_found_by_its_referral_without_reading_all(
+    office: Office, look: Callable[[AsyncSession], Awaitable[object]]
+) -> None:
+    async with office.training.database.transaction() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        before = (await session.execute(_SCANS)).scalar_one()
+        await look(session)
+        assert (await session.execute(_SCANS)).scalar_one() == before

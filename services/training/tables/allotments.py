@@ -32,13 +32,13 @@ _IN_FORCE = Hot(
     " AND decision_state(d.id, CAST(:now AS timestamptz)) = 'in_force' ORDER BY a.id"
 )
 _READ_RUN = Hot("SELECT prefecture, course_number, system, field, starts_on FROM course_run WHERE id = :id")
-# By the decisions that are over, of which there are few, and not by the pools.
+# By the decisions that are over, of which there are few: left to itself, the planner judges the decision of each pool.
 _LOCK_NEXT_STRANDED = Hot(
-    "SELECT c.id FROM decision d JOIN decision_allotment a ON a.decision_id = d.id"
+    "WITH ended AS MATERIALIZED"
+    " (SELECT id FROM decision WHERE decision_state(id, CAST(:now AS timestamptz)) <> 'in_force')"
+    " SELECT c.id FROM ended JOIN decision_allotment a ON a.decision_id = ended.id"
     " JOIN pool p ON p.decision_allotment_id = a.id AND p.granted > p.held + p.filled"
-    " JOIN course_run c ON c.id = p.course_run_id"
-    " WHERE d.id IN (SELECT o.id FROM decision o WHERE decision_state(o.id, CAST(:now AS timestamptz)) <> 'in_force')"
-    " LIMIT 1 FOR UPDATE OF c SKIP LOCKED"
+    " JOIN course_run c ON c.id = p.course_run_id LIMIT 1 FOR UPDATE OF c SKIP LOCKED"
 )
 
 
