@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from services.referral import api
-from services.referral.reactions import reactions
+from services.referral.reactions import concerns, reactions
 from services.referral.sweeps import errands, sweeps
 from shared.service import Service, create_app
 from shared.service.mail import read_mail_server
@@ -15,6 +15,7 @@ service = Service(
     title_ja="つなぎ・支援機関",
     routers=api.routers,
     reactions=reactions,
+    concerns=concerns,
     sweeps=sweeps,
     errands=errands,
     code_words=api.code_words,

@@ -153,8 +153,6 @@ async def referral_decided(session: AsyncSession, event: ReferralDecided, news: 
 
 async def pool_changed(session: AsyncSession, event: PoolChanged, news: News) -> None:
     """How many seats are left, and to whom: to all, to one municipality, or to several together."""
-    if event.kind == "priority":
-        return  # For a target group: not everybody's. Not counted as yet.
     await _keep(session, schema.course_pool, schema.course_pool.c.pool_id, event, news)
 
 
@@ -352,3 +350,10 @@ reactions: dict[type[Event], Reaction] = {
     EmploymentRecorded: employment_recorded,
     ReferralDecided: referral_decided,
 }
+
+
+def concerns(event: Event) -> bool:
+    """Not seats that nobody was referred to, which are most; nor those of a target group, not counted as yet."""
+    if isinstance(event, PoolChanged):
+        return event.kind != "priority"
+    return not (isinstance(event, _OfSeat | SeatRefused) and event.referral_id is None)

@@ -6,6 +6,7 @@ retry and drop (`parked_events`, `retry_parked`, `drop_parked`).
 """
 
 import asyncio
+from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -66,16 +67,27 @@ Projection = Callable[[AsyncSession, Sequence[News]], Awaitable[None]]
 """For read models: many events in one transaction."""
 
 
+def every_event(_: Event) -> bool:
+    """The usual: what has a reaction means something."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Ears:
     """What a service listens to: reactions by event class, one transaction each, or one projection for batches."""
 
     reactions: Mapping[type[Event], Reaction]
     projection: Projection | None = None
+    concerns: Callable[[Event], bool] = every_event
+    """Of events that have a reaction: whether this one means anything here. It costs no transaction if not."""
 
-    def hears(self, type_: str) -> bool:
-        """Whether an event of this type means anything here; a projection hears all."""
-        return type_ in EVENTS and (self.projection is not None or EVENTS[type_] in self.reactions)
+    def hears(self, envelope: Envelope) -> bool:
+        """Whether the event means anything here; a projection hears all. Raises `Unreadable`."""
+        if envelope.type not in EVENTS:
+            return False
+        return self.projection is not None or (
+            EVENTS[envelope.type] in self.reactions and self.concerns(envelope.read())
+        )
 
     @property
     def types(self) -> list[str]:
@@ -121,30 +133,44 @@ class Inbox:
     async def deliver(self, records: Sequence[Record]) -> None:
         """Handle records of one partition. Returning means that all of them took effect, or were parked."""
         if self._batch == 1 and len(records) > 1:
-            records = await self._new_among(records)
+            records = await self._worth_a_transaction(records)
         for start in range(0, len(records), self._batch):
             await self._chunk(records[start : start + self._batch])
 
-    async def _new_among(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Those that have not been in effect: one look, not a transaction for each.
+    async def _worth_a_transaction(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Without what has been in effect, means nothing here, or is said anew further on: one look for all of them.
 
         A transport that loses patience with a slow batch brings all of it again. If what took effect of it cost as much
         as what did not, a service under load would never come past the first records.
         """
-        ids = {place: envelope_id for place, record in enumerate(records) if (envelope_id := self._id_of(record))}
+        opened = [(record, self._heard(record)) for record in records]
+        last = {
+            _subject(envelope): place for place, (_, envelope) in enumerate(opened) if isinstance(envelope, Envelope)
+        }
         async with self._database.transaction(BY_EVENT) as session:
-            known = {row["event_id"] for row in await _KNOWN.rows(session, {"ids": list(ids.values())})}
-        new = [record for place, record in enumerate(records) if ids.get(place) not in known]
-        _TAKEN.labels(self._service, "repeated").inc(len(records) - len(new))
-        return new
+            ids = [envelope.id for _, envelope in opened if isinstance(envelope, Envelope)]
+            known = {row["event_id"] for row in await _KNOWN.rows(session, {"ids": ids})}
+        left, outcomes = [], Counts[str]()
+        for place, (record, envelope) in enumerate(opened):
+            if envelope is None:
+                outcomes["ignored"] += 1
+            elif isinstance(envelope, Envelope) and envelope.id in known:
+                outcomes["repeated"] += 1
+            elif isinstance(envelope, Envelope) and EVENTS[envelope.type].says_all and last[_subject(envelope)] > place:
+                outcomes["outdated"] += 1
+            else:
+                left.append(record)
+        for outcome, count in outcomes.items():
+            _TAKEN.labels(self._service, outcome).inc(count)
+        return left
 
-    def _id_of(self, record: Record) -> UUID | None:
-        """Of what means anything here."""
+    def _heard(self, record: Record) -> Envelope | Unreadable | None:
+        """What is in it; None if that means nothing here."""
         try:
             envelope = _opened(record)
-        except Unreadable:
-            return None
-        return envelope.id if self._ears.hears(envelope.type) else None
+            return envelope if self._ears.hears(envelope) else None
+        except Unreadable as error:
+            return error
 
     async def _chunk(self, records: Sequence[Record]) -> None:
         """Together; whatever goes wrong, in halves, in order, down to the one that is to blame."""
@@ -163,19 +189,21 @@ class Inbox:
     async def _together(self, records: Sequence[Record]) -> None:
         """Several in one transaction: all of them, or none."""
         opened = [(record, _opened(record)) for record in records]
-        heard = [(record, envelope) for record, envelope in opened if self._ears.hears(envelope.type)]
+        heard = [(record, envelope) for record, envelope in opened if self._ears.hears(envelope)]
         if heard:
             async with self._database.transaction(BY_EVENT) as session:
                 await self._effect(session, heard)
         _TAKEN.labels(self._service, "ignored").inc(len(opened) - len(heard))
 
     async def _one(self, record: Record) -> None:
+        envelope = None
         try:
             envelope = _opened(record)
+            heard = self._ears.hears(envelope)
         except Unreadable as error:
-            await self._park(record, None, reason=error.reason, error=None, attempts=0)
+            await self._park(record, envelope, reason=error.reason, error=None, attempts=0)
             return
-        if not self._ears.hears(envelope.type):
+        if not heard:
             _TAKEN.labels(self._service, "ignored").inc()
             return
         await self._patiently(record, envelope)
@@ -322,7 +350,7 @@ async def drop_parked(session: AsyncSession, parked_id: int, *, by: str, reason:
 async def _let_take_effect(session: AsyncSession, ears: Ears, row: Row[Any]) -> None:
     record = Record(row.topic, row.partition, row.log_offset, row.key, row.value, row.headers)
     envelope = heard_on(record.topic, record.value, record.headers)
-    if not ears.hears(envelope.type):
+    if not ears.hears(envelope):
         return
     if row.event_id is None:
         # It couldn't be read when it was set aside, so its id is not in the inbox yet.
@@ -363,6 +391,10 @@ def _parking(record: Record, envelope: Envelope | None, *, reason: str, error: s
 def _storable(text: str) -> str:
     """Anybody may write to a topic: NUL and half characters, which a text column refuses, must not stop the parking."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+def _subject(envelope: Envelope) -> tuple[str, str]:
+    return envelope.type, envelope.subject
 
 
 def _opened(record: Record) -> Envelope:

@@ -31,9 +31,14 @@ class Event(BaseModel):
     publisher: ClassVar[str]
     about: ClassVar[str]
     type: ClassVar[str]
+    says_all: ClassVar[bool]
+    """Whether each says all there is to know of its subject, so that of several at once only the last one counts."""
 
-    def __init_subclass__(cls, *, publisher: str, about: str = "case_id", version: int = 1, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, publisher: str, about: str = "case_id", version: int = 1, says_all: bool = False, **kwargs: Any
+    ) -> None:
         super().__init_subclass__(**kwargs)
+        cls.says_all = says_all
         name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
         cls.publisher, cls.about = publisher, about
         cls.type = f"jp.tsunagu.{publisher}.{name}.v{version}"

@@ -21,7 +21,7 @@ class CourseOffered(Event, publisher="training", about="course_run_id"):
     """Of a trial place (system `trial`, its step the field): the host workplace, as the directory knows it."""
 
 
-class PoolChanged(Event, publisher="training", about="pool_id"):
+class PoolChanged(Event, publisher="training", about="pool_id", says_all=True):
     """The seats of a pool (枠) after a change: granted, held, filled, and how many wait."""
 
     pool_id: Id

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.bus.inbox import Ears, Projection, Reaction
+from shared.bus.inbox import Ears, Projection, Reaction, every_event
 from shared.events import Event
 from shared.settings import Settings
 from shared.vault import Forget
@@ -58,6 +58,8 @@ class Service:
     routers: Sequence[APIRouter]
     reactions: Mapping[type[Event], Reaction] = field(default_factory=dict)
     projection: Projection | None = None
+    concerns: Callable[[Event], bool] = every_event
+    """Of the events that it has reactions for: whether this one means anything here."""
     sweeps: Sequence[Sweep] = ()
     errands: Sequence[Errand] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -85,4 +87,4 @@ class Service:
     @property
     def ears(self) -> Ears:
         """What it listens to."""
-        return Ears(self.reactions, self.projection)
+        return Ears(self.reactions, self.projection, self.concerns)

@@ -15,13 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from embedded.postgres import EmbeddedPostgres
 from shared.bus import postgres as postgres_transport
-from shared.bus.inbox import ATTEMPTS, Ears, News, drop_parked, parked_events, retry_parked
+from shared.bus.envelope import new_id, seal
+from shared.bus.inbox import ATTEMPTS, Ears, Inbox, News, drop_parked, parked_events, retry_parked
 from shared.bus.kafka import KafkaTransport
 from shared.bus.port import Message, Record, Transport
 from shared.bus.postgres import PostgresTransport
 from shared.bus.relay import Relay
 from shared.database import NOBODY, Acting, connect
-from shared.events import ConsentPending, topic_of
+from shared.events import ConsentPending, PoolChanged, topic_of
+from shared.service.clock import wall_time
 from tests.contract.mail_house import (
     PATIENCE,
     TOPIC,
@@ -170,6 +172,30 @@ async def test_a_batch_too_slow_for_the_transports_patience_is_taken_by_and_by(
             await asyncio.sleep(0.1)
     assert given_up >= 2
     assert [len(heard) for heard in (await house.effects()).values()] == [200]
+
+
+async def test_what_means_nothing_here_or_is_said_anew_at_once_costs_no_transaction(house: House) -> None:
+    first, second = uuid4(), uuid4()
+    heard: list[tuple[UUID, int]] = []
+
+    async def note(_: AsyncSession, event: PoolChanged, _news: News) -> None:
+        heard.append((event.pool_id, event.held))
+
+    def of_pool(pool: UUID, held: int, kind: str = "general") -> Record:
+        event = PoolChanged(pool_id=pool, course_run_id=first, kind=kind, granted=9, held=held, filled=0, waiting=0)
+        value = seal(event, event_id=new_id(), at=wall_time(), sequence=held, by=None, cause=None)
+        return Record(topic_of("training"), 0, len(heard), str(pool), value)
+
+    ears = Ears({PoolChanged: note}, concerns=lambda event: isinstance(event, PoolChanged) and event.kind == "general")
+    inbox = Inbox("training", house.listener, ears)
+    other = of_pool(second, 8, "priority")
+    await inbox.deliver([of_pool(first, 1), of_pool(second, 2), of_pool(first, 3), other])
+    assert heard == [(second, 2), (first, 3)]
+    await inbox.deliver([other])
+    await inbox.deliver([of_pool(first, 4)])
+    assert heard[2:] == [(first, 4)]
+    async with house.listener.session() as session:
+        assert (await session.execute(text("SELECT count(*) FROM inbox"))).scalar_one() == 3
 
 
 # ----------------------------------------------------------------------------------------------------------- the relay
