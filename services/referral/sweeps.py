@@ -16,7 +16,8 @@ sweeps = [
     # Removable once no installation comes from 0.1.0, whose referrals wait for nobody.
     Sweep("start_missing_clocks", timedelta(minutes=10), start_missing),
     Sweep("ring_referral_clocks", timedelta(minutes=1), ring),
-    Sweep("look_for_unmet_needs", timedelta(minutes=1), look_for_unmet_needs),
+    # It weighs all places for each case, which nobody waits for; beside it people ask, and news come.
+    Sweep("look_for_unmet_needs", timedelta(minutes=1), look_for_unmet_needs, share=0.2),
     Sweep("drop_old_directory_changes", timedelta(hours=1), drop_old_changes),
     Sweep("keep_map_snapshots", timedelta(hours=1), keep_snapshot),
     Sweep("raise_hops_alarms", timedelta(minutes=10), raise_hops_alarm),

@@ -199,7 +199,7 @@ def _loops(
     for sweep in (*service.sweeps, *HOUSEKEEPING, *files, *persons_keeping):
         for place in range(sweep.at_once):
             name = f"{sweep.name}_{place + 1}" if place else sweep.name
-            loops[name] = _again(functools.partial(sweep_once, sweep, desk), sweep.every)
+            loops[name] = _again(functools.partial(sweep_once, sweep, desk), sweep.every, share=sweep.share)
     for errand in service.errands:
         loops[errand.name] = _again(functools.partial(errand_once, errand, desk), errand.every)
     if isinstance(transport, PostgresTransport):
@@ -207,11 +207,14 @@ def _loops(
     return loops
 
 
-def _again(once: Callable[[], Awaitable[bool]], every: timedelta) -> Callable[[], Awaitable[None]]:
+def _again(once: Callable[[], Awaitable[bool]], every: timedelta, *, share: float = 1) -> Callable[[], Awaitable[None]]:
     async def on_and_on() -> None:
+        now = asyncio.get_running_loop().time
         while True:
+            began = now()
             while await once():
-                pass
+                await asyncio.sleep((now() - began) * (1 / share - 1))
+                began = now()
             await asyncio.sleep(every.total_seconds())
 
     return on_and_on

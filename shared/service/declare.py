@@ -26,6 +26,8 @@ class Sweep:
     run: Run
     at_once: int = 1
     """So many subjects at a time, where much comes due at one moment; `run` passes by what another has locked."""
+    share: float = 1
+    """Of the time, at the most, while there is something to do. What reckons long shall leave it to who waits."""
 
 
 @dataclass(frozen=True, slots=True)
