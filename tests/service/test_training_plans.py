@@ -27,6 +27,7 @@ from tests.service.training_years import (
     standing,
     the_plan,
 )
+from tests.service.trial_room import on_offer
 from tests.world import Caller, Running, World
 
 
@@ -88,6 +89,19 @@ async def test_a_course_that_is_larger_than_every_single_one_may_be_is_seen(trai
     await offered(training, field="it", capacity=25, starts_on=date(2022, 5, 1), ends_on=date(2022, 8, 1))
     found = (await lines_of(council, plan_id))["cap"]
     assert (found["standing"], found["largest"], found["left"]) == (20, 25, None)
+
+
+async def test_trial_places_are_in_no_plan(training: Running, council: Caller) -> None:
+    plan_id = await recorded(council, a_plan(part("q3", 30, quarter=3), part("q4", 0, quarter=4)))
+    days = {"starts_on": date(2022, 11, 1), "ends_on": date(2022, 11, 7)}
+    await offered(training, field="it", capacity=21, **days)
+    await on_offer(training, "week", capacity=9, **days)
+    found = (await lines_of(council, plan_id))["q3"]
+    assert (found["used"], found["left"]) == (21, 9)
+    runs = await council.whole(f"{PLANS}/{plan_id}/lines/q3/course-runs")
+    assert [each["capacity"] for each in runs] == [21]
+    carried = await act(council, plan_id, "carry-overs", quarter=3)
+    assert carried.json()["moves"] == [{"from_line": "q3", "to_line": "q4", "seats": 9}]
 
 
 # --- recording ------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.plan import Frame, Line, LineKind
 from services.training.domain.plan_moves import Move, Taught
+from services.training.domain.trial import TRIAL
 
 _ADD_PLAN = text(
     "INSERT INTO plan (id, fiscal_year, prefecture) VALUES (:id, :fiscal_year, :prefecture)"
@@ -69,9 +70,10 @@ _DUE = text(
     " WHERE v.version_no > coalesce(p.in_force, 0) AND v.effective_on <= :today ORDER BY p.id"
 )
 _FISCAL_QUARTER = "(((CAST(extract(month FROM c.starts_on) AS integer) + 8) % 12) / 3 + 1)"
+# Trial places (職親の受入れ) are course runs for the ledger of seats alone: they are in no plan.
 _IN_PLAN = (
     "c.prefecture = :prefecture AND c.starts_on >= make_date(:fiscal_year, 4, 1)"
-    " AND c.starts_on < make_date(:fiscal_year + 1, 4, 1)"
+    f" AND c.starts_on < make_date(:fiscal_year + 1, 4, 1) AND c.system <> '{TRIAL}'"
 )
 _TAUGHT = text(
     f"SELECT {_FISCAL_QUARTER} AS quarter, c.system, c.field, c.site_municipality, sum(c.capacity) AS seats,"
