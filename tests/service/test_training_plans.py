@@ -10,9 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.training.domain.plan import fiscal_quarter
+from services.training.handlers.plans import CORRECTED_WITHIN
 from shared.auth import Role
 from shared.events import QuotaMoved, QuotaPlanInForce
 from shared.service.clock import day_in_japan, wall_time
+from tests.service.deliberation_room import done, line, the_room
 from tests.service.training_courses import desk, offered, planner, told_since
 from tests.service.training_years import (
     PLANS,
@@ -155,11 +157,12 @@ async def test_only_the_prefectures_own_planners_write_and_all_read(training: Ru
 
 
 async def test_a_plan_that_holds_is_told_and_so_is_every_move(training: Running, council: Caller) -> None:
-    decision = uuid4()
+    decision = UUID(await (await the_room(training)).decide())
+    before = len(await training.told())
     plan_id = await recorded(council, a_plan(decision_id=str(decision)))
     command = uuid4()
     await act(council, plan_id, "open-to-all", command=command, line="q1-it", seats=4, decision_id=str(decision))
-    begun, moved = await told_since(training, 0)
+    begun, moved = await told_since(training, before)
     assert begun == QuotaPlanInForce(
         plan_id=UUID(plan_id), version_no=1, fiscal_year=2022, prefecture="46", effective_on=date(2022, 4, 1), seats=60,
         decision_id=decision,
@@ -176,6 +179,33 @@ async def test_plans_come_in_pages_and_by_year_and_prefecture(training: Running,
     assert found == [2020, 2021, 2022]
     assert [item["fiscal_year"] for item in await council.whole(PLANS, fiscal_year=2021)] == [2021]
     assert await council.whole(PLANS, prefecture="13") == []
+
+
+async def test_a_plan_and_a_move_name_no_decision_that_was_not_made_or_may_lapse(
+    training: Running, council: Caller
+) -> None:
+    room = await the_room(training)
+    repealed = await room.decide()
+    made = await room.decide(supersedes=[repealed])
+    later = await room.decide(allotments=[line(field="it")], effective_from=(await room.today(20)).isoformat())
+    urgent = await room.table(allotments=[line(field="care")])
+    lapsing = (await done(room.decide_urgently(urgent)))["decision_id"]
+    for decision, rule in (
+        (str(uuid4()), "unknown_decision"),
+        (lapsing, "decision_not_ratified"),
+        (later, "decision_not_in_force"),
+    ):
+        refused = await council.post(PLANS, a_plan(decision_id=decision))
+        assert rules(refused, 422) == [rule]
+        assert refused.json()["errors"][0]["pointer"] == "/decision_id"
+    plan_id = await recorded(council, a_plan(decision_id=repealed))
+    moved: dict[str, Any] = {"from_line": "q1-it", "to_line": "q1-care", "seats": 1}
+    for decision, rule in ((repealed, "decision_not_in_force"), (lapsing, "decision_not_ratified")):
+        assert rules(await act(council, plan_id, "transfers", **moved, decision_id=decision)) == [rule]
+    elsewhere = training.as_("zama-planner", Role.PLANNER, municipalities=["prefecture:14"])
+    foreign = a_plan(prefecture="14", decision_id=made)
+    assert rules(await elsewhere.post(PLANS, foreign), 422) == ["unknown_decision"]
+    assert (await act(council, plan_id, "transfers", **moved, decision_id=made)).status_code == 201
 
 
 # --- versions -------------------------------------------------------------------------------------------------------
@@ -236,6 +266,19 @@ async def test_the_past_is_not_decided_anew(training: Running, council: Caller) 
     assert rules(await council.post(PLANS, with_more_it(1, effective_on="2022-05-01")), 422) == [
         "effective_before_last_move"
     ]
+
+
+async def test_a_day_beyond_the_plans_year_is_a_slip_that_would_end_all_changes(council: Caller) -> None:
+    this_year, _ = fiscal_quarter(day_in_japan(wall_time()))
+    for year, last in (
+        (this_year + 1, date(this_year + 2, 3, 31)),
+        (2022, day_in_japan(wall_time()) + CORRECTED_WITHIN),
+    ):
+        late = a_plan(fiscal_year=year, effective_on=(last + timedelta(days=1)).isoformat())
+        assert rules(await council.post(PLANS, late), 422) == ["effective_after_the_year"]
+        examined = await council.post(PLANS, late, params={"validate_only": True})
+        assert [fault["pointer"] for fault in examined.json()["faults"]] == ["/effective_on"]
+        await recorded(council, late | {"effective_on": last.isoformat()})
 
 
 async def test_a_version_that_takes_seats_which_were_moved_is_refused(training: Running, council: Caller) -> None:

@@ -138,6 +138,22 @@ _WORDS = {
         "{line}: at least {floor}, but the lines that may count come to {lines_seats}",
         "{line}: 下限は{floor}人ですが、対象になりうる枠の合計は{lines_seats}人です",
     ),
+    "effective_after_the_year": (
+        "Later than the plan's year: choose {latest} or an earlier day",
+        "計画の年度を過ぎています。{latest} までの日を指定してください",
+    ),
+    "unknown_decision": (
+        "This prefecture's sub-committee made no such decision",
+        "この都道府県の分科会に、その決定はありません",
+    ),
+    "decision_not_ratified": (
+        "Decision {number} is urgent and not ratified, so it may lapse: have it ratified first",
+        "決定 {number} は追認されていない専決です。失効することがあるので、先に追認してください",
+    ),
+    "decision_not_in_force": (
+        "Decision {number} is not in force then",
+        "決定 {number} は、その時点で効力がありません",
+    ),
     "effective_before_last_version": (
         "A version holds from {last} already: choose that day or a later one",
         "{last} からの版がすでにあります。その日以降を指定してください",
@@ -240,6 +256,8 @@ def not_moved(faults: Sequence[Fault]) -> Problem:
 
 
 def _pointer(fault: Fault) -> str:
+    if "decision" in fault.rule:
+        return "/decision_id"
     if fault.place is None:
         return "/effective_on" if fault.rule.startswith("effective") else "/lines" if fault.rule == "no_lines" else ""
     field = _PLACES.get(fault.rule)

@@ -68,7 +68,7 @@ async def record_plan(
         raise not_yours()
     if validate_only:
         response.status_code = 200
-        found = await handlers.examine_plan(session, body.draft())
+        found = await handlers.examine_plan(session, body.draft(), now)
         return PlanExamined(faults=[PlanFault.model_validate(told(fault)) for fault in found])
     outcome = await handlers.record_plan(session, body.draft(), actor, now)
     match outcome:

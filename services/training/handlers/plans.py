@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any, assert_never
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.training.domain.decisions import DecisionState
 from services.training.domain.plan import Fault, Line, Tree, check_plan, day_after, fiscal_quarter
 from services.training.domain.plan_moves import (
     Book,
@@ -23,7 +24,8 @@ from services.training.domain.plan_moves import (
     transfer,
     use_of,
 )
-from services.training.tables import plans
+from services.training.handlers.motions import begin_of
+from services.training.tables import decisions, plans
 from services.training.tables.plans import Command, Plan, Version
 from shared.auth import Actor
 from shared.bus.envelope import new_id
@@ -34,6 +36,8 @@ from shared.service import JST, day_in_japan
 
 _log = structlog.get_logger()
 
+CORRECTED_WITHIN = timedelta(days=31)
+"""Of a year that is over: so soon a correction of its plan holds."""
 COMMAND_REUSED = ProblemType(
     "command_reused",
     409,
@@ -66,10 +70,10 @@ class Recorded:
     version_no: int
 
 
-async def examine_plan(session: AsyncSession, draft: Draft) -> tuple[Fault, ...]:
+async def examine_plan(session: AsyncSession, draft: Draft, now: datetime) -> tuple[Fault, ...]:
     """Everything that keeps the plan from being recorded as it stands now; nothing is kept."""
     plan = await plans.find_plan_of(session, fiscal_year=draft.fiscal_year, prefecture=draft.prefecture)
-    return await _faults(session, draft, plan)
+    return await _faults(session, draft, plan, now)
 
 
 async def record_plan(session: AsyncSession, draft: Draft, actor: Actor, now: datetime) -> Recorded | Refused:
@@ -80,7 +84,7 @@ async def record_plan(session: AsyncSession, draft: Draft, actor: Actor, now: da
     await plans.add_plan(session, new_id(), **where)
     plan = await plans.find_plan_of(session, **where, lock=True)
     assert plan is not None
-    if found := await _faults(session, draft, plan):
+    if found := await _faults(session, draft, plan, now):
         return Refused(found)
     versions = await plans.read_versions(session, plan.id)
     version = Version(
@@ -98,8 +102,15 @@ async def record_plan(session: AsyncSession, draft: Draft, actor: Actor, now: da
     return Recorded(plan.id, version.version_no)
 
 
-async def _faults(session: AsyncSession, draft: Draft, plan: Plan | None) -> tuple[Fault, ...]:
+async def _faults(session: AsyncSession, draft: Draft, plan: Plan | None, now: datetime) -> tuple[Fault, ...]:
     faults = check_plan(draft.prefecture, draft.lines)
+    latest = max(day_after(draft.fiscal_year, 4) - timedelta(days=1), day_in_japan(now) + CORRECTED_WITHIN)
+    if draft.effective_on > latest:
+        # No later version could hold before that day: a slip of the pen would end all changes of the plan.
+        faults.append(Fault("effective_after_the_year", "", numbers={"latest": latest.isoformat()}))
+    if draft.decision_id is not None:
+        at = max(now, begin_of(draft.effective_on))
+        faults += await _decision_faults(session, draft.prefecture, draft.decision_id, at)
     if plan is None:
         return tuple(faults)
     versions = await plans.read_versions(session, plan.id)
@@ -121,6 +132,23 @@ async def _faults(session: AsyncSession, draft: Draft, plan: Plan | None) -> tup
             return ()
         case _:
             assert_never(outcome)
+
+
+async def _decision_faults(
+    session: AsyncSession, prefecture: str, decision_id: UUID, at: datetime, *, in_force: bool = False
+) -> list[Fault]:
+    """Whether the sub-committee decided that, for good: what may still lapse would leave seats moved by nobody.
+
+    `in_force`: it has to be so still; a plan may be written down after its decision ended.
+    """
+    found = await decisions.find_decision(session, decision_id, at)
+    if found is None or found.prefecture != prefecture:
+        return [Fault("unknown_decision", "")]
+    if found.ratify_before is not None and found.ratification != "ratified":
+        return [Fault("decision_not_ratified", "", numbers={"number": found.number})]
+    if found.state == DecisionState.NOT_YET_IN_FORCE or (in_force and found.state != DecisionState.IN_FORCE):
+        return [Fault("decision_not_in_force", "", numbers={"number": found.number})]
+    return []
 
 
 async def _after_all(session: AsyncSession, plan: Plan, versions: Sequence[Version], new: Tree) -> Moved | Refused:
@@ -236,6 +264,10 @@ async def move_seats(session: AsyncSession, plan_id: UUID, act: Act, actor: Acto
         return Done(act.command_id, kind, tuple(moves), before.at, repeated=True)
     if plan.in_force is None:
         return Refused((Fault("not_in_force", ""),))
+    if act.decision_id is not None and (
+        found := await _decision_faults(session, plan.prefecture, act.decision_id, now, in_force=True)
+    ):
+        return Refused(tuple(found))
     outcome = _decide(await read_book(session, plan), act.order)
     match outcome:
         case Refused():
