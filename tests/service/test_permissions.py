@@ -354,6 +354,7 @@ RULES: dict[str, dict[str, frozenset[Role]]] = {
         "GET /v1/registrations": ALL,
         "POST /v1/registrations": frozenset({X}),
         "POST /v1/authorities": frozenset({L}),
+        "GET /v1/authorities": ALL,
         "GET /v1/authorities/{prefecture}": ALL,
         "GET /v1/catalogue": ALL,
         "GET /v1/catalogue.csv": ALL,

@@ -95,7 +95,7 @@ async def test_a_course_that_is_larger_than_every_single_one_may_be_is_seen(trai
 
 async def test_trial_places_are_in_no_plan(training: Running, council: Caller) -> None:
     plan_id = await recorded(council, a_plan(part("q3", 30, quarter=3), part("q4", 0, quarter=4)))
-    days = {"starts_on": date(2022, 11, 1), "ends_on": date(2022, 11, 7)}
+    days: dict[str, Any] = {"starts_on": date(2022, 11, 1), "ends_on": date(2022, 11, 7)}
     await offered(training, field="it", capacity=21, **days)
     await on_offer(training, "week", capacity=9, **days)
     found = (await lines_of(council, plan_id))["q3"]

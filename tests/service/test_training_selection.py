@@ -1,7 +1,7 @@
 """The school's results, the paper that follows, and in whose name bodies act: over HTTP, in a real database."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,7 +18,7 @@ from shared.events import (
     SeatReleased,
     TrainingSelected,
 )
-from shared.service.clock import day_in_japan, wall_time
+from shared.service.clock import JST, day_in_japan, wall_time
 from tests.service.training_courses import (
     ENTITY,
     HELLO_WORK_ENTITY,
@@ -326,6 +326,36 @@ async def test_a_mode_changes_there_and_back_with_cases_under_way(training: Runn
         assert done.status_code == 200
     modes = await training.rows("SELECT authority FROM instruction ORDER BY at")
     assert [row["authority"] for row in modes] == ["delegated", "delegated", "current_law", "current_law"]
+
+
+async def test_a_change_of_mode_that_is_to_come_is_seen_and_takes_the_cases_under_way_at_midnight(
+    training: Running,
+) -> None:
+    council, course = planner(training), await offered(training)
+    on = today(training) + timedelta(days=1)
+    delegated = {"prefecture": "46", "mode": "delegated", "in_force_from": on.isoformat(), "decided_by": "協議会"}
+    assert (await council.post("/v1/authorities", delegated)).json()["mode"] == "current_law"
+    slip = delegated | {"in_force_from": (on + timedelta(days=1)).isoformat()}
+    for mode in ("delegated", "current_law"):
+        await council.post("/v1/authorities", slip | {"mode": mode})
+    far = await council.post("/v1/authorities", delegated | {"in_force_from": "9999-12-31"})
+    assert far.status_code == 422, "a slip of the pen"
+    assert await _modes(training) == [("delegated", "to_come"), ("delegated", "replaced"), ("current_law", "to_come")]
+    asked = await nominated(training, course)
+    midnight = datetime.combine(on, time(), JST)
+    training.pass_time(midnight - timedelta(minutes=1) - wall_time() - training.desk.clock.offset)
+    assert (await step(placement(training), asked, "instruct", ENTITY)).status_code == 403
+    training.pass_time(timedelta(minutes=1))
+    assert (await step(placement(training), asked, "instruct", ENTITY)).status_code == 200
+    assert [state for _, state in await _modes(training)] == ["in_force", "replaced", "to_come"]
+    training.pass_time(timedelta(days=1))
+    assert [state for _, state in await _modes(training)] == ["past", "replaced", "in_force"]
+
+
+async def _modes(training: Running) -> list[tuple[str, str]]:
+    found = await hello_work(training).whole("/v1/authorities", prefecture="46", limit=1)
+    assert {each["decided_by"] for each in found} == {"協議会"}
+    return [(each["mode"], each["state"]) for each in found]
 
 
 # --- in whose name --------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     StringConstraints,
     TypeAdapter,
@@ -448,7 +449,7 @@ class Decision(Body):
 
     prefecture: Prefecture = Field(examples=["46"])
     mode: Literal["current_law", "delegated"] = Field(examples=["delegated"])
-    in_force_from: date = Field(examples=["2022-10-01"])
+    in_force_from: DayAsWritten = Field(examples=["2022-10-01"])
     decided_by: Text = Field(examples=["鹿児島県地域職業能力開発促進協議会"])
 
 
@@ -459,6 +460,37 @@ class AuthorityView(BaseModel):
     mode: Authority
     in_force_from: date | None = Field(description="None while nothing was decided: then today's law applies.")
     decided_by: str | None
+
+
+class AuthorityRecord(BaseModel):
+    """One decision on record. To take one back that is to come, record what is to hold from its day: it is replaced."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    prefecture: str
+    mode: Authority
+    in_force_from: date
+    decided_by: str
+    recorded_by: str
+    recorded_at: datetime
+    state: Literal["in_force", "to_come", "past", "replaced"]
+
+
+@authorities.get(
+    "/v1/authorities",
+    summary="List what was decided about instructions",
+    description="受講指示を出せる機関の決定を、記録した順に返します。これから効力をもつもの(to_come)も、同じ日の決定で改められたもの(replaced)も含みます。",
+    dependencies=[requires(*Role)],
+)
+async def list_authorities(
+    session: Transaction, now: Now, pages: Pages, prefecture: Annotated[Prefecture | None, Query()] = None
+) -> Page[AuthorityRecord]:
+    """As they were recorded."""
+    after = pages.begin(lambda record_id: number(record_id, bits=64)) or 0
+    found = await facts.list_authorities(
+        session, prefecture, today=day_in_japan(now), after=after, limit=pages.one_more
+    )
+    return page(found, pages, key=lambda row: (row.id,), show=AuthorityRecord.model_validate)
 
 
 @authorities.post(
