@@ -1,15 +1,17 @@
 """Decisions of the 分科会: which is in force when, what contradicts what, and what the clock does to them."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
+from services.training.domain.plan import fiscal_quarter
 from services.training.handlers.motions import Concluded, conclude_motion, lapse_next
 from services.training.tables import deliberation as record
 from shared.auth import Actor
 from shared.events import QuotaDecided, QuotaLapsed, QuotaRatified
+from shared.service.clock import JST
 from tests.service.deliberation_room import (
     CITY,
     KAGOSHIMA,
@@ -120,6 +122,39 @@ async def test_a_decision_begins_and_ends_with_its_days(room: Room) -> None:
         return [each["decision_id"] for each in await room.keeper.whole("/v1/decisions", in_force_on=str(day))]
 
     assert [await in_force_on(begins + timedelta(days=n)) for n in (-1, 0, 2, 3)] == [[], [decision], [decision], []]
+
+
+async def test_numbers_begin_anew_with_the_fiscal_year_as_it_begins_in_japan(room: Room) -> None:
+    year, _ = fiscal_quarter(await room.today())
+    new_year = datetime(year + 1, 4, 1, tzinfo=JST)
+    room.training.pass_time(new_year - await room.now() - timedelta(minutes=10))
+    of_next_year = line(fiscal_year=year + 1, cut_off_on=f"{year + 1}-09-01")
+    last = await room.decide(allotments=[of_next_year])
+    room.training.pass_time(new_year - await room.now())
+    first = await room.decide(allotments=[of_next_year], supersedes=[last])
+    numbers = [(await room.decision(each))["number"] for each in (last, first)]
+    assert numbers == [f"46-{year}-001", f"46-{year + 1}-001"]
+
+
+async def test_a_decision_that_comes_after_its_own_cut_off_ends_no_other(room: Room) -> None:
+    before, soon = await room.decide(), (await room.today(2)).isoformat()
+    slow = await room.table(allotments=[line(9, cut_off_on=soon)], supersedes=[before])
+    late = await room.table(allotments=[line(cut_off_on="2027-03-01", field="it"), line(9, cut_off_on=soon)])
+    await done(room.put(slow, await room.meet(slow)))
+    room.training.pass_time(timedelta(days=2))
+    for agency in VOTERS:
+        await done(room.vote(slow, agency), 201)
+    meeting = await room.meet(late)
+    room.training.pass_time(timedelta(days=1))
+    for answer, place in (
+        (await room.conclude(slow), 0),
+        (await room.put(late, meeting), 1),
+        (await room.decide_urgently(late), 1),
+    ):
+        assert await code(answer) == "cut_off_before_effect"
+        assert answer.json()["errors"][0]["pointer"] == f"/allotments/{place}/cut_off_on"
+    assert await room.state(before) == "in_force"
+    assert len(await room.training.rows("SELECT FROM decision")) == 1
 
 
 async def test_an_urgent_decision_is_in_force_at_once_and_lapses_if_nobody_ratifies_it(room: Room) -> None:

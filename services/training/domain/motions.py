@@ -137,6 +137,12 @@ def _check_allotments(proposal: Proposal, prefecture: str) -> Denied | None:
     return None
 
 
+def in_vain(proposal: Proposal, effective_on: date) -> Denied | None:
+    """Whether seats would return before they are granted: decided later than was proposed, it would only end others."""
+    late = [number for number, line in enumerate(proposal.allotments) if line.cut_off_on < effective_on]
+    return Denied("cut_off_before_effect", f"allotments/{late[0]}/cut_off_on") if late else None
+
+
 def _check_onward(line: Seats, place: str, ends_on: date | None, prefecture: str) -> Denied | None:
     """Each has a later day than whoever comes before, and nobody is named who had the seats already."""
     had, last = set(line.municipalities), line.cut_off_on

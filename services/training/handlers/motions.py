@@ -10,7 +10,17 @@ from services.training.domain import decisions as in_force
 from services.training.domain import deliberation as counting
 from services.training.domain.decisions import Decision
 from services.training.domain.deliberation import Choice, Meeting, Outcome, Place, Tally
-from services.training.domain.motions import About, Motion, MotionState, Move, Proposal, Purpose, legal_moves, propose
+from services.training.domain.motions import (
+    About,
+    Motion,
+    MotionState,
+    Move,
+    Proposal,
+    Purpose,
+    in_vain,
+    legal_moves,
+    propose,
+)
 from services.training.domain.refusals import Denied, NotNow
 from services.training.handlers.deliberation import keeper_only, keeps_record, lock
 from services.training.tables import decisions
@@ -265,7 +275,7 @@ async def _decide(
         supersedes=proposal.supersedes,
         allotments=tuple(line.allotment for line in proposal.allotments),
     )
-    denied = in_force.decide(wanted, book, now=committee.now)
+    denied = in_vain(proposal, day_in_japan(wanted.effective_at)) or in_force.decide(wanted, book, now=committee.now)
     return replace(wanted, version=in_force.next_version(wanted, book)) if denied is None else denied
 
 
