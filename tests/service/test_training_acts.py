@@ -22,6 +22,7 @@ from tests.service.training_courses import (
     instructed,
     offered,
     placement,
+    planner,
     school,
     seat,
     step,
@@ -269,6 +270,8 @@ async def ready(training: Running, table: str) -> UUID:
     asked = await seat(training, await offered(training, starts_on=STARTS, ends_on=ENDS))
     request = UUID(asked["seat_request_id"])
     office = {"legal_entity": HELLO_WORK_ENTITY}
+    if table == "delegated":
+        await decided(training, "delegated")
     if table == "cancellation":
         await step(placement(training), asked, "nominate", ENTITY)
         await step(hello_work(training), asked, "countersign")
@@ -277,6 +280,31 @@ async def ready(training: Running, table: str) -> UUID:
         await instructed(training, asked)
         assert (await step(school(training), asked, "enrol")).status_code == 200
     return request
+
+
+async def decided(training: Running, mode: str, *, days: int = 0) -> None:
+    """Who may instruct in the prefecture, from so many days from today."""
+    body = {"prefecture": "46", "mode": mode, "in_force_from": (today(training) + timedelta(days=days)).isoformat()}
+    answer = await planner(training).post("/v1/authorities", body | {"decided_by": "協議会"})
+    assert answer.status_code == 201, answer.text
+
+
+async def test_the_database_lets_nobody_instruct_in_a_mode_that_is_not_in_force(training: Running) -> None:
+    request = await ready(training, "nomination")
+
+    async def refused(fact: str, agency: str) -> None:
+        with pytest.raises(asyncpg.CheckViolationError, match="another mode"):
+            await training.rows(INSERTS[fact], request, agency, None, None, None)
+
+    placed, office = f"placement-{KAGOSHIMA}", "hello-work-kagoshima"
+    await refused("delegated", placed)
+    await decided(training, "delegated", days=1)
+    await refused("delegated", placed)
+    await decided(training, "delegated")
+    for fact, agency in (("nomination", placed), ("countersignature", office), ("instruction", office)):
+        await refused(fact, agency)
+    await refused("enrolment", SCHOOL)
+    await training.rows(INSERTS["delegated"], request, placed, None, None, None)
 
 
 @pytest.mark.parametrize("table", INSERTS)
