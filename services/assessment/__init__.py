@@ -2,7 +2,7 @@
 
 Hears: everything about a case: opened, handed over, closed, reopened, erased, and what was said about consent;
     what became of a decided referral: `ReferralSent`, `ReferralNotSent`, accepted, declined or withdrawn;
-    `NextStepProposed`, which makes a task.
+    `NextStepProposed`, which makes a task, and `TrainingEnded`, which drops it where the completion is corrected.
 Tells: `AssessmentRecorded`, `InstrumentAnswered`, `TaskAssigned`, `TaskOverdue`, `TaskEnded`; of conferences with
     consent `ConferenceCalled`, `ConferencePostponed`, `ConferenceCancelled`, `ConferenceConcluded`, `ReferralDecided`;
     of support plans `PlanAgreed`, `PlanDecided`, `PlanEvaluated`.

@@ -1,5 +1,5 @@
 """What assessment hears of cases: that there is one, who holds it, what the person said about sharing, and its end;
-of decided referrals, what became of them, and a step at a host workplace that was completed."""
+of decided referrals, what became of them, and a step at a host workplace that was completed, or was not after all."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,9 +29,11 @@ from shared.events import (
     ReferralSent,
     ReferralTakenOver,
     ReferralWithdrawn,
+    TrainingEnded,
 )
 
 _BY = "tsunagu-assessment"
+_TRAINING = "tsunagu-training"
 
 
 async def case_opened(session: AsyncSession, event: CaseOpened, _: News) -> None:
@@ -138,9 +140,20 @@ async def next_step_proposed(session: AsyncSession, event: NextStepProposed, new
         return
     task = Task(new_id(), case.id, Kind.NEXT_STEP, State.OPEN, event.owner, event.due_on)
     assigned = await tasks.assign(
-        session, task, origin="training", origin_id=event.seat_request_id, by="tsunagu-training", now=news.now
+        session, task, origin="training", origin_id=event.seat_request_id, by=_TRAINING, now=news.now
     )
     await tell(session, case.id, assigned, now=news.now)
+
+
+async def training_ended(session: AsyncSession, event: TrainingEnded, news: News) -> None:
+    """A completed step is corrected, and nobody came to its end: there is no next one to look at."""
+    if event.ending == "completed":
+        return
+    case = await cases.lock_case(session, event.case_id)
+    if case is not None:
+        await tasks.drop_of(
+            session, case.id, Kind.NEXT_STEP, event.seat_request_id, DropReason.MISTAKE, by=_TRAINING, now=news.now
+        )
 
 
 reactions: dict[type[Event], Reaction] = {
@@ -160,4 +173,5 @@ reactions: dict[type[Event], Reaction] = {
     ReferralWithdrawn: referral_ended,
     ReferralTakenOver: referral_taken_over,
     NextStepProposed: next_step_proposed,
+    TrainingEnded: training_ended,
 }

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.events import CaseClosed, NextStepProposed, TaskAssigned, TaskEnded
+from shared.events import CaseClosed, NextStepProposed, TaskAssigned, TaskEnded, TrainingEnded
 from shared.service import day_in_japan
 from shared.service.clock import wall_time
 from tests.service.assessment_room import DESK, NPO, known_case, todo, told_of
@@ -52,3 +52,30 @@ async def test_in_a_case_that_is_closed_or_unheard_of_nobody_has_to_look(running
     await running.hear(proposed(case_id), proposed(uuid4()))
     assert await todo(running.as_()) == []
     assert await told_of(running, TaskAssigned) == []
+
+
+def ended(event: NextStepProposed, ending: str) -> TrainingEnded:
+    return TrainingEnded(
+        case_id=event.case_id,
+        seat_request_id=event.seat_request_id,
+        course_run_id=event.course_run_id,
+        ending=ending,
+        ended_on=event.due_on,
+    )
+
+
+async def test_a_completion_that_is_corrected_takes_its_task_back_and_no_other(running: Running) -> None:
+    case_id = await known_case(running)
+    wrong, right = proposed(case_id), proposed(case_id)
+    await running.hear(ended(wrong, "completed"), wrong, ended(right, "completed"), right)
+    assert len(await todo(running.as_())) == 2, "the news of the completion itself takes nothing back"
+    await running.hear(ended(wrong, "left"))
+    assert [task["origin_id"] for task in await todo(running.as_())] == [str(right.seat_request_id)]
+    assert [(each.state, each.reason) for each in await told_of(running, TaskEnded)] == [("dropped", "mistake")]
+    # Corrected once more, somebody looks at the next step after all; who had done so already has nothing to undo.
+    await running.hear(wrong)
+    first, second = await todo(running.as_())
+    for task in (first, second):
+        assert (await running.as_().post(f"/v1/tasks/{task['task_id']}/finish", {})).status_code == 200
+    await running.hear(ended(wrong, "left"), ended(right, "left"), ended(proposed(uuid4()), "left"))
+    assert [each.state for each in await told_of(running, TaskEnded)] == ["dropped", "done", "done"]

@@ -254,6 +254,16 @@ async def drop_all(session: AsyncSession, case_id: UUID, reason: DropReason, *, 
         await tell(session, case_id, *events, now=now)
 
 
+async def drop_of(
+    session: AsyncSession, case_id: UUID, kind: Kind, origin_id: UUID, reason: DropReason, *, by: str, now: datetime
+) -> None:
+    """What one thing elsewhere had brought waits no more in a locked case."""
+    rows = [row for row in await tasks.lock_waiting(session, case_id, {kind}) if row.origin_id == origin_id]
+    told = [await drop(session, row, reason, by=by, now=now) for row in rows]
+    if told:
+        await tell(session, case_id, *told, now=now)
+
+
 async def follow_holder(session: AsyncSession, case_id: UUID, *, holder: str, before: str, now: datetime) -> None:
     """The rule's duties are the holder's: they go along with a locked case to the new one."""
     kinds = {Kind.JOINT_CONFERENCE, Kind.REASSESSMENT, Kind.MONITORING, Kind.NEXT_STEP}
