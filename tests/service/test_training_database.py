@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -39,6 +40,10 @@ class Office:
             raw = await connection.get_raw_connection()
             assert raw.driver_connection is not None
             await raw.driver_connection.execute(_ENTRY, *values)
+
+    async def hold(self, request: UUID, at: datetime) -> None:
+        sql = _ENTRY.replace("now()", "$8")
+        await self.training.rows(sql, request, 1, self.course, "hold", self.pool, 1, request, at)
 
     async def request(self) -> UUID:
         made = uuid4()
@@ -149,6 +154,80 @@ async def test_another_pool_gives_back_nothing_for_it(office: Office) -> None:
     asked = await seat(office.training, await offered(office.training, capacity=5))
     with pytest.raises(asyncpg.CheckViolationError, match="holds no seat"):
         await office.enter("release", UUID(asked["seat_request_id"]), number=2)
+
+
+async def test_entries_of_a_request_follow_one_another(office: Office) -> None:
+    """A seat that was given back is given back once more, between the two: somebody else's would be sold twice."""
+    await office.enter("open", seats=1)
+    await office.enter("grant", seats=1)
+    gone, stays = await office.request(), await office.request()
+    await office.enter("hold", gone)
+    await office.enter("hold", stays)
+    await office.enter("release", gone, number=9)
+    for again in ("release", "expire", "enrol", "hold"):
+        with pytest.raises(asyncpg.CheckViolationError, match="follow one another"):
+            await office.enter(again, gone, number=5)
+    assert await office.counters() == (2, 1, 0)
+
+
+async def test_a_request_is_given_no_seat_of_another_course_run(office: Office) -> None:
+    other = await offered(office.training, capacity=5)
+    request = await office.request()
+    pool = (await office.training.rows("SELECT id FROM pool WHERE course_run_id = $1", other))[0]["id"]
+    values = (request, 1, other, "hold", pool, 1, request)
+    with pytest.raises(asyncpg.CheckViolationError, match="for another course run"):
+        await office.training.rows(_ENTRY, *values)
+
+
+async def test_no_seat_is_held_after_applications_closed_or_by_another_clock(office: Office) -> None:
+    closes = (await office.training.rows("SELECT applications_close_at FROM course_run"))[0]["applications_close_at"]
+    request = await office.request()
+    for at, because in (
+        (closes + timedelta(microseconds=1), "applications for that course run are closed"),
+        (datetime.now(UTC) - timedelta(hours=1), "at the time of the database"),
+    ):
+        with pytest.raises(asyncpg.CheckViolationError, match=because):
+            await office.hold(request, at)
+    await office.hold(request, closes)
+    assert await office.counters() == (1, 1, 0)
+
+
+_WITHOUT_A_SEAT = (
+    (
+        "INSERT INTO nomination (seat_request_id, agency, legal_entity, notification_number, authority, at)"
+        " SELECT $1, agency, legal_entity, number, 'current_law', now() FROM registration"
+        " WHERE basis = 'free_placement_notification' LIMIT 1"
+    ),
+    (
+        "INSERT INTO countersignature (seat_request_id, agency, authority, at)"
+        " VALUES ($1, 'hello-work-kagoshima', 'current_law', now())"
+    ),
+    (
+        "INSERT INTO selection (id, seat_request_id, number, result, result_on, agency, at)"
+        " VALUES (gen_random_uuid(), $1, 1, 'accepted', now(), 'kagoshima-school', now())"
+    ),
+    (
+        "INSERT INTO instruction (id, seat_request_id, agency, authority, at)"
+        " VALUES (gen_random_uuid(), $1, 'hello-work-kagoshima', 'current_law', now())"
+    ),
+    (
+        "INSERT INTO enrolment (seat_request_id, agency, authority, at)"
+        " VALUES ($1, 'kagoshima-school', 'current_law', now())"
+    ),
+)
+
+
+@pytest.mark.parametrize("insert", _WITHOUT_A_SEAT)
+async def test_no_fact_follows_a_seat_that_is_not_there(office: Office, insert: str) -> None:
+    request = await office.request()
+    with pytest.raises(asyncpg.CheckViolationError, match="nobody has a seat"):
+        await office.training.rows(insert, request)
+    await office.enter("hold", request)
+    await office.enter("release", request, number=2)
+    with pytest.raises(asyncpg.CheckViolationError, match="nobody has a seat"):
+        await office.training.rows(insert, request)
+    await office.enter("hold", request, number=3)
+    await office.training.rows(insert, request)
 
 
 async def test_seats_that_are_taken_are_not_returned(office: Office) -> None:
