@@ -18,6 +18,7 @@ from shared.events import CutOffNear
 from shared.service import JST, is_working_day, working_day_after
 from shared.service.clock import wall_time
 from tests.service.deliberation_room import Room, line, the_room
+from tests.service.late_changes_room import changed
 from tests.service.training_courses import (
     KAGOSHIMA,
     KIRISHIMA,
@@ -402,3 +403,18 @@ async def test_course_runs_are_cut_off_beside_each_other_each_once(training: Run
     returned = await training.rows("SELECT sum(seats) AS seats FROM seat_entry WHERE kind = 'return'")
     assert returned[0]["seats"] == 6
     assert await broken_promises(training, courses) == []
+
+
+async def test_a_capacity_that_falls_later_is_no_return_of_the_cut_off(
+    training: Running, room: Room, clock: Callable[[datetime], None]
+) -> None:
+    course, midnight = await delegated(training, room, capacity=4, seats=4, percent=50)
+    clock(midnight)
+    await training.sweep()
+    for _ in range(2):
+        await seat(training, course, municipality=KIRISHIMA)
+    await changed(training, course, capacity=3)
+    assert await seats_of(training, course) == {"all": (2, 2), KAGOSHIMA: (1, 0)}
+    pool = await training.rows("SELECT id FROM pool WHERE kind = 'delegated'")
+    why = (await planner(training).get(f"/v1/course-runs/{course}/pools/{pool[0]['id']}/cut-off")).json()
+    assert (why["free_then"], why["kept"], why["returned"], why["free"]) == (4, 2, 2, 1)

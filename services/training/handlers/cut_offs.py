@@ -55,7 +55,10 @@ _CUT_OFFS = (
     " p.granted - p.held - p.filled AS free, w.at AS warned_at,"
     " w.would_return AS warned_of, f.at AS carried_out_at, f.free AS free_then, f.kept,"
     " CASE WHEN f.pool_id IS NOT NULL THEN (SELECT coalesce(sum(e.seats), 0) FROM seat_entry e"
-    " WHERE e.pool_id = p.id AND e.kind IN ('return', 'recall', 'transfer') AND e.id > f.entries_before)"
+    " WHERE e.pool_id = p.id AND e.kind IN ('return', 'recall', 'transfer') AND e.id > f.entries_before"
+    # What left the course run as well went with its capacity, and back to nobody.
+    " AND NOT EXISTS (SELECT FROM seat_entry x WHERE x.command = e.command AND x.course_run_id = e.course_run_id"
+    " AND x.kind = 'close'))"
     " END AS returned"
     " FROM pool p JOIN course_run c ON c.id = p.course_run_id"
     " JOIN decision_allotment a ON a.id = p.decision_allotment_id"
