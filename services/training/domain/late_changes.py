@@ -7,7 +7,7 @@ possible: seats that nobody has go first, then those of whoever has the weakest 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 from uuid import UUID
 
@@ -31,6 +31,8 @@ class Effect(StrEnum):
     PLACE_FALLS = "place_falls"
     """Somebody who lost a seat now stands before this person in the line."""
     MOVED = "days_or_place_changed"
+    HOURS = "hours_changed"
+    """Of a trial place: the same days, at other hours."""
 
 
 NOBODYS_CHOICE = frozenset({"disaster", "facilities", "instructor"})
@@ -54,6 +56,9 @@ class Terms:
     ends_on: date
     applications_close_at: datetime
     site_municipality: str
+    from_time: time | None = None
+    """Of each day of a trial place; by a file alone."""
+    until_time: time | None = None
 
     @property
     def days(self) -> Days:
@@ -167,6 +172,16 @@ def plan_change(
     return Planned(after, tuple(found), returns, before.capacity - after.capacity)
 
 
+def moved_by_file(before: Terms, after: Terms, claims: Sequence[Claim], *, now: datetime) -> Planned:
+    """Whom it affects that a file says other days, another place or hours. Nobody loses a seat by a file."""
+    effects = [
+        (claim, _effect(claim, before, after, losers=set(), colliding=set(), now=now))
+        for claim in weakest_first(claims)
+    ]
+    affected = tuple(Affected(claim, effect, After.KEEPS) for claim, effect in effects if effect is not None)
+    return Planned(after, affected, {}, 0)
+
+
 def _cancel(before: Terms, claims: Sequence[Claim], pools: Sequence[Pool]) -> Planned | Denied:
     if any(claim.request.state is State.ENROLLED for claim in claims):
         return Denied("people_are_enrolled", "cancel")
@@ -228,6 +243,8 @@ def _effect(
         return Effect.PLACE_FALLS
     if (before.days, before.site_municipality) != (after.days, after.site_municipality):
         return Effect.MOVED
+    if (before.from_time, before.until_time) != (after.from_time, after.until_time):
+        return Effect.HOURS
     return None
 
 

@@ -10,18 +10,19 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain.late_changes import TERMS
+from services.training.domain.late_changes import TERMS, Terms
 from services.training.domain.offers import CourseOffer, Denied, Granted, offer_again, offer_course_run
 from services.training.domain.pools import Allotted, Bound, Place, Run, bind_seats
 from services.training.domain.quota import AT, Pool
 from services.training.domain.steps import Authority, State
+from services.training.handlers.late_changes import tell_of_file
 from services.training.handlers.reserves import Told
 from services.training.handlers.seats import offer_free_seats, pool_changed, seat_held
 from services.training.handlers.trials import show_in_catalogue
 from services.training.tables import courses, line, seats
 from services.training.tables.allotments import lock_allotted
 from services.training.tables.courses import offer_values, trial_of
-from services.training.tables.late_changes import read_colliding
+from services.training.tables.late_changes import get_run, read_colliding
 from services.training.tables.seats import Share
 from shared.auth import Actor
 from shared.bus.envelope import new_id
@@ -54,6 +55,8 @@ class _Change:
     """The file says of its pools what it said before."""
     same: bool = False
     """Nothing else of it changes."""
+    moves: bool = False
+    """Its days, place, hours or deadline are others than before."""
 
 
 _Decided = dict[str, _Change | Offered | Denied]
@@ -82,7 +85,7 @@ async def offer_course_runs(
     await _add(session, decided)
     changes = [each for each in decided.values() if isinstance(each, _Change)]
     if changes:
-        await _stand(session, changes, now)
+        await _stand(session, changes, actor, now)
     return [_outcome(decided[offer.course_number]) for offer in offers]
 
 
@@ -158,7 +161,8 @@ async def _change(
             case Granted():
                 change = _Change(course_run_id, offer, pools[course_run_id], decision, "updated")
                 same = _same(found_now[offer.course_number], offer)
-                decided[offer.course_number] = replace(change, said_before=said_before, same=same)
+                moves = _moves(found_now[offer.course_number], offer)
+                decided[offer.course_number] = replace(change, said_before=said_before, same=same, moves=moves)
             case _:
                 assert_never(decision)
     return decided
@@ -204,7 +208,7 @@ def _outcome(decided: _Change | Offered | Denied) -> Offered | Denied:
     return Offered(decided.course_run_id, decided.became) if isinstance(decided, _Change) else decided
 
 
-async def _stand(session: AsyncSession, changes: Sequence[_Change], now: datetime) -> None:
+async def _stand(session: AsyncSession, changes: Sequence[_Change], actor: Actor, now: datetime) -> None:
     """The course runs stand as they are offered, their seats in the pools, and everybody concerned is told."""
     pool_ids = await _pools(session, changes)
     shares = [
@@ -215,6 +219,7 @@ async def _stand(session: AsyncSession, changes: Sequence[_Change], now: datetim
     ]
     capacities = [Share(change.course_run_id, None, sum(change.granted.deltas.values())) for change in changes]
     standing = {change.course_run_id: change.offer for change in changes if change.became == "updated"}
+    moved = [(change, await get_run(session, change.course_run_id)) for change in changes if change.moves]
     versions = await courses.change_courses(session, standing)
     # Return, then change the capacity, then grant: at no moment is more granted than there is.
     ordered = [*(each for each in shares if each.seats < 0), *capacities, *(each for each in shares if each.seats > 0)]
@@ -224,6 +229,9 @@ async def _stand(session: AsyncSession, changes: Sequence[_Change], now: datetim
         await line.look_again(session, kept, now)
     told = {change.course_run_id: [_course_offered(change, versions)] for change in changes}
     await _follow_deadlines(session, changes, told)
+    for change, run in moved:
+        after, version = _terms(change.offer), versions[run.id]
+        told[run.id] += await tell_of_file(session, run, after, version=version, agency=actor.agency, now=now)
     course_of = {pool_id: course_run_id for (course_run_id, _), pool_id in pool_ids.items()}
     touched = {share.pool_id for share in shares if share.pool_id is not None}
     for change in changes:
@@ -268,6 +276,14 @@ async def _follow_deadlines(session: AsyncSession, changes: Sequence[_Change], t
 
 def _same(found: Mapping[str, Any], offer: CourseOffer) -> bool:
     return all(found[column] == value for column, value in courses.offer_values(offer).items())
+
+
+def _moves(found: Mapping[str, Any], offer: CourseOffer) -> bool:
+    return any(found[name] != getattr(offer, name) for name in TERMS if name != "capacity")
+
+
+def _terms(offer: CourseOffer) -> Terms:
+    return Terms(*(getattr(offer, name) for name in TERMS))
 
 
 def _undoes_a_change(found: Mapping[str, Any], offer: CourseOffer) -> bool:

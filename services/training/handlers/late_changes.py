@@ -23,6 +23,7 @@ from services.training.domain.late_changes import (
     Effect,
     Planned,
     Terms,
+    moved_by_file,
     plan_change,
 )
 from services.training.domain.line import FIRST
@@ -45,6 +46,7 @@ from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan, working_day_after
 
 _INSTANT = timedelta(microseconds=1)
+_BY_FILE = "file"
 _REASONS = {
     Effect.CANCELLED: "course_cancelled",
     Effect.SEAT_LOST: "capacity_lowered",
@@ -69,7 +71,7 @@ class Change:
         """The terms as they would be; None, where it is cancelled."""
         if self.cancel:
             return None
-        said = {name: getattr(self, name) for name in TERMS}
+        said = {name: getattr(self, name, None) for name in TERMS}
         return replace(before, **{name: value for name, value in said.items() if value is not None})
 
 
@@ -122,10 +124,15 @@ async def try_change(
     planned = plan_change(run.terms, change.of(run.terms), claims, pools, today=today, now=now)
     if isinstance(planned, Denied):
         return planned
+    return await _trial(session, run, planned, _sign(run, change, planned), now)
+
+
+async def _trial(session: AsyncSession, run: Run, planned: Planned, sign: str, now: datetime) -> Trial:
+    today = day_in_japan(now)
     setting = await region_settings.read_setting(session, run.row["prefecture"], today)
     offers = await _find_offers(session, run, planned, setting, now)
     answer_by = begin_of(working_day_after(today, setting.answer_within_days) + timedelta(days=1)) - _INSTANT
-    return Trial(run, planned, offers, answer_by, _sign(run, change, planned))
+    return Trial(run, planned, offers, answer_by, sign)
 
 
 def may_change(run: Run, actor: Actor) -> bool:
@@ -237,6 +244,22 @@ async def change_course(
     await show_in_catalogue(session, [run.id], now=now)
     await tell(session, run.id, told, touched, now)
     return Done(change_id, trial)
+
+
+async def tell_of_file(
+    session: AsyncSession, run: Run, after: Terms, *, version: int, agency: str, now: datetime
+) -> list[Told]:
+    """A file moved the course run, which was `run` before: everybody affected has a record, as by any late change."""
+    planned = moved_by_file(run.terms, after, await _claims(session, run), now=now)
+    if not planned.affected or run.terms.ends_on < day_in_japan(now):
+        return []
+    change_id, trial = new_id(), await _trial(session, run, planned, "", now)
+    await late_changes.add_change(
+        session, change_id, run.id, before=run.terms, after=after, reason=_BY_FILE, agency=agency, now=now
+    )
+    records = _records(trial, change_id, [], now)
+    await late_changes.add_affected(session, records)
+    return [(_course_changed(run, planned, change_id), version), *_affected_told(trial, records, [], {})]
 
 
 async def _end(session: AsyncSession, planned: Planned, now: datetime) -> None:

@@ -24,7 +24,9 @@ HOLD_HOURS = 72
 """As long as a seat is held where nothing else is said."""
 _FIND_OFFERS = Hot(
     f"SELECT id, version, course_number, capacity, cancelled_at, {_OFFER_COLUMNS},"
-    " (SELECT max(h.at) FROM course_change h WHERE h.course_run_id = course_run.id) AS changed_at FROM course_run"
+    # What the operator changed by hand; files follow one another.
+    " (SELECT max(h.at) FROM course_change h WHERE h.course_run_id = course_run.id AND h.reason <> 'file')"
+    " AS changed_at FROM course_run"
     " WHERE course_number = ANY(CAST(:course_numbers AS text[]))"
 )
 _ADD_COURSES = Hot(
