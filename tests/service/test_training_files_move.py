@@ -6,7 +6,7 @@ from datetime import date, time, timedelta
 import pytest
 
 from shared.events import CourseChanged, SeatAffected, SeatHeld
-from tests.service.late_changes_room import affected, answered
+from tests.service.late_changes_room import affected, answered, changed
 from tests.service.training_courses import (
     KAGOSHIMA,
     KIRISHIMA,
@@ -88,3 +88,34 @@ async def test_the_hours_of_a_trial_place_are_told_as_well(training: Running) ->
     told = await told_since(training, before)
     assert [each.effect for each in told if isinstance(each, SeatAffected)] == ["hours_changed"]
     assert not any(isinstance(each, SeatHeld) for each in told)
+
+
+async def test_who_is_affected_again_is_asked_by_the_newest_record_alone(training: Running) -> None:
+    offer, near = an_offer(capacity=1), await offered(training, capacity=5, starts_on=date(2027, 4, 6))
+    course = await offered(training, offer)
+    await seat(training, course)
+    lost = await seat(training, course)  # waits
+    for day in (12, 19):
+        await offer_again(training, replace(offer, starts_on=date(2027, 4, day)))
+    records = [each for each in await affected(training) if each["seat_request_id"] == lost["seat_request_id"]]
+    assert [each["open"] for each in records] == [False, True]
+    assert records[1]["affected_id"] in {each["affected_id"] for each in await affected(training, open=True)}
+    old = await answered(training, records[0], "accept", course=str(near))
+    assert (old.status_code, old.json()["code"]) == (409, "asked_anew")
+    assert (await answered(training, records[1], "accept", course=str(near))).status_code == 200
+    again = await answered(training, records[0], "accept", course=str(near))
+    assert (again.status_code, again.json()["code"]) == (409, "asked_anew")
+
+
+async def test_a_place_that_goes_on_for_a_lost_seat_is_asked_by_its_newest_record(training: Running) -> None:
+    course = await offered(training, capacity=2)
+    await seat(training, course)
+    await seat(training, course)
+    await changed(training, course, capacity=1)
+    (first,) = await affected(training, open=True)
+    await changed(training, course, starts_on="2027-04-12")
+    records = {each["seat_request_id"]: each for each in await affected(training, open=True)}
+    assert first["next_request_id"] in records
+    assert first["seat_request_id"] not in records
+    assert (await answered(training, first, "leave")).json()["code"] == "asked_anew"
+    assert (await answered(training, records[first["next_request_id"]], "leave")).status_code == 200

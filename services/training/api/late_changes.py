@@ -500,6 +500,13 @@ _WORDS: dict[str, tuple[int, str, str, str, str]] = {
         "Ask for, or give back, a seat as always.",
         "この後の変更は、通常の申込みや返却で行ってください。",
     ),
+    "asked_anew": (
+        409,
+        "The course run changed once more since",
+        "この後に、講座がもう一度変わりました",
+        "Record the answer with the person's newest record: it says what is offered now.",
+        "いちばん新しい記録(いまの案があります)に返事を記録してください。",
+    ),
     "has_begun": (
         409,
         "The person is enrolled",

@@ -59,6 +59,8 @@ async def answer(
     assert request is not None
     if found.answer is not None:
         return Denied("is_answered", "")
+    if found.asked_anew:
+        return Denied("asked_anew", "")
     if request.state is State.ENROLLED:
         return Denied("has_begun", "")
     if said == "stay" and request.state is State.RELEASED:

@@ -10,10 +10,15 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+# Who is affected once more is asked by the newest record alone, of the request or of the place that goes on for it.
+_ASKED_ANEW = (
+    "EXISTS (SELECT FROM affected l WHERE l.id > a.id AND l.seat_request_id IN (a.seat_request_id, a.next_request_id))"
+)
+_OPEN = f"(n.affected_id IS NULL AND a.stood <> 'enrolled' AND NOT {_ASKED_ANEW})"
 _AFFECTED = (
     "SELECT a.*, h.course_run_id, h.kind, h.reason, c.course_number, c.title, c.provider_agency, n.answer,"
-    " n.moved_to, n.agency AS answered_by, n.at AS answered_at, n.affected_id IS NULL AND a.stood <> 'enrolled'"
-    " AS open FROM affected a JOIN course_change h ON h.id = a.change_id JOIN course_run c ON c.id = h.course_run_id"
+    f" n.moved_to, n.agency AS answered_by, n.at AS answered_at, {_OPEN} AS open, {_ASKED_ANEW} AS asked_anew"
+    " FROM affected a JOIN course_change h ON h.id = a.change_id JOIN course_run c ON c.id = h.course_run_id"
     " LEFT JOIN affected_answer n ON n.affected_id = a.id"
 )
 _IN_SIGHT = (
@@ -25,7 +30,7 @@ _LIST = text(
     f"{_AFFECTED} WHERE {_IN_SIGHT}"
     " AND (CAST(:course_run_id AS uuid) IS NULL OR h.course_run_id = :course_run_id)"
     " AND (CAST(:case_id AS uuid) IS NULL OR a.case_id = :case_id)"
-    " AND (CAST(:is_open AS boolean) IS NULL OR (n.affected_id IS NULL AND a.stood <> 'enrolled') = :is_open)"
+    f" AND (CAST(:is_open AS boolean) IS NULL OR {_OPEN} = :is_open)"
     " AND (CAST(:after_id AS uuid) IS NULL"
     " OR (a.answer_by, a.id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid)))"
     " ORDER BY a.answer_by, a.id LIMIT :limit"
