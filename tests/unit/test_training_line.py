@@ -199,6 +199,8 @@ def lines(draw: st.DrawFn) -> tuple[list[Pool], list[InLine]]:
         delegated(draw(st.integers(0, 2)), A, in_force=draw(st.booleans())),
         delegated(draw(st.integers(0, 2)), B),
         priority(draw(st.integers(0, 2)), opened=draw(st.booleans())),
+        # Lent before there were own seats: whose id comes first, gives later.
+        replace(delegated(draw(st.integers(0, 1)), A, agreement_id=UUID(int=1)), id=UUID(int=15)),
     ]
     line = []
     lost = draw(st.integers(0, 2))

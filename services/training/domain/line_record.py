@@ -57,6 +57,7 @@ def _pool(pool: Pool) -> list[Any]:
         pool.is_open,
         list(pool.target_groups),
         pool.opened,
+        pool.is_moved,
     ]
 
 
@@ -156,8 +157,10 @@ def _pools_again(kept: Kept) -> list[Pool]:
             in_force=is_open,
             target_groups=tuple(target_groups),
             opened=opened,
+            # Lent ones give later; what was kept before that was kept with it says nothing of it.
+            onward_step=1 if any(is_moved) else None,
         )
-        for pool_id, kind, municipalities, free, is_open, target_groups, opened in kept["pools"]
+        for pool_id, kind, municipalities, free, is_open, target_groups, opened, *is_moved in kept["pools"]
     ]
 
 
