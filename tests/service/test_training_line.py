@@ -434,6 +434,8 @@ async def test_seats_for_a_target_group_are_theirs_until_they_open_to_all(traini
     assert first["pool_kind"] == "general"
     other = await seat(training, course)
     assert other["outcome"] == "waiting"
+    why = (await read(training, other, "/place"))["reasons"]
+    assert codes(why) == ["no_free_seat", "kept_for_others"], "two are free, and not for this person"
     theirs = await seat(training, course, target_groups=ICE_AGE)
     assert (theirs["outcome"], theirs["pool_kind"]) == ("held", "priority")
     (claim,) = await training.rows("SELECT * FROM target_group_claim")

@@ -330,6 +330,15 @@ def test_why_no_seat_is_offered() -> None:
     assert reasons([over], [waits(1, over)], waits(1, over)) == {WhyNot.NO_POOL_IN_FORCE}
     assert reasons([over, full], [waits(1, over)], waits(1, over)) == {WhyNot.OWN_POOL_CLOSED, WhyNot.NO_FREE_SEAT}
     assert reasons([general(1)], [first], first) == {WhyNot.OFFER_DUE}
+    kept = {WhyNot.NO_FREE_SEAT, WhyNot.KEPT_FOR_OTHERS}
+    assert reasons([full, priority(1)], [first], first) == kept
+    assert reasons([full, delegated(1, B)], [first], first) == kept
+    assert reasons([full, delegated(1, B, in_force=False)], [first], first) == {WhyNot.NO_FREE_SEAT}
+    assert reasons([full, delegated(1, B, held=1)], [first], first) == {WhyNot.NO_FREE_SEAT}
+    assert reasons([over, priority(1)], [waits(1, over)], waits(1, over)) == {
+        WhyNot.NO_POOL_IN_FORCE,
+        WhyNot.KEPT_FOR_OTHERS,
+    }
     short = replace(first, waits_until=NOON)
     assert reasons([full], [short], short, now=NOON + timedelta(seconds=1)) == {WhyNot.WAIT_ENDED}
 

@@ -30,7 +30,11 @@ WHY_NOT: dict[WhyNot, tuple[str, str]] = {
         "The decision that granted these seats is not in force, or they went back: the place counts in another line",
         "待っていた枠の決定は効力がない(または枠が戻った)ため、別の枠の列で待っています",
     ),
-    WhyNot.NO_FREE_SEAT: ("No seat is free", "空席がありません"),
+    WhyNot.NO_FREE_SEAT: ("No seat is free that this person may have", "この方が使える空席がありません"),
+    WhyNot.KEPT_FOR_OTHERS: (
+        "Seats are free, and kept for other municipalities or for a target group",
+        "空席はありますが、ほかの市町村または優先枠の対象者のための席です",
+    ),
     WhyNot.TOO_FEW_TOGETHER: (
         "Free seats are too few for all who want them together",
         "空席はありますが、一緒に受講する全員分はありません",

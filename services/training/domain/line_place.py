@@ -25,6 +25,9 @@ class WhyNot(StrEnum):
     OWN_POOL_CLOSED = "own_pool_closed"
     """The same, and they stand in the line for other seats."""
     NO_FREE_SEAT = "no_free_seat"
+    """None that the person may have."""
+    KEPT_FOR_OTHERS = "kept_for_others"
+    """Seats are free, for other municipalities or for a target group."""
     TOO_FEW_TOGETHER = "too_few_together"
     """There are free seats, and not enough for all who want them together."""
     OTHERS_BEFORE = "others_before"
@@ -95,14 +98,15 @@ def _reasons(
         reasons.append(WhyNot.OVERLAPPING_SEAT)
     usable = usable_pools(pools, place.municipality, place.target_groups)
     own = next(pool for pool in pools if pool.id == place.pool_id)
+    kept = [WhyNot.KEPT_FOR_OTHERS for pool in pools if pool.is_open and pool.free > 0 and pool not in usable][:1]
     if not usable:
-        return (*reasons, WhyNot.NO_FREE_SEAT if own.is_open else WhyNot.NO_POOL_IN_FORCE)
+        return (*reasons, WhyNot.NO_FREE_SEAT if own.is_open else WhyNot.NO_POOL_IN_FORCE, *kept)
     if not own.is_open:
         reasons.append(WhyNot.OWN_POOL_CLOSED)
     if not is_first:
         reasons.append(WhyNot.OTHERS_BEFORE)
     if all(pool.free == 0 for pool in usable):
-        reasons.append(WhyNot.NO_FREE_SEAT)
+        reasons += [WhyNot.NO_FREE_SEAT, *kept]
     elif Seats([pool for pool in pools if pool.is_open]).spread(party) is None:
         reasons.append(WhyNot.TOO_FEW_TOGETHER)
     return tuple(reasons) or (WhyNot.OFFER_DUE,)
