@@ -328,6 +328,26 @@ async def test_a_rule_orders_the_line_from_its_day_on_and_old_offers_keep_theirs
     assert (new["ranks"], new["behind"]) == ([0], 1)
 
 
+async def test_who_left_and_asks_again_was_offered_a_seat_as_often_as_before(training: Running) -> None:
+    course, first = await full(training)
+    await record(training, criteria=["fewest_offers"])
+    training.pass_time(timedelta(days=1))
+    case_id = await known_case(training)
+    left = await seat(training, course, case_id=case_id)
+    await release(training, first)
+    assert (await read(training, left))["offered"]
+    await release(training, left)
+    holds = await seat(training, course)
+    again = await seat(training, course, case_id=case_id)
+    newer = await seat(training, course)
+    assert ((await read(training, newer))["position"], (await read(training, again))["position"]) == (1, 2)
+    await release(training, holds)
+    assert ((await read(training, newer))["offered"], await state_of(training, again)) == (True, "waiting")
+    await release(training, newer)
+    (offer,) = await read(training, again, "/offers")
+    assert (offer["ranks"], offer["same_again"]) == ([1], True)
+
+
 async def test_what_an_offer_rested_on_is_never_changed(training: Running) -> None:
     for table in ("line_rule", "line_round", "seat_offer", "seat_offer_answer"):
         for verb in ("DELETE FROM {}", "UPDATE {} SET {}"):

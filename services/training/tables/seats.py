@@ -144,9 +144,15 @@ _FIND_REQUESTS_OF_CASE = text(
     f"SELECT {_REQUEST} FROM seat_request r WHERE r.case_id = :case_id AND r.state NOT IN ('enrolled', 'released')"
     " ORDER BY r.course_run_id"
 )
+# Of the person, and not of this request: who left and asks again was offered a seat all the same.
+_OFFERED = (
+    "(SELECT sum(o.offers) FROM seat_request o WHERE o.case_id = r.case_id AND o.course_run_id = r.course_run_id)"
+    " AS offered_so_far"
+)
 _LINE = text(
-    f"SELECT {_REQUEST}, r.line_no, coalesce(r.line_since, r.requested_at) AS since, r.paused_until, r.together_id,"
-    f" r.target_groups, {HAS_ANOTHER_SEAT} AS is_busy FROM seat_request r JOIN course_run c ON c.id = r.course_run_id"
+    f"SELECT {_REQUEST}, {_OFFERED}, r.line_no, coalesce(r.line_since, r.requested_at) AS since, r.paused_until,"
+    f" r.together_id, r.target_groups, {HAS_ANOTHER_SEAT} AS is_busy"
+    " FROM seat_request r JOIN course_run c ON c.id = r.course_run_id"
     " WHERE r.course_run_id = ANY(CAST(:ids AS uuid[])) AND r.state = 'waiting' ORDER BY r.pool_id, r.line_no"
 )
 
@@ -249,7 +255,7 @@ async def read_lines(session: AsyncSession, course_run_ids: Collection[UUID]) ->
                 paused_until=row.paused_until,
                 together_id=row.together_id,
                 referred=row.referral_id is not None,
-                offers=row.offers,
+                offers=row.offered_so_far,
                 target_groups=tuple(row.target_groups),
                 is_busy=row.is_busy,
             ),
