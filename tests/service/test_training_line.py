@@ -348,6 +348,25 @@ async def test_who_left_and_asks_again_was_offered_a_seat_as_often_as_before(tra
     assert (offer["ranks"], offer["same_again"]) == ([1], True)
 
 
+async def test_whoever_is_put_into_the_line_is_told_the_place_by_its_rule(training: Running) -> None:
+    course, _ = await full(training)
+    await record(training, criteria=["target_group", "referred"])
+    training.pass_time(timedelta(days=1))
+    plain = [await seat(training, course) for _ in range(2)]
+    assert [each["position"] for each in plain] == [1, 2]
+    before = len(await training.told())
+    await training.hear(referred(course))
+    told = (await told_since(training, before))[0]
+    assert isinstance(told, SeatWaitlisted)
+    assert told.position == 1, "by a referral, and so before who asked earlier"
+    last = await seat(training, course)
+    assert last["position"] == (await read(training, last, "/place"))["position"] == 4
+    cases = [str(await known_case(training)) for _ in range(2)]
+    path = f"/v1/course-runs/{course}/seat-requests-together"
+    pair = await desk(training).post(path, {"requests": [{"case_id": case_id} for case_id in cases]})
+    assert [each["position"] for each in pair.json()] == [5, 6]
+
+
 async def test_what_an_offer_rested_on_is_never_changed(training: Running) -> None:
     for table in ("line_rule", "line_round", "seat_offer", "seat_offer_answer"):
         for verb in ("DELETE FROM {}", "UPDATE {} SET {}"):

@@ -36,7 +36,7 @@ from services.training.api.shapes import (
 from services.training.domain.offers import CourseOffer, Denied
 from services.training.domain.steps import Authority
 from services.training.domain.trial import TRIAL, Step
-from services.training.handlers import courses, line, reading
+from services.training.handlers import courses, places, reading
 from services.training.handlers.target_groups import unknown_groups
 from services.training.tables import facts
 from shared.auth import Actor, Caller, Role, requires
@@ -146,7 +146,7 @@ async def list_line(
         after=pages.begin(lambda pool_kind, pool_of, line_no: (pool_kind, pool_of, number(line_no))),
         limit=pages.one_more,
     )
-    positions = await line.read_positions(session, [course_run_id], now)
+    positions = await places.read_positions(session, [course_run_id], now)
     return page(
         found,
         pages,

@@ -25,7 +25,7 @@ from services.training.domain.papers import legal_moves
 from services.training.domain.quota import Held, Refused, Repeated, Waitlisted
 from services.training.domain.steps import Move, State
 from services.training.domain.trial import Skip, step_of
-from services.training.handlers import line, papers, reading, seats, steps
+from services.training.handlers import papers, places, reading, seats, steps
 from services.training.handlers.papers import Paper
 from services.training.handlers.target_groups import unknown_groups
 from services.training.tables.facts import authority_in
@@ -260,7 +260,7 @@ async def list_seat_requests(
         after=pages.begin(UUID),
         limit=pages.one_more,
     )
-    positions = await line.positions_of(session, found, now)
+    positions = await places.positions_of(session, found, now)
     return page(found, pages, key=lambda row: (row.id,), show=lambda row: seat_request_view(row, positions))
 
 
@@ -384,7 +384,7 @@ def _go_on(outcome: steps.Stopped | None) -> None:
 async def with_facts(seat_request_id: UUID, session: AsyncSession, now: datetime, actor: Actor) -> SeatRequestWithFacts:
     """A request with its facts, and what may be done with it next."""
     found, facts = await reading.get_seat_request(session, seat_request_id, actor)
-    view = seat_request_view(found, await line.positions_of(session, [found], now))
+    view = seat_request_view(found, await places.positions_of(session, [found], now))
     series = await papers.series_of(session, seat_request_id)
     authority = await authority_in(session, view.municipality[:2], day_in_japan(now))
     paused = view.paused_until is not None and now < view.paused_until

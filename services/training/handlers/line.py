@@ -3,7 +3,7 @@
 Whatever passes a seat on offers it to the next in the same transaction (`handlers/seats.py`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
@@ -13,12 +13,11 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import line_place, offer_answers
-from services.training.domain.line import InLine
 from services.training.domain.line_place import Standing
 from services.training.domain.line_record import Account, account_for
 from services.training.domain.offer_answers import Accepted, Declined, DeclinedBecause, KeptWaiting, OutOfReach, Paused
 from services.training.domain.quota import Course, Pool, usable_pools
-from services.training.domain.steps import Illegal, LineMove, SeatRequest, State, TooLate
+from services.training.domain.steps import Illegal, LineMove, SeatRequest, TooLate
 from services.training.handlers.deadlines import holding
 from services.training.handlers.seats import lock_request, offer_free_seats, release_hold, seat_held, tell
 from services.training.tables import line, seats
@@ -218,32 +217,6 @@ async def _standing(session: AsyncSession, course: Course, seat_request_id: UUID
     places = [each.place for each in await seats.read_line(session, course.id)]
     mine = next((place for place in places if place.seat_request_id == seat_request_id), None)
     return None if mine is None else line_place.stand(course, pools, places, mine, now, rule)
-
-
-async def read_positions(session: AsyncSession, course_run_ids: Collection[UUID], now: datetime) -> dict[UUID, int]:
-    """Of everybody who waits in these course runs: the place in the line, by the rule that holds."""
-    if not course_run_ids:
-        return {}
-    prefectures = await seats.read_prefectures(session, course_run_ids)
-    today = day_in_japan(now)
-    rules = {each: await line.rule_on(session, each, today) for each in sorted(set(prefectures.values()))}
-    pools = await seats.read_pools_of(session, prefectures, now)
-    places: dict[UUID, list[InLine]] = {course_run_id: [] for course_run_id in prefectures}
-    for each in await seats.read_lines(session, prefectures):
-        places[each.request.course_run_id].append(each.place)
-    return {
-        seat_request_id: number
-        for course_run_id, prefecture in prefectures.items()
-        for seat_request_id, (_, number) in line_place.positions(
-            pools[course_run_id], places[course_run_id], rules[prefecture]
-        ).items()
-    }
-
-
-async def positions_of(session: AsyncSession, requests: Collection[Row[Any]], now: datetime) -> dict[UUID, int]:
-    """The same of these requests, and whoever waits beside them."""
-    waiting = {request.course_run_id for request in requests if request.state == State.WAITING.value}
-    return await read_positions(session, waiting, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.policy import Reasons
 from services.training.handlers.access import reach
-from services.training.handlers.line import positions_of
+from services.training.handlers.places import positions_of
 from services.training.handlers.reading import get_seat_request, sight
 from shared.auth import Actor
 from shared.service import day_in_japan

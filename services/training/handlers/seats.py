@@ -19,6 +19,7 @@ from services.training.domain.quota import Ask, Course, Held, Pool, Reason, Refu
 from services.training.domain.steps import Illegal, Moved, SeatRequest, State, TooLate
 from services.training.domain.trial import Skip
 from services.training.handlers.deadlines import holding, offering
+from services.training.handlers.places import say_places
 from services.training.handlers.pools import settle_pools
 from services.training.handlers.reserves import Told, move_up
 from services.training.tables import cases, cut_offs, line, seat_times, seats, trials
@@ -96,7 +97,8 @@ async def request_seats(
     asks = [each for each in judged if isinstance(each, Ask)]
     if together and len(asks) < len(orders):
         return [Repeated() if isinstance(each, Ask) else each for each in judged]
-    decided = iter(await _decide(session, course, asks, now, together=together))
+    answers, pools = await _decide(session, course, asks, now, together=together)
+    decided = iter(answers)
     # In rising order: decided at the same moment, who came first is told by the id alone.
     ids = sorted(new_id() for _ in orders)
     outcomes = [
@@ -108,6 +110,9 @@ async def request_seats(
     placed = [outcome for outcome in outcomes if isinstance(outcome, Placed)]
     if placed and not (together and len(placed) < len(orders)):
         await seats.add_requests(session, course.id, placed, now=now)
+        placed = await say_places(session, course, placed, pools, now)
+        said = iter(placed)
+        outcomes = [next(said) if isinstance(each, Placed) else each for each in outcomes]
         told = [fact for each in placed for fact in _told_of(each)]
         await emit(session, *told, at=now, origins=[each.origin for each in placed for _ in range(2)])
         if together and placed[0].request.state is State.WAITING:
@@ -140,9 +145,9 @@ def _may_ask(order: SeatOrder, course: Course, case: cases.KnownCase, now: datet
 
 async def _decide(
     session: AsyncSession, course: Course, asks: Sequence[Ask], now: datetime, *, together: bool
-) -> list[Held | Waitlisted | Refused | Repeated]:
+) -> tuple[list[Held | Waitlisted | Refused | Repeated], list[Pool]]:
     if not asks:
-        return []
+        return [], []
     referrals = await seats.led_to_requests(session, [ask.referral_id for ask in asks if ask.referral_id is not None])
     case_ids = [ask.case_id for ask in asks]
     pools, asking = await seats.read_pools_for(session, course.id, case_ids, now)
@@ -158,7 +163,7 @@ async def _decide(
         pools = [replace(pool, passed_over=pool.waiting) for pool in pools]
     skipping = frozenset() if course.step is None else await trials.read_skipping(session, course.step, case_ids)
     decide = quota.request_together if together else quota.request_seats
-    return decide(
+    answers = decide(
         holding(course, now),
         pools,
         asks,
@@ -169,6 +174,7 @@ async def _decide(
         at_limit=asking.at_limit,
         skipping=skipping,
     )
+    return answers, pools
 
 
 def _placed(
