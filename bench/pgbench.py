@@ -90,7 +90,8 @@ _POOLS = Statement(
     " AND NOT EXISTS (SELECT FROM course_run t WHERE t.id = CAST(:course_run_id AS uuid) AND t.system = 'trial')"
     " AND setting.max_open_applications IS NOT NULL"
     " GROUP BY r.case_id, setting.max_open_applications HAVING count(*) >= setting.max_open_applications) AS at_limit,"
-    " EXISTS (SELECT FROM seat_to_offer WHERE course_run_id = :course_run_id) AS somebody_has_time"
+    " EXISTS (SELECT FROM seat_to_offer WHERE course_run_id = :course_run_id) AS somebody_has_time,"
+    " EXISTS (SELECT FROM line_rule) AS is_ruled"
     " FROM pool p WHERE p.course_run_id = :course_run_id",
     {"course_run_id": "CAST(:c_id AS uuid)", "case_ids": f"ARRAY[{CASE}]", "now": _NOW},
     keep="p_",

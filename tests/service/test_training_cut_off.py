@@ -300,6 +300,24 @@ async def test_who_has_seats_that_would_go_back_is_warned_five_working_days_befo
     assert (await desk(training).get(f"/v1/cut-offs?municipality={KIRISHIMA}")).json()["items"] == []
 
 
+async def test_where_a_new_decision_brings_the_day_nearer_than_the_warning_the_delegate_is_warned_at_once(
+    training: Running, room: Room
+) -> None:
+    course, _ = await delegated(training, room, capacity=2, seats=2)
+    (number,) = (await training.rows("SELECT course_number FROM course_run WHERE id = $1", course))[0]
+    await training.sweep()
+    assert [event for event in await training.told() if isinstance(event, CutOffNear)] == [], "a month away"
+    tomorrow = await room.today(1)
+    sooner = line(2, [KAGOSHIMA], course_number=number, cut_off_on=tomorrow.isoformat())
+    await room.decide(allotments=[sooner], supersedes=await room.decided(number))
+    await training.sweep()
+    await training.sweep()
+    (told,) = [event for event in await training.told() if isinstance(event, CutOffNear)]
+    midnight = datetime.combine(tomorrow + timedelta(days=1), time(), JST).astimezone(UTC)
+    assert (told.cut_off_at, told.unheld, told.would_return) == (midnight, 2, 2)
+    assert (await seats_of(training, course))[KAGOSHIMA] == (2, 0), "they are the delegate's until then"
+
+
 async def test_nobody_is_warned_of_what_is_held_or_of_a_decision_that_is_over(training: Running, room: Room) -> None:
     full, _ = await delegated(training, room, capacity=1, seats=1, last_day=await room.today(5))
     held = await seat(training, full)

@@ -1,7 +1,6 @@
 """Where people stand in the line, by the rule that holds: the same in every view, and in what is told.
 
-Whoever is put into the line is told it too. That is reckoned from the whole line only where the order of asking, which
-the pool's row knows, is not all that decides.
+Whoever is put into the line is told it too.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,8 +13,8 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain import line_place
-from services.training.domain.line import BY_ASKING, InLine
-from services.training.domain.quota import Course, Pool, Waitlisted
+from services.training.domain.line import InLine
+from services.training.domain.quota import Course, Waitlisted
 from services.training.domain.steps import State
 from services.training.tables import line, seats
 from services.training.tables.seats import Placed
@@ -48,14 +47,9 @@ async def positions_of(session: AsyncSession, requests: Collection[Row[Any]], no
     return await read_positions(session, waiting, now)
 
 
-async def say_places(
-    session: AsyncSession, course: Course, placed: Sequence[Placed], pools: Sequence[Pool], now: datetime
-) -> list[Placed]:
-    """Who was put into the line a moment ago, each with the place in it."""
+async def say_places(session: AsyncSession, course: Course, placed: Sequence[Placed], now: datetime) -> list[Placed]:
+    """Who was put into the line a moment ago, each with the place in it. It reads the whole line."""
     if not any(isinstance(each.outcome, Waitlisted) for each in placed):
-        return list(placed)
-    rule = await line.rule_on(session, course.prefecture, day_in_japan(now))
-    if rule.criteria == BY_ASKING.criteria and all(pool.is_open for pool in pools):
         return list(placed)
     places = await read_positions(session, [course.id], now)
     return [

@@ -97,7 +97,7 @@ async def request_seats(
     asks = [each for each in judged if isinstance(each, Ask)]
     if together and len(asks) < len(orders):
         return [Repeated() if isinstance(each, Ask) else each for each in judged]
-    answers, pools = await _decide(session, course, asks, now, together=together)
+    answers, by_asking = await _decide(session, course, asks, now, together=together)
     decided = iter(answers)
     # In rising order: decided at the same moment, who came first is told by the id alone.
     ids = sorted(new_id() for _ in orders)
@@ -110,7 +110,7 @@ async def request_seats(
     placed = [outcome for outcome in outcomes if isinstance(outcome, Placed)]
     if placed and not (together and len(placed) < len(orders)):
         await seats.add_requests(session, course.id, placed, now=now)
-        placed = await say_places(session, course, placed, pools, now)
+        placed = placed if by_asking else await say_places(session, course, placed, now)
         said = iter(placed)
         outcomes = [next(said) if isinstance(each, Placed) else each for each in outcomes]
         told = [fact for each in placed for fact in _told_of(each)]
@@ -145,9 +145,10 @@ def _may_ask(order: SeatOrder, course: Course, case: cases.KnownCase, now: datet
 
 async def _decide(
     session: AsyncSession, course: Course, asks: Sequence[Ask], now: datetime, *, together: bool
-) -> tuple[list[Held | Waitlisted | Refused | Repeated], list[Pool]]:
+) -> tuple[list[Held | Waitlisted | Refused | Repeated], bool]:
+    """The answers, and whether the order of asking, which the pools' rows know, is all that makes their places."""
     if not asks:
-        return [], []
+        return [], True
     referrals = await seats.led_to_requests(session, [ask.referral_id for ask in asks if ask.referral_id is not None])
     case_ids = [ask.case_id for ask in asks]
     pools, asking = await seats.read_pools_for(session, course.id, case_ids, now)
@@ -174,7 +175,7 @@ async def _decide(
         at_limit=asking.at_limit,
         skipping=skipping,
     )
-    return answers, pools
+    return answers, not asking.is_ruled and all(pool.is_open for pool in pools)
 
 
 def _placed(

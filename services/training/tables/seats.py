@@ -129,8 +129,8 @@ _POOLS_OF = Hot(
 _POOLS_FOR = Hot(
     f"SELECT {_POOL}, ARRAY(SELECT r.case_id FROM seat_request r WHERE r.course_run_id = :course_run_id"
     f" AND r.case_id = {_ANY_CASE} AND r.state <> 'released') AS already_requested,"
-    f" {busy_at(_ANY_CASE)} AS busy, {at_limit(_ANY_CASE)} AS at_limit, {SOMEBODY_HAS_TIME} AS somebody_has_time"
-    " FROM pool p WHERE p.course_run_id = :course_run_id"
+    f" {busy_at(_ANY_CASE)} AS busy, {at_limit(_ANY_CASE)} AS at_limit, {SOMEBODY_HAS_TIME} AS somebody_has_time,"
+    " EXISTS (SELECT FROM line_rule) AS is_ruled FROM pool p WHERE p.course_run_id = :course_run_id"
 )
 _LED_TO_REQUESTS = Hot("SELECT referral_id FROM seat_request WHERE referral_id = ANY(CAST(:ids AS uuid[]))")
 _FIND_REQUEST = text(f"SELECT {_REQUEST} FROM seat_request r WHERE r.id = :id")
@@ -181,6 +181,8 @@ class Asking:
     at_limit: frozenset[UUID] = frozenset()
     somebody_has_time: bool = False
     """Whether somebody in the line may be offered a seat, who was passed over for another one before."""
+    is_ruled: bool = False
+    """Whether anybody ever decided an order of the line."""
 
 
 async def read_pools_for(
@@ -192,7 +194,7 @@ async def read_pools_for(
         return [], Asking()
     first = rows[0]
     already, busy, limited = (frozenset(first[name]) for name in ("already_requested", "busy", "at_limit"))
-    asking = Asking(already, busy, limited, first["somebody_has_time"])
+    asking = Asking(already, busy, limited, first["somebody_has_time"], first["is_ruled"])
     return [_pool(row) for row in rows], asking
 
 
