@@ -139,6 +139,21 @@ async def test_who_asks_at_midnight_before_the_sweep_overtakes_nobody(
     assert await promises(training, midnight) == []
 
 
+async def test_who_asks_after_the_cut_off_is_told_a_place_behind_those_whose_pool_is_closed(
+    training: Running, room: Room, clock: Callable[[datetime], None]
+) -> None:
+    course, midnight = await delegated(training, room, capacity=2, seats=1)
+    for town in (KAGOSHIMA, KIRISHIMA):
+        assert (await seat(training, course, municipality=town))["outcome"] == "held"
+    waits = await seat(training, course)
+    clock(midnight)
+    await training.sweep()
+    late = await seat(training, course, municipality=KIRISHIMA)
+    path = f"/v1/seat-requests/{late['seat_request_id']}/place"
+    assert late["position"] == (await desk(training, KIRISHIMA).get(path)).json()["position"] == 2
+    assert waits["position"] == 1
+
+
 async def test_a_seat_given_back_after_the_cut_off_goes_the_same_way(
     training: Running, room: Room, clock: Callable[[datetime], None]
 ) -> None:
