@@ -19,6 +19,7 @@ from services.training.api.catalogue_shapes import (
     Settle,
     StatementView,
     WholeEntry,
+    here,
     show_differing,
     show_entry,
     show_statement,
@@ -26,6 +27,7 @@ from services.training.api.catalogue_shapes import (
 )
 from services.training.api.courses import AnyField, AnySystem, Prefecture
 from services.training.domain.catalogue import searchable
+from services.training.domain.catalogue_checks import RUN_DAYS
 from services.training.handlers import catalogue as handlers
 from services.training.handlers import catalogue_reading as reading
 from services.training.tables.catalogue_search import Wanted
@@ -124,7 +126,7 @@ async def export_catalogue(
     """Columns as the office's layout says."""
     found = await _found(session, wanted, actor.municipalities, pages)
     columns = reading.catalogue_layout(session)
-    lines = across(columns, [reading.catalogue_line(item.model_dump()) for item in found.items])
+    lines = across(columns, [reading.catalogue_line(item.model_dump(), _changed_here(item)) for item in found.items])
     answer = await asyncio.to_thread(csv_answer, columns.title, lines, encoding)
     return _with_more(answer, request, found)
 
@@ -145,6 +147,10 @@ async def feed_catalogue(
     return _with_more(_as_calendar("訓練コース", found.items, now), request, found)
 
 
+def _changed_here(item: CatalogueEntry) -> list[str]:
+    return sorted({finding.code for finding in here(item.record.model_dump(mode="json"), item.seats)})
+
+
 def _with_more(answer: Response, request: Request, found: Page[CatalogueEntry]) -> Response:
     if found.next_cursor is not None:
         # Relative, and with the filters that it was asked with: a cursor belongs to them.
@@ -154,15 +160,25 @@ def _with_more(answer: Response, request: Request, found: Page[CatalogueEntry]) 
 
 
 def _as_calendar(name: str, items: Collection[CatalogueEntry], now: datetime) -> Response:
-    courses = [
-        CourseDays(item.catalogue_id, item.course_number, item.version, item.record.model_dump(mode="json"))
-        for item in items
-    ]
+    courses = [_course_days(item) for item in items]
     return Response(
         calendar(name, courses, now=now).encode(),
         media_type="text/calendar; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="training.ics"', "Cache-Control": "no-store"},
     )
+
+
+def _course_days(item: CatalogueEntry) -> CourseDays:
+    """By the days of the course run here, where there is one: a calendar is what people act by.
+
+    Its version rises with either's, or a calendar that took the days in before would not take the others.
+    """
+    record, version = item.record.model_dump(mode="json"), item.version
+    if item.seats is not None:
+        record |= {name: value for name, value in item.seats.model_dump(mode="json").items() if name in RUN_DAYS}
+        record |= {"status": "cancelled"} if item.seats.cancelled_at is not None else {}
+        version += item.seats.version
+    return CourseDays(item.catalogue_id, item.course_number, version, record)
 
 
 @catalogue_courses.get(

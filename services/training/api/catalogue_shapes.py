@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 from services.training.api.courses import NOT_YOUR_PREFECTURE, AnyField, AnySystem
 from services.training.domain.catalogue import FIELDS, Compared, Settlement, Word, voices
-from services.training.domain.catalogue_checks import Finding, findings
+from services.training.domain.catalogue_checks import Finding, differs_here, findings
 from services.training.tables.catalogue import Entry
 from shared.codes import Code, FreeText
 from shared.service import Body
@@ -107,6 +107,11 @@ class SeatsHere(BaseModel):
     course_run_id: UUID
     offered: int
     free: int = Field(description="In pools that are open to the caller's municipalities.")
+    version: int = Field(description="Of the course run here.")
+    cancelled_at: datetime | None = Field(description="中止: cancelled here, whatever sources still say.")
+    starts_on: date = Field(description="As it stands here: seats are given by these days, and not by the record's.")
+    ends_on: date
+    applications_close_at: datetime = Field(description="Inclusive.")
 
 
 class CatalogueEntry(BaseModel):
@@ -233,11 +238,19 @@ def show_entry(row: Row[Any]) -> CatalogueEntry:
 def show_whole(row: Row[Any], entry: Entry) -> WholeEntry:
     """With everything that was said of it."""
     known = [field for field in FIELDS if voices(entry.words.get(field, {})) or field in entry.record]
+    plain = _plain(row)
     return WholeEntry(
-        **_plain(row),
+        **plain,
         sources=[_field(entry, field) for field in known],
-        noticed=[_noticed(finding) for finding in findings(entry.record)],
+        noticed=[_noticed(finding) for finding in (*findings(entry.record), *here(entry.record, plain["seats"]))],
     )
+
+
+def here(record: Mapping[str, Any], seats: SeatsHere | None) -> list[Finding]:
+    """What became of the course run here that no source says."""
+    if seats is None:
+        return []
+    return differs_here(record, seats.model_dump(), cancelled=seats.cancelled_at is not None)
 
 
 def show_differing(entry: Entry) -> Differing:
@@ -265,7 +278,14 @@ def show_statement(row: Row[Any]) -> StatementView:
 
 def _plain(row: Row[Any]) -> dict[str, Any]:
     seats = row.course_run_id and SeatsHere(
-        course_run_id=row.course_run_id, offered=row.seats_offered, free=row.free or 0
+        course_run_id=row.course_run_id,
+        offered=row.seats_offered,
+        free=row.free or 0,
+        version=row.run_version,
+        cancelled_at=row.cancelled_at,
+        starts_on=row.starts_on,
+        ends_on=row.ends_on,
+        applications_close_at=row.applications_close_at,
     )
     return {
         "catalogue_id": row.id,
@@ -334,6 +354,11 @@ FINDINGS = {
     ),
     "unusual_capacity": ("Usual are 10 to 30 seats", "求職者支援訓練の定員は通常10〜30人です"),
     "months_and_days_differ": ("The months and the first and last day differ", "月数と開始日・終了日が合いません"),
+    "cancelled_here": ("Cancelled here: no seat can be asked for", "この基盤では中止されています。席は申し込めません"),
+    "other_day_here": (
+        "It has another day here, by which seats are given",
+        "この基盤では別の日になっています。席はその日によります",
+    ),
     "source_not_known": ("Not one of the catalogue's sources", "目録の出典の一覧にないコードです"),
     "checked_in_future": ("A day that is still to come", "まだ来ていない日です"),
     "site_needed": ("The first word on a course says where it is", "はじめて載せる講座には所在地コードが必要です"),

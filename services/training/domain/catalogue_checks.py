@@ -77,6 +77,23 @@ def _incomplete(record: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("counted_when", "counted_on", grave=True)
 
 
+def differs_here(record: Mapping[str, Any], run: Mapping[str, Any], *, cancelled: bool) -> list[Finding]:
+    """Where the course run that seats are asked for stands otherwise than its sources say: it changed late, here."""
+    if cancelled:
+        return [] if record.get("status") == "cancelled" else [Finding("cancelled_here", "status")]
+    return [Finding("other_day_here", field) for field in RUN_DAYS if _is_another(record.get(field), run[field])]
+
+
+RUN_DAYS = ("starts_on", "ends_on", "applications_close_at")
+"""What both the catalogue and a course run say. Where they differ, the course run's is what seats are given by."""
+
+
+def _is_another(said: str | None, here: date | datetime) -> bool:
+    if said is None:
+        return False
+    return datetime.fromisoformat(said) != here if isinstance(here, datetime) else date.fromisoformat(said) != here
+
+
 def _unusual(record: Mapping[str, Any]) -> Iterator[Finding]:
     system, months, capacity = record.get("system"), record.get("months"), record.get("capacity")
     if system in _USUAL_MONTHS:

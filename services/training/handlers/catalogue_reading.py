@@ -18,7 +18,7 @@ from shared.codes import place_name
 from shared.problems import NOT_FOUND, Problem
 from shared.service.exports import Layout
 
-_CSV_FIELDS = {*FIELDS, "course_number", "municipality_name", "seats_offered", "seats_free", "differences"}
+_CSV_FIELDS = {*FIELDS, "course_number", "municipality_name", "seats_offered", "seats_free", "here", "differences"}
 
 
 async def search(
@@ -56,8 +56,8 @@ def catalogue_layout(session: AsyncSession) -> Layout:
     return layout(session, "catalogue", _CSV_FIELDS)
 
 
-def catalogue_line(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A course as a line of the file."""
+def catalogue_line(item: Mapping[str, Any], here: Sequence[str]) -> dict[str, Any]:
+    """A course as a line of the file; `here`: what became of its course run that no source says."""
     record: dict[str, Any] = item["record"]
     seats = item["seats"] or {}
     code = record["site_municipality"]
@@ -69,5 +69,6 @@ def catalogue_line(item: Mapping[str, Any]) -> dict[str, Any]:
         "visits_at": record["visits_at"] and [f"{visit:%Y-%m-%d %H:%M}" for visit in record["visits_at"]],
         "seats_offered": seats.get("offered"),
         "seats_free": seats.get("free"),
+        "here": here,
         "differences": item["differences"],
     }

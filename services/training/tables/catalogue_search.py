@@ -38,14 +38,17 @@ _CONDITIONS = {
     "starts_from": "c.begins_on >= :starts_from",
     "starts_to": "c.begins_on <= :starts_to",
     "delivery": "c.delivery @> CAST(:delivery AS text[])",
-    # Inclusive: at 16:00:00 sharp one may still apply.
-    "open_at": "c.closes_at >= :open_at AND coalesce(c.opens_at, :open_at) <= :open_at",
+    # Inclusive: at 16:00:00 sharp one may still apply. What is known here of a course run counts beside what sources say.
+    "open_at": "c.closes_at >= :open_at AND coalesce(c.opens_at, :open_at) <= :open_at"
+    " AND coalesce(c.status, '') NOT IN ('closed', 'cancelled', 'finished')"
+    " AND r.cancelled_at IS NULL AND coalesce(r.applications_close_at, :open_at) >= :open_at",
     "free": "seats.free > 0",
 }
 _AFTER = "(c.begins_on, c.id) > (CAST(:after_on AS date), CAST(:after_id AS uuid))"
 _SEARCH = """
 SELECT c.id, c.course_number, c.version, c.record, c.differences, c.begins_on, r.id AS course_run_id,
-    r.capacity AS seats_offered, seats.free
+    r.version AS run_version, r.capacity AS seats_offered, r.cancelled_at, r.starts_on, r.ends_on,
+    r.applications_close_at, seats.free
 FROM catalogue_course c
 LEFT JOIN course_run r ON r.course_number = c.course_number
 LEFT JOIN LATERAL (
