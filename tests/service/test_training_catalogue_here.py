@@ -26,7 +26,7 @@ async def a_course(training: Running, **changes: Any) -> Any:
     closes = wall_time().replace(microsecond=0) + timedelta(days=30)
     words = {"応募開始": "", "応募締切": closes.isoformat(), "状態": "recruiting", "選考日": "", "結果通知日": ""}
     days = {"開始日": "2027-04-01", "終了日": "2027-09-30", "中止決定日": "", "枠の戻る日": "", "月数": "6"}
-    await taken(training, WHOLE | words | days)
+    await taken(training, {**WHOLE, **words, **days})
     return await offered(training, course_number=NUMBER, **changes)
 
 
@@ -89,3 +89,19 @@ async def test_a_course_that_its_sources_call_closed_is_not_open(training: Runni
     assert await found(training, open_now=True) == [NUMBER]
     await taken(training, row("provider", 状態=status))
     assert await found(training, open_now=True) == []
+
+
+async def test_seats_kept_for_target_groups_are_free_for_their_people_until_they_open_to_all(training: Running) -> None:
+    opens = wall_time().replace(microsecond=0) + timedelta(days=2)
+    course = await a_course(training, capacity=3, priority={"single_parent": 3}, priority_opens_at=opens)
+    assert await found(training, with_free=True) == []
+    assert (await only(training))["seats"]["free"] == 0
+    refused = await ask(training, course)
+    assert refused.status_code == 409, "told of a free seat, and given none"
+    assert await found(training, with_free=True, target_group=["disability"]) == []
+    assert await found(training, with_free=True, target_group=["disability", "single_parent"]) == [NUMBER]
+    assert await found(training, with_free=True, target_group="no_such_group") == []
+    training.pass_time(timedelta(days=2, seconds=1))
+    await training.sweep()
+    assert await found(training, with_free=True) == [NUMBER]
+    assert (await in_file(training))["使える空き"] == "3"

@@ -15,7 +15,7 @@ from embedded.postgres import EmbeddedPostgres
 from services.training.domain.catalogue import resolve
 from services.training.handlers.catalogue import sources
 from services.training.tables import catalogue as tables
-from services.training.tables.catalogue_search import Wanted, asking
+from services.training.tables.catalogue_search import Reader, Wanted, asking
 from shared.auth import Role
 from shared.service.clock import wall_time
 from tests.service.deliberation_room import line, the_room
@@ -540,7 +540,7 @@ async def test_a_search_among_twenty_thousand_courses_reads_in_the_order_of_an_i
     }
     async with training.database.transaction() as session:
         for index, wanted in asked.items():
-            statement, values = asking(wanted, mine=[KAGOSHIMA], after=None, limit=51)
+            statement, values = asking(wanted, reader=Reader([KAGOSHIMA], wall_time()), after=None, limit=51)
             plan = "\n".join(row[0] for row in await session.execute(text(f"EXPLAIN {statement}"), values))
             assert (index in plan, "Seq Scan on catalogue_course" in plan) == (True, False), plan
     assert await found(training, text="course 19999") == ["many-19999"]

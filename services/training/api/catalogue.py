@@ -30,9 +30,9 @@ from services.training.domain.catalogue import searchable
 from services.training.domain.catalogue_checks import RUN_DAYS
 from services.training.handlers import catalogue as handlers
 from services.training.handlers import catalogue_reading as reading
-from services.training.tables.catalogue_search import Wanted
+from services.training.tables.catalogue_search import Reader, Wanted
 from shared.auth import Caller, Role, requires
-from shared.codes import FreeText, MunicipalityCode
+from shared.codes import Code, FreeText, MunicipalityCode
 from shared.service import IfMatch, Now, Page, Pages, Paging, Transaction, etag, number, page, paging, router
 from shared.service.exports import Encoding, across, csv_answer
 
@@ -84,15 +84,28 @@ async def _wanted(
     )
 
 
+async def _reader(
+    actor: Caller,
+    now: Now,
+    target_group: Annotated[
+        list[Code] | None,
+        Query(max_length=20, description="優先枠: free seats kept for one of these groups count too; may be repeated."),
+    ] = None,
+) -> Reader:
+    """For whom seats are free: as they would be given to somebody of the caller's municipalities and these groups."""
+    return Reader(actor.municipalities, now, tuple(target_group or ()))
+
+
 _Search = Annotated[Wanted, Depends(_wanted)]
+_Reader = Annotated[Reader, Depends(_reader)]
 
 
 def _place(begins_on: str, course_id: str) -> tuple[date, UUID]:
     return date.fromisoformat(begins_on), UUID(course_id)
 
 
-async def _found(session: Transaction, wanted: Wanted, mine: Collection[str], pages: Paging) -> Page[CatalogueEntry]:
-    rows = await reading.search(session, wanted, mine=mine, after=pages.begin(_place), limit=pages.one_more)
+async def _found(session: Transaction, wanted: Wanted, reader: Reader, pages: Paging) -> Page[CatalogueEntry]:
+    rows = await reading.search(session, wanted, reader=reader, after=pages.begin(_place), limit=pages.one_more)
     return page(rows, pages, key=lambda row: (row.begins_on, row.id), show=show_entry)
 
 
@@ -102,9 +115,11 @@ async def _found(session: Transaction, wanted: Wanted, mine: Collection[str], pa
     description="訓練コースの目録を、分野・場所・日付・実施方法・自分の自治体が使える空きなどで探します。開始日の順です。",
     dependencies=[_ALL],
 )
-async def search_catalogue(session: Transaction, wanted: _Search, pages: Pages, actor: Caller) -> Page[CatalogueEntry]:
+async def search_catalogue(
+    session: Transaction, wanted: _Search, pages: Pages, reader: _Reader
+) -> Page[CatalogueEntry]:
     """By first day; those of which it is unknown at the end."""
-    return await _found(session, wanted, actor.municipalities, pages)
+    return await _found(session, wanted, reader, pages)
 
 
 @catalogue_courses.get(
@@ -120,11 +135,11 @@ async def export_catalogue(
     session: Transaction,
     wanted: _Search,
     pages: _FilePages,
-    actor: Caller,
+    reader: _Reader,
     encoding: Annotated[Encoding, Query(description="文字コード: `cp932` か `utf-8`(BOM付き)")] = Encoding.CP932,
 ) -> Response:
     """Columns as the office's layout says."""
-    found = await _found(session, wanted, actor.municipalities, pages)
+    found = await _found(session, wanted, reader, pages)
     columns = reading.catalogue_layout(session)
     lines = across(columns, [reading.catalogue_line(item.model_dump(), _changed_here(item)) for item in found.items])
     answer = await asyncio.to_thread(csv_answer, columns.title, lines, encoding)
@@ -140,10 +155,10 @@ async def export_catalogue(
     responses=_CALENDAR,
 )
 async def feed_catalogue(
-    request: Request, session: Transaction, wanted: _Search, pages: _FeedPages, actor: Caller, now: Now
+    request: Request, session: Transaction, wanted: _Search, pages: _FeedPages, reader: _Reader, now: Now
 ) -> Response:
     """The same search, as days."""
-    found = await _found(session, wanted, actor.municipalities, pages)
+    found = await _found(session, wanted, reader, pages)
     return _with_more(_as_calendar("訓練コース", found.items, now), request, found)
 
 
@@ -188,10 +203,10 @@ def _course_days(item: CatalogueEntry) -> CourseDays:
     dependencies=[_ALL],
 )
 async def get_catalogue_course(
-    catalogue_id: UUID, response: Response, session: Transaction, actor: Caller
+    catalogue_id: UUID, response: Response, session: Transaction, reader: _Reader
 ) -> WholeEntry:
     """With every source's word."""
-    row = await reading.get_course(session, catalogue_id, mine=actor.municipalities)
+    row = await reading.get_course(session, catalogue_id, reader=reader)
     response.headers["ETag"] = etag(row.version)
     return show_whole(row, await handlers.get_entry(session, catalogue_id))
 
@@ -204,9 +219,9 @@ async def get_catalogue_course(
     response_class=Response,
     responses=_CALENDAR,
 )
-async def get_course_calendar(catalogue_id: UUID, session: Transaction, actor: Caller, now: Now) -> Response:
+async def get_course_calendar(catalogue_id: UUID, session: Transaction, reader: _Reader, now: Now) -> Response:
     """Of one course run."""
-    item = show_entry(await reading.get_course(session, catalogue_id, mine=actor.municipalities))
+    item = show_entry(await reading.get_course(session, catalogue_id, reader=reader))
     return _as_calendar(item.record.title or item.course_number, [item], now)
 
 
@@ -255,7 +270,7 @@ async def settle_difference(
         actor=actor,
         now=now,
     )
-    return await get_catalogue_course(catalogue_id, response, session, actor)
+    return await get_catalogue_course(catalogue_id, response, session, Reader(actor.municipalities, now))
 
 
 @catalogue_courses.get(

@@ -9,11 +9,12 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.catalogue import FIELDS
+from services.training.handlers.catalogue import get_entry
 from services.training.handlers.layouts import layout
 from services.training.tables import catalogue as tables
 from services.training.tables import catalogue_search
 from services.training.tables.catalogue import Entry
-from services.training.tables.catalogue_search import Wanted
+from services.training.tables.catalogue_search import Reader, Wanted
 from shared.codes import place_name
 from shared.problems import NOT_FOUND, Problem
 from shared.service.exports import Layout
@@ -22,15 +23,15 @@ _CSV_FIELDS = {*FIELDS, "course_number", "municipality_name", "seats_offered", "
 
 
 async def search(
-    session: AsyncSession, wanted: Wanted, *, mine: Collection[str], after: tuple[date, UUID] | None, limit: int
+    session: AsyncSession, wanted: Wanted, *, reader: Reader, after: tuple[date, UUID] | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Courses by their first day."""
-    return await catalogue_search.search(session, wanted, mine=mine, after=after, limit=limit)
+    return await catalogue_search.search(session, wanted, reader=reader, after=after, limit=limit)
 
 
-async def get_course(session: AsyncSession, course_id: UUID, *, mine: Collection[str]) -> Row[Any]:
+async def get_course(session: AsyncSession, course_id: UUID, *, reader: Reader) -> Row[Any]:
     """One course with its free seats."""
-    found = await catalogue_search.find_course(session, course_id, mine=mine)
+    found = await catalogue_search.find_course(session, course_id, reader=reader)
     if found is None:
         raise Problem(NOT_FOUND)
     return found
@@ -38,7 +39,7 @@ async def get_course(session: AsyncSession, course_id: UUID, *, mine: Collection
 
 async def list_statements(session: AsyncSession, course_id: UUID, *, after: int, limit: int) -> Sequence[Row[Any]]:
     """What was said of a course, oldest first."""
-    await get_course(session, course_id, mine=())
+    await get_entry(session, course_id)
     return await catalogue_search.list_statements(session, course_id, after=after, limit=limit)
 
 

@@ -27,6 +27,20 @@ class Wanted:
     free: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """For whom free seats are counted: the caller's municipalities, and the target groups that somebody belongs to."""
+
+    municipalities: Collection[str]
+    now: datetime
+    target_groups: Collection[str] = ()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """As the statements call them."""
+        return {"mine": sorted(self.municipalities), "groups": sorted(set(self.target_groups)), "now": self.now}
+
+
 # Only what is asked for stands in the statement, so that each search is planned for itself and finds its index.
 _CONDITIONS = {
     "text": "strpos(c.searched, :text) > 0",
@@ -38,7 +52,7 @@ _CONDITIONS = {
     "starts_from": "c.begins_on >= :starts_from",
     "starts_to": "c.begins_on <= :starts_to",
     "delivery": "c.delivery @> CAST(:delivery AS text[])",
-    # Inclusive: at 16:00:00 sharp one may still apply. What is known here of a course run counts beside what sources say.
+    # Inclusive: at 16:00:00 sharp one may still apply. What a course run is here counts beside what sources say.
     "open_at": "c.closes_at >= :open_at AND coalesce(c.opens_at, :open_at) <= :open_at"
     " AND coalesce(c.status, '') NOT IN ('closed', 'cancelled', 'finished')"
     " AND r.cancelled_at IS NULL AND coalesce(r.applications_close_at, :open_at) >= :open_at",
@@ -59,7 +73,10 @@ LEFT JOIN LATERAL (
             WHERE of = ANY(CAST(:mine AS text[])) OR 'prefecture:' || left(of, 2) = ANY(CAST(:mine AS text[]))
         )
     ) AND (
-        p.decision_allotment_id IS NULL OR decision_in_force(p.decision_allotment_id, clock_timestamp())
+        p.opens_at IS NULL OR p.opens_at <= CAST(:now AS timestamptz)
+        OR p.target_groups && CAST(:groups AS text[])
+    ) AND (
+        p.decision_allotment_id IS NULL OR decision_in_force(p.decision_allotment_id, CAST(:now AS timestamptz))
     )
 ) AS seats ON true
 """
@@ -78,20 +95,20 @@ _STATEMENTS = text(
 
 
 async def search(
-    session: AsyncSession, wanted: Wanted, *, mine: Collection[str], after: tuple[date, UUID] | None, limit: int
+    session: AsyncSession, wanted: Wanted, *, reader: Reader, after: tuple[date, UUID] | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Courses by their first day."""
-    statement, values = asking(wanted, mine=mine, after=after, limit=limit)
+    statement, values = asking(wanted, reader=reader, after=after, limit=limit)
     return (await session.execute(text(statement), values)).all()
 
 
 def asking(
-    wanted: Wanted, *, mine: Collection[str], after: tuple[date, UUID] | None, limit: int
+    wanted: Wanted, *, reader: Reader, after: tuple[date, UUID] | None, limit: int
 ) -> tuple[str, dict[str, Any]]:
     """The statement of a search, and what is bound in it."""
     values = {name: value for name, value in asdict(wanted).items() if value not in (None, (), False)}
     conditions = [_CONDITIONS[name] for name in values]
-    values |= {"mine": sorted(mine), "limit": limit}
+    values |= reader.values | {"limit": limit}
     if "delivery" in values:
         values["delivery"] = list(wanted.delivery)
     if after is not None:
@@ -101,9 +118,9 @@ def asking(
     return f"{_SEARCH}{where} ORDER BY c.begins_on, c.id LIMIT :limit", values
 
 
-async def find_course(session: AsyncSession, course_id: UUID, *, mine: Collection[str]) -> Row[Any] | None:
+async def find_course(session: AsyncSession, course_id: UUID, *, reader: Reader) -> Row[Any] | None:
     """One course with its free seats."""
-    return (await session.execute(_GET, {"id": course_id, "mine": sorted(mine)})).one_or_none()
+    return (await session.execute(_GET, {"id": course_id} | reader.values)).one_or_none()
 
 
 async def list_differing(
