@@ -9,7 +9,7 @@ import pytest
 
 from shared.service.clock import JST, wall_time
 from tests.service.late_changes_room import changed
-from tests.service.test_training_catalogue_sources import WHOLE, events_of, found, only, row, taken
+from tests.service.test_training_catalogue_sources import CHECKED, WHOLE, events_of, found, only, row, taken
 from tests.service.training_courses import ask, desk, offered
 from tests.world import KAGOSHIMA, Running, World
 
@@ -105,3 +105,13 @@ async def test_seats_kept_for_target_groups_are_free_for_their_people_until_they
     await training.sweep()
     assert await found(training, with_free=True) == [NUMBER]
     assert (await in_file(training))["使える空き"] == "3"
+
+
+async def test_who_said_it_and_when_it_was_last_checked_is_seen_without_opening_each_course(training: Running) -> None:
+    await taken(training, row("provider", 所在地コード=KAGOSHIMA, 定員="15"))
+    await taken(training, row("hello_work", checked=CHECKED + timedelta(days=9), 定員="15"))
+    await taken(training, row("provider", checked=CHECKED + timedelta(days=3), 定員="15"))
+    (item,) = (await desk(training).get("/v1/catalogue")).json()["items"]
+    assert (item["told_by"], item["checked_on"]) == (["hello_work", "provider"], "2026-11-11")
+    line = await in_file(training)
+    assert (line["出典"], line["確認日"]) == ("ハローワーク、訓練実施機関", "2026-11-11")

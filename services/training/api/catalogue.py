@@ -141,7 +141,9 @@ async def export_catalogue(
     """Columns as the office's layout says."""
     found = await _found(session, wanted, reader, pages)
     columns = reading.catalogue_layout(session)
-    lines = across(columns, [reading.catalogue_line(item.model_dump(), _changed_here(item)) for item in found.items])
+    names = handlers.sources(session)
+    told = [reading.catalogue_line(item.model_dump(), _changed_here(item), names) for item in found.items]
+    lines = across(columns, told)
     answer = await asyncio.to_thread(csv_answer, columns.title, lines, encoding)
     return _with_more(answer, request, found)
 

@@ -122,6 +122,8 @@ class CatalogueEntry(BaseModel):
     version: int
     record: CatalogueRecord
     differences: list[str] = Field(description="Fields on which sources differ and nothing stands decided.")
+    told_by: list[str] = Field(description="出典: who has said something of it.")
+    checked_on: date | None = Field(description="確認日: the last day on which any of them was checked.")
     seats: SeatsHere | None
 
 
@@ -293,6 +295,8 @@ def _plain(row: Row[Any]) -> dict[str, Any]:
         "version": row.version,
         "record": row.record,
         "differences": row.differences,
+        "told_by": row.told_by or [],
+        "checked_on": row.checked_on,
         "seats": seats,
     }
 

@@ -19,7 +19,17 @@ from shared.codes import place_name
 from shared.problems import NOT_FOUND, Problem
 from shared.service.exports import Layout
 
-_CSV_FIELDS = {*FIELDS, "course_number", "municipality_name", "seats_offered", "seats_free", "here", "differences"}
+_CSV_FIELDS = {
+    *FIELDS,
+    "course_number",
+    "municipality_name",
+    "seats_offered",
+    "seats_free",
+    "here",
+    "differences",
+    "sources",
+    "checked_on",
+}
 
 
 async def search(
@@ -57,8 +67,8 @@ def catalogue_layout(session: AsyncSession) -> Layout:
     return layout(session, "catalogue", _CSV_FIELDS)
 
 
-def catalogue_line(item: Mapping[str, Any], here: Sequence[str]) -> dict[str, Any]:
-    """A course as a line of the file; `here`: what became of its course run that no source says."""
+def catalogue_line(item: Mapping[str, Any], here: Sequence[str], names: Mapping[str, str]) -> dict[str, Any]:
+    """A course as a line of the file; `here`: what became of its course run that no source says; `names` of sources."""
     record: dict[str, Any] = item["record"]
     seats = item["seats"] or {}
     code = record["site_municipality"]
@@ -71,5 +81,7 @@ def catalogue_line(item: Mapping[str, Any], here: Sequence[str]) -> dict[str, An
         "seats_offered": seats.get("offered"),
         "seats_free": seats.get("free"),
         "here": here,
+        "sources": [names.get(source, source) for source in item["told_by"]],
+        "checked_on": item["checked_on"],
         "differences": item["differences"],
     }

@@ -62,8 +62,12 @@ _AFTER = "(c.begins_on, c.id) > (CAST(:after_on AS date), CAST(:after_id AS uuid
 _SEARCH = """
 SELECT c.id, c.course_number, c.version, c.record, c.differences, c.begins_on, r.id AS course_run_id,
     r.version AS run_version, r.capacity AS seats_offered, r.cancelled_at, r.starts_on, r.ends_on,
-    r.applications_close_at, seats.free
+    r.applications_close_at, seats.free, told.told_by, told.checked_on
 FROM catalogue_course c
+CROSS JOIN LATERAL (
+    SELECT array_agg(DISTINCT s.source ORDER BY s.source) AS told_by, max(s.checked_on) AS checked_on
+    FROM catalogue_statement s WHERE s.course_id = c.id
+) AS told
 LEFT JOIN course_run r ON r.course_number = c.course_number
 LEFT JOIN LATERAL (
     SELECT sum(p.granted - p.held - p.filled) AS free FROM pool p
