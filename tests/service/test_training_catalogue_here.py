@@ -115,3 +115,24 @@ async def test_who_said_it_and_when_it_was_last_checked_is_seen_without_opening_
     assert (item["told_by"], item["checked_on"]) == (["hello_work", "provider"], "2026-11-11")
     line = await in_file(training)
     assert (line["出典"], line["確認日"]) == ("ハローワーク、訓練実施機関", "2026-11-11")
+
+
+async def test_a_course_that_no_source_tells_of_is_found_by_its_seats_and_follows_them(training: Running) -> None:
+    course = await offered(training, course_number="46-typed-once", capacity=10)
+    assert await found(training, with_free=True, open_now=True, field="web_design") == ["46-typed-once"]
+    whole = await only(training)
+    assert (whole["told_by"], whole["checked_on"], whole["differences"]) == (["seats"], "2026-01-05", [])
+    assert (await in_file(training))["出典"] == "席の登録"
+    await changed(training, course, starts_on="2027-04-08", ends_on="2027-10-07")
+    assert ((await only(training))["record"]["starts_on"], (await only(training))["noticed"]) == ("2027-04-08", [])
+    await changed(training, course, cancel=True)
+    assert await found(training, status="cancelled") == ["46-typed-once"]
+    await taken(training, row("provider", "46-typed-once", 講座名="Webデザイン科(夜間)", 所在地コード=KAGOSHIMA))
+    whole = await only(training)
+    assert (whole["record"]["title"], whole["differences"]) == ("Webデザイン科(夜間)", ["title"]), "who knows more"
+
+
+async def test_a_course_that_others_told_of_first_is_left_to_them(training: Running) -> None:
+    await a_course(training)
+    whole = await only(training)
+    assert (whole["told_by"], whole["record"]["title"], whole["differences"]) == (["provider"], WHOLE["講座名"], [])

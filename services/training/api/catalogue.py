@@ -26,7 +26,7 @@ from services.training.api.catalogue_shapes import (
     show_whole,
 )
 from services.training.api.courses import AnyField, AnySystem, Prefecture
-from services.training.domain.catalogue import searchable
+from services.training.domain.catalogue import OURS, searchable
 from services.training.domain.catalogue_checks import RUN_DAYS
 from services.training.handlers import catalogue as handlers
 from services.training.handlers import catalogue_reading as reading
@@ -141,7 +141,7 @@ async def export_catalogue(
     """Columns as the office's layout says."""
     found = await _found(session, wanted, reader, pages)
     columns = reading.catalogue_layout(session)
-    names = handlers.sources(session)
+    names = handlers.sources(session) | {OURS: "席の登録"}
     told = [reading.catalogue_line(item.model_dump(), _changed_here(item), names) for item in found.items]
     lines = across(columns, told)
     answer = await asyncio.to_thread(csv_answer, columns.title, lines, encoding)

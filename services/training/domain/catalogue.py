@@ -23,6 +23,8 @@ FIELDS = (
     *("own_cost", "eligibility", "hello_work", "status", "applicants", "accepted", "counted_on"),
 )
 """What may be said of a course run, beside its number."""
+OURS = "seats"
+"""The source that a course run here is; it ranks below all others, which know more of the course."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ async def hear_sources(session: AsyncSession, told: Sequence[Told], *, actor: Ac
 
 
 async def tell_of_ours(session: AsyncSession, told: Sequence[Told], *, by: str) -> None:
-    """What is decided here, and told by nobody else: a trial place, whose planner or keeper was asked for it before."""
+    """What course runs here say of themselves: whoever offers or changes one was asked for it before."""
     known = await tables.find_entries(session, [each.course_number for each in told], lock=True)
     await _keep(session, told, known, by=by)
     await _reckon(session, [each.course_number for each in told], list(sources(session)))

@@ -15,10 +15,10 @@ from services.training.domain.offers import CourseOffer, Denied, Granted, offer_
 from services.training.domain.pools import Allotted, Bound, Place, Run, bind_seats
 from services.training.domain.quota import AT, Pool
 from services.training.domain.steps import Authority, State
+from services.training.handlers.catalogue_ours import show_in_catalogue
 from services.training.handlers.late_changes import tell_of_file
 from services.training.handlers.reserves import Told
 from services.training.handlers.seats import offer_free_seats, pool_changed, seat_held
-from services.training.handlers.trials import show_in_catalogue
 from services.training.tables import courses, line, seats
 from services.training.tables.allotments import lock_allotted
 from services.training.tables.courses import offer_values, trial_of
@@ -244,8 +244,7 @@ async def _stand(session: AsyncSession, changes: Sequence[_Change], actor: Actor
             touched |= offered
     for pool in await seats.touch_pools(session, touched, now):
         told[course_of[pool.id]].append(pool_changed(course_of[pool.id], pool))
-    if places := [change.course_run_id for change in changes if change.offer.is_trial]:
-        await show_in_catalogue(session, places, now=now)
+    await show_in_catalogue(session, [change.course_run_id for change in changes], now=now)
     await emit(session, *chain.from_iterable(told.values()), at=now)
 
 

@@ -30,11 +30,11 @@ from services.training.domain.line import FIRST
 from services.training.domain.quota import GENERAL, Pool
 from services.training.domain.steps import State
 from services.training.domain.trial import offered_instead, step_of
+from services.training.handlers.catalogue_ours import show_in_catalogue
 from services.training.handlers.motions import begin_of
 from services.training.handlers.places import read_positions
 from services.training.handlers.reserves import Told, move_up
 from services.training.handlers.seats import offer_free_seats, seat_held, tell
-from services.training.handlers.trials import show_in_catalogue
 from services.training.tables import courses, late_changes, line, region_settings, seat_times, seats
 from services.training.tables.late_changes import Following, Run
 from services.training.tables.region_settings import RegionSetting

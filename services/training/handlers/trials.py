@@ -1,25 +1,19 @@
-"""Trial places beside the seats: the next step is proposed, and what a course run says is told in the catalogue.
+"""Trial places beside the seats: after a completed step the next is proposed.
 
 Everything else about them is done where it is done for courses (decision 0057).
 """
 
-from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.domain.alternatives import Seeker, find_alternatives
-from services.training.domain.catalogue import Statement
 from services.training.domain.quota import Course
 from services.training.domain.steps import SeatRequest
 from services.training.domain.trial import Step, next_step
-from services.training.handlers.catalogue import Told as Said
-from services.training.handlers.catalogue import tell_of_ours
 from services.training.handlers.reserves import Told
 from services.training.tables import late_changes, region_settings, seat_times, trials
-from services.training.tables.seats import origin_of
 from shared.events import NextStepProposed
 from shared.service import day_in_japan, working_day_after
 
@@ -80,36 +74,3 @@ async def _places(
     )
     found = find_alternatives(seeker, candidates, neighbours=(), within=within, now=now)
     return [each.course_run_id for each in found.alternatives]
-
-
-# --- in the catalogue -------------------------------------------------------------------------------------------------
-
-
-async def show_in_catalogue(session: AsyncSession, course_run_ids: Collection[UUID], *, now: datetime) -> None:
-    """What stands of these course runs, as their own source's word; those that are courses have other sources."""
-    places = await trials.read_places(session, course_run_ids)
-    if places:
-        by = origin_of(session)["by"] or "training"
-        today = day_in_japan(now)
-        said = [Said(row["course_number"], Statement("provider", today, now, _words(row))) for row in places]
-        await tell_of_ours(session, said, by=by)
-
-
-def _words(row: Mapping[str, Any]) -> dict[str, Any]:
-    hours = {name: None if row[name] is None else f"{row[name]:%H:%M}" for name in ("from_time", "until_time")}
-    days = {name: row[name].isoformat() for name in ("starts_on", "ends_on")}
-    decide_on = row["cancel_decision_on"]
-    return {
-        "system": row["system"],
-        "field": row["field"],
-        "title": row["title"],
-        "operator_name": row["host_workplace_name"],
-        "site_municipality": row["site_municipality"],
-        **days,
-        **hours,
-        "capacity": row["capacity"],
-        "min_enrolment": row["min_enrolment"],
-        "applications_close_at": row["applications_close_at"].isoformat(),
-        "cancel_decision_on": None if decide_on is None else decide_on.isoformat(),
-        "status": "recruiting" if row["cancelled_at"] is None else "cancelled",
-    }

@@ -11,7 +11,8 @@ from uuid import UUID
 from pydantic_core import from_json, to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.training.domain.catalogue import Settlement, Standing, Statement, Words, newest_words, searchable
+from services.training.domain.catalogue import OURS, Settlement, Standing, Statement, Words, newest_words, searchable
+from services.training.domain.trial import TRIAL
 from shared.bus.envelope import new_id
 from shared.codes import place_name
 from shared.database import Hot
@@ -107,6 +108,24 @@ async def _whole(session: AsyncSession, rows: Sequence[Any]) -> list[Entry]:
         )
         for row in rows
     ]
+
+
+_OURS = Hot(
+    "SELECT r.id, r.course_number, r.title, r.system, r.field, r.site_municipality, r.starts_on, r.ends_on, r.capacity,"
+    " r.min_enrolment, r.applications_close_at, r.cancel_decision_on, r.cancelled_at, r.host_workplace_name,"
+    " r.from_time, r.until_time, r.checked_on,"
+    " (SELECT max(h.at) FROM course_change h WHERE h.course_run_id = r.id) AS changed_at"
+    " FROM course_run r LEFT JOIN LATERAL ("
+    f"SELECT bool_or(s.source = '{OURS}') AS ours FROM catalogue_course c JOIN catalogue_statement s"
+    " ON s.course_id = c.id WHERE c.course_number = r.course_number"
+    f") AS told ON true WHERE r.id = ANY(CAST(:ids AS uuid[])) AND (r.system = '{TRIAL}' OR coalesce(told.ours, true))"
+    " ORDER BY r.course_number"
+)
+
+
+async def read_ours(session: AsyncSession, course_run_ids: Collection[UUID]) -> Sequence[Mapping[str, Any]]:
+    """Those of the course runs that speak for themselves: trial places, and what no other source told of first."""
+    return await _OURS.rows(session, {"ids": list(course_run_ids)})
 
 
 async def open_entries(session: AsyncSession, numbers: Collection[str]) -> set[str]:

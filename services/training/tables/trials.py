@@ -2,9 +2,8 @@
 
 # ruff: noqa: S608  (put together from this file's own words; every value is bound)
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,11 +24,6 @@ _GOES_ON = (
     " AND d.field = :step) AS goes_on"
 )
 _ASKED_BY = Hot(f"SELECT r.requested_by, r.target_groups, {_GOES_ON} FROM seat_request r WHERE r.id = :id")
-_RUNS = Hot(
-    "SELECT id, course_number, title, system, field, site_municipality, starts_on, ends_on, capacity, min_enrolment,"
-    " applications_close_at, cancel_decision_on, cancelled_at, host_workplace_name, from_time, until_time"
-    f" FROM course_run WHERE id = ANY(CAST(:ids AS uuid[])) AND system = '{TRIAL}' ORDER BY course_number"
-)
 
 
 async def read_skipping(session: AsyncSession, step: Step, case_ids: Collection[UUID]) -> frozenset[UUID]:
@@ -52,8 +46,3 @@ async def get_asker(session: AsyncSession, seat_request_id: UUID, following: Ste
     """Of a request; `following`: the step that comes next."""
     (row,) = await _ASKED_BY.rows(session, {"id": seat_request_id, "step": following.value})
     return Asker(row["requested_by"], tuple(row["target_groups"]), row["goes_on"])
-
-
-async def read_places(session: AsyncSession, course_run_ids: Collection[UUID]) -> Sequence[Mapping[str, Any]]:
-    """Those of the course runs that are trial places, as they stand."""
-    return await _RUNS.rows(session, {"ids": list(course_run_ids)})
