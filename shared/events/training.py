@@ -198,8 +198,9 @@ class SeatRefused(Event, publisher="training"):
 
 
 class SeatReleased(Event, publisher="training"):
-    """A held or waiting place ended: expired, withdrawn, rejected, consent_withdrawn, case_erased, course_cancelled;
-    after a late change capacity_lowered, overlapping_seat, or moved to another course run."""
+    """A held or waiting place ended: expired, offer_lapsed (nobody answered the offer), withdrawn, rejected,
+    consent_withdrawn, case_erased, course_cancelled; after a late change capacity_lowered, overlapping_seat, or moved
+    to another course run."""
 
     case_id: Id
     seat_request_id: Id

@@ -16,8 +16,8 @@ WHERE n.answer = 'accept' AND NOT EXISTS (
 )
 OR a.afterwards = 'first_in_line' AND NOT EXISTS (SELECT FROM seat_request m WHERE m.moved_from = a.seat_request_id)
 OR n.affected_id IS NULL AND r.state = 'released'
-    AND r.released_reason NOT IN ('withdrawn', 'expired', 'course_cancelled', 'capacity_lowered', 'overlapping_seat',
-        'moved')
+    AND r.released_reason NOT IN ('withdrawn', 'expired', 'offer_lapsed', 'course_cancelled', 'capacity_lowered',
+        'overlapping_seat', 'moved')
 """
 """Affected people of whom nobody knows any more where they are."""
 OVERLAPS = """

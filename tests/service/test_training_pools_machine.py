@@ -155,7 +155,8 @@ class Delegation(RuleBasedStateMachine):
         """While nothing runs out; and it stays with the decision that granted it."""
         for seat_request_id, pool in getattr(self, "taken", {}).items():
             (row,) = self.run(self.training.rows("SELECT * FROM seat_request WHERE id = $1", UUID(seat_request_id)))
-            assert (row["pool_id"], row["state"] == "held" or row["released_reason"] == "expired") == (pool, True)
+            stays = row["state"] == "held" or row["released_reason"] in {"expired", "offer_lapsed"}
+            assert (row["pool_id"], stays) == (pool, True)
 
     def lines(self, seats: int, whose: str) -> list[dict[str, Any]]:
         """Some are cut off tomorrow, some in three weeks; whole or in part."""

@@ -34,6 +34,7 @@ from shared.problems import NOT_FOUND, Problem
 from shared.service import day_in_japan
 
 EXPIRED = "expired"
+OFFER_LAPSED = "offer_lapsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +264,8 @@ async def expire_hold(session: AsyncSession, now: datetime) -> bool:
     # Found before the lock was had: only what is read now counts.
     request = await seats.find_request(session, seat_request_id)
     if request is not None and request.has_run_out(now):
-        await release_hold(session, course, request, reason=EXPIRED, now=now)
+        reason = OFFER_LAPSED if request.is_offered else EXPIRED
+        await release_hold(session, course, request, reason=reason, now=now)
     return True
 
 
@@ -350,10 +352,10 @@ async def _end(
 ) -> Told:
     await seats.change_request(session, request.id, state=State.RELEASED, pool_id=request.pool_id, reason=reason)
     if request.is_offered:
-        answer, because = ("lapsed", None) if reason == EXPIRED else ("left", because_offer or reason)
+        answer, because = ("lapsed", None) if reason == OFFER_LAPSED else ("left", because_offer or reason)
         await line.answer_offer(session, request, answer, reason=because, now=now)
     if request.holds_a_seat:
-        kind = "expire" if reason == EXPIRED else "release"
+        kind = "expire" if reason in {EXPIRED, OFFER_LAPSED} else "release"
         await seats.enter(session, kind, request, pool_id=request.pool_id, now=now)
     released = SeatReleased(
         case_id=request.case_id,
