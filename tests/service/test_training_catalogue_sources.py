@@ -144,6 +144,7 @@ async def test_a_record_comes_in_whole_and_only_with_the_second_step(training: R
         ["childcare", "on_site", "short_hours"],
         {KAGOSHIMA: 4, KIRISHIMA: 2},
     )
+    assert record["priority_seats"] == 2
     assert (record["external_number"], record["occupation_codes"]) == ("5-07-46-002-0001", ["049-01", "050-02"])
     assert {each["checked_on"] for field in whole["sources"] for each in field["words"]} == {"2026-11-02"}
     assert (whole["differences"], whole["noticed"], whole["seats"]) == ([], [], None)

@@ -36,7 +36,7 @@ def training(world: World) -> Running:
 
 def stands_at(training: Running, at: datetime) -> None:
     """From now on the database's clock shows this moment, however often it is asked."""
-    training.desk.clock.offset = StandsAt(at)  # type: ignore[assignment]
+    training.desk.clock.offset = StandsAt(at)
 
 
 async def code(training: Running, asked: dict[str, Any], move: str, body: Any = None) -> tuple[int, str | None]:
