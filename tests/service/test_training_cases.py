@@ -228,7 +228,7 @@ async def test_who_takes_consent_back_while_a_seat_is_asked_for_waits_and_gives_
     desk = Actor("desk", "desk", "self_reliance_desk", frozenset({KAGOSHIMA}), frozenset({Role.COUNSELLOR}), ())
     async with training.database.transaction() as session:
         order = seats.AgencyOrder(case_id, desk, Origin(by=desk.agency))
-        (placed,) = await seats.request_seats(session, course, [order], now=wall_time())
+        (placed,) = await seats.request_seats(session, course, [order], now=await training.desk.clock.now(session))
         assert isinstance(placed, Placed)
         hearing = asyncio.create_task(training.hear(withdrawn(case_id)))
         await stuck(training, hearing)

@@ -108,7 +108,7 @@ async def test_all_cases_of_a_group_are_locked_before_the_course(training: Runni
 
     async def asking() -> list[Any]:
         async with training.database.transaction() as session:
-            return await seats.request_seats(session, course, orders, now=wall_time())
+            return await seats.request_seats(session, course, orders, now=await training.desk.clock.now(session))
 
     async with training.database.transaction() as session:
         await case_tables.keep_consent(session, cases[1], Consent("withdrawn"), 2)
@@ -181,7 +181,8 @@ def as_one_by_one(
     delegated: dict[str, int],
 ) -> None:
     """The same orders for two equal courses, in one transaction and in many."""
-    now = wall_time()
+    # One moment for both, and no seat is held at a time before its transaction began.
+    now = wall_time() + timedelta(minutes=5)
 
     async def compared() -> None:
         cases = await heard_of(training)
