@@ -27,7 +27,7 @@ async def a_course(training: Running, **changes: Any) -> Any:
     words = {"応募開始": "", "応募締切": closes.isoformat(), "状態": "recruiting", "選考日": "", "結果通知日": ""}
     days = {"開始日": "2027-04-01", "終了日": "2027-09-30", "中止決定日": "", "枠の戻る日": "", "月数": "6"}
     await taken(training, {**WHOLE, **words, **days})
-    return await offered(training, course_number=NUMBER, **changes)
+    return await offered(training, course_number=NUMBER, applications_close_at=closes, **changes)
 
 
 async def in_file(training: Running) -> dict[str, str]:

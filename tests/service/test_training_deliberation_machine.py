@@ -168,7 +168,11 @@ class Story(Room):
         return Made("new", frozenset(draft.town), draft.quarter, now, ends, limit, instead_of=draft.instead_of)
 
     async def _stands_against(self, draft: Draft, *, urgent: bool) -> set[str] | None:
-        """What stands against it, given what it names; None if it would be over, or names what is gone."""
+        """What stands against it, given what it names; None if it would be over or in vain, or names what is gone."""
+        (version,) = (await done(self.keeper.get(f"/v1/motions/{draft.id}")))["versions"][-1:]
+        today = (await self.today()).isoformat()
+        if any(each["cut_off_on"] < today for each in version["allotments"]):
+            return None
         wanted = await self._wanted(draft, urgent=urgent)
         if wanted.ends is not None and wanted.ends <= wanted.begins:
             return None
