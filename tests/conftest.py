@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from embedded.postgres import EmbeddedPostgres
@@ -54,6 +55,14 @@ def database_name(stock: Stock) -> Iterator[str]:
     name = stock.take()
     yield name
     stock.give_back(name)
+
+
+@pytest.fixture
+async def admin(postgres: EmbeddedPostgres, database_name: str) -> AsyncIterator[asyncpg.Connection]:
+    """The test's own database as its superuser, who may read everything and take a guard away."""
+    connection = await asyncpg.connect(user="postgres", database=database_name, host=str(postgres.socket_folder))
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

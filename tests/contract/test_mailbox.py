@@ -36,13 +36,6 @@ from tests.contract.mail_house import (
 
 
 @pytest.fixture
-async def admin(postgres: EmbeddedPostgres, database_name: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(user="postgres", database=database_name, host=str(postgres.socket_folder))
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 async def log(postgres: EmbeddedPostgres, database_name: str) -> AsyncIterator[Transport]:
     """The PostgreSQL transport on the test's own database."""
     transport = PostgresTransport(postgres.url(user="tsunagu_bus", database=database_name), pause=0.05)

@@ -9,7 +9,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,6 @@ BETWEEN = max(80, min(SEATS // 40, 5_000))
 
 
 @pytest.fixture
-async def database(postgres: EmbeddedPostgres, database_name: str) -> AsyncIterator[asyncpg.Connection]:
-    """As its superuser."""
-    connection = await asyncpg.connect(user="postgres", database=database_name, host=str(postgres.socket_folder))
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 def key() -> ECKey:
     """The issuer's."""
     return ECKey.generate_key("P-256")
@@ -57,16 +49,16 @@ def platform(folder: Path, postgres: EmbeddedPostgres, database_name: str, key: 
 
 
 async def test_seats_survive_kills_of_services_and_of_the_bus(
-    platform: Platform, database: asyncpg.Connection, key: ECKey
+    platform: Platform, admin: asyncpg.Connection, key: ECKey
 ) -> None:
     async def bus_is_cut() -> None:
         """Every connection of the bus ends at once, as with a broker that is killed."""
-        await database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tsunagu_bus'")
+        await admin.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tsunagu_bus'")
 
     rush = Rush(platform.ports, key)
     wants = wants_for(await rush.offer(max(4, SEATS // PER_COURSE)), SEATS, random.Random(20261201))
-    await make_known(database, wants)
-    await drained(database, 120)
+    await make_known(admin, wants)
+    await drained(admin, 120)
     killer = Killer(
         platform,
         bus_is_cut,
@@ -79,23 +71,23 @@ async def test_seats_survive_kills_of_services_and_of_the_bus(
         leg = wants[first : first + LEG]
         await _with_kills(killer, rush.play(leg))
         played = time.monotonic() - began
-        await drained(database, 60 + len(leg) / 50)
+        await drained(admin, 60 + len(leg) / 50)
         waited = time.monotonic() - began - played
         # For who runs a large one: pytest -s.
         print(f"{first + len(leg)}: {played:.0f} s, {dict(killer.kills)}, drained in {waited:.1f} s", flush=True)
         assert rush.wrong == []
-        wrong = await faults(database, wants[: first + len(leg)])
+        wrong = await faults(admin, wants[: first + len(leg)])
         assert wrong == [], "\n".join(wrong)
     assert killer.kills.total() >= 3
-    entries = await database.fetchval("SELECT count(*) FROM training.seat_entry")
+    entries = await admin.fetchval("SELECT count(*) FROM training.seat_entry")
     # Everything that training heard comes to it once more.
     await asyncio.to_thread(platform.kill, "training")
     rewound = "UPDATE bus.grp SET off = 0 WHERE grp = 'training' AND off > 0"
-    assert await database.execute(rewound) != "UPDATE 0"
+    assert await admin.execute(rewound) != "UPDATE 0"
     platform.begin("training")
-    await drained(database, 120 + SEATS / 50)
-    assert await database.fetchval("SELECT count(*) FROM training.seat_entry") == entries
-    assert await faults(database, wants) == []
+    await drained(admin, 120 + SEATS / 50)
+    assert await admin.fetchval("SELECT count(*) FROM training.seat_entry") == entries
+    assert await faults(admin, wants) == []
 
 
 async def _with_kills(killer: Killer, played: Coroutine[Any, Any, None]) -> None:
@@ -112,7 +104,7 @@ async def _with_kills(killer: Killer, played: Coroutine[Any, Any, None]) -> None
     ("name", "seen"), [("training", "holds told otherwise"), ("referral", "0 requests, 0 refusals")]
 )
 async def test_the_books_show_a_relay_that_loses_events(
-    platform: Platform, database: asyncpg.Connection, key: ECKey, name: str, seen: str
+    platform: Platform, admin: asyncpg.Connection, key: ECKey, name: str, seen: str
 ) -> None:
     await asyncio.to_thread(platform.stop, name)
     command, environment = platform.commands[name]
@@ -122,8 +114,8 @@ async def test_the_books_show_a_relay_that_loses_events(
     await asyncio.to_thread(wait_until_ready, ready, 120, process=platform.processes[name])
     rush = Rush(platform.ports, key)
     wants = wants_for(await rush.offer(4), 400, random.Random(20261201))
-    await make_known(database, wants)
+    await make_known(admin, wants)
     await rush.play(wants)
-    await drained(database, 120)
+    await drained(admin, 120)
     assert rush.wrong == []
-    assert any(seen in each for each in await faults(database, wants))
+    assert any(seen in each for each in await faults(admin, wants))

@@ -6,7 +6,6 @@ Reading before the lock instead of under it; no lock at all; and a clock of this
 import asyncio
 import contextlib
 import copy
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,6 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from embedded.postgres import EmbeddedPostgres
 from services.training.handlers.courses import Offered
 from services.training.tables import seats as tables
 from shared.database import database_time
@@ -42,14 +40,6 @@ AN_HOUR = timedelta(hours=1)
 @pytest.fixture
 def training(world: World) -> Running:
     return world.service("training")
-
-
-@pytest.fixture
-async def admin(postgres: EmbeddedPostgres, database_name: str) -> AsyncIterator[asyncpg.Connection]:
-    """Who may take a guard away."""
-    connection = await asyncpg.connect(user="postgres", database=database_name, host=str(postgres.socket_folder))
-    yield connection
-    await connection.close()
 
 
 class Meeting:

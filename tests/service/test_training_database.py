@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.training.tables.seats import find_request_of_referral, led_to_requests
+from shared.service.clock import wall_time
 from tests.service.training_courses import broken_promises, offered, seat
 from tests.world import KAGOSHIMA, Running, World
 
@@ -184,7 +185,7 @@ async def test_no_seat_is_held_after_applications_closed_or_by_another_clock(off
     request = await office.request()
     for at, because in (
         (closes + timedelta(microseconds=1), "applications for that course run are closed"),
-        (datetime.now(UTC) - timedelta(hours=1), "at the time of the database"),
+        (wall_time() - timedelta(hours=1), "at the time of the database"),
     ):
         with pytest.raises(asyncpg.CheckViolationError, match=because):
             await office.hold(request, at)
